@@ -58,7 +58,7 @@ def xlift(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 def process(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a user starts it."""
-    path = str(Path(cli.__file__).parents[1])
+    path = str(Path(cli.__file__).parents[2])
     return subprocess.run(
         [sys.executable, "-m", "xlift", *map(str, words)],
         cwd=cwd, env={**os.environ, "PYTHONPATH": path, **environment}, capture_output=True, text=True, timeout=60,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,8 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """'isles' (generated), 'native' (the authors' files), 'own' (the user's files); later 'hub', 'xtreme'."""
+        """'isles' (generated), 'native' (the authors' files), 'xtreme' (the layout of XTREME's download scripts), 'hub',
+        'own' (the user's files)."""
         ...
 
     def languages(self, split: str) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class Task:
     name: str
     title: str
     format: str
-    """Name of a format: classification, tagging, span-qa, multiple-choice, retrieval, text."""
+    """Name of a format: classification, tagging, span-qa, multiple-choice, retrieval, dual-encoding, text."""
     metrics: tuple[str, ...]
     """Names in tasks/metrics; the first is the one that tables show."""
     source: Source
@@ -66,6 +67,15 @@ class Task:
     """The canonical order: a class index in a checkpoint means a position here."""
     train_language: str = ""
     """Language whose labels a study trains on unless it says otherwise."""
+    train_task: tuple[str, ...] = ()
+    """Tasks that are trained on one after the other where this one has no training split (XNLI <- MNLI; XCOPA <-
+    SocialIQA, then COPA)."""
+    suites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """'xtreme', 'xtreme-r' -> the languages that the suite scores, as its evaluate.py lists them."""
+    counts: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
+    """Split -> published number of examples: of every language, or language -> number."""
+    official: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """'xtreme', 'jiant', ... -> hyper-parameters that its scripts ship, under the keys of a study's `training:`."""
     max_length: int = 128
     """Tokens per sequence."""
     licence: str = ""

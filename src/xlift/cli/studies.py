@@ -1,0 +1,222 @@
+"""Studies: run, plan, report, pretrain."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xlift.cli.options import (
+    DEFAULT_STORE,
+    DataOption,
+    JsonOption,
+    SetOption,
+    StoreOption,
+    StudyArgument,
+    WorkersOption,
+    console,
+    warn,
+    write,
+)
+from xlift.errors import UserError
+
+if TYPE_CHECKING:
+    from xlift.studies.plan import Plan
+    from xlift.studies.reading import StudyFile
+    from xlift.studies.record import Record
+    from xlift.studies.store import Store
+
+
+def run(
+    study: StudyArgument,
+    store: StoreOption = DEFAULT_STORE,
+    data: DataOption = None,
+    set_: SetOption = None,
+    workers: WorkersOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+) -> None:
+    """Run a study and print its lift table.
+
+    Only what the store does not have yet is done; an interrupted run goes on where it was.
+    """
+    from xlift.studies.reading import read_study
+
+    file = read_study(study, tuple(set_ or ()))
+    plan, opened, record = _run(file, store, data, workers, quiet)
+    if plan.cells and not quiet:
+        from xlift.report.study import make_report
+        from xlift.report.tables import Terminal
+
+        report = make_report(record, opened)
+        warn(report.info.warnings)
+        console().print(Terminal(report.rows))
+        print(f"The page: xlift report {study} --store {store} --html {record.name}.html", file=sys.stderr)
+
+
+def _run(
+    file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool
+) -> tuple[Plan, Store, Record]:
+    """Do what the store has not, and record the study in it."""
+    from xlift.execution.local import Stopped, WorkerBug, cores, run_plan
+    from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
+    from xlift.studies.estimate import Estimator, human
+    from xlift.studies.plan import make_plan
+    from xlift.studies.record import make_record, write_record
+    from xlift.studies.store import Store
+
+    plan = make_plan(file, data)
+    store = Store(root)
+    record = make_record(file, plan)
+    write_record(record, store)
+    estimator = Estimator()
+    estimator.learn(store, plan.jobs.values())
+    warn(plan.warnings)
+    workers = workers or cores()
+    terminal = console(stderr=True)
+    try:
+        if quiet:
+            outcome = run_plan(plan, store, SilentDisplay(), workers)
+        elif terminal.is_terminal:
+            with LiveDisplay(estimator, workers, terminal) as display:
+                outcome = run_plan(plan, store, display, workers)
+        else:
+            outcome = run_plan(plan, store, PlainDisplay(estimator, workers), workers)
+    except Stopped as stopped:
+        print("xlift: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
+        raise typer.Exit(stopped.exit_code) from None
+    except WorkerBug as bug:
+        print(f"xlift: an error of xlift itself, please report it. Finished jobs are kept.\n{bug}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if not quiet:
+        there = len(plan.jobs) - outcome.done
+        print(f"{outcome.done} jobs done in {human(outcome.seconds)}; {there} were in {root} already.", file=sys.stderr)
+    return plan, store, record
+
+
+def plan(
+    study: StudyArgument,
+    store: StoreOption = DEFAULT_STORE,
+    data: DataOption = None,
+    set_: SetOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a study's jobs and what is left of them.
+
+    Nothing is trained and nothing is written.
+    """
+    from xlift.execution.local import cores
+    from xlift.report.graph import print_plan
+    from xlift.studies.estimate import Estimator
+    from xlift.studies.plan import make_plan
+    from xlift.studies.reading import read_study
+    from xlift.studies.store import Store
+
+    opened = Store(store)
+    made = make_plan(read_study(study, tuple(set_ or ())), data)
+    estimator = Estimator()
+    estimator.learn(opened, made.jobs.values())
+    warn(made.warnings)
+    if as_json:
+        jobs = [{"key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": opened.has(job.key),
+                 "estimated_seconds": round(estimator.seconds(job), 1)} for job in made.jobs.values()]  # fmt: skip
+        print(json.dumps(jobs, indent=1, ensure_ascii=False))
+        return
+    print_plan(made, opened, estimator, workers or cores(), console())
+
+
+def report(
+    study: StudyArgument,
+    store: StoreOption = DEFAULT_STORE,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the page: one file that needs nothing else.")
+    ] = None,
+    as_json: JsonOption = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table (booktabs).")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only the means.")] = False,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Show every metric of a task, not only its first.")
+    ] = False,
+) -> None:
+    """Print the lift table of a finished study.
+
+    Reads nothing but the store.
+    """
+    from xlift.report import tables
+    from xlift.report.page import render
+    from xlift.report.study import make_report
+    from xlift.studies.record import read_record
+    from xlift.studies.store import Store
+
+    opened = Store(store)
+    made = make_report(read_record(opened, study_name(study)), opened, every_metric=metrics)
+    warn(made.info.warnings)
+    if html:
+        write(html, render(made.rows, made.info))
+        print(f"wrote {html}", file=sys.stderr)
+    if as_json:
+        print(tables.to_json(made.rows))
+    elif csv:
+        print(tables.to_csv(made.rows), end="")
+    elif not made.rows:
+        print("There are no results yet.", file=sys.stderr)
+    elif latex:
+        print(tables.to_latex(made.rows, per_language=languages))
+    elif markdown:
+        print(tables.to_markdown(made.rows, per_language=languages))
+    elif not html:
+        console().print(tables.Terminal(made.rows, per_language=languages))
+
+
+def study_name(study: str) -> str:
+    """The name under which a study is recorded: its `name:`, or that of its file, or the word itself."""
+    from xlift.studies.reading import read_study
+
+    return read_study(study).study.name if Path(study).is_file() else study
+
+
+def pretrain(
+    study: Annotated[
+        str, typer.Argument(help="A study with a model to make (default: the shipped encoder).")
+    ] = "isles-encoder",
+    out: Annotated[Path | None, typer.Option("--out", help="Copy the finished model into this folder.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    data: DataOption = None,
+    set_: SetOption = None,
+    workers: WorkersOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Make a study's models from random weights.
+
+    Phase one: every model of `models:` that has a `pretrain:` section. Prints the folders of the models.
+    """
+    import shutil
+
+    from xlift.studies.reading import read_study
+    from xlift.studies.study import Made
+
+    file = read_study(study, tuple(set_ or ()))
+    made = [model for model in file.study.models if isinstance(model, Made)]
+    if not made:
+        raise UserError(
+            "the study has no model to pretrain",
+            where=file.locate("models"),
+            fix="give a model with `name:` and `pretrain:`; see docs/reference.md.",
+        )
+    if out and (len(made) > 1 or (out.exists() and not (out.is_dir() and not any(out.iterdir())))):
+        raise UserError(f"--out {out}: expected one model and a new or empty folder", fix="name another folder.")
+    # Under a name of its own: the record of the whole study, if it was run, must stay what it is.
+    alone = {"name": f"{file.study.name}-pretrain", "intermediate": (), "targets": ()}
+    file = replace(file, study=file.study.model_copy(update=alone))
+    planned, opened, _ = _run(file, store, data, workers, quiet)
+    for job in planned.jobs.values():
+        model = opened.open(job.key).folder / "model"
+        print(model)
+        if out:
+            shutil.copytree(model, out, dirs_exist_ok=True)
