@@ -29,6 +29,7 @@ every_tongue = pytest.mark.parametrize("code", TONGUES)
 # Digests of the first examples of each kind. Whoever changes one on purpose also raises `xlift.archipelago.VERSION`.
 DIGESTS = {
     "nli": "28cc3ee4c894",
+    "nli-balanced": "f32b73ac06b8",
     "paraphrase": "905327788535",
     "qa": "eb15d0de675e",
     "qa-unanswerable": "13278d01d45a",

@@ -40,10 +40,13 @@ def example(kind: str, code: str, split: str, seed: int, index: int) -> Row:
 # --- pair classification --------------------------------------------------------------------------------------------
 
 
-def nli(rng: random.Random, tongue: Grammar, _: tuple) -> Row:
-    """Entailment says less, contradiction opposes or denies, neutral exchanges or adds something."""
-    premise, hypothesis, label = nli_pair(rng)
-    return {"text_a": tongue.sentence(premise).text, "text_b": tongue.sentence(hypothesis).text, "label": label}
+def _nli(balanced: bool) -> Callable[[random.Random, Grammar, tuple], Row]:
+    def make(rng: random.Random, tongue: Grammar, _: tuple) -> Row:
+        """Entailment says less, contradiction opposes or denies, neutral exchanges or adds something."""
+        premise, hypothesis, label = nli_pair(rng, balanced)
+        return {"text_a": tongue.sentence(premise).text, "text_b": tongue.sentence(hypothesis).text, "label": label}
+
+    return make
 
 
 def paraphrase(rng: random.Random, tongue: Grammar, _: tuple) -> Row:
@@ -315,7 +318,8 @@ def _split_seed(split: str, seed: int) -> int:
 
 
 KINDS: dict[str, Callable[[random.Random, Grammar, tuple], Row]] = {
-    "nli": nli,
+    "nli": _nli(balanced=False),
+    "nli-balanced": _nli(balanced=True),
     "paraphrase": paraphrase,
     "qa": qa,
     "qa-unanswerable": qa_unanswerable,

@@ -16,6 +16,7 @@ from xlift.languages import Language
 from xlift.tasks import formats
 from xlift.tasks.task import Task
 
+NLI_LABELS = ("entailment", "neutral", "contradiction")
 STANDARD_SIZE = {"train": 20_000, "dev": 500, "test": 500}
 """How many examples a split has when no size is asked for."""
 PROBES = 16
@@ -99,8 +100,9 @@ def _task(name: str, title: str, format: str, metrics: tuple[str, ...], **more: 
 
 
 ISLES: tuple[Task, ...] = (
-    _task("nli", "Natural language inference", "classification", ("accuracy",),
-          labels=("entailment", "neutral", "contradiction")),
+    _task("nli", "Natural language inference", "classification", ("accuracy",), labels=NLI_LABELS),
+    _task("nli-balanced", "Inference with little to guess from half of the input", "classification", ("accuracy",),
+          labels=NLI_LABELS),
     _task("paraphrase", "Adversarial paraphrase (as PAWS)", "classification", ("accuracy",), labels=("different", "same")),
     _task("qa", "Extractive question answering (as SQuAD v1.1)", "span-qa", ("squad-f1", "squad-em")),
     _task("qa-unanswerable", "Question answering, a third without an answer (as SQuAD v2)", "span-qa", ("squad-f1", "squad-em"),
