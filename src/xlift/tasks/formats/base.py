@@ -42,7 +42,7 @@ class Features:
 class Format(Protocol):
     name: str
     head: str
-    """Kind of output: 'sequence', 'token', 'span', 'choice' or 'pooled' (models/heads.py)."""
+    """Kind of output: 'sequence', 'token', 'span', 'choice', 'dual' (models/heads.py), 'pooled' (no head) or 'lm'."""
     example: type
     """The frozen dataclass of one example; its first field is `id: str`."""
 
@@ -70,7 +70,7 @@ class Format(Protocol):
         """One JSON-able prediction per example, from one reduced output per row.
 
         `outputs[i]` by head: sequence: (labels,) float scores; token: (tokens,) int arg-max;
-        span: (2, tokens) float start and end scores; choice: float score.
+        span: (2, tokens) float start and end scores; choice: float score; dual and pooled: (dimension,) float vector.
         """
         ...
 

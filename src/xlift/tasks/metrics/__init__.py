@@ -6,9 +6,10 @@ from xlift.errors import UserError, nearest
 from xlift.tasks.metrics.accuracy import ACCURACY, TAG_ACCURACY
 from xlift.tasks.metrics.base import Metric
 from xlift.tasks.metrics.chunks import CHUNK_F1_LEGACY, ENTITY_F1
+from xlift.tasks.metrics.ranking import MAP, MAP_AT_20, MRR_AT_20
 from xlift.tasks.metrics.squad import SQUAD_EM, SQUAD_F1
 
-METRICS: tuple[Metric, ...] = (ACCURACY, TAG_ACCURACY, SQUAD_F1, SQUAD_EM, CHUNK_F1_LEGACY, ENTITY_F1)
+METRICS: tuple[Metric, ...] = (ACCURACY, TAG_ACCURACY, SQUAD_F1, SQUAD_EM, CHUNK_F1_LEGACY, ENTITY_F1, MAP_AT_20, MRR_AT_20, MAP)
 
 
 def names() -> tuple[str, ...]:
