@@ -1,0 +1,104 @@
+"""A task whose examples can come from several places: the first that has them on this machine answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError, nearest
+from xlift.tasks.task import Source, Task
+
+
+@dataclass(frozen=True)
+class Several:
+    """Sources of one task, in the order in which they are asked.
+
+    For each (language, split) the first member answers whose files are there. Where no member has them, the Hub does, if
+    it is one of the members: it brings its files. Members may differ in the languages and splits that they declare.
+    """
+
+    members: tuple[Source, ...]
+
+    @property
+    def kind(self) -> str:
+        """The members' kinds, in order: 'native, hub'."""
+        return ", ".join(dict.fromkeys(member.kind for member in self.members))
+
+    def only(self, kind: str) -> Several:
+        """The members of one kind, where a study names the source.
+
+        Raises:
+            UserError: there is no such member.
+        """
+        fitting = tuple(member for member in self.members if member.kind == kind)
+        if not fitting:
+            kinds = self.kind.split(", ")
+            raise UserError(f"no source '{kind}'", fix=f"{nearest(kind, kinds)}There are {self.kind}.")
+        return Several(fitting)
+
+    def languages(self, split: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(code for member in self.members for code in member.languages(split)))
+
+    def splits(self) -> tuple[str, ...]:
+        return tuple(
+            split for split in ("train", "dev", "test") if any(split in member.splits() for member in self.members)
+        )
+
+    def present(self, language: str, split: str, data: Path | None) -> bool:
+        return any(member.present(language, split, data) for member in self.members)
+
+    def size(self, task: Task, language: str, split: str, data: Path | None) -> int | None:
+        return self.answering(task, language, split, data).size(task, language, split, data)
+
+    def read(
+        self, task: Task, language: str, split: str, data: Path | None, *, size: int | None = None, seed: int = 0
+    ) -> Iterator[Any]:
+        return self.answering(task, language, split, data).read(task, language, split, data, size=size, seed=seed)
+
+    def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
+        return self.answering(task, language, split, data).fingerprint(task, language, split, data)
+
+    def answering(self, task: Task, language: str, split: str, data: Path | None) -> Source:
+        """The member that has the examples, or can bring them.
+
+        Raises:
+            UserError: none can; every place that was looked at is named.
+        """
+        declared = [member for member in self.members if language in member.languages(split)]
+        if not declared:
+            there = "; ".join(f"{name}: {' '.join(self.languages(name))}" for name in self.splits())
+            raise UserError(f"task '{task.name}' has no {split} examples in '{language}'", fix=f"It has {there}.")
+        for member in declared:
+            if member.present(language, split, data):
+                return member
+        if len(declared) == 1:
+            return declared[0]  # its own message says it best
+        bringing = next((member for member in declared if member.kind == "hub"), None)
+        looked = []
+        for member in declared:
+            if member is not bringing:
+                looked.append(_absence(member, task, language, split, data))
+        if bringing is None:
+            raise _nowhere(task, language, split, looked)
+        try:
+            bringing.fingerprint(task, language, split, data)
+        except UserError as error:
+            raise _nowhere(task, language, split, [*looked, f"hub: {error}"]) from None
+        return bringing
+
+
+def _absence(member: Source, task: Task, language: str, split: str, data: Path | None) -> str:
+    """What a member says when it is asked for files that are not there."""
+    try:
+        member.fingerprint(task, language, split, data)
+    except UserError as error:
+        return f"{member.kind}: {error.where or error.fix}"
+    return f"{member.kind}: it has no files of its own"
+
+
+def _nowhere(task: Task, language: str, split: str, looked: list[str]) -> UserError:
+    return UserError(
+        f"no examples of {task.name} {language} {split} can be had", fix="Looked at\n" + "\n".join(f"  {line}" for line in looked)
+    )
