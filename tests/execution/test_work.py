@@ -94,6 +94,18 @@ def test_a_head_is_kept_when_asked_for(tmp_path: Path, store: Store) -> None:
     assert (carried["heads"], carried["dropped"], carried["new"]) == (["isle-nli"], [], ["isle-pos"])
 
 
+def test_several_tasks_learn_one_head_that_goes_on(tmp_path: Path, store: Store) -> None:
+    # as SNLI, MNLI and ANLI do in ANLI+
+    parts = [{"task": "isle-nli", "size": 16}, {"task": "isle-nli-balanced", "size": 8}]
+    stages = [{"mixture": parts, "head": "nli"}, {"mixture": parts[1:], "head": "nli", "keep_heads": ["nli"]}]
+    study = write_study(tmp_path, intermediate=[{"name": "both", "stages": stages}], targets=[NLI])
+    plan = plan_of(study)
+    do_inline(plan, store, jobs(plan, "train"))
+    first, second, _ = (store.open(job.key) for job in jobs(plan, "train"))
+    assert list(backbone.load(first.folder / "model")[0].heads) == ["nli"]
+    assert json.loads(second.file("carried.json").read_text())["heads"] == ["nli"]
+
+
 def test_carried_json_counts_every_tensor_of_the_backbone(tmp_path: Path, store: Store) -> None:
     plan = plan_of(write_study(tmp_path, intermediate=["none"], targets=[NLI]))
     do_inline(plan, store, jobs(plan, "train"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from xlift.errors import UserError
 from xlift.studies.job import PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.plan import Plan
 from xlift.studies.resolving import Resolver
+from xlift.tasks import catalog
+from xlift.tasks.sources.isles import IslesSource
 
 RETRIEVAL = "  - {task: isle-retrieval, size: 20}\n"
 
@@ -245,7 +248,7 @@ WRONG = {
     "train: false for a head": ("{size: 50}", "false", "study.yaml:6: targets.0.train: isle-nli cannot be scored", "retrieval"),
     "other labels": ("{size: 50}", "{task: isle-paraphrase}", "study.yaml:6: targets.0.train.task: isle-paraphrase cannot stand in for isle-nli: its labels are different, same", "isle-nli"),
     "another format": ("{size: 50}", "{task: isle-qa}", "study.yaml:6: targets.0.train.task: isle-qa cannot stand in", "format"),
-    "no training data": ("isle-nli, train: {size: 50}", "xnli", "study.yaml:6: targets.0.train: xnli has no training data", "isle-nli, ocnli"),
+    "no training data": ("isle-nli, train: {size: 50}", "xnli", "study.yaml:6: targets.0.train: xnli has no training data", "isle-nli, isle-nli-balanced"),
     "options of another format": ("size: 20", "options: {layer: 3}", "study.yaml:6: targets.0.options: isle-nli is", "retrieval"),
     "no data folder": ("isle-nli, train: {size: 50}", "xquad", "study.yaml:6: targets.0.train: no data folder", "--data DIR"),
     "a head nobody trained": ("size: 100", "keep_heads: [isle-qa]", "study.yaml:4: intermediate.1.keep_heads: no head", "none yet"),
@@ -353,3 +356,37 @@ def test_a_resolver_counts_what_is_generated(tmp_path: Path):
     task = found.task("isle-nli", ())
     assert found.count(found.data_of(task, "qta", "test", None, 0, ())) == 500
     assert found.count(found.data_of(task, "qta", "train", 7, 0, ())) == 7
+
+
+# --- one head for several tasks ---------------------------------------------------------------------------------------
+
+
+def test_a_target_may_be_trained_on_one_task_after_the_other_with_one_head(tmp_path: Path):
+    target = "  - {task: isle-continuation, train: {task: [isle-reading, isle-commonsense], size: 40}}\n"
+    plan = plan_of(study_file(tmp_path, STUDY.partition("intermediate")[0] + "targets:\n" + target))
+    first, second = trained(plan)
+    assert [(s.mixture[0].task, s.mixture[0].size) for s in (first, second)] == [("isle-reading", None), ("isle-commonsense", 40)]
+    assert (first.head, first.keep_heads) == ("isle-commonsense", ())
+    assert (second.head, second.keep_heads) == ("isle-commonsense", ("isle-commonsense",))
+    (head,) = {job.spec.head for job in plan.jobs.values() if isinstance(job.spec, PredictSpec)}
+    assert head == "isle-commonsense"
+
+
+def test_tasks_of_one_head_must_have_the_same_labels(tmp_path: Path):
+    mixture = "{name: both, mixture: [{task: isle-nli, size: 9}, {task: isle-paraphrase, size: 9}], head: pair}"
+    text = STUDY.replace("{task: isle-qa, size: 100}", mixture)
+    assert "isle-paraphrase cannot stand in for isle-nli: its labels are different, same" in refused(tmp_path, text)
+
+
+def test_a_task_without_training_data_is_trained_on_what_the_catalogue_says(tmp_path: Path, monkeypatch):
+    class OnlyTest(IslesSource):
+        def splits(self) -> tuple[str, ...]:
+            return ("test",)
+
+    reading = replace(
+        catalog.get("isle-reading"), source=OnlyTest("reading"), train_task=("isle-commonsense", "isle-continuation")
+    )
+    monkeypatch.setattr(catalog, "get", lambda name, get=catalog.get: reading if name == reading.name else get(name))
+    text = STUDY.partition("intermediate")[0] + "targets:\n  - {task: isle-reading, train: {size: 30}}\n"
+    plan = plan_of(study_file(tmp_path, text))
+    assert [spec.mixture[0].task for spec in trained(plan)] == ["isle-commonsense", "isle-continuation"]

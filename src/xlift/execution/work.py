@@ -125,13 +125,13 @@ def _train(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
     source, tokenizer = backbone.load(_model_folder(job, context, store))
     encoder = backbone.blank_like(source)
     tasks = [context.tasks[data.task] for data in spec.mixture]
-    stage.add_heads(encoder, tasks, spec.seed)
+    stage.add_heads(encoder, tasks, spec.seed, spec.head)
     carried = backbone.carry(encoder, source, spec.keep_heads)
     parts = []
     for data, task in zip(spec.mixture, tasks, strict=True):
         max_length = _max_length(spec.recipe.max_length, task, encoder.max_length)
         features = stage.make_features(task, _examples(context, data), tokenizer, max_length=max_length, train=True)
-        parts.append(stage.Part(task, features))
+        parts.append(stage.Part(task, features, spec.head))
     trained = stage.fine_tune(
         encoder,
         tokenizer.pad_token_id,

@@ -65,8 +65,10 @@ class TrainSpec(Settings):
     mixture: tuple[Data, ...]
     sampling: Sampling = Sampling()
     recipe: Recipe
+    head: str = ""
+    """Name of one head for all parts; '' gives each task a head of its own name."""
     keep_heads: tuple[str, ...] = ()
-    """Heads of the parent that go on (by task name); all others are made anew."""
+    """Heads of the parent that go on (by name); all others are made anew."""
     seed: int
 
 

@@ -113,6 +113,7 @@ class _Stage:
     sampling: Sampling
     training: tuple[RecipePatch, ...]
     """What the study says of this stage, the later the stronger."""
+    head: str = ""
     keep_heads: tuple[str, ...] = ()
     where: Keys = ()
 
@@ -219,7 +220,7 @@ class _Planner:
         for language in self.found.languages(task, entry.language, entry.split, _language_key(entry, where)):
             for size in sizes:
                 share = _Share(task, language, entry.split, size, where)
-                stage = _Stage((share,), entry.sampling, (entry.training,), entry.keep_heads, where)
+                stage = _Stage((share,), entry.sampling, (entry.training,), entry.head, entry.keep_heads, where)
                 yield _Row(entry.name or entry.task, language, "" if size is None else str(size), (stage,))
 
     def _mixed_row(self, entry: Intermediate, where: Keys) -> _Row:
@@ -227,14 +228,14 @@ class _Planner:
         if entry.stages:
             given = [(stage, (*where, "stages", number)) for number, stage in enumerate(entry.stages)]
         else:
-            given = [(Stage(mixture=entry.mixture, sampling=entry.sampling, keep_heads=entry.keep_heads), where)]
+            given = [(_only_stage(entry), where)]
         stages: list[_Stage] = []
         for stage, here in given:
             shares = tuple(
                 share for n, part in enumerate(stage.mixture) for share in self._shares(part, (*here, "mixture", n))
             )
             how = (entry.training, stage.training)
-            stages.append(_Stage(shares, stage.sampling, how, stage.keep_heads, here))
+            stages.append(_Stage(shares, stage.sampling, how, stage.head, stage.keep_heads, here))
         shares = [share for stage in stages for share in stage.shares]
         sizes = [share.size for share in shares if share.size is not None]
         languages = "+".join(dict.fromkeys(share.language for share in shares))
@@ -246,6 +247,9 @@ class _Planner:
             yield _Share(task, language, part.split, part.size, where)
 
     def _stage(self, state: _State, stage: _Stage, seed: int) -> _State:
+        if stage.head:
+            for share in stage.shares[1:]:
+                self.found.stands_in(share.task, stage.shares[0].task, share.where)
         self._check_kept(stage, state)
         mixture = tuple(
             self.found.data_of(share.task, share.language, share.split, share.size, seed, share.where)
@@ -256,7 +260,7 @@ class _Planner:
 
     def _check_kept(self, stage: _Stage, state: _State) -> None:
         """A head can be kept that the model has by then and that this stage trains on."""
-        here = list(dict.fromkeys(share.task.name for share in stage.shares))
+        here = [stage.head] if stage.head else list(dict.fromkeys(share.task.name for share in stage.shares))
         for name in stage.keep_heads:
             if name in state.heads and name in here:
                 continue
@@ -275,13 +279,14 @@ class _Planner:
             mixture=mixture,
             sampling=stage.sampling,
             recipe=how,
+            head=stage.head,
             keep_heads=stage.keep_heads,
             seed=seed,
         )
         label = f"train {' + '.join(dict.fromkeys(d.name() for d in mixture))} (from {state.path}, seed {seed})"
         counts = [min(self.found.count(data), stage.sampling.cap or 10**12) for data in mixture]
         key = self.result.add(make_job(spec, state.parents, label, _examples(how, sum(counts))))
-        heads = tuple(dict.fromkeys(data.task for data in mixture))
+        heads = (stage.head,) if stage.head else tuple(dict.fromkeys(data.task for data in mixture))
         return replace(state, ref=None, parents=(key,), seed=seed, heads=heads)
 
     # --- targets ----------------------------------------------------------------------------------------------------
@@ -294,13 +299,7 @@ class _Planner:
         how = recipe(self.study.training, self.study.training.target, target.training)
         head, train_language = "", ""
         if task.format in TRAINABLE:
-            asked = target.train or TargetData()
-            source = self.found.training_task(asked.task, (*where, "train", "task")) if asked.task else task
-            self.found.stands_in(source, task, (*where, "train", "task"))
-            place = (*where, "train", "language") if asked.language else (*where, "train")
-            head, train_language = source.name, self.found.languages(source, asked.language, asked.split, place)[0]
-            data = self.found.data_of(source, train_language, asked.split, asked.size, seed, (*where, "train"))
-            state = self._train(state, (data,), _Stage((), Sampling(), ()), how, seed)
+            state, head, train_language = self._train_target(state, task, target.train or TargetData(), how, seed, where)
         options = {**task.options, **target.options.given()}
         if how.max_length is not None:
             options["max_length"] = how.max_length
@@ -317,6 +316,28 @@ class _Planner:
                     key=key,
                 )
             )  # fmt: skip
+
+    def _train_target(
+        self, state: _State, task: Task, asked: TargetData, how: Recipe, seed: int, where: Keys
+    ) -> tuple[_State, str, str]:
+        """The trained model, the name of the head that answers, and the language of its labels."""
+        names = (asked.task,) if isinstance(asked.task, str) else asked.task
+        if names == ("",):
+            names = (task.name,) if asked.split in task.source.splits() or not task.train_task else task.train_task
+        *earlier, last = (self.found.training_task(name, (*where, "train", "task")) for name in names)
+        head, kept = "", ()
+        for source in earlier:
+            self.found.stands_in(source, task, (*where, "train", "task"))
+            language = self.found.languages(source, "", "train", (*where, "train", "task"))[0]
+            data = self.found.data_of(source, language, "train", None, seed, (*where, "train", "task"))
+            head = last.name
+            state = self._train(state, (data,), _Stage((), Sampling(), (), head, kept), how, seed)
+            kept = (head,)
+        self.found.stands_in(last, task, (*where, "train", "task"))
+        place = (*where, "train", "language") if asked.language else (*where, "train")
+        language = self.found.languages(last, asked.language, asked.split, place)[0]
+        data = self.found.data_of(last, language, asked.split, asked.size, seed, (*where, "train"))
+        return self._train(state, (data,), _Stage((), Sampling(), (), head, kept), how, seed), last.name, language
 
     def _check_target(self, task: Task, target: Target, where: Keys) -> None:
         trainable = task.format in TRAINABLE
@@ -336,6 +357,10 @@ class _Planner:
         else:
             return
         raise UserError(what, where=self.file.locate(*where, key), fix=fix)
+
+
+def _only_stage(entry: Intermediate) -> Stage:
+    return Stage(mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads)
 
 
 def _language_key(part: Part | Intermediate, where: Keys) -> Keys:

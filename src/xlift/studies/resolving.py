@@ -18,7 +18,7 @@ from xlift.tasks import catalog
 from xlift.tasks.sources.isles import STANDARD_SIZE
 from xlift.tasks.task import Task
 
-TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice")
+TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding")
 """Formats with labels; retrieval is scored without training, text has no score."""
 
 

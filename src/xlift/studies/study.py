@@ -112,8 +112,10 @@ class Stage(Settings):
     mixture: tuple[Part, ...] = Field(min_length=1)
     sampling: Sampling = Sampling()
     training: RecipePatch = RecipePatch()
+    head: str = ""
+    """Name of one head for all parts (SNLI, MNLI and ANLI as one task); by default each task has its own."""
     keep_heads: tuple[str, ...] = ()
-    """Tasks of the stage before whose heads go on in this one; all other heads are made anew."""
+    """Heads of the stage before that go on in this one; all others are made anew."""
 
 
 class Intermediate(Settings):
@@ -129,6 +131,7 @@ class Intermediate(Settings):
     stages: tuple[Stage, ...] = ()
     sampling: Sampling = Sampling()
     training: RecipePatch = RecipePatch()
+    head: str = ""
     keep_heads: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -140,7 +143,7 @@ class Intermediate(Settings):
             raise _mistake(f"expected one of `task`, `mixture` and `stages`, found {found}", fix)
         inside = {
             "mixture": ("language", "size", "split"),
-            "stages": ("language", "size", "split", "sampling", "keep_heads"),
+            "stages": ("language", "size", "split", "sampling", "head", "keep_heads"),
         }
         idle = next((key for key in inside.get(given[0], ()) if key in self.model_fields_set), None)
         if idle:
@@ -156,11 +159,15 @@ class Intermediate(Settings):
 class TargetData(Settings):
     """What a target is trained on."""
 
-    task: str = ""
-    """Default: the target task itself. Another task of the same format and labels may stand in (XNLI <- MNLI)."""
+    task: Names = ""
+    """Another task of the same format and labels (XNLI <- MNLI), or several, one after the other with one head (XCOPA <-
+    SocialIQA, COPA). Default: the target task itself, or what the catalogue says where it has no training data."""
     language: str = ""
+    """Of the last task; those before it are read in their training language."""
     size: Size | None = None
+    """Of the last task; those before it are read whole."""
     split: TrainSplit = "train"
+    """Of the last task."""
 
 
 class Options(Settings):

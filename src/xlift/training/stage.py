@@ -14,7 +14,8 @@ from xlift.recipes import Recipe, Sampling
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
-from xlift.training.batches import UnitIndex, collate, schedule
+from xlift.training.batches import UnitIndex, collate, row_targets, schedule
+from xlift.training.in_batch import embed
 from xlift.training.loop import Trained, run_steps
 from xlift.training.progress import Progress
 
@@ -25,16 +26,22 @@ class Part:
 
     task: Task
     features: Features
+    head: str = ""
+    """Name of the head that learns from it; default: the task's name."""
+
+    @property
+    def head_name(self) -> str:
+        return self.head or self.task.name
 
 
-def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int) -> None:
-    """A new head for every task. A head's first weights depend on the task's name and the seed, not on its neighbours
-    in the mixture."""
-    for task in {task.name: task for task in tasks}.values():
+def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int, head: str = "") -> None:
+    """A new head for every task, or one called `head` for all. A head's first weights depend on its name and the seed,
+    not on its neighbours in the mixture."""
+    for name, task in {head or task.name: task for task in tasks}.items():
         spec = HeadSpec(
             formats.get(task.format).head, task.labels if formats.get(task.format).head in ("sequence", "token") else ()
         )
-        encoder.add_head(task.name, spec, seed=_seed(task.name, seed))
+        encoder.add_head(name, spec, seed=_seed(name, seed))
 
 
 def fine_tune(
@@ -48,7 +55,7 @@ def fine_tune(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train backbone and heads in place. Every batch is of one part; parts of one task share its head.
+    """Train backbone and heads in place. Every batch is of one part; parts may share a head.
 
     Raises:
         UserError, Interrupted: as `run_steps`.
@@ -60,8 +67,8 @@ def fine_tune(
         step = steps[number]
         part = parts[step.part]
         inputs, targets = collate(part.features, units[step.part].rows(step.units), pad_id)
-        logits = encoder(inputs, part.task.name)
-        return encoder.head(part.task.name).loss(logits, targets), int(inputs["attention_mask"].sum())
+        logits = encoder(inputs, part.head_name)
+        return encoder.head(part.head_name).loss(logits, targets), int(inputs["attention_mask"].sum())
 
     return run_steps(encoder, len(steps), step_loss, recipe, seed=seed, folder=folder, progress=progress)
 
@@ -72,4 +79,7 @@ def _seed(name: str, seed: int) -> int:
 
 def make_features(task: Task, examples: Sequence[Any], tokenizer: Any, *, max_length: int, train: bool) -> Features:
     """Rows for the encoder by the task's format."""
-    return formats.get(task.format).features(examples, tokenizer, task.labels, max_length=max_length, train=train)
+    more = {key: task.options[key] for key in ("query_length",) if key in task.options}
+    return formats.get(task.format).features(
+        examples, tokenizer, task.labels, max_length=max_length, train=train, **more
+    )
