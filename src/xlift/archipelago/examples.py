@@ -286,12 +286,22 @@ def _pair_before(split: str, seed: int, index: int) -> Event | None:
 
 def answer_retrieval(rng: random.Random, tongue: Grammar, _: tuple) -> Row:
     """As in LAReQA: a question in the pivot and the sentence of this tongue that answers it."""
+    event, role = _asked(rng)
+    return {"text": tongue.sentence(event).text, "translation": grammar(PIVOT).question(event, role).text}
+
+
+def answer_pair(rng: random.Random, tongue: Grammar, _: tuple) -> Row:
+    """A question and the sentence that answers it, in one tongue: LAReQA's training pairs, and its pool."""
+    event, role = _asked(rng)
+    return {"query": tongue.question(event, role).text, "passage": tongue.sentence(event).text}
+
+
+def _asked(rng: random.Random) -> tuple[Event, str]:
+    """An event, and the role of it that a question asks for."""
     while True:
         event = world().event(rng, detail=0.7)
         if len(_askable(event)) >= 2 and not event.negated:
-            break
-    role = rng.choice(_askable(event))
-    return {"text": tongue.sentence(event).text, "translation": grammar(PIVOT).question(event, role).text}
+            return event, rng.choice(_askable(event))
 
 
 def translation(rng: random.Random, tongue: Grammar, key: tuple) -> Row:
@@ -332,6 +342,7 @@ KINDS: dict[str, Callable[[random.Random, Grammar, tuple], Row]] = {
     "retrieval": retrieval,
     "mining": mining,
     "answers": answer_retrieval,
+    "answer-pairs": answer_pair,
     "translation": translation,
     "text": text,
     "parallel": parallel,

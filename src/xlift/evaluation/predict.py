@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from xlift.errors import UserError
+from xlift.evaluation.vectors import dual_vectors
 from xlift.models.backbone import Encoder, pool
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
@@ -49,6 +50,9 @@ def predict(
     layer = _layer(encoder, options) if kind == "pooled" else 0
     outputs: list[Any] = [None] * len(features)
     progress, done = progress or Progress(), 0
+    if kind == "dual" and len(features):
+        outputs = list(dual_vectors(encoder, head, features, pad_id, TOKENS_PER_BATCH, progress))
+        return formats.get(task.format).decode(examples, features, outputs, task.labels)
     for rows in length_batches(features):
         if progress.stopping():
             raise Interrupted

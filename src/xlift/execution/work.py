@@ -161,9 +161,10 @@ def _predict(job: Job, context: Context, store: Store, draft: Draft, progress: P
         encoder, tokenizer.pad_token_id, task, examples, features, spec.head, spec.options, progress=progress
     )
     format = formats.get(task.format)
-    write_predictions(
-        draft.folder / PREDICTIONS, [e.id for e in examples], [format.gold(e) for e in examples], predictions
-    )
+    rows = [(e.id, format.gold(e), answer) for e, answer in zip(examples, predictions, strict=True)]
+    if format.head == "dual":  # candidates are asked nothing, and may be a million
+        rows = [row for row in rows if row[1] is not None]
+    write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
     draft.numbers["tokens"] = _tokens(features)
 
 

@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from xlift.errors import UserError
 from xlift.models.heads import FAMILIES, Head, HeadSpec, make_head
+from xlift.models.heads import pool as pool
 from xlift.models.pretrained import first_line, load_pretrained, quiet
 
 HEADS_SPECS = "heads.json"
@@ -87,6 +88,8 @@ class Encoder(nn.Module):
         model_type = self.backbone.config.model_type
         if model_type not in FAMILIES:
             raise UserError(f"heads of model type '{model_type}' have no stock class to export to")
+        if self.head(head).spec.kind == "dual":
+            raise UserError(f"'{head}' is a dual encoder, which no stock class is")
         prefix = self.backbone.base_model_prefix
         weights = {f"{prefix}.{name}": tensor for name, tensor in self.backbone.state_dict().items()}
         for name, tensor in self.heads[head].state_dict().items():
@@ -102,19 +105,6 @@ class Encoder(nn.Module):
         if getattr(self.backbone.config, "type_vocab_size", 0) >= 2:
             return inputs
         return {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}
-
-
-def pool(hidden_states: Tensor, attention_mask: Tensor, how: str = "mean") -> Tensor:
-    """(rows, tokens, hidden) -> (rows, hidden) in float32.
-
-    'mean' includes the special tokens, as XTREME and jiant do; 'cls' is the first token.
-    """
-    if how == "cls":
-        return hidden_states[:, 0].float()
-    if how != "mean":
-        raise UserError(f"unknown pooling '{how}'", fix="expected 'mean' or 'cls'")
-    mask = attention_mask.unsqueeze(-1).float()
-    return (hidden_states.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def load_backbone(path_or_id: str | Path) -> tuple[PreTrainedModel, Any]:
@@ -142,7 +132,9 @@ def load(path_or_id: str | Path) -> tuple[Encoder, Any]:
         try:
             specs = json.loads((folder / HEADS_SPECS).read_text(encoding="utf-8"))
             for name, spec in specs.items():
-                encoder.add_head(name, HeadSpec(spec["kind"], tuple(spec["labels"])), seed=0)
+                encoder.add_head(
+                    name, HeadSpec(spec["kind"], tuple(spec["labels"]), spec.get("pooling", "")), seed=0
+                )
             encoder.heads.load_state_dict(load_file(folder / HEADS_WEIGHTS) if specs else {})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise UserError(f"the heads cannot be read: {first_line(error)}", where=str(folder)) from error
@@ -167,6 +159,7 @@ def save(encoder: Encoder, tokenizer: Any, folder: str | Path) -> None:
     _save_tensors(encoder.backbone_state_dict(), folder / "model.safetensors")
     _save_tensors(encoder.heads.state_dict(), folder / HEADS_WEIGHTS)
     specs = {name: asdict(encoder.head(name).spec) for name in encoder.heads}
+    specs = {name: {key: value for key, value in spec.items() if value != ""} for name, spec in specs.items()}
     (folder / HEADS_SPECS).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

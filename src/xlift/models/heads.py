@@ -10,6 +10,7 @@ keep in the backbone belongs to the head here: a masked LM never trained it.
 | token    | (rows, tokens, labels)   | label: (rows, tokens) | (tokens,) arg-max         |
 | span     | (rows, tokens, 2)        | start, end: (rows,)   | (2, tokens) scores        |
 | choice   | (rows,)                  | correct, unit: (rows,)| () score                  |
+| dual     | (rows, dimension)        | side, text: (rows,)   | (dimension,) unit vector  |
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
+from xlift.errors import UserError
 from xlift.tasks.formats.base import IGNORE
 
-KINDS = ("sequence", "token", "span", "choice")
+KINDS = ("sequence", "token", "span", "choice", "dual")
+POOLINGS = ("cls", "mean", "pooler")
+"""How a dual encoder makes one vector of a row: the first token, the mean (special tokens included, as XTREME pools), or
+the tanh pooler on the first token, which is what XTREME-R's LAReQA and Mewsli-X scripts train (`outputs[1]`)."""
+LOGIT_SCALE = 100.0
+"""What XTREME-R's dual encoders start from; learnt from there."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,18 @@ class HeadSpec:
     kind: str
     labels: tuple[str, ...] = ()
     """Class i of a sequence or token head is `labels[i]`; the sizes of span and choice heads are fixed."""
+    pooling: str = ""
+    """Of a dual head: one of `POOLINGS`."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no head of kind '{self.kind}' (kinds are {', '.join(KINDS)})")
+        if self.kind == "dual" and self.pooling not in POOLINGS:
+            raise UserError(f"unknown pooling '{self.pooling}'", fix=f"dual encoders pool by {', '.join(POOLINGS)}.")
 
     @property
     def num_labels(self) -> int:
-        return {"span": 2, "choice": 1}.get(self.kind, len(self.labels))
+        return {"span": 2, "choice": 1, "dual": 0}.get(self.kind, len(self.labels))
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,56 @@ class ModernBertHead(Head):
         return logits.squeeze(-1) if self.spec.kind == "choice" else logits
 
 
+class DualHead(Head):
+    """One vector of length 1 per row, for queries and passages alike. No stock class has it.
+
+    Its loss is the softmax over the passages of the whole batch, so what is given to it must be the whole batch
+    (training/in_batch.py). A passage is left out of a query's softmax, being no wrong answer, where it is the query's own
+    passage again or answers the same query in another pair. (XTREME-R's scripts keep both as negatives.)
+    """
+
+    def __init__(self, spec: HeadSpec, config: Any) -> None:
+        super().__init__(spec)
+        self.logit_scale = nn.Parameter(torch.empty(()))
+        if spec.pooling == "pooler":
+            self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        if self.spec.pooling == "pooler":
+            vectors = torch.tanh(self.pooler["dense"](hidden_states[:, 0])).float()
+        else:
+            vectors = pool(hidden_states, attention_mask, self.spec.pooling)
+        return functional.normalize(vectors, dim=-1)
+
+    def loss(self, logits: Tensor, targets: dict[str, Tensor]) -> Loss:
+        """Cross entropy of each query's own passage among the passages of the batch; counts queries.
+
+        Args:
+            logits: (rows, dimension) vectors; query n and passage n belong together.
+        """
+        passage = targets["side"] == 1
+        scores = self.logit_scale.float() * (logits[~passage].float() @ logits[passage].float().T)
+        queries, passages = targets["text"][~passage], targets["text"][passage]
+        same = (queries[:, None] == queries) | (passages[:, None] == passages)
+        own = torch.arange(len(scores), device=scores.device)
+        same[own, own] = False
+        total = functional.cross_entropy(scores.masked_fill(same, -torch.inf), own, reduction="sum")
+        return Loss(total, passage.sum())
+
+
+def pool(hidden_states: Tensor, attention_mask: Tensor, how: str = "mean") -> Tensor:
+    """(rows, tokens, hidden) -> (rows, hidden) in float32.
+
+    'mean' includes the special tokens, as XTREME and jiant do; 'cls' is the first token.
+    """
+    if how == "cls":
+        return hidden_states[:, 0].float()
+    if how != "mean":
+        raise UserError(f"unknown pooling '{how}'", fix="expected 'mean' or 'cls'")
+    mask = attention_mask.unsqueeze(-1).float()
+    return (hidden_states.float() * mask).sum(dim=1) / mask.sum(dim=1)
+
+
 HeadMaker = Callable[[HeadSpec, Any], Head]
 
 _DEFAULT: dict[str, HeadMaker] = {
@@ -185,6 +246,7 @@ _DEFAULT: dict[str, HeadMaker] = {
     "token": LinearHead,
     "span": SpanHead,
     "choice": LinearHead,
+    "dual": DualHead,
 }
 _BERT: dict[str, HeadMaker] = {**_DEFAULT, "sequence": PoolerHead, "choice": PoolerHead}
 _ROBERTA: dict[str, HeadMaker] = {**_BERT, "sequence": RobertaSequenceHead}
@@ -192,7 +254,7 @@ FAMILIES: dict[str, dict[str, HeadMaker]] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
-    "modernbert": dict.fromkeys(KINDS, ModernBertHead),
+    "modernbert": {**dict.fromkeys(KINDS, ModernBertHead), "dual": DualHead},
 }
 """Model types whose heads are those of the stock classes."""
 
@@ -208,8 +270,8 @@ def make_head(spec: HeadSpec, config: Any, *, seed: int, pooler: dict[str, Tenso
         head = FAMILIES.get(config.model_type, _DEFAULT)[spec.kind](spec, config)
     head = head.to_empty(device="cpu")
     _initialize(head, config, torch.Generator().manual_seed(seed))
-    if pooler and isinstance(head, PoolerHead):
-        head.pooler.load_state_dict(pooler)
+    if pooler and (isinstance(head, PoolerHead) or spec.pooling == "pooler"):
+        head.get_submodule("pooler").load_state_dict(pooler)
     return head
 
 
@@ -230,6 +292,8 @@ def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
+    if isinstance(head, DualHead):
+        head.logit_scale.fill_(LOGIT_SCALE)
 
 
 def _dropout(config: Any) -> float:

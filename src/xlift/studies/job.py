@@ -32,6 +32,8 @@ class Data(Settings):
     fingerprint: str
     max_length: int = 128
     """Tokens per sequence as the task declares them; a stage's recipe may say otherwise."""
+    options: tuple[tuple[str, str | int], ...] = ()
+    """Options of dual encoding, which decide what is learnt: (name, value) as the task declares them, sorted."""
 
     def name(self) -> str:
         return f"{self.task}/{self.language}" + (f"/{self.size}" if self.size else "")

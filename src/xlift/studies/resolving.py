@@ -136,6 +136,7 @@ class Resolver:
         return Data(
             task=task.name, language=language, split=split, size=size, seed=0 if size is None else seed,
             fingerprint=fingerprint, max_length=task.max_length,
+            options=tuple(sorted(task.options.items())) if task.format == "dual-encoding" else (),
         )  # fmt: skip
 
     def count(self, data: Data) -> int:

@@ -120,11 +120,30 @@ def collate(features: Features, rows: np.ndarray, pad_id: int) -> tuple[dict[str
     inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}
     if features.token_type_ids is not None:
         inputs["token_type_ids"] = _padded([features.token_type_ids[i] for i in rows], width, 0)
+    return inputs, row_targets(features, rows, width)
+
+
+def row_targets(features: Features, rows: np.ndarray, width: int) -> dict[str, Tensor]:
+    """The targets that `collate` gives, lists padded to `width`."""
     targets = {"unit": torch.from_numpy(features.unit[rows].astype(np.int64))}
     for name, values in features.targets.items():
         chosen = [values[i] for i in rows]
         targets[name] = _padded(chosen, width, IGNORE) if isinstance(chosen[0], list) else torch.tensor(chosen)
-    return inputs, targets
+    return targets
+
+
+def micro_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """Positions cut into batches of like length, the longest first: each of at most `budget` tokens with its padding (or
+    of one row), and without rows under half the length of its first, of which more would be padding than text."""
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        longest = int(lengths[order[start]])
+        end = start + max(1, budget // longest)
+        like = int(np.searchsorted(-lengths[order], -longest / 2, side="right"))
+        batches.append(order[start : min(end, max(like, start + 1))])
+        start += len(batches[-1])
+    return batches
 
 
 def _padded(values: list[list[int]], width: int, fill: int) -> Tensor:

@@ -38,10 +38,14 @@ def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int, head: str = ""
     """A new head for every task, or one called `head` for all. A head's first weights depend on its name and the seed,
     not on its neighbours in the mixture."""
     for name, task in {head or task.name: task for task in tasks}.items():
-        spec = HeadSpec(
-            formats.get(task.format).head, task.labels if formats.get(task.format).head in ("sequence", "token") else ()
-        )
-        encoder.add_head(name, spec, seed=_seed(name, seed))
+        encoder.add_head(name, head_spec(task), seed=_seed(name, seed))
+
+
+def head_spec(task: Task) -> HeadSpec:
+    """The kind of head that learns a task."""
+    kind = formats.get(task.format).head
+    pooling = task.options.get("pooling", "cls") if kind == "dual" else ""
+    return HeadSpec(kind, task.labels if kind in ("sequence", "token") else (), pooling)
 
 
 def fine_tune(
@@ -66,9 +70,13 @@ def fine_tune(
     def step_loss(number: int) -> tuple[Loss, int]:
         step = steps[number]
         part = parts[step.part]
-        inputs, targets = collate(part.features, units[step.part].rows(step.units), pad_id)
-        logits = encoder(inputs, part.head_name)
-        return encoder.head(part.head_name).loss(logits, targets), int(inputs["attention_mask"].sum())
+        rows = units[step.part].rows(step.units)
+        head = encoder.head(part.head_name)
+        if head.spec.kind == "dual":
+            vectors, tokens = embed(encoder, part.head_name, part.features, rows, pad_id)
+            return head.loss(vectors, row_targets(part.features, rows, width=0)), tokens
+        inputs, targets = collate(part.features, rows, pad_id)
+        return head.loss(encoder(inputs, part.head_name), targets), int(inputs["attention_mask"].sum())
 
     return run_steps(encoder, len(steps), step_loss, recipe, seed=seed, folder=folder, progress=progress)
 

@@ -48,12 +48,26 @@ class IslesSource:
     def read(
         self, task: Task, language: str, split: str, data: Path | None, *, size: int | None = None, seed: int = 0
     ) -> Iterator[Any]:
-        """Examples 0 to `size` - 1 of the split under `seed`: subsets of one seed are nested by construction."""
+        """Examples 0 to `size` - 1 of the split under `seed`: subsets of one seed are nested by construction.
+
+        Of dual encoding, outside training, they are queries, and the passages of the same examples in all tongues follow
+        as the pool.
+        """
         from xlift.archipelago.examples import example
 
         make = formats.get(task.format).example
-        for index in range(STANDARD_SIZE[split] if size is None else size):
-            yield make(**example(self.example, language, split, seed, index))
+        indices = range(STANDARD_SIZE[split] if size is None else size)
+        pooled = task.format == "dual-encoding" and split != "train"
+        codes = self.languages(split)
+        for index in indices:
+            row = example(self.example, language, split, seed, index)
+            if pooled:  # its answers stand in the pool, one in every tongue
+                row |= {"passage": "", "relevant": tuple(f"{code}:{row['id']}" for code in codes)}
+            yield make(**row)
+        for code in codes if pooled else ():
+            for index in indices:
+                row = example(self.example, code, split, seed, index)
+                yield make(id=f"{code}:{row['id']}", query="", passage=row["passage"])
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         return _fingerprint(self.example, language, split)
@@ -116,6 +130,8 @@ ISLES: tuple[Task, ...] = (
     _task("retrieval", "Sentence retrieval: find the translation (as Tatoeba)", "retrieval", ("accuracy",)),
     _task("mining", "Sentence retrieval among sentences without a partner and near misses (as BUCC)", "retrieval", ("accuracy",)),
     _task("answers", "Answer retrieval: find the sentence that answers (as LAReQA)", "retrieval", ("accuracy",)),
+    _task("answer-pairs", "Answer retrieval, trained, from a pool of all tongues (as LAReQA)", "dual-encoding",
+          ("map@20", "map", "mrr@20"), options={"pooling": "mean"}),
     _task("translation", "Documents beside their translation in the pivot", "text", ()),
     _task("text", "Plain text, each tongue its own documents", "text", ()),
     _task("parallel", "Documents beside their translation in some other tongue (for TLM)", "text", ()),

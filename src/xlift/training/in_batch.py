@@ -1,0 +1,41 @@
+"""In-batch negatives: a step whose loss needs the vectors of all its rows at once, in bounded memory.
+
+The rows are embedded in micro-batches. Where they do not all fit into memory together, no micro-batch keeps its
+activations: each is embedded once for its vectors and once more, with the same dropout, when its gradient is wanted
+(activation checkpointing; the gradient caching of Gao et al. 2021 comes to the same). So loss and gradient are those of
+the whole step in one batch, however it is cut.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from xlift.models.backbone import Encoder
+from xlift.tasks.formats.base import Features
+from xlift.training.batches import collate, micro_batches
+
+TOKENS = 8192
+"""Padded tokens whose activations are held at a time: 32 pairs of 256 tokens. Fixed, since another cut rounds
+differently."""
+
+
+def embed(encoder: Encoder, head: str, features: Features, rows: np.ndarray, pad_id: int) -> tuple[Tensor, int]:
+    """Vectors of some rows by a dual head, with gradient.
+
+    Returns:
+        (rows, dimension) in the order of `rows`, and the number of real tokens.
+    """
+    lengths = np.array([len(features.input_ids[row]) for row in rows])
+    parts = micro_batches(lengths, TOKENS)
+    fits = sum(len(part) * int(lengths[part].max()) for part in parts) <= TOKENS
+    vectors = []
+    for part in parts:
+        inputs, _ = collate(features, rows[part], pad_id)
+        # checkpoint puts the random state back, so that dropout is the same both times
+        again = not fits and torch.is_grad_enabled()
+        vectors.append(checkpoint(encoder, inputs, head, use_reentrant=False) if again else encoder(inputs, head))
+    back = np.argsort(np.concatenate(parts), kind="stable")
+    return torch.cat(vectors)[torch.from_numpy(back)], int(lengths.sum())
