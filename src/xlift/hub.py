@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import time
@@ -33,8 +34,8 @@ CONVERTED = "refs/convert/parquet"
 FOLDER = "hub"
 """Name of the cache inside of a data folder."""
 TRIES = 5
-LONGEST_WAIT = 120.0
-"""Seconds that one Retry-After is obeyed for."""
+LONGEST_WAIT = 300.0
+"""Seconds that one demand to wait is obeyed for: the Hub counts requests in windows of five minutes."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})\.parquet")
@@ -297,21 +298,37 @@ def _bar(advanced: Callable[[int], None]) -> Any:
 
 
 def _patiently(ask: Callable[[], _Answer], repository: str, revision: str, file: str = "") -> _Answer:
-    """The answer of the Hub's client, asked again where the Hub is busy; its errors as ours."""
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
+    """The answer of the Hub's client, asked again where the Hub is busy; its errors as ours.
 
-    transport = HfHubHTTPError.__mro__[1]  # the base class of errors of the HTTP library, which changes with the client
+    Args:
+        file: what is being downloaded; the client itself waits where a download is answered with 429.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    transport = HfHubHTTPError.__mro__[1]  # the base class of the HTTP library's errors: that library has changed thrice
     for attempt in range(1, TRIES + 1):
         try:
             return ask()
-        except (transport, OSError, HFValidationError) as error:
+        except (transport, OSError, ValueError, KeyError, TypeError) as error:
             response = getattr(error, "response", None)
-            busy = response is not None and response.status_code in (429, 500, 502, 503, 504)
-            if not busy or attempt == TRIES or isinstance(error, GatedRepoError):
+            if response is None or response.status_code not in _BUSY[bool(file) :] or attempt == TRIES:
                 raise _explained(error, repository, revision, file) from None
-            after = response.headers.get("Retry-After", "") if response is not None else ""
-            time.sleep(min(float(after) if after.isdigit() else 2.0**attempt, LONGEST_WAIT))
+            wait = min(_asked_to_wait(response.headers) or 2.0**attempt, LONGEST_WAIT)
+            logging.getLogger(__name__).warning(
+                "the Hub is busy (%d); asking again in %.0f s", response.status_code, wait
+            )
+            time.sleep(wait)
     raise AssertionError
+
+
+_BUSY = (429, 500, 502, 503, 504)
+
+
+def _asked_to_wait(headers: Any) -> float:
+    """Seconds, by the standard header or by the one that the Hub writes ('"api";r=0;t=55')."""
+    after = headers.get("Retry-After", "")
+    window = re.search(r";\s*t=(\d+)", headers.get("RateLimit", ""))
+    return float(after) if after.isdigit() else float(window[1]) if window else 0.0
 
 
 def _explained(error: BaseException, repository: str, revision: str, file: str) -> UserError:
@@ -325,6 +342,11 @@ def _explained(error: BaseException, repository: str, revision: str, file: str) 
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.HFValidationError):
         return UserError(f"'{repository}' cannot be the name of a dataset", fix="Expected ORG/NAME.")
+    if isinstance(error, (ValueError, KeyError, TypeError)) and not isinstance(error, OSError):
+        return UserError(
+            f"{constants.ENDPOINT} does not answer as a Hub does: {type(error).__name__}", where=place,
+            fix="Check HF_ENDPOINT; a login page of the network may stand in between.",
+        )  # fmt: skip
     if isinstance(error, errors.GatedRepoError):
         return UserError(
             f"{what}its owners let only known users have it", where=place,
@@ -351,7 +373,7 @@ def _explained(error: BaseException, repository: str, revision: str, file: str) 
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM, errno.EFBIG):
         return _unwritable(error, error.filename)
     said = str(error).strip().splitlines()
-    if isinstance(error, OSError) and "Consistency check failed" in str(error):
+    if file and not isinstance(error, errors.LocalEntryNotFoundError) and "connect" not in type(error).__name__.lower():
         return UserError(f"{what}the transfer broke off", where=place, fix="Try again: what came in whole is kept.")
     return UserError(
         f"{what}the Hub at {constants.ENDPOINT} cannot be reached: {said[0] if said else type(error).__name__}", where=place,
