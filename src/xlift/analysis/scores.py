@@ -36,7 +36,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
         names: Sequence[str] = record.tasks[cell.task].metrics
         for name in names if every_metric else names[:1]:
             if (cell.key, name) not in tables:  # one product may answer several cells
-                tables[cell.key, name] = _counts(store, cell.key, name)
+                tables[cell.key, name] = _counts(store, cell.key, name, cell.language)
             ids, counts = tables[cell.key, name]
             cells.append(
                 ScoredCell(
@@ -48,10 +48,10 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     return cells, missing
 
 
-def _counts(store: Store, key: str, metric: str) -> tuple[list[str], np.ndarray]:
+def _counts(store: Store, key: str, metric: str, language: str) -> tuple[list[str], np.ndarray]:
     ids, gold, predictions = read_predictions(store, key)
-    measure = metrics.get(metric).counts
-    return ids, np.array([measure(g, p) for g, p in zip(gold, predictions, strict=True)], dtype=float)
+    measure = metrics.get(metric).measure
+    return ids, np.array([measure(g, p, language) for g, p in zip(gold, predictions, strict=True)], dtype=float)
 
 
 def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:

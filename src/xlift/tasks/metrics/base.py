@@ -19,10 +19,16 @@ class Metric:
     title: str
     columns: tuple[str, ...]
     """What each count is."""
-    counts: Callable[[Any, Any], tuple[float, ...]]
-    """(gold, prediction) of one example -> one number per column."""
+    counts: Callable[..., tuple[float, ...]]
+    """(gold, prediction) of one example -> one number per column; `by_language`: (gold, prediction, language)."""
     value: Callable[[np.ndarray], np.ndarray]
     """(..., columns) sums of counts -> (...) scores in 0..1."""
+    by_language: bool = False
+    """Whether the rule is another one in another language (articles, words without spaces)."""
+
+    def measure(self, gold: Any, prediction: Any, language: str) -> tuple[float, ...]:
+        """The counts of one example, whether or not the language matters."""
+        return self.counts(gold, prediction, language) if self.by_language else self.counts(gold, prediction)
 
 
 def mean(sums: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ Counts add up over sentences because seqeval joins sentences with an 'O', which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from xlift.tasks.metrics.base import Metric, f1
 
@@ -19,10 +19,14 @@ Chunk = tuple[str, int, int]
 """Type, first word, last word."""
 
 
-def chunks(tags: Sequence[str], parts: Callable[[str], tuple[str, str]]) -> set[Chunk]:
-    """Chunks of one sentence by the tables of seqeval; `parts` gives the prefix letter and the type of a tag."""
+Parts = Callable[[str], tuple[str, str]]
+"""A tag -> its prefix letter and its type."""
+
+
+def chunks(tags: Sequence[str], parts: Parts, before_type: str = "O") -> set[Chunk]:
+    """Chunks of one sentence by the tables of seqeval, behind the 'O' that joins it to the sentence before."""
     found: set[Chunk] = set()
-    begin, (before, before_type) = 0, parts("O")  # the 'O' that joins sentences
+    begin, before = 0, "O"
     for i, tag in enumerate([*tags, "O"]):  # the last 'O' stands for the end of the sentence
         letter, type_ = parts(tag)
         if _ends(before, letter, before_type, type_):
@@ -53,9 +57,16 @@ def entity_parts(tag: str) -> tuple[str, str]:
     return tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
-def _counts(
-    gold: Sequence[str], prediction: Sequence[str], parts: Callable[[str], tuple[str, str]]
-) -> tuple[float, ...]:
+def corpus_chunks(sentences: Iterable[Sequence[str]], parts: Parts) -> set[Chunk]:
+    """Chunks of a whole file, as seqeval finds them: over all sentences joined by 'O'.
+
+    The same as sentence by sentence for tags of BIO and for parts of speech. It differs for tags of no scheme whose
+    type is 'O' ("X-O"), which end a chunk without having begun one; the first of a file stands behind no type at all.
+    """
+    return chunks([tag for sentence in sentences for tag in (*sentence, "O")], parts, before_type="")
+
+
+def _counts(gold: Sequence[str], prediction: Sequence[str], parts: Parts) -> tuple[float, ...]:
     """(chunks in both, in gold, in the prediction) of one sentence."""
     if len(gold) != len(prediction):
         raise ValueError(f"{len(prediction)} tags predicted for {len(gold)} words")

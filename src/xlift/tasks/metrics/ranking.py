@@ -23,12 +23,13 @@ def average_precision(relevant: Sequence[str], ranked: Sequence[str], top: int =
     divides by zero).
     """
     wanted, hits, total = set(relevant), 0, 0.0
+    divisor = min(len(wanted), top)
     for place, name in enumerate(ranked[:top], start=1):
         if name in wanted:
             wanted.remove(name)
             hits += 1
             total += hits / place
-    return total / min(len(relevant), top) if relevant else 0.0
+    return total / divisor if divisor else 0.0
 
 
 def reciprocal_rank(relevant: Sequence[str], ranked: Sequence[str], top: int = TOP) -> float:
@@ -43,10 +44,17 @@ def full_average_precision(ranks: Sequence[int | None]) -> float:
 
 
 def _of_top(measure: Callable[[Sequence[str], Sequence[str]], float]) -> Callable[[Any, Any], tuple[float, ...]]:
-    return lambda gold, prediction: (measure(gold, prediction["top"]) if prediction else 0.0, 1.0)
+    def counts(gold: Sequence[str] | None, prediction: dict[str, Any] | None) -> tuple[float, ...]:
+        if gold is None:  # a candidate of the pool is no query
+            return 0.0, 0.0
+        return measure(gold, prediction["top"]) if prediction else 0.0, 1.0
+
+    return counts
 
 
-def _of_ranks(gold: Sequence[str], prediction: dict[str, Any] | None) -> tuple[float, ...]:
+def _of_ranks(gold: Sequence[str] | None, prediction: dict[str, Any] | None) -> tuple[float, ...]:
+    if gold is None:
+        return 0.0, 0.0
     return full_average_precision(prediction["ranks"]) if prediction else 0.0, 1.0
 
 

@@ -1,0 +1,55 @@
+"""F1 of mined pairs (BUCC), and the mean of accuracy and F1 of paraphrases (QQP)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from xlift.tasks.metrics.base import Metric, f1
+
+Partners = Collection[str] | str | None
+"""Ids of the sentences that belong to one sentence: none, one or several."""
+
+
+def mined(gold: Partners, prediction: Partners) -> tuple[float, ...]:
+    """(pairs in both, in gold, in the prediction) of one source sentence.
+
+    Summed over the sentences that is F1 on the *sets* of pairs, as XTREME scores BUCC: a pair named twice counts once.
+    """
+    right, found = _set(gold), _set(prediction)
+    return float(len(right & found)), float(len(right)), float(len(found))
+
+
+def _set(partners: Partners) -> set[str]:
+    return {partners} if isinstance(partners, str) else set(partners or ())
+
+
+PARAPHRASE = ("duplicate", "paraphrase", "equivalent", "1")
+"""Labels that mean yes in QQP, PAWS-X and MRPC: the class whose F1 GLUE reports."""
+
+
+def paraphrases(gold: str | None, prediction: str) -> tuple[float, ...]:
+    """(correct, examples, yes in both, gold yes, predicted yes)."""
+    if gold is None:
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    right, said = gold in PARAPHRASE, prediction in PARAPHRASE
+    return float(gold == prediction), 1.0, float(right and said), float(right), float(said)
+
+
+def accuracy_and_f1(sums: np.ndarray) -> np.ndarray:
+    """(..., 5) -> (...) mean of accuracy and F1, the major metric of QQP in jiant; nan for no examples."""
+    sums = np.asarray(sums, dtype=float)
+    correct, examples = sums[..., 0], sums[..., 1]
+    accuracy = np.divide(correct, examples, out=np.full_like(correct, np.nan), where=examples > 0)
+    return (accuracy + f1(sums[..., 2:])) / 2
+
+
+PAIR_F1 = Metric("pair-f1", "F1 of pairs", ("correct", "gold", "predicted"), mined, f1)
+ACCURACY_F1 = Metric(
+    "accuracy-f1",
+    "mean of accuracy and F1",
+    ("correct", "examples", "both", "gold", "predicted"),
+    paraphrases,
+    accuracy_and_f1,
+)
