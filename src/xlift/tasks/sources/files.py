@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 from typing import Any, Literal
 
-from xlift.errors import UserError, nearest
-from xlift.tasks import formats
-from xlift.tasks.sources.base import canonical_json, digest, subset
+from xlift.errors import UserError
+from xlift.tasks.sources.base import canonical_json, chosen, digest
+from xlift.tasks.sources.checking import Checks
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
+from xlift.tasks.sources.stripped import stripped
 from xlift.tasks.task import Task
 
 
@@ -50,7 +52,7 @@ class FileSource:
     """Name in READERS."""
     files: Mapping[str, str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]]
     """Split -> path under the root, with {lang} for the language's code; or language -> path. Several paths are read
-    one after the other; the reader of pairs takes two."""
+    one after the other; the reader of pairs takes two. `*` in a path stands for anything: all the files that fit, sorted."""
     available: Mapping[str, tuple[str, ...]]
     """Split -> languages."""
     codes: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +61,14 @@ class FileSource:
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     unquote: bool = False
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value of the rows to read, with {lang} as in paths: {'language': '{lang}'} in a file of all languages."""
+    header: tuple[str, ...] = ()
+    ragged: bool = False
+    numbered: bool = False
+    """Ids are the rows' numbers, where those of the file name no single example."""
+    originals: Mapping[str, str] = field(default_factory=dict)
+    """Split -> where its labels can be had, if this layout's files come without."""
     parts: Mapping[str, Part] = field(default_factory=dict)
     """Split -> share of its files' documents."""
     root: Path | None = None
@@ -74,7 +84,7 @@ class FileSource:
     def present(self, language: str, split: str, data: Path | None) -> bool:
         if (self.root or data) is None or language not in self.languages(split):
             return False
-        return all(path.is_file() for path in self._named(language, split, data))
+        return all(paths and all(path.is_file() for path in paths) for _, paths in self._named(language, split, data))
 
     def size(self, task: Task, language: str, split: str, data: Path | None) -> int:
         """Number of examples; the file is read once as long as it stays the same."""
@@ -97,8 +107,9 @@ class FileSource:
                 where=str(paths[0]),
                 fix=f"Ask for {there:,} or fewer, or leave the size out for all of them.",
             )
-        chosen = subset(there, size, seed, task.name, language, split)
-        return (row.example for i, row in enumerate(self._rows(task, language, split, data)) if i in chosen)
+        mask = chosen(there, size, seed, task.name, language, split)
+        rows = self._rows(task, language, split, data)  # first in the zip, so that it is read, and checked, to its end
+        return (row.example for row, taken in zip(rows, mask, strict=False) if taken)
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """SHA-256 of the bytes of the files and of everything declared here that decides how they are read."""
@@ -115,29 +126,42 @@ class FileSource:
             "part": [part.by, part.start, part.end] if part else None,
             "files": [digest(path) for path in self.paths(task, language, split, data)],
         }
+        later = {"where": self._where(language), "header": self.header, "ragged": self.ragged, "numbered": self.numbered}
+        declared |= {name: value for name, value in later.items() if value}  # at its default an option changes no key
         return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
 
     def _rows(self, task: Task, language: str, split: str, data: Path | None) -> Iterator[Row]:
         """Every row of the split, checked."""
         paths = self.paths(task, language, split, data)
-        layout = Layout(task.format, language, self.columns, self.values, self.drop, self.unquote)
-        read = READERS[self.reader].read
-        rows = read(paths, layout)
+        layout = self.layout(task.format, language)
+        reader = READERS[self.reader]
+        original = self.originals.get(split, "")
+        if original and (seen := stripped(reader, paths, layout)):
+            raise UserError(
+                f"XTREME's scripts took the labels of {task.name} {language} {split} away ({seen}): nothing to score against",
+                where=str(paths[0]),
+                fix=f"Take the original: {original}.",
+            )
         part = self.parts.get(split)
-        if part is not None:
-            documents = part.choose(list(dict.fromkeys(_document(row) for row in read(paths, layout))))
-            rows = (row for row in rows if _document(row) in documents)
-        seen: set[str] = set()
-        for row in rows:
-            _check(task, row)
-            if row.example.id in seen:
-                raise UserError(
-                    f"the id '{row.example.id}' stands twice", where=row.where, fix="Ids name one example each."
-                )
-            seen.add(row.example.id)
-            yield row
-        if not seen:
-            raise UserError(f"no examples for {task.name} {language} {split}", where=str(paths[0]))
+
+        def read() -> Iterator[Row]:
+            if part is None:
+                return reader.read(paths, layout)
+            documents = part.choose(list(dict.fromkeys(_document(row) for row in reader.read(paths, layout))))
+            return (row for row in reader.read(paths, layout) if _document(row) in documents)
+
+        checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "own", original)
+        return checks.rows(read)
+
+    def layout(self, format: str, language: str) -> Layout:
+        """What the reader is told."""
+        where = self._where(language)
+        return Layout(
+            format, language, self.columns, self.values, self.drop, self.unquote, where, self.header, self.ragged
+        )
+
+    def _where(self, language: str) -> dict[str, str]:
+        return {column: self._coded(value, language) for column, value in self.where.items()}
 
     def paths(self, task: Task, language: str, split: str, data: Path | None) -> tuple[Path, ...]:
         """The files of a split, all of which exist."""
@@ -152,36 +176,36 @@ class FileSource:
             raise UserError(
                 f"no data folder given to read {task.name} {language} {split}", fix=f"Expected {path}{root}."
             )
-        paths = self._named(language, split, data)
-        for path, relative in zip(paths, self._relative(language, split), strict=True):
-            if not path.is_file():
+        found: list[Path] = []
+        for relative, paths in self._named(language, split, data):
+            missing = next((path for path in paths if not path.is_file()), None)
+            if missing or not paths:
+                original = self.originals.get(split)
                 raise UserError(
                     f"no such file, needed for {task.name} {language} {split}",
-                    where=str(path),
-                    fix=f"Expected {relative}{root}.",
+                    where=str(missing or (self.root or data or Path()) / relative),
+                    fix=f"Expected {relative}{root}." + (f" The original: {original}." if original else ""),
                 )
-        return paths
+            found += paths
+        return tuple(found)
 
-    def _named(self, language: str, split: str, data: Path | None) -> tuple[Path, ...]:
+    def _named(self, language: str, split: str, data: Path | None) -> Iterator[tuple[str, list[Path]]]:
+        """(path as declared, the files) of a split; a pattern may fit none."""
         root = self.root or data or Path()
-        return tuple(root / relative for relative in self._relative(language, split))
+        for relative in self._relative(language, split):
+            fitting = glob(relative, root_dir=root) if "*" in relative else [relative]
+            yield relative, [root / path for path in sorted(fitting)]
 
     def _relative(self, language: str, split: str) -> tuple[str, ...]:
         files = self.files[split]
         if isinstance(files, Mapping):
             files = files[language]
         several = (files,) if isinstance(files, str) else files
-        return tuple(path.replace("{lang}", self.codes.get(language, language)) for path in several)
+        return tuple(self._coded(path, language) for path in several)
+
+    def _coded(self, text: str, language: str) -> str:
+        return text.replace("{lang}", self.codes.get(language, language))
 
 
 _SIZES: dict[str, int] = {}
 """Fingerprint -> number of examples, for this process."""
-
-
-def _check(task: Task, row: Row) -> None:
-    problem = formats.get(task.format).check(row.example, task.labels)
-    if problem is None:
-        return
-    used = getattr(row.example, "tags", None) or (getattr(row.example, "label", None),)
-    unknown = next((label for label in used if isinstance(label, str) and label not in task.labels), None)
-    raise UserError(problem, where=row.where, fix=nearest(unknown, task.labels) if unknown is not None else "")

@@ -7,6 +7,7 @@
       test: tickets.{lang}.csv
     languages: [de, sw]          # for paths with {lang}
     columns: {text_a: message, label: queue}
+    where: {country: "{lang}"}   # of a file of several languages: the rows whose column holds the language's code
     labels: [billing, delivery, other]
 
 Paths are relative to the file that holds the declaration. The reader follows from the extension. Columns, labels and
@@ -27,7 +28,6 @@ from xlift.languages import canonical
 from xlift.tasks import metrics
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.readers import READERS
-from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.task import Task
 
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -36,6 +36,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "span-qa": ("squad-f1", "squad-em"),
     "multiple-choice": ("accuracy",),
     "retrieval": ("accuracy",),
+    "dual-encoding": ("map@20",),
     "text": (),
 }
 """Format -> its metrics unless the declaration names others."""
@@ -44,6 +45,7 @@ EXTENSIONS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".jsonl": "jsonl",
+    ".parquet": "parquet",
     ".json": "squad",
     ".conll": "conll",
     ".conllu": "conllu",
@@ -61,13 +63,20 @@ class OwnTask(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """Lower-case letters, digits, dots, hyphens."""
-    format: Literal["classification", "tagging", "span-qa", "multiple-choice", "retrieval", "text"]
+    format: Literal["classification", "tagging", "span-qa", "multiple-choice", "retrieval", "dual-encoding", "text"]
     files: dict[Literal["train", "dev", "test"], str | dict[str, Paths]]
     """Split -> path with {lang}, or language -> path or paths."""
     languages: list[str] = []
     """Languages of the paths with {lang}."""
     columns: dict[str, str | list[str]] = {}
-    """Field -> column: text_a, text_b, label; context, question, choices; text, translation; words, tags; id."""
+    """Field -> column: text_a, text_b, label; context, question, choices; text, translation; words, tags; id. Dots go into
+    nested columns of JSON and Parquet: answers.text."""
+    values: dict[str, dict[str, str]] = {}
+    """Field -> value in the file -> value meant: {label: {'0': billing}}."""
+    where: dict[str, str] = {}
+    """Column -> value of the rows to read; {lang} in it stands for the language."""
+    header: list[str] = []
+    """Names of the columns of a .csv or .tsv that has no header line."""
     labels: list[str] = []
     """The order of the classes; read off the training files and sorted if left out. Span QA: `[no-answer]` where
     questions may have none."""
@@ -95,7 +104,11 @@ def own_task(declaration: dict[str, Any], base: Path) -> Task:
         reader=reader,
         files=files,
         available={split: tuple(paths) for split, paths in files.items()},
+        codes=_spellings(own, where),
         columns=own.columns,
+        values=own.values,
+        where=own.where,
+        header=tuple(own.header),
         root=base,
         kind="own",
     )
@@ -152,11 +165,12 @@ def _explained(problem: Any, declaration: dict[str, Any]) -> UserError:
 def _by_language(own: OwnTask, split: str, paths: str | Mapping[str, Paths], where: str) -> dict[str, tuple[str, ...]]:
     """Language -> paths of one split."""
     if isinstance(paths, str):
-        if "{lang}" not in paths or not own.languages:
+        told = "{lang}" in paths or any("{lang}" in value for value in own.where.values())
+        if not told or not own.languages:
             raise UserError(
                 f"'{paths}' does not say its language",
                 where=f"{where}: files.{split}",
-                fix="Write {en: path}, or a path with {lang} and the key `languages: [en, de]`.",
+                fix="Write {en: path}, or a path (or a value of `where`) with {lang} and the key `languages: [en, de]`.",
             )
         paths = {code: paths.replace("{lang}", code) for code in own.languages}
     found: dict[str, tuple[str, ...]] = {}
@@ -166,6 +180,12 @@ def _by_language(own: OwnTask, split: str, paths: str | Mapping[str, Paths], whe
             raise UserError(f"'{language}' stands twice", where=f"{where}: files.{split}")
         found[language] = (several,) if isinstance(several, str) else tuple(several)
     return found
+
+
+def _spellings(own: OwnTask, where: str) -> dict[str, str]:
+    """Language -> the user's own code for it, which is what a column of languages holds."""
+    written = [code for paths in own.files.values() if isinstance(paths, dict) for code in paths]
+    return {_language(code, where): code for code in (*written, *own.languages)}
 
 
 def _language(code: str, where: str) -> str:
@@ -189,7 +209,12 @@ def _reader(own: OwnTask, paths: Iterable[str], where: str) -> str:
         )
     if extensions[0] not in usable:
         raise UserError(f"no reader for '{extensions[0]}' files", where=f"{where}: files", fix=expected)
-    return EXTENSIONS[extensions[0]]
+    reader = EXTENSIONS[extensions[0]]
+    if own.header and reader not in ("csv", "tsv"):
+        raise UserError(f"'{extensions[0]}' files have no header line to stand in for", where=f"{where}: header")
+    if own.where and not READERS[reader].has_columns:
+        raise UserError(f"'{extensions[0]}' files have no columns to choose rows by", where=f"{where}: where")
+    return reader
 
 
 def _labels(own: OwnTask, source: FileSource, base: Path, where: str) -> tuple[str, ...]:
@@ -200,7 +225,7 @@ def _labels(own: OwnTask, source: FileSource, base: Path, where: str) -> tuple[s
     draft = Task(own.name, own.name, own.format, (), source)
     for language in source.languages("train"):
         paths = source.paths(draft, language, "train", base)
-        for row in READERS[source.reader].read(paths, Layout(own.format, language, source.columns)):
+        for row in READERS[source.reader].read(paths, source.layout(own.format, language)):
             found.update(row.example.tags if own.format == "tagging" else (row.example.label,))
     found.discard("")
     if not found:

@@ -1,8 +1,36 @@
-"""One file per way of writing examples down. A reader turns files into rows and knows no task by name."""
+"""One file per way of writing examples down. A reader turns files into rows and knows no task by name.
+
+| name | what | formats |
+| --- | --- | --- |
+| csv, tsv, quoted-tsv, jsonl, parquet | records with named columns (fields.py) | all; tagging needs lists: jsonl, parquet |
+| jsonl-labels | records and a file of their labels (SocialIQA) | classification, multiple-choice |
+| copa-xml | COPA as its authors write it | multiple-choice |
+| txt | a text a line | text |
+| squad | SQuAD v1.1 and v2.0, XQuAD, MLQA, TyDiQA GoldP | span-qa |
+| lareqa | XQuAD-R; SQuAD to train on | dual-encoding |
+| mewslix | Mewsli-X: mentions and entities | dual-encoding |
+| conll, panx, conllu, ccgbank | words and tags | tagging |
+| pairs | two files of aligned lines (LASER's Tatoeba, FLORES-200) | retrieval, text |
+| bucc | two files of sentences with ids, and gold pairs | retrieval |
+"""
 
 from __future__ import annotations
 
-from xlift.tasks.sources.readers import conll, conllu, pairs, records, squad
+from xlift.tasks.sources.readers import (
+    bucc,
+    ccgbank,
+    conll,
+    conllu,
+    copa,
+    labelled,
+    lareqa,
+    mewslix,
+    pairs,
+    panx,
+    parquet,
+    records,
+    squad,
+)
 from xlift.tasks.sources.readers.base import Reader
 
 READERS: dict[str, Reader] = {
@@ -10,11 +38,20 @@ READERS: dict[str, Reader] = {
     for reader in (
         records.CSV,
         records.TSV,
+        records.QUOTED_TSV,
         records.JSONL,
         records.TXT,
+        parquet.PARQUET,
+        labelled.LABELLED,
+        copa.COPA,
         squad.SQUAD,
+        lareqa.LAREQA,
+        mewslix.MEWSLIX,
         conll.CONLL,
+        panx.PANX,
         conllu.CONLLU,
+        ccgbank.CCGBANK,
         pairs.PAIRS,
+        bucc.BUCC,
     )
 }

@@ -32,13 +32,20 @@ class Layout:
     """Name of the format whose examples are read."""
     language: str
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """Field of the example -> name of the column; 'choices' -> names of several."""
+    """Field of the example -> name of the column, or a path into it with dots ('answers.text'); 'choices' -> names of
+    several, or of one that holds a list; 'id' -> one or several, whose values are joined by '-'."""
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Field -> value in the file -> value in the example; values not named stay as they are."""
     drop: tuple[str, ...] = ()
     """Labels of rows that the authors tell us to leave out."""
     unquote: bool = False
     """Every text stands in a pair of quotes that is no part of it."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value: only these rows are read, from a file that holds several languages. `*` stands for anything."""
+    header: tuple[str, ...] = ()
+    """Names of the columns of a table that has no header line."""
+    ragged: bool = False
+    """Rows of a table with another number of fields than the header are left out: some published files have a few."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +57,5 @@ class Reader:
     """Formats whose examples it can make."""
     read: Callable[[Sequence[Path], Layout], Iterator[Row]]
     """Rows in file order; several files are read one after the other (pairs: side by side)."""
+    has_columns: bool = False
+    """Whether its records have named columns, so that `columns`, `where` and the like mean something."""

@@ -1,4 +1,5 @@
-"""Two files of aligned lines, as LASER ships Tatoeba: line n of one is the translation of line n of the other."""
+"""Two files of aligned lines, as LASER ships Tatoeba and FLORES-200 its sentences: line n of one translates line n of the
+other."""
 
 from __future__ import annotations
 
@@ -8,23 +9,41 @@ from pathlib import Path
 
 from xlift.errors import UserError
 from xlift.tasks.formats.retrieval import PairExample
+from xlift.tasks.formats.text import TextExample
 from xlift.tasks.sources.base import lines
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     """The first file holds the language of the split, the second its translation."""
+    if len(paths) != 2:
+        raise UserError(f"{len(paths)} files where two of aligned lines are read", where=str(paths[0]))
     path, other = paths
-    for number, (line, line_other) in enumerate(zip_longest(lines(path), lines(other)), start=1):
-        if line is None or line_other is None:
-            longer = path if line_other is None else other
-            raise UserError(
-                f"line {number} has no counterpart in {(other if longer is path else path).name}",
-                where=f"{longer}:{number}",
-                fix="Both files must have the same number of lines.",
-            )
-        example = PairExample(id=str(number - 1), text=line[1].strip(), translation=line_other[1].strip())
+    for number, line, line_other in together(path, other):
+        name, text, translation = str(number - 1), line.strip(), line_other.strip()
+        example = (
+            PairExample(name, text, translation)
+            if layout.format == "retrieval"
+            else TextExample(name, text, translation)
+        )
         yield Row(path, str(number), example)
 
 
-PAIRS = Reader("pairs", 1, ("retrieval",), read)
+def together(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
+    """(number, line of one, line of the other) as long as there are lines.
+
+    Raises:
+        UserError: one file is longer.
+    """
+    for number, (line, line_other) in enumerate(zip_longest(lines(path), lines(other)), start=1):
+        if line is None or line_other is None:
+            longer, shorter = (path, other) if line_other is None else (other, path)
+            raise UserError(
+                f"line {number} has no counterpart in {shorter.name}",
+                where=f"{longer}:{number}",
+                fix="Both files must have the same number of lines.",
+            )
+        yield number, line[1], line_other[1]
+
+
+PAIRS = Reader("pairs", 1, ("retrieval", "text"), read)

@@ -1,75 +1,81 @@
-"""SQuAD's JSON, v1.1 and v2.0: data > paragraphs > qas > answers.
+"""SQuAD's JSON, v1.1 and v2.0, also that of XQuAD, MLQA and TyDiQA GoldP: data > paragraphs > qas > answers.
 
 A question that v2.0 marks `is_impossible` has no answers. Ids are the question's own, so they are shared between the
-translations of XQuAD; the article is the document that a split never parts.
+translations of XQuAD; the article is the document that a split never parts. TyDiQA's one file of all languages is parted
+by `where: {id: "swahili-*"}`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.sources.base import lines
+from xlift.tasks.sources.base import clipped, document, parse_json
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
+
+EXPECTED = "Expected SQuAD: data > paragraphs > context, qas > id, question, answers > text, answer_start."
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     for path in paths:
-        for a, article in enumerate(_list(path, _load(path), "data", "")):
-            at_article = f"data[{a}]"
-            for p, paragraph in enumerate(_list(path, article, "paragraphs", at_article)):
-                at_paragraph = f"{at_article}.paragraphs[{p}]"
-                context = _field(path, paragraph, "context", str, at_paragraph)
-                for q, question in enumerate(_list(path, paragraph, "qas", at_paragraph)):
-                    at = f"{at_paragraph}.qas[{q}]"
-                    yield Row(path, at, _example(path, context, question, at), article.get("title") or f"article {a}")
+        for at, title, paragraph in paragraphs(path):
+            context = field(path, paragraph, "context", str, at)
+            for q, question in enumerate(field(path, paragraph, "qas", list, at)):
+                place = f"{at}.qas[{q}]"
+                if _wanted(path, question, layout.where, place):
+                    yield Row(path, place, _example(path, context, question, place), title)
+
+
+def paragraphs(path: Path) -> Iterator[tuple[str, str, Any]]:
+    """(place, title of its article, JSON) of each paragraph of a file."""
+    tree = parse_json(document(path), path, 1, "Expected one JSON document in the layout of SQuAD.")
+    for a, article in enumerate(field(path, tree, "data", list, "")):
+        at_article = f"data[{a}]"
+        for p, paragraph in enumerate(field(path, article, "paragraphs", list, at_article)):
+            title = article.get("title")
+            yield f"{at_article}.paragraphs[{p}]", title if title and isinstance(title, str) else f"article {a}", paragraph
+
+
+def _wanted(path: Path, question: Any, where: Mapping[str, str], at: str) -> bool:
+    return all(fnmatchcase(field(path, question, name, str, at), value) for name, value in where.items())
 
 
 def _example(path: Path, context: str, question: Any, at: str) -> SpanExample:
-    answers = (
-        [] if isinstance(question, dict) and question.get("is_impossible") else _list(path, question, "answers", at)
-    )
+    name = field(path, question, "id", str, at)
+    text = field(path, question, "question", str, at)
+    answers = field(path, question, "answers", list, at)
+    if "is_impossible" in question and field(path, question, "is_impossible", bool, at) and answers:
+        raise UserError("a question marked `is_impossible` has answers", where=f"{path}:{at}")
     places = [f"{at}.answers[{i}]" for i in range(len(answers))]
     return SpanExample(
-        id=_field(path, question, "id", str, at),
+        id=name,
         context=context,
-        question=_field(path, question, "question", str, at),
-        answers=tuple(_field(path, answer, "text", str, place) for answer, place in zip(answers, places, strict=True)),
+        question=text,
+        answers=tuple(field(path, answer, "text", str, place) for answer, place in zip(answers, places, strict=True)),
         starts=tuple(
-            _field(path, answer, "answer_start", int, place) for answer, place in zip(answers, places, strict=True)
+            field(path, answer, "answer_start", int, place) for answer, place in zip(answers, places, strict=True)
         ),
     )
 
 
-def _load(path: Path) -> Any:
-    text = "".join(text for _, text in lines(path))
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+def field(path: Path, node: Any, key: str, kind: type, at: str) -> Any:
+    """A member of a JSON object, which has to be of that kind.
+
+    Raises:
+        UserError: it is missing or something else; named with its place in the tree.
+    """
+    value = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        name = {str: "text", int: "number", list: "list", bool: "true or false"}[kind]
+        there = f" (there: {clipped(value, 60)})" if isinstance(node, dict) and key in node else ""
         raise UserError(
-            f"broken JSON: {error.msg}, column {error.colno}",
-            where=f"{path}:{error.lineno}",
-            fix="Expected one JSON document in the layout of SQuAD.",
-        ) from None
-
-
-def _list(path: Path, node: Any, key: str, at: str) -> list[Any]:
-    return _field(path, node, key, list, at)
-
-
-def _field(path: Path, node: Any, key: str, kind: type, at: str) -> Any:
-    if not isinstance(node, dict) or not isinstance(node.get(key), kind):
-        name = {str: "text", int: "number", list: "list"}[kind]
-        raise UserError(
-            f"no {name} '{key}' here",
-            where=f"{path}:{at}" if at else str(path),
-            fix="Expected SQuAD: data > paragraphs > context, qas > id, question, answers > text, answer_start.",
+            f"no {name} '{key}' here{there}", where=f"{path}:{at}" if at else str(path), fix=EXPECTED
         )
-    return node[key]
+    return value
 
 
-SQUAD = Reader("squad", 1, ("span-qa",), read)
+SQUAD = Reader("squad", 1, ("span-qa",), read, has_columns=True)
