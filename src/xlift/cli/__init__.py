@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli import looking, store, studies
+from xlift.cli import looking, store, studies, suites
 from xlift.errors import UserError
 
 app = typer.Typer(
@@ -51,6 +51,8 @@ for command in (
     studies.report,
     looking.tasks,
     studies.pretrain,
+    suites.score,
+    suites.submit,
     looking.archipelago,
     looking.doctor,
 ):

@@ -181,6 +181,14 @@ def study_name(study: str) -> str:
     return read_study(study).study.name if Path(study).is_file() else study
 
 
+def data_folder(study: str, data: Path | None) -> Path | None:
+    """The root of data files: as given, else as the study's file says."""
+    from xlift.studies.reading import read_study
+    from xlift.studies.resolving import Resolver
+
+    return Resolver(read_study(study), data).data if data is None and Path(study).is_file() else data
+
+
 def pretrain(
     study: Annotated[
         str, typer.Argument(help="A study with a model to make (default: the shipped encoder).")

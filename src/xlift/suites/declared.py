@@ -25,7 +25,11 @@ class SuiteTask:
     """A key of `ENDINGS`."""
     languages: tuple[str, ...]
     rule: str = ""
-    """answers: 'squad' or 'mlqa'; tags: 'pos' where accuracy per word is the better score."""
+    """answers: 'squad' or 'mlqa'; tags: 'pos' where accuracy per word is the better score; labels: 'positions' where a
+    line is the place (from 0) of a sentence among the foreign ones, and lines stand in the order of the sorted English ones,
+    as XTREME's preprocessing leaves them."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What may stand on a line, by the names that a task of ours can give it; empty: anything."""
 
     def file(self, language: str) -> str:
         """Path in a leaderboard folder."""
@@ -49,8 +53,9 @@ def _codes(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-_XNLI = SuiteTask("xnli", "labels", _codes("ar bg de el en es fr hi ru sw th tr ur vi zh"))
-_PAWSX = SuiteTask("pawsx", "labels", _codes("de en es fr ja ko zh"))
+_INFERENCE = {name: name for name in ("contradiction", "entailment", "neutral")}
+_XNLI = SuiteTask("xnli", "labels", _codes("ar bg de el en es fr hi ru sw th tr ur vi zh"), labels=_INFERENCE)
+_PAWSX = SuiteTask("pawsx", "labels", _codes("de en es fr ja ko zh"), labels={"0": "0", "1": "1"})
 _PANX = _codes(
     "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et fi hu"
 )
@@ -69,7 +74,7 @@ XTREME = Suite(
         SuiteTask("panx", "tags", _PANX),
         SuiteTask("udpos", "tags", _UDPOS, rule="pos"),
         SuiteTask("bucc2018", "pairs", _codes("de fr ru zh")),
-        SuiteTask("tatoeba", "labels", _TATOEBA),
+        SuiteTask("tatoeba", "labels", _TATOEBA, rule="positions"),
         SuiteTask("xquad", "answers", _XQUAD, rule="squad"),
         _MLQA,
         _TYDIQA,
@@ -89,7 +94,7 @@ XTREME_R = Suite(
         _XNLI,
         SuiteTask("panx", "tags", _PANX + _codes("qu pl uk az lt pa gu ro")),
         SuiteTask("udpos", "tags", _UDPOS + _codes("lt pl uk wo ro"), rule="pos"),
-        SuiteTask("tatoeba", "labels", _TATOEBA + _codes("az lt pl uk ro")),
+        SuiteTask("tatoeba", "labels", _TATOEBA + _codes("az lt pl uk ro"), rule="positions"),
         SuiteTask("xcopa", "choices", _codes("et ht id it qu sw ta th tr vi zh")),
         SuiteTask("mewslix", "ranking", _codes("ar de en es fa ja pl ro ta tr uk")),
         SuiteTask("xquad", "answers", (*_XQUAD, "ro"), rule="squad"),

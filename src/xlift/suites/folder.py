@@ -19,7 +19,7 @@ TOTAL = "all_task"
 """The key of the total in the report of `evaluate.py`."""
 PIVOT = "en"
 NAMED = 8
-"""Missing files that an error names; the number of all of them is always said."""
+"""Files that a warning names."""
 
 Scores = dict[str, dict[str, float]]
 """Metric -> language -> percentage, of one task."""
@@ -99,7 +99,7 @@ def score_folder(predictions: Path, labels: Path, suite: Suite, *, partial: bool
     }  # fmt: skip
     left_out: dict[str, list[str]] = {}
     if missing and not partial:
-        raise _missing(missing, suite)
+        raise _missing(missing, suite, predictions)
     for task, codes in scored.items():
         there = tuple(code for code in codes if not {root / task.file(code) for root in (predictions, labels)} & missing.keys())
         if there != codes:
@@ -145,12 +145,16 @@ def _folders(root: Path) -> set[str]:
     return {path.name for path in root.iterdir() if path.is_dir()}
 
 
-def _missing(missing: Mapping[Path, SuiteTask], suite: Suite) -> UserError:
-    shown = ", ".join(map(str, list(missing)[:NAMED])) + (", ..." if len(missing) > NAMED else "")
-    tasks = list(dict.fromkeys(task.name for task in missing.values()))
+def _missing(missing: Mapping[Path, SuiteTask], suite: Suite, predictions: Path) -> UserError:
+    of: dict[tuple[str, str], list[str]] = {}
+    for path, task in missing.items():
+        side = "predictions" if path.is_relative_to(predictions) else "labels"
+        of.setdefault((side, task.name), []).append(path.stem.removeprefix("test-"))
+    first = next(iter(missing))
     return UserError(
-        f"{len(missing)} file{'s' if len(missing) > 1 else ''} of {', '.join(tasks)} missing: {shown}",
-        fix=f"{suite.name} scores a task in all of its languages; --partial scores those that are in both folders.",
+        "; ".join(f"no {side} of {name} in {' '.join(codes)}" for (side, name), codes in of.items()),
+        fix=f"Expected {first}{' and so on' if len(missing) > 1 else ''}: {suite.name} scores a task in all of its languages. "
+        "--partial scores those that are in both folders.",
     )
 
 
