@@ -42,6 +42,7 @@ DIGESTS = {
     "retrieval": "69c28dc0f988",
     "mining": "353641314bf6",
     "answers": "882bc356ab33",
+    "answer-pairs": "84b72d4d7af5",
     "translation": "6443bea9b4c9",
     "text": "b13af39d290d",
     "parallel": "0d0f93bd0853",

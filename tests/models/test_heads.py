@@ -77,7 +77,7 @@ def test_every_format_learns_on_every_family(family, name):
     assert predictions == ([answers[0] for answers in gold] if name == "span-qa" else gold)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STOCK)
 @pytest.mark.parametrize(
     ("family", "options"),
     [
@@ -112,7 +112,8 @@ def test_logits_are_those_of_the_stock_class(family, options, kind):
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_head_depends_on_its_seed_alone(family, kind):
-    spec, config = HeadSpec(kind, LABELS), tiny.config(family)
+    # of a dual head only the pooler is random
+    spec, config = HeadSpec(kind, LABELS, "pooler"), tiny.config(family)
     before = torch.random.get_rng_state()
     one = make_head(spec, config, seed=3).state_dict()
     assert torch.equal(torch.random.get_rng_state(), before)  # and leaves the global generator alone

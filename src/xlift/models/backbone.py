@@ -132,9 +132,8 @@ def load(path_or_id: str | Path) -> tuple[Encoder, Any]:
         try:
             specs = json.loads((folder / HEADS_SPECS).read_text(encoding="utf-8"))
             for name, spec in specs.items():
-                encoder.add_head(
-                    name, HeadSpec(spec["kind"], tuple(spec["labels"]), spec.get("pooling", "")), seed=0
-                )
+                pooling = {"pooling": spec["pooling"]} if spec["kind"] == "dual" else {}
+                encoder.add_head(name, HeadSpec(spec["kind"], tuple(spec["labels"]), **pooling), seed=0)
             encoder.heads.load_state_dict(load_file(folder / HEADS_WEIGHTS) if specs else {})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise UserError(f"the heads cannot be read: {first_line(error)}", where=str(folder)) from error
@@ -159,7 +158,9 @@ def save(encoder: Encoder, tokenizer: Any, folder: str | Path) -> None:
     _save_tensors(encoder.backbone_state_dict(), folder / "model.safetensors")
     _save_tensors(encoder.heads.state_dict(), folder / HEADS_WEIGHTS)
     specs = {name: asdict(encoder.head(name).spec) for name in encoder.heads}
-    specs = {name: {key: value for key, value in spec.items() if value != ""} for name, spec in specs.items()}
+    for spec in specs.values():
+        if spec["kind"] != "dual":
+            del spec["pooling"]
     (folder / HEADS_SPECS).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

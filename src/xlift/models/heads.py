@@ -43,13 +43,13 @@ class HeadSpec:
     kind: str
     labels: tuple[str, ...] = ()
     """Class i of a sequence or token head is `labels[i]`; the sizes of span and choice heads are fixed."""
-    pooling: str = ""
-    """Of a dual head: one of `POOLINGS`."""
+    pooling: str = "cls"
+    """Of a dual head, one of `POOLINGS`; no other looks at it."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no head of kind '{self.kind}' (kinds are {', '.join(KINDS)})")
-        if self.kind == "dual" and self.pooling not in POOLINGS:
+        if self.pooling not in POOLINGS:
             raise UserError(f"unknown pooling '{self.pooling}'", fix=f"dual encoders pool by {', '.join(POOLINGS)}.")
 
     @property
@@ -270,7 +270,7 @@ def make_head(spec: HeadSpec, config: Any, *, seed: int, pooler: dict[str, Tenso
         head = FAMILIES.get(config.model_type, _DEFAULT)[spec.kind](spec, config)
     head = head.to_empty(device="cpu")
     _initialize(head, config, torch.Generator().manual_seed(seed))
-    if pooler and (isinstance(head, PoolerHead) or spec.pooling == "pooler"):
+    if pooler and hasattr(head, "pooler"):
         head.get_submodule("pooler").load_state_dict(pooler)
     return head
 

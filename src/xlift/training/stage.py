@@ -44,8 +44,9 @@ def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int, head: str = ""
 def head_spec(task: Task) -> HeadSpec:
     """The kind of head that learns a task."""
     kind = formats.get(task.format).head
-    pooling = task.options.get("pooling", "cls") if kind == "dual" else ""
-    return HeadSpec(kind, task.labels if kind in ("sequence", "token") else (), pooling)
+    if kind == "dual":
+        return HeadSpec(kind, pooling=task.options.get("pooling", "cls"))
+    return HeadSpec(kind, task.labels if kind in ("sequence", "token") else ())
 
 
 def fine_tune(
