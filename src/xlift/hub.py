@@ -21,6 +21,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -40,6 +41,10 @@ LONGEST_WAIT = 300.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})\.parquet")
 _Answer = TypeVar("_Answer")
+
+
+class Stuck(UserError):
+    """What would stop every other transfer as well: no network, or no room to write."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def listing(repository: str, revision: str) -> Snapshot:
 
     place = _place(repository, revision)
     if constants.HF_HUB_OFFLINE:
-        raise UserError(
+        raise Stuck(
             "not on this machine, and HF_HUB_OFFLINE forbids to ask the Hub",
             where=place,
             fix="Unset HF_HUB_OFFLINE, or run `xlift fetch TASK --data DIR` on a machine with a network and bring DIR here.",
@@ -232,7 +237,9 @@ def bring(
     for entry in entries:
         path = snapshot.folder(cache) / entry.path
         if path.is_file():
-            continue
+            if path.stat().st_size == entry.bytes:
+                continue
+            discard(path)
         _patiently(
             lambda entry=entry: hf_hub_download(
                 snapshot.repository, entry.path, repo_type="dataset", revision=snapshot.commit, cache_dir=cache, **more
@@ -266,13 +273,24 @@ def _record(snapshot: Snapshot, cache: Path) -> None:
         files[home / "refs" / snapshot.revision] = snapshot.commit
     for path, text in files.items():
         if _text(path) != text:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-                beside.write_text(text, encoding="utf-8")
-                beside.replace(path)
-            except OSError as error:
-                raise _unwritable(error, path) from None
+            write(path, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file as a whole: a reader sees the old one or the new one.
+
+    Raises:
+        Stuck: it cannot be written.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise _unwritable(error, path) from None
 
 
 def _safe(entry: Entry) -> Entry:
@@ -375,14 +393,14 @@ def _explained(error: BaseException, repository: str, revision: str, file: str) 
     said = str(error).strip().splitlines()
     if file and not isinstance(error, errors.LocalEntryNotFoundError) and "connect" not in type(error).__name__.lower():
         return UserError(f"{what}the transfer broke off", where=place, fix="Try again: what came in whole is kept.")
-    return UserError(
+    return Stuck(
         f"{what}the Hub at {constants.ENDPOINT} cannot be reached: {said[0] if said else type(error).__name__}", where=place,
         fix="Check the network, a proxy (HTTPS_PROXY) or mirror (HF_ENDPOINT), and try again: what came in whole is kept.",
     )  # fmt: skip
 
 
 def _unwritable(error: OSError, path: Any) -> UserError:
-    return UserError(
+    return Stuck(
         f"cannot write: {os.strerror(error.errno) if error.errno else error}", where=str(path or ""),
         fix="Free space, or name another place (--data DIR, HF_HOME). What came in whole is kept.",
     )  # fmt: skip

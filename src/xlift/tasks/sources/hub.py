@@ -37,6 +37,10 @@ class HubSource:
     columns: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Column -> value of the rows to read, with {lang} as in patterns, where one file holds all languages."""
+    numbered: bool = False
+    """Ids are the rows' numbers, where those of the files name no single example."""
     revision: str = "main"
     """Branch, tag or commit; `refs/convert/parquet` is the Hub's own conversion of repositories without Parquet."""
     kind: str = "hub"
@@ -59,7 +63,7 @@ class HubSource:
         """Whether the files are on this machine. Asks no network."""
         return language in self.languages(split) and self._local(language, split, data) is not None
 
-    def size(self, task: Task, language: str, split: str, data: Path | None) -> int | None:
+    def size(self, task: Task, language: str, split: str, data: Path | None) -> int:
         return self._files(task, language, split, data).size(task, language, split, None)
 
     def read(
@@ -105,9 +109,12 @@ class HubSource:
             reader="parquet",
             files={split: {language: tuple(entry.path for entry in snapshot.matching(patterns))}},
             available={split: (language,)},
+            codes=self.codes,
             columns=self.columns,
             values=self.values,
             drop=self.drop,
+            where=self.where,
+            numbered=self.numbered,
             root=snapshot.folder(cache),
             kind=self.kind,
         )

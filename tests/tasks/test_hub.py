@@ -1,0 +1,201 @@
+"""Examples from Parquet files of the Hub, with the real client against a stand-in on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.hub import Hub, parquet
+
+from xlift import hub
+from xlift.errors import UserError
+from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.task import Task
+
+REPOSITORY = "org/pairs"
+NLI = ("entailment", "neutral", "contradiction")
+
+
+def rows(language: str, number: int, start: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"premise": f"{language} premise {i}", "hypothesis": f"{language} hypothesis {i}", "label": i % 3}
+        for i in range(start, start + number)
+    ]
+
+
+SOURCE = HubSource(
+    REPOSITORY,
+    files={"train": "{lang}/train-*.parquet", "test": "{lang}/test-*.parquet"},
+    available={"train": ("en",), "test": ("en", "zh")},
+    codes={"zh": "zho"},
+    values={"label": {"0": "entailment", "1": "neutral", "2": "contradiction", "-1": "-"}},
+    drop=("-",),
+)
+FILES = {
+    "en/train-00000-of-00002.parquet": parquet(rows("en", 60)),
+    "en/train-00001-of-00002.parquet": parquet(rows("en", 40, start=60)),
+    "en/test-00000-of-00001.parquet": parquet([*rows("en", 9), {"premise": "a", "hypothesis": "b", "label": -1}]),
+    "zho/test-00000-of-00001.parquet": parquet(rows("zh", 7)),
+}
+
+
+def task(source: Any = SOURCE) -> Task:
+    return Task("pairs", "Pairs", "classification", ("accuracy",), source, labels=NLI)
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    with Hub() as made:
+        made.commit("dataset", REPOSITORY, FILES)
+        made.connect(monkeypatch, tmp_path / "cache")
+        yield made
+
+
+def test_a_declaration_asks_nothing(standin: Hub):
+    assert SOURCE.languages("test") == ("en", "zh")
+    assert SOURCE.splits() == ("train", "test")
+    assert not SOURCE.present("en", "test", None)
+    assert standin.requests == []
+
+
+def test_shards_are_read_in_order_and_labels_by_their_names(standin: Hub):
+    examples = list(SOURCE.read(task(), "en", "train", None))
+    assert [example.text_a for example in examples] == [f"en premise {i}" for i in range(100)]
+    assert [example.label for example in examples[:4]] == [*NLI, "entailment"]
+    assert [example.id for example in examples[58:62]] == ["58", "59", "60", "61"]  # no id twice across shards
+
+
+def test_codes_name_files_and_dropped_labels_are_left_out(standin: Hub):
+    assert SOURCE.size(task(), "zh", "test", None) == 7
+    assert SOURCE.size(task(), "en", "test", None) == 9
+
+
+def test_only_what_is_asked_for_is_downloaded(standin: Hub, tmp_path: Path):
+    SOURCE.size(task(), "zh", "test", None)
+    brought = {path.name for path in (tmp_path / "cache").rglob("*.parquet")}
+    assert brought == {"test-00000-of-00001.parquet"}
+    assert not SOURCE.present("en", "test", None)
+
+
+def test_subsets_are_nested(standin: Hub):
+    few, many = (
+        [example.id for example in SOURCE.read(task(), "en", "train", None, size=size, seed=3)] for size in (10, 50)
+    )
+    assert len(few) == 10
+    assert len(many) == 50
+    assert set(few) < set(many)
+
+
+def test_more_than_there_is(standin: Hub):
+    with pytest.raises(UserError, match="101 examples asked for, 100 are there"):
+        SOURCE.read(task(), "en", "train", None, size=101)
+
+
+def test_what_is_here_is_not_asked_for_again(standin: Hub):
+    before = SOURCE.fingerprint(task(), "en", "train", None)
+    asked = len(standin.requests)
+    hub.listing.cache_clear()
+    standin.commit("dataset", REPOSITORY, {"en/train-00001-of-00002.parquet": parquet(rows("en", 50, start=60))})
+    assert SOURCE.fingerprint(task(), "en", "train", None) == before  # newer, but a study's keys stay what they are
+    assert len(standin.requests) == asked
+
+
+def test_offline_and_online_have_one_fingerprint(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    online = SOURCE.fingerprint(task(), "en", "test", None)
+    standin.connect(monkeypatch, tmp_path / "cache", offline=True)
+    assert SOURCE.fingerprint(task(), "en", "test", None) == online
+    assert SOURCE.size(task(), "en", "test", None) == 9
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):
+        SOURCE.size(task(), "zh", "test", None)
+
+
+def test_the_fingerprint_is_of_the_files_and_not_of_the_commit(
+    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    before = SOURCE.fingerprint(task(), "en", "test", None)
+    revised = standin.commit("dataset", REPOSITORY, {"README.md": b"# Pairs"})
+    standin.connect(monkeypatch, tmp_path / "another cache")
+    assert SOURCE.fingerprint(task(), "en", "test", None) == before
+    assert SOURCE.commit("en", "test", None) == revised
+
+
+def test_other_bytes_and_another_reading_have_other_fingerprints(
+    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    swapped = HubSource(REPOSITORY, SOURCE.files, SOURCE.available, SOURCE.codes, values={}, drop=())
+    seen = {SOURCE.fingerprint(task(), "en", "test", None), swapped.fingerprint(task(), "en", "test", None)}
+    standin.commit("dataset", REPOSITORY, {"en/test-00000-of-00001.parquet": parquet(rows("en", 10))})
+    standin.connect(monkeypatch, tmp_path / "another cache")
+    seen.add(SOURCE.fingerprint(task(), "en", "test", None))
+    assert len(seen) == 3
+
+
+def test_a_pinned_commit_is_read_whatever_the_branch_says(standin: Hub):
+    old = standin.repositories["dataset", REPOSITORY].branches["main"]
+    standin.commit("dataset", REPOSITORY, {"en/test-00000-of-00001.parquet": parquet(rows("en", 3))})
+    pinned = HubSource(
+        REPOSITORY, SOURCE.files, SOURCE.available, values=SOURCE.values, drop=SOURCE.drop, revision=old
+    )
+    assert pinned.size(task(pinned), "en", "test", None) == 9
+    assert pinned.commit("en", "test", None) == old
+    assert SOURCE.size(task(), "en", "test", None) == 3
+
+
+def test_the_data_folder_answers_first(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    snapshot = hub.listing(REPOSITORY, "main")
+    hub.bring(snapshot, snapshot.matching(["zho/*"]), tmp_path / "data" / hub.FOLDER)
+    standin.connect(monkeypatch, tmp_path / "empty", offline=True)
+    assert SOURCE.present("zh", "test", tmp_path / "data")
+    assert not SOURCE.present("zh", "test", None)
+    assert SOURCE.size(task(), "zh", "test", tmp_path / "data") == 7
+
+
+def test_what_the_hubs_own_tools_brought_is_read_offline(
+    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(REPOSITORY, repo_type="dataset", allow_patterns=["en/train-00000*", "zho/*"])
+    standin.connect(monkeypatch, tmp_path / "cache", offline=True)
+    assert SOURCE.size(task(), "zh", "test", None) == 7
+    assert not SOURCE.present("en", "train", None)  # one shard of two
+
+
+def test_one_file_of_all_languages(standin: Hub):
+    mixed = [{**row, "language": code} for code in ("en", "zho") for row in rows(code, 4)]
+    standin.commit("dataset", "org/mixed", {"test.parquet": parquet(mixed)})
+    source = HubSource(
+        "org/mixed", {"test": "test.parquet"}, {"test": ("en", "zh")}, codes={"zh": "zho"}, values=SOURCE.values,
+        where={"language": "{lang}"},
+    )  # fmt: skip
+    assert [example.text_a for example in source.read(task(source), "zh", "test", None)] == [
+        f"zho premise {i}" for i in range(4)
+    ]
+
+
+def test_a_label_that_the_task_has_not(standin: Hub):
+    source = HubSource(REPOSITORY, SOURCE.files, SOURCE.available, codes=SOURCE.codes)
+    with pytest.raises(UserError, match="test-00000-of-00001.parquet:row 1"):
+        source.size(task(source), "zh", "test", None)
+
+
+def test_a_language_that_is_not_declared(standin: Hub):
+    with pytest.raises(UserError, match="task 'pairs' has no train examples in 'zh'"):
+        SOURCE.size(task(), "zh", "train", None)
+
+
+def test_a_model_of_the_hub_is_found_and_loaded(standin: Hub, tmp_path: Path):
+    """The stand-in serves models as well: the way of `models: [org/name]` in a study."""
+    from tests.support.tiny import model_folder
+
+    from xlift import backbones
+    from xlift.models.pretrained import load_pretrained
+
+    folder = model_folder(tmp_path / "tiny")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    commit = standin.commit("model", "org/tiny", files)
+    found = backbones.find("org/tiny")
+    assert (found.name, found.fingerprint) == ("org/tiny", commit)
+    assert load_pretrained(found.folder)
