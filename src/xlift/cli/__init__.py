@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli import looking, store, studies, suites
+from xlift.cli import fetching, looking, store, studies, suites
 from xlift.errors import UserError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ for command in (
     studies.plan,
     studies.report,
     looking.tasks,
+    fetching.fetch,
     studies.pretrain,
     suites.score,
     suites.submit,
