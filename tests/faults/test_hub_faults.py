@@ -14,6 +14,7 @@ from tests.support.hub import TOKEN, Hub, parquet
 
 from xlift import hub
 from xlift.errors import UserError
+from xlift.hub.faults import LONGEST_WAIT
 
 REPOSITORY = "org/pairs"
 SHARDS = ("en/test-00000-of-00002.parquet", "en/test-00001-of-00002.parquet")
@@ -153,7 +154,7 @@ def test_too_many_requests_for_ever(standin: Hub, waits: list[float]):
     with pytest.raises(UserError, match="still answers 429, too many requests, after 5 tries") as error:
         bring()
     assert "higher limit" in error.value.fix
-    assert max(waits) <= hub.LONGEST_WAIT
+    assert max(waits) <= LONGEST_WAIT
 
 
 def test_a_hub_that_is_down_is_asked_again(standin: Hub, waits: list[float]):

@@ -55,12 +55,14 @@ class PlainDisplay:
     def time_left(self) -> str:
         """At the rate so far; '' as long as there is none."""
         seconds = time.monotonic() - self.started
-        return f", about {human(seconds / self.done * (self.total - self.done))} left" if self.done and seconds > 1 else ""
+        if not self.done or seconds < 1:
+            return ""
+        return f", about {human(seconds / self.done * (self.total - self.done))} left"
 
     def _line(self, what: str, force: bool = False) -> None:
         if force or time.monotonic() - self.said >= self.PATIENCE:
-            amount = f"[{self.seen}/{self.files}] {size(self.done)} of {size(self.total)}{self.time_left()}  " if self.files else ""
-            self._say(amount + what)
+            amount = f"[{self.seen}/{self.files}] {size(self.done)} of {size(self.total)}{self.time_left()}  "
+            self._say((amount if self.files else "") + what)
 
     def _say(self, line: str) -> None:
         self.said = time.monotonic()
@@ -71,13 +73,14 @@ class LiveDisplay:
     """One bar over all bytes, with the rate and the time left. Use as a context manager."""
 
     def __init__(self, console: Any) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich import progress
         from rich.table import Column
 
         cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
-        self.progress = Progress(
-            BarColumn(bar_width=20), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-            TextColumn("{task.description}", markup=False, table_column=cut), console=console, transient=True, expand=True,
+        self.progress = progress.Progress(
+            progress.BarColumn(bar_width=20), progress.DownloadColumn(), progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(), progress.TextColumn("{task.description}", markup=False, table_column=cut),
+            console=console, transient=True, expand=True,
         )  # fmt: skip
         self.bar = self.progress.add_task("asking the Hub", total=None)
 
@@ -113,8 +116,10 @@ def print_fetched(results: Sequence[Fetched], console: Any) -> None:
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("what is there", overflow="fold")
     for result in results:
-        origin = [Text(f"{result.repository}@{result.commit[:8]}" if result.commit else "")] if console.width >= 80 else []
-        table.add_row(Text(result.task), *origin, Text(size(result.bytes) if result.bytes else ""), Text(_state(result)))
+        cells = [result.task, size(result.bytes) if result.bytes else "", _state(result)]
+        if console.width >= 80:
+            cells.insert(1, f"{result.repository}@{result.commit[:8]}" if result.commit else "")
+        table.add_row(*map(Text, cells))
     console.print(table)
 
 

@@ -199,11 +199,13 @@ def _wanted(names: Sequence[str]) -> dict[str, list[Pair]]:
 
 def _of_suite(task: Task, languages: Sequence[str]) -> list[Pair]:
     """What is scored, in the suite's languages, and what is trained on and selected by, in the task's."""
-    pairs = []
-    for split in task.source.splits():
-        wanted = {*languages, task.train_language} if split == "dev" else languages if split == "test" else {task.train_language}
-        pairs += [(code, split) for code in task.source.languages(split) if code in wanted]
-    return pairs
+    wanted = {"train": {task.train_language}, "dev": {task.train_language, *languages}, "test": set(languages)}
+    return [
+        (code, split)
+        for split in task.source.splits()
+        for code in task.source.languages(split)
+        if code in wanted[split]
+    ]
 
 
 def _elsewhere(source: Source, pair: Pair, data: Path) -> bool:
@@ -284,5 +286,7 @@ def _write_down(order: _Order, cache: Path) -> None:
         for split, counts in before.counts.items():
             result.counts[split] = counts | result.counts.get(split, {})
     tasks[result.task] = result
-    kept = {name: {key: value for key, value in asdict(entry).items() if key != "task"} for name, entry in sorted(tasks.items())}
+    kept = {name: asdict(entry) for name, entry in sorted(tasks.items())}
+    for entry in kept.values():
+        del entry["task"]
     hub.write(cache / MANIFEST, json.dumps({"tasks": kept}, indent=1, ensure_ascii=False))

@@ -100,5 +100,6 @@ def _absence(member: Source, task: Task, language: str, split: str, data: Path |
 
 def _nowhere(task: Task, language: str, split: str, looked: list[str]) -> UserError:
     return UserError(
-        f"no examples of {task.name} {language} {split} can be had", fix="Looked at\n" + "\n".join(f"  {line}" for line in looked)
+        f"no examples of {task.name} {language} {split} can be had",
+        fix="Looked at\n" + "\n".join(f"  {line}" for line in looked),
     )
