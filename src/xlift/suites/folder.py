@@ -6,7 +6,7 @@ match and F1), a group's and the total the mean over tasks, given where all of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,54 +86,55 @@ def score_folder(predictions: Path, labels: Path, suite: Suite, *, partial: bool
     Raises:
         UserError: no such folders, no task of the suite in both, a file is missing or damaged, lengths differ.
     """
-    sides = {"predictions": _folders(predictions), "labels": _folders(labels)}
+    roots = {"predictions": predictions, "labels": labels}
+    folders = {side: _folders(root) for side, root in roots.items()}
     absent = {
-        task.name: "no " + " and no ".join(name for name, found in sides.items() if task.name not in found)
+        task.name: "no " + " and no ".join(side for side, found in folders.items() if task.name not in found)
         for task in suite.tasks
-        if any(task.name not in found for found in sides.values())
+        if any(task.name not in found for found in folders.values())
     }
-    scored = {task: task.languages for task in suite.tasks if task.name not in absent}
-    missing = {
-        path: task for task, codes in scored.items() for code in codes for path in (predictions / task.file(code), labels / task.file(code))
-        if not path.is_file()
-    }  # fmt: skip
-    left_out: dict[str, list[str]] = {}
+    there = [task for task in suite.tasks if task.name not in absent]
+    missing = [
+        (side, task.name, code)
+        for task in there for side, root in roots.items() for code in task.languages
+        if not (root / task.file(code)).is_file()
+    ]  # fmt: skip
     if missing and not partial:
-        raise _missing(missing, suite, predictions)
-    for task, codes in scored.items():
-        there = tuple(code for code in codes if not {root / task.file(code) for root in (predictions, labels)} & missing.keys())
-        if there != codes:
-            scored[task] = there
-            left_out[task.name] = [code for code in codes if code not in there]
-        if not there:
+        raise _missing(missing, suite, roots)
+    left_out: dict[str, list[str]] = {}
+    for _, name, code in missing:
+        left_out.setdefault(name, [])
+        if code not in left_out[name]:
+            left_out[name].append(code)
+    files: dict[str, dict[str, FileScore]] = {}
+    for task in there:
+        codes = [code for code in task.languages if code not in left_out.get(task.name, ())]
+        if codes:
+            files[task.name] = {code: score_file(task, code, predictions / task.file(code), labels / task.file(code)) for code in codes}
+        else:
             absent[task.name] = "no language is on both sides"
-    scored = {task: codes for task, codes in scored.items() if codes}
-    if not scored:
+    if not files:
         raise UserError(
             f"no task of {suite.name} is in both folders", where=f"{predictions} and {labels}",
             fix=f"Expected folders named as {', '.join(task.name for task in suite.tasks[:3])}, ... "
             "with files such as " + suite.tasks[0].file(suite.tasks[0].languages[0]) + ".",
         )  # fmt: skip
-    files = {
-        task.name: {code: score_file(task, code, predictions / task.file(code), labels / task.file(code)) for code in codes}
-        for task, codes in scored.items()
-    }
-    named_empty = [name for name in suite.empty if all(name in found for found in sides.values())]
-    official = {task: {code: score.official for code, score in scores.items()} for task, scores in files.items()}
-    repaired = {task: {code: score.repaired for code, score in scores.items() if score.repaired} for task, scores in files.items()}
-    reports = _reports(suite, official)
-    better = _reports(suite, repaired)
+    unscored = [name for name in suite.empty if all(name in found for found in folders.values())]
+    official = {name: {code: score.official for code, score in scores.items()} for name, scores in files.items()}
+    repaired = {name: {code: score.repaired for code, score in scores.items() if score.repaired} for name, scores in files.items()}
+    reports, better = _reports(suite, official), _reports(suite, repaired)
+    without = _reports(suite, official, lambda code: code != PIVOT, only_averages=True)
     return Result(
         suite=suite,
-        official=_averages(suite, {**reports, **{name: {} for name in named_empty}}, left_out, official=True),
+        official=_averages(suite, {**reports, **{name: {} for name in unscored}}, left_out, official=True),
         repaired=Averages(better, _averages(suite, {**reports, **better}, left_out).groups),
-        without_pivot=_averages(suite, _reports(suite, official, lambda code: code != PIVOT, only_averages=True), left_out),
+        without_pivot=_averages(suite, without, left_out),
         files=files,
         absent=absent,
         partial={name: codes for name, codes in left_out.items() if name not in absent},
         warnings=[
-            *_ignored(suite, sides["predictions"], scored, predictions),
-            *(f"{name} is named by evaluate.py but has no rule there: not scored" for name in named_empty),
+            *_ignored(suite, folders["predictions"], [task for task in there if task.name in files], predictions),
+            *(f"{name} is named by evaluate.py but has no rule there: not scored" for name in unscored),
             *(warning for scores in files.values() for score in scores.values() for warning in score.warnings),
         ],
     )
@@ -145,16 +146,15 @@ def _folders(root: Path) -> set[str]:
     return {path.name for path in root.iterdir() if path.is_dir()}
 
 
-def _missing(missing: Mapping[Path, SuiteTask], suite: Suite, predictions: Path) -> UserError:
+def _missing(missing: list[tuple[str, str, str]], suite: Suite, roots: Mapping[str, Path]) -> UserError:
     of: dict[tuple[str, str], list[str]] = {}
-    for path, task in missing.items():
-        side = "predictions" if path.is_relative_to(predictions) else "labels"
-        of.setdefault((side, task.name), []).append(path.stem.removeprefix("test-"))
-    first = next(iter(missing))
+    for side, name, code in missing:
+        of.setdefault((side, name), []).append(code)
+    side, name, code = missing[0]
     return UserError(
         "; ".join(f"no {side} of {name} in {' '.join(codes)}" for (side, name), codes in of.items()),
-        fix=f"Expected {first}{' and so on' if len(missing) > 1 else ''}: {suite.name} scores a task in all of its languages. "
-        "--partial scores those that are in both folders.",
+        fix=f"Expected {roots[side] / suite.task(name).file(code)}{' and so on' if len(missing) > 1 else ''}: "
+        f"{suite.name} scores a task in all of its languages. --partial scores those that are in both folders.",
     )
 
 
@@ -207,7 +207,7 @@ def _total(suite: Suite, reports: Mapping[str, Mapping[str, Any]], partial: Mapp
     return sum(reports[name]["avg_metric"] for name in names) / len(names)
 
 
-def _ignored(suite: Suite, folders: set[str], scored: Mapping[SuiteTask, tuple[str, ...]], root: Path) -> list[str]:
+def _ignored(suite: Suite, folders: set[str], scored: Sequence[SuiteTask], root: Path) -> list[str]:
     """Warnings about what is in the folder of predictions and is not looked at."""
     unknown = sorted(folders - {task.name for task in suite.tasks} - set(suite.empty))
     found = [f"{root / name}: no task of {suite.name}, ignored" for name in unknown]

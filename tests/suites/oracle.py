@@ -1,0 +1,204 @@
+"""The benchmarks' rules a second time, written from their description and apart from the package: sorted lists, scans and
+exact fractions where the package has counters, tables and floats.
+
+Rules: SQuAD v1.1 and v2.0, MLQA, seqeval 0.0.12, sets of pairs, rankings, and the averages and report of XTREME's
+`evaluate.py` (docs of google-research/xtreme; ../shared/reference/official-scoring.md, D1 to D9).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def overlap(left: list[str], right: list[str]) -> Fraction:
+    """F1 of two bags of words by striking out, one by one, from a sorted list."""
+    rest, shared = sorted(right), 0
+    for word in left:
+        at = bisect_left(rest, word)
+        if at < len(rest) and rest[at] == word:
+            del rest[at]
+            shared += 1
+    if not shared:
+        return Fraction(0)
+    precision, recall = Fraction(shared, len(left)), Fraction(shared, len(right))
+    return 2 * precision * recall / (precision + recall)
+
+
+def english_words(answer: str) -> list[str]:
+    kept = "".join(c for c in answer.lower() if c not in string.punctuation)
+    # \b lies between a word character (letters, digits, _, as Python's re takes them) and anything else.
+    pieces = re.split(r"(\w+)", kept)
+    return "".join(" " if piece in ("a", "an", "the") else piece for piece in pieces).split()
+
+
+DROPPED = {
+    "en": "a an the", "es": "un una unos unas el la los las", "vi": "của là cái chiếc những",
+    "de": "ein eine einen einem eines einer der die das den dem des", "hi": "", "zh": "", "ar": "",
+}  # fmt: skip
+
+
+def mlqa_words(answer: str, language: str) -> list[str]:
+    dropped = DROPPED[language].split()
+    kept = ""
+    for character in answer.lower():
+        if character in string.punctuation or unicodedata.category(character)[0] == "P":
+            continue
+        kept += f" {character} " if language == "zh" and 0x4E00 <= ord(character) <= 0x9FA5 else character
+    if language == "ar":
+        kept = " ".join(kept.split("\u0627\u0644"))  # alif lam, wherever it stands: the bug
+    return "".join(" " if piece in dropped else piece for piece in re.split(r"(\w+)", kept)).split()
+
+
+def answer_scores(gold: Sequence[str], said: str, words: Callable[[str], list[str]]) -> tuple[int, Fraction]:
+    """Exact match and F1 against the best of the gold answers."""
+    found = [(words(answer), words(said)) for answer in gold]
+    return int(any(a == b for a, b in found)), max(overlap(a, b) for a, b in found)
+
+
+def squad2_scores(gold: Sequence[str], said: str) -> tuple[int, Fraction]:
+    golds = [words for words in map(english_words, gold) if words] or [[]]
+    mine = english_words(said)
+    f1 = max(overlap(words, mine) if words and mine else Fraction(words == mine) for words in golds)
+    return int(mine in golds), f1
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def chunks(tags: Sequence[str], read: Callable[[str], tuple[str, str]]) -> set[tuple[str, int, int]]:
+    """seqeval's chunks of one sentence as spans that are open or not, from the wording of conlleval: B and S always open
+    one, E and S always close it, O and '.' never carry one, a change of type parts two."""
+    found, start, kind = set(), None, ""
+    letters = [read(tag) for tag in tags]
+    for i, (letter, type_) in enumerate(letters):
+        inside = start is not None and letter not in "BSO." and type_ == kind and letters[i - 1][0] not in "ES"
+        if not inside:
+            if start is not None:
+                found.add((kind, start, i - 1))
+            start = None if letter in "O." else i
+            kind = type_
+    return found | ({(kind, start, len(tags) - 1)} if start is not None else set())
+
+
+def legacy(tag: str) -> tuple[str, str]:
+    return tag[0], tag.rpartition("-")[2]
+
+
+def chunk_f1(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> dict[str, Fraction]:
+    sides = [{(n, *chunk) for n, tags in enumerate(side) for chunk in chunks(tags, legacy)} for side in (gold, said)]
+    return set_f1(*sides)
+
+
+def set_f1(gold: set[Any], said: set[Any]) -> dict[str, Fraction]:
+    both = len([item for item in gold if item in said])
+    precision = Fraction(both, len(said)) if said else Fraction(0)
+    recall = Fraction(both, len(gold)) if gold else Fraction(0)
+    total = len(gold) + len(said)
+    return {"f1": Fraction(2 * both, total) if total else Fraction(0), "precision": precision, "recall": recall}
+
+
+# --- rankings ---------------------------------------------------------------------------------------------------------
+
+
+def reciprocal_rank(gold: str, ranked: Sequence[str], top: int = 20) -> Fraction:
+    return Fraction(1, list(ranked[:top]).index(gold) + 1) if gold in ranked[:top] else Fraction(0)
+
+
+def average_precision(relevant: Sequence[str], ranked: Sequence[str], top: int = 20) -> Fraction:
+    cut = list(ranked[:top])
+    places = sorted(cut.index(name) + 1 for name in set(relevant) if name in cut)
+    hits = (Fraction(sum(other <= place for other in places), place) for place in places)
+    return sum(hits, Fraction(0)) / min(len(set(relevant)), top)
+
+
+# --- evaluate.py ------------------------------------------------------------------------------------------------------
+
+GROUPS: dict[str, dict[str, list[str]]] = {
+    "xtreme": {
+        "classification": ["pawsx", "xnli"], "tagging": ["udpos", "panx"], "qa": ["xquad", "mlqa", "tydiqa"],
+        "retrieval": ["bucc2018", "tatoeba"],
+    },
+    "xtreme-r": {
+        "classification": ["xnli", "xcopa"], "tagging": ["udpos", "panx"], "qa": ["xquad", "mlqa", "tydiqa"],
+        "retrieval": ["tatoeba", "mewslix"], "multi_choice": ["xcopa"],
+    },
+}  # fmt: skip
+NUMBERS = {
+    "xtreme": {"pawsx": 7, "xnli": 15, "panx": 40, "udpos": 33, "bucc2018": 4, "tatoeba": 36, "xquad": 11, "mlqa": 7, "tydiqa": 9},
+    "xtreme-r": {"xnli": 15, "panx": 48, "udpos": 38, "tatoeba": 41, "xcopa": 11, "mewslix": 11, "xquad": 12, "mlqa": 7, "tydiqa": 9},
+}  # fmt: skip
+"""Languages a task, as the papers count them."""
+
+
+def file_scores(task: str, language: str, predictions: Path, labels: Path) -> dict[str, Fraction]:
+    """Fractions of 1, by metric."""
+    if task in ("panx", "udpos"):
+        gold, said = (_sentences(path) for path in (labels, predictions))
+        return chunk_f1(gold, said)
+    if task == "bucc2018":
+        return set_f1(*({tuple(line.split("\t")) for line in _lines(path)} for path in (labels, predictions)))
+    if task == "xcopa":
+        gold, said = ([json.loads(line)["label"] for line in _lines(path)] for path in (labels, predictions))
+        return {"accuracy": Fraction(sum(map(int.__eq__, gold, said)), len(gold))}
+    if task == "mewslix":
+        gold, said = (json.loads(path.read_text("utf-8")) for path in (labels, predictions))
+        ranks = [reciprocal_rank(entity[0], said.get(name, [])) for name, entity in gold.items()]
+        return {"map@20": sum(ranks, Fraction(0)) / len(ranks)}
+    if task in ("xquad", "tydiqa", "mlqa"):
+        words = (lambda answer: mlqa_words(answer, language)) if task == "mlqa" else english_words
+        said = json.loads(predictions.read_text("utf-8"))
+        articles = json.loads(labels.read_text("utf-8"))["data"]
+        asked = [qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
+        scores = [
+            answer_scores([a["text"] for a in qa["answers"]], said[qa["id"]], words) if qa["id"] in said else (0, Fraction(0))
+            for qa in asked
+        ]
+        exact, f1 = zip(*scores, strict=True)
+        return {"exact_match": Fraction(sum(exact), len(asked)), "f1": sum(f1, Fraction(0)) / len(asked)}
+    gold, said = _lines(labels), _lines(predictions)
+    return {"accuracy": Fraction(sum(map(str.__eq__, gold, said)), len(gold))}
+
+
+def report(predictions: Path, labels: Path, suite: str, languages: dict[str, list[str]]) -> dict[str, Any]:
+    """What `evaluate.py` writes, for the tasks that are in both folders."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for task, codes in languages.items():
+        if not (predictions / task).is_dir() or not (labels / task).is_dir():
+            continue
+        ending = {"xcopa": "jsonl", "mewslix": "json", "xquad": "json", "mlqa": "json", "tydiqa": "json"}.get(task, "tsv")
+        scores = {c: file_scores(task, c, *(root / task / f"test-{c}.{ending}" for root in (predictions, labels))) for c in codes}
+        metrics = list(next(iter(scores.values())))
+        one: dict[str, Any] = {m: {c: float(100 * scores[c][m]) for c in codes} for m in metrics}
+        one |= {f"avg_{m}": float(100 * sum(scores[c][m] for c in codes) / len(codes)) for m in metrics}
+        qa = "exact_match" in metrics
+        one["avg_metric"] = (one["avg_exact_match"] + one["avg_f1"]) / 2 if qa else one[f"avg_{metrics[0]}"]
+        tasks[task] = one
+    found: dict[str, Any] = {}
+    if suite == "xtreme" and len(tasks) == len(languages):  # XTREME-R waits for LAReQA, which has no score
+        found["all_task"] = sum(one["avg_metric"] for one in tasks.values()) / len(tasks)
+    for group, names in GROUPS[suite].items():
+        if all(name in tasks for name in names):
+            found[group] = sum(tasks[name]["avg_metric"] for name in names) / len(names)
+    return {**found, **tasks}
+
+
+def _lines(path: Path) -> list[str]:
+    with open(path, encoding="utf-8") as file:
+        return [line.strip() for line in file]
+
+
+def _sentences(path: Path) -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    for line in _lines(path):
+        found[-1].append(line) if line else found.append([])
+    return found if found[-1] else found[:-1]
