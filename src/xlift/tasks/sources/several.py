@@ -15,8 +15,8 @@ from xlift.tasks.task import Source, Task
 class Several:
     """Sources of one task, in the order in which they are asked.
 
-    For each (language, split) the first member answers whose files are there. Where no member has them, the Hub does, if
-    it is one of the members: it brings its files. Members may differ in the languages and splits that they declare.
+    For each (language, split) the first member answers whose files are there. Where no member has them, the Hub brings
+    them, if it is one of the members. Members may differ in the languages and splits that they declare.
     """
 
     members: tuple[Source, ...]
@@ -61,7 +61,7 @@ class Several:
         return self.answering(task, language, split, data).fingerprint(task, language, split, data)
 
     def answering(self, task: Task, language: str, split: str, data: Path | None) -> Source:
-        """The member that has the examples, or can bring them.
+        """The member that has the examples, else the first that can bring them, which is the Hub.
 
         Raises:
             UserError: none can; every place that was looked at is named.
@@ -75,31 +75,19 @@ class Several:
                 return member
         if len(declared) == 1:
             return declared[0]  # its own message says it best
-        bringing = next((member for member in declared if member.kind == "hub"), None)
         looked = []
         for member in declared:
-            if member is not bringing:
-                looked.append(_absence(member, task, language, split, data))
-        if bringing is None:
-            raise _nowhere(task, language, split, looked)
-        try:
-            bringing.fingerprint(task, language, split, data)
-        except UserError as error:
-            raise _nowhere(task, language, split, [*looked, f"hub: {error}"]) from None
-        return bringing
+            try:
+                member.fingerprint(task, language, split, data)  # files: why there are none; the Hub: brings them here
+                return member
+            except UserError as error:
+                looked.append(f"{member.kind}: {_short(error)}")
+        raise UserError(
+            f"no examples of {task.name} {language} {split} can be had from any of its {len(declared)} sources",
+            fix="\n  ".join(looked),
+        )
 
 
-def _absence(member: Source, task: Task, language: str, split: str, data: Path | None) -> str:
-    """What a member says when it is asked for files that are not there."""
-    try:
-        member.fingerprint(task, language, split, data)
-    except UserError as error:
-        return f"{member.kind}: {error.where or error.fix}"
-    return f"{member.kind}: it has no files of its own"
-
-
-def _nowhere(task: Task, language: str, split: str, looked: list[str]) -> UserError:
-    return UserError(
-        f"no examples of {task.name} {language} {split} can be had",
-        fix="Looked at\n" + "\n".join(f"  {line}" for line in looked),
-    )
+def _short(error: UserError) -> str:
+    """An error as one line of a list."""
+    return " ".join(f"{error.where}: {error.what}. {error.fix}".removeprefix(": ").split())

@@ -1,0 +1,111 @@
+"""A task with several sources: who answers, and what is said when nobody can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.hub import Hub, parquet
+
+from xlift.errors import UserError
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.sources.several import Several
+from xlift.tasks.task import Task
+
+NATIVE = FileSource("jsonl", {"test": "authors/{lang}.jsonl"}, {"test": ("en", "de")})
+XTREME = FileSource("jsonl", {"test": "download/{lang}.jsonl"}, {"test": ("en", "sw"), "dev": ("en",)}, kind="xtreme")
+REMOTE = HubSource("org/pairs", {"test": "{lang}.parquet"}, {"test": ("en", "de", "th")})
+SOURCE = Several((NATIVE, XTREME, REMOTE))
+
+
+def task(source: Several = SOURCE) -> Task:
+    return Task("pairs", "Pairs", "classification", ("accuracy",), source, labels=("yes", "no"))
+
+
+def row(text: str) -> dict[str, str]:
+    return {"premise": text, "hypothesis": text, "label": "yes"}
+
+
+def put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(row(text)) + "\n")
+
+
+@pytest.fixture
+def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    with Hub() as made:
+        made.commit("dataset", "org/pairs", {f"{code}.parquet": parquet([row(f"hub {code}")]) for code in ("en", "de")})
+        made.connect(monkeypatch, tmp_path / "cache")
+        yield made
+
+
+def text(language: str, data: Path | None, source: Several = SOURCE) -> str:
+    (example,) = source.read(task(source), language, "test", data)
+    return example.text_a
+
+
+def test_it_declares_what_any_member_declares():
+    assert SOURCE.languages("test") == ("en", "de", "sw", "th")
+    assert SOURCE.splits() == ("dev", "test")
+    assert SOURCE.kind == "native, xtreme, hub"
+
+
+def test_the_first_member_with_files_answers(standin: Hub, tmp_path: Path):
+    put(tmp_path / "download/en.jsonl", "xtreme en")
+    assert text("en", tmp_path) == "xtreme en"
+    put(tmp_path / "authors/en.jsonl", "native en")
+    assert text("en", tmp_path) == "native en"
+    assert standin.requests == []
+
+
+def test_languages_may_come_from_different_members(standin: Hub, tmp_path: Path):
+    put(tmp_path / "authors/de.jsonl", "native de")
+    put(tmp_path / "download/sw.jsonl", "xtreme sw")
+    assert (text("de", tmp_path), text("sw", tmp_path)) == ("native de", "xtreme sw")
+
+
+def test_without_files_the_hub_brings_them(standin: Hub, tmp_path: Path):
+    assert not SOURCE.present("de", "test", tmp_path)
+    assert text("de", tmp_path) == "hub de"
+    assert SOURCE.present("de", "test", tmp_path)
+    assert SOURCE.size(task(), "de", "test", None) == 1
+
+
+def test_the_hub_is_not_asked_for_what_it_does_not_declare(standin: Hub, tmp_path: Path):
+    with pytest.raises(UserError, match=r"no such file, needed for pairs sw test"):
+        SOURCE.size(task(), "sw", "test", tmp_path)
+    assert standin.requests == []
+
+
+def test_every_place_is_named_when_nobody_can(
+    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    standin.connect(monkeypatch, tmp_path / "cache", offline=True)
+    with pytest.raises(UserError, match="no examples of pairs en test can be had from any of its 3 sources") as error:
+        SOURCE.read(task(), "en", "test", tmp_path)
+    native, xtreme, remote = error.value.fix.splitlines()
+    assert str(tmp_path / "authors/en.jsonl") in native
+    assert str(tmp_path / "download/en.jsonl") in xtreme
+    assert "org/pairs" in remote
+    assert "HF_HUB_OFFLINE" in remote
+
+
+def test_a_language_that_nobody_declares(standin: Hub):
+    with pytest.raises(UserError, match="task 'pairs' has no test examples in 'fr'"):
+        SOURCE.fingerprint(task(), "fr", "test", None)
+
+
+def test_one_kind_can_be_asked_for(standin: Hub, tmp_path: Path):
+    put(tmp_path / "authors/en.jsonl", "native en")
+    assert text("en", tmp_path, SOURCE.only("hub")) == "hub en"
+    with pytest.raises(UserError, match="no source 'xtrem'") as error:
+        SOURCE.only("xtrem")
+    assert "did you mean 'xtreme'?" in error.value.fix
+
+
+def test_the_fingerprint_is_that_of_who_answers(standin: Hub, tmp_path: Path):
+    put(tmp_path / "authors/en.jsonl", "native en")
+    assert SOURCE.fingerprint(task(), "en", "test", tmp_path) == NATIVE.fingerprint(task(), "en", "test", tmp_path)
