@@ -11,7 +11,7 @@
 | mewslix | Mewsli-X: mentions and entities | dual-encoding |
 | conll, panx, conllu, ccgbank | words and tags | tagging |
 | pairs | two files of aligned lines (LASER's Tatoeba, FLORES-200) | retrieval, text |
-| bucc | two files of sentences with ids, and gold pairs | retrieval |
+| bucc | two files of sentences with ids, and gold pairs | mining, retrieval |
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class Layout:
     language: str
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Field of the example -> name of the column, or a path into it with dots ('answers.text'); 'choices' -> names of
-    several, or of one that holds a list; 'id' -> one or several, whose values are joined by '-'."""
+    several, or of one that holds a list; 'id' -> one or several, whose values are joined by '-'. An empty name: this
+    file has no such column, whatever its others are called."""
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Field -> value in the file -> value in the example; values not named stay as they are."""
     drop: tuple[str, ...] = ()

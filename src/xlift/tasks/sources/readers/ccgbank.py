@@ -28,7 +28,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         name = ""
         number = 0
         for number, text in lines(path):
-            line = text.strip()
+            line = text.strip(" \t\r\n")
             if not line:
                 continue
             head = _HEAD.fullmatch(line)

@@ -30,6 +30,12 @@ def _sentences(path: Path) -> Iterator[tuple[int, list[str], list[str]]]:
     """(first line, words, tags) of each sentence; an empty line ends it."""
     start, words, tags = 0, [], []
     for number, text in lines(path):
+        if "\r" in text.removesuffix("\n").removesuffix("\r"):
+            raise UserError(
+                "a carriage return inside a line",
+                where=f"{path}:{number}",
+                fix="Lines end in a line feed, with or without a carriage return before it.",
+            )
         columns = _BLANKS.split(text.strip(" \t\r\n"))
         if columns == [""] or columns[0] == "-DOCSTART-":
             if words:
@@ -41,12 +47,6 @@ def _sentences(path: Path) -> Iterator[tuple[int, list[str], list[str]]]:
                 f"'{clipped(columns[0])}' has no tag",
                 where=f"{path}:{number}",
                 fix="Expected a word and its tag, parted by a space or a tab; an empty line ends a sentence.",
-            )
-        if "\r" in text.removesuffix("\n").removesuffix("\r"):
-            raise UserError(
-                "a carriage return inside a line",
-                where=f"{path}:{number}",
-                fix="Lines end in a line feed, with or without a carriage return before it.",
             )
         start = start or number
         words.append(columns[0])

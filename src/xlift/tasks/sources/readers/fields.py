@@ -65,7 +65,7 @@ class Fields:
     def column(self, field: str) -> str | None:
         named = self.layout.columns.get(field)
         if named is not None:
-            return self._present(named)
+            return self._present(named) if named else None
         return next((name for name in COLUMNS[field] if _value(self.record, name) is not _ABSENT), None)
 
     def chosen(self) -> bool:

@@ -71,9 +71,11 @@ def _candidate(path: Path, paragraph: int, position: int) -> str:
 
 def _paragraphs(path: Path) -> Iterator[tuple[str, str, list[str], list[Question]]]:
     """(place, text, its sentences, its questions) of each paragraph."""
+    cut = None
     for at, _, paragraph in paragraphs(path):
         context = field(path, paragraph, "context", str, at)
-        spans = _breaks(path, at, paragraph, context)
+        cut = "sentence_breaks" in paragraph if cut is None else cut
+        spans = _breaks(path, at, paragraph, context) if cut else sentences(context)
         texts = [context[start:end] for start, end in spans]
         questions: list[Question] = []
         for q, node in enumerate(field(path, paragraph, "qas", list, at)):
@@ -92,8 +94,6 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, str, list[str], list[Question
 
 
 def _breaks(path: Path, at: str, paragraph: Any, context: str) -> list[tuple[int, int]]:
-    if "sentence_breaks" not in paragraph:
-        return sentences(context)
     spans = field(path, paragraph, "sentence_breaks", list, at)
     for span in spans:
         whole = isinstance(span, list) and len(span) == 2 and all(type(place) is int for place in span)
