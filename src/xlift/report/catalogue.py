@@ -92,8 +92,8 @@ def _facts(task: Task) -> dict[str, Any]:
     }
     facts["languages"] = {split: list(task.source.languages(split)) for split in task.source.splits()}
     facts["source"] = task.source.kind
-    facts |= {key: getattr(task, key) for key in ("licence", "url", "note", "citation")}
-    return facts
+    facts |= {key: getattr(task, key) for key in ("licence", "url", "note")}
+    return facts | {"citation": catalog.bibtex(task)}
 
 
 def _sample(task: Task, data: Path | None) -> dict[str, Any] | str:

@@ -14,7 +14,7 @@ class Source(Protocol):
     @property
     def kind(self) -> str:
         """'isles' (generated), 'native' (the authors' files), 'xtreme' (the layout of XTREME's download scripts), 'hub',
-        'own' (the user's files)."""
+        'own' (the user's files); several of them with a comma between, where there are several."""
         ...
 
     def languages(self, split: str) -> tuple[str, ...]:
@@ -80,8 +80,8 @@ class Task:
     """Tokens per sequence."""
     licence: str = ""
     url: str = ""
-    citation: str = ""
-    """BibTeX."""
+    citations: tuple[str, ...] = ()
+    """Keys into catalog/citations.bib."""
     note: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the format (retrieval: pooling, layer; span QA: stride)."""

@@ -1,0 +1,38 @@
+"""Topics of sentences."""
+
+from __future__ import annotations
+
+from xlift.tasks.catalog.declaring import everywhere, hub
+from xlift.tasks.catalog.flores import SIB
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.several import Several
+from xlift.tasks.task import Task
+
+SIB200 = Task(
+    "sib200",
+    "SIB-200, topics of sentences",
+    "classification",
+    ("accuracy",),
+    Several((
+        FileSource(
+            reader="tsv",
+            files={split: f"sib200/{{lang}}/{split}.tsv" for split in ("train", "dev", "test")},
+            available=everywhere(tuple(SIB), "train", "dev", "test"),
+            codes=SIB,
+            columns={"text_a": "text", "label": "category", "id": "index_id"},
+        ),
+        hub(
+            "Davlan/sib200", "{lang}", {"train": "train", "dev": "validation", "test": "test"}, tuple(SIB), codes=SIB,
+            columns={"text_a": "text", "label": "category", "id": "index_id"},
+        ),
+    )),
+    labels=("science/technology", "travel", "politics", "sports", "health", "entertainment", "geography"),
+    train_language="en",
+    counts={"train": 701, "dev": 99, "test": 204},
+    licence="CC BY-SA 4.0",
+    url="https://github.com/dadelani/sib-200",
+    citations=("adelani-etal-2024-sib",),
+    note="The same 1,004 sentences of FLORES-200 in 205 languages and scripts, with the authors' splits.",
+)  # fmt: skip
+
+TASKS = (SIB200,)
