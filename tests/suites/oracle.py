@@ -152,7 +152,7 @@ def file_scores(task: str, language: str, predictions: Path, labels: Path) -> di
         return {"accuracy": Fraction(sum(map(int.__eq__, gold, said)), len(gold))}
     if task == "mewslix":
         gold, said = (json.loads(path.read_text("utf-8")) for path in (labels, predictions))
-        ranks = [reciprocal_rank(entity[0], said.get(name, [])) for name, entity in gold.items()]
+        ranks = [reciprocal_rank(entity[0].strip(), said.get(name, [])) for name, entity in gold.items()]
         return {"map@20": sum(ranks, Fraction(0)) / len(ranks)}
     if task in ("xquad", "tydiqa", "mlqa"):
         words = (lambda answer: mlqa_words(answer, language)) if task == "mlqa" else english_words

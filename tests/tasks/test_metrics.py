@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from itertools import groupby
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from xlift.errors import UserError
 from xlift.tasks import metrics
+from xlift.tasks.metrics import answers
+from xlift.tasks.metrics.squad import best_threshold
 
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 BIO = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-DATE", "I-DATE"]
@@ -185,6 +188,101 @@ def test_squad_f1_is_the_best_answer(gold, prediction):
 def test_squad_cases(gold, prediction, exact, f1):
     assert score("squad-em", [(gold, prediction)]) == exact
     assert score("squad-f1", [(gold, prediction)]) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("gold", "prediction", "exact", "f1"),
+    [
+        (["the"], "an", 1, 1),  # v2.0: of neither is anything left
+        (["the"], "", 1, 1),  # a gold answer of which nothing is left is none
+        (["the", "Paris"], "", 0, 0),
+        (["Paris"], "the", 0, 0),
+        ([], "the", 1, 1),
+        ([], "Paris", 0, 0),
+    ],
+)
+def test_squad_v2_where_nothing_is_left(gold, prediction, exact, f1):
+    assert score("squad2-em", [(gold, prediction)]) == exact
+    assert score("squad2-f1", [(gold, prediction)]) == f1
+
+
+def test_best_threshold_of_the_last_question_and_of_ties():
+    # All questions have answers and the model knows them: the best cut is behind the last one.
+    assert best_threshold([1, 1], [True, True], [True, True], [0.2, 0.9]) == (1.0, 0.9)
+    # Nothing is gained by answering: the threshold stays 0.
+    assert best_threshold([0, 0], [True, True], [False, False], [0.2, 0.9]) == (1.0, 0.0)
+    # Both have one probability, so no threshold answers the first alone, as the official scan does.
+    tied = ([1, 0], [True, True], [True, False], [0.5, 0.5])
+    assert best_threshold(*tied) == (1.0, 0.5)
+    assert best_threshold(*tied, repaired=True) == (0.5, 0.0)
+    with pytest.raises(ValueError, match="no questions"):
+        best_threshold([], [], [], [])
+
+
+# --- MLQA and the repaired rule -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "gold", "prediction", "official", "repaired"),
+    [
+        ("zh", "北京", "北京市", (0, 0.8), (0, 0.8)),
+        ("zh", "北京", "北京。", (1, 1), (1, 1)),
+        ("zh", "NBA联盟", "nba 联盟", (1, 1), (1, 1)),
+        ("zh", "㐀龦", "㐀", (0, 0), (0, 2 / 3)),  # rare characters are a run of letters to MLQA
+        ("ar", "السؤال", "سؤ", (1, 1), (0, 0)),  # the article is cut out of the middle of the word
+        ("ar", "العالم المال", "ع م م", (1, 1), (0, 0)),
+        ("ar", "السيارة", "سيارة", (1, 1), (1, 1)),
+        ("vi", "của Hà Nội", "Hà Nội", (1, 1), (1, 1)),
+        ("vi", unicodedata.normalize("NFD", "của Hà Nội"), "Hà Nội", (0, 0), (1, 1)),
+        ("de", "dem Haus", "Häuser", (0, 0), (0, 0)),
+        ("de", "des Hauses", "„Hauses“", (1, 1), (1, 1)),
+        ("es", "¿los rayos?", "rayos", (1, 1), (1, 1)),
+        ("hi", "दिल्ली।", "दिल्ली", (1, 1), (1, 1)),
+        ("en", "the", "an", (1, 0), (1, 1)),
+        ("en", "", "", (1, 0), (1, 1)),
+    ],
+)
+def test_answers_by_language(language, gold, prediction, official, repaired):
+    found = [
+        tuple(metrics.get(f"{rule}-{what}").measure([gold], prediction, language)[0] for what in ("em", "f1"))
+        for rule in ("mlqa", "answer")
+    ]
+    assert found == [pytest.approx(official), pytest.approx(repaired)]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        ("th", "กรุงเทพ 12", ["ก", "รุ", "ง", "เ", "ท", "พ", "12"]),  # marks stay with their letter
+        ("ja", "東京タワー!", ["東", "京", "タ", "ワ", "ー"]),
+        ("ko", "서울시 «중구»", ["서울시", "중구"]),
+        ("ar", "والكتاب الكتاب", ["والكتاب", "كتاب"]),
+        ("ru", "«Москва», а не", ["москва", "а", "не"]),
+        ("zh-Hant", "NBA的x", ["nba", "的", "x"]),
+    ],
+)
+def test_words_of_the_repaired_rule(language, text, words):
+    assert answers.words(text, language) == words
+
+
+def test_the_repaired_rule_takes_quotes_of_any_script_off():
+    assert metrics.get("squad-em").counts(["Paris"], "«Paris»") == (0, 1)
+    assert metrics.get("answer-em").counts(["Paris"], "«Paris»", "fr") == (1, 1)
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_candidate_of_a_pool_is_no_query():
+    assert metrics.get("map@20").counts(None, None) == (0, 0)
+    assert metrics.get("map").counts(None, None) == (0, 0)
+    assert metrics.get("mrr@20").counts(["a"], None) == (0, 1)
+
+
+def test_paraphrases_without_a_yes_on_either_side():
+    # F1 of nothing is 0, so all right is half.
+    assert score("accuracy-f1", [("0", "0"), ("0", "0")]) == 0.5
+    assert score("accuracy-f1", [("duplicate", "duplicate"), ("not_duplicate", "not_duplicate")]) == 1
 
 
 # --- all ------------------------------------------------------------------------------------------------------------
