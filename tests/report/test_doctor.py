@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.support.hub import Hub, parquet
 
 from xlift import backbones
 from xlift.report.doctor import examine, print_examination
+from xlift.tasks import catalog
+from xlift.tasks.fetching import fetch
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.sources.several import Several
+from xlift.tasks.task import Task
+
+ROW = {"premise": "a", "hypothesis": "b", "label": "yes"}
+PAIRS = Task(
+    "pairs", "Pairs", "classification", ("accuracy",),
+    Several((
+        FileSource("jsonl", {"test": "pairs/{lang}.jsonl"}, {"test": ("en", "de")}),
+        HubSource("org/pairs", {"test": "{lang}.parquet"}, {"test": ("en", "de", "sw")}),
+    )),
+    labels=("yes", "no"), counts={"test": {"en": 1, "de": 2, "sw": 2}},
+)  # fmt: skip
+ABSENT = replace(PAIRS, name="absent", source=HubSource("org/absent", {"test": "t.parquet"}, {"test": ("en",)}))
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +40,32 @@ def _no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xlift.report.doctor._device", lambda: "cpu")
 
 
-def printed(data: Path | None, width: int = 80) -> str:
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """English by file, German and Swahili fetched from the Hub."""
+    monkeypatch.setattr(catalog, "TASKS", (*catalog.ISLES, PAIRS, ABSENT))
+    folder = tmp_path / "data"
+    (folder / "pairs").mkdir(parents=True)
+    (folder / "pairs" / "en.jsonl").write_text(json.dumps(ROW) + "\n")
+    with Hub() as hub:
+        hub.commit("dataset", "org/pairs", {"de.parquet": parquet([ROW] * 2), "sw.parquet": parquet([ROW] * 3)})
+        hub.connect(monkeypatch, tmp_path / "cache")
+        fetch(["pairs"], folder, Silent())
+        asked = len(hub.requests)
+        yield folder
+        assert len(hub.requests) == asked  # doctor asks no network
+
+
+class Silent:
+    def begin(self, files: int, bytes: int) -> None: ...
+    def file(self, task: str, name: str) -> None: ...
+    def advanced(self, bytes: int) -> None: ...
+    def checking(self, task: str) -> None: ...
+
+
+def printed(data: Path | None, width: int = 80, **options: Any) -> str:
     out = io.StringIO()
-    print_examination(examine(data), Console(file=out, width=width))
+    print_examination(examine(data, **options), Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -31,13 +76,47 @@ def test_it_is_json():
     assert found["data_root"] is None
 
 
-def test_data_is_counted(tmp_path: Path):
-    path = tmp_path / "ocnli/train.3k.json"
-    path.parent.mkdir()
-    path.write_text("{}\n")
-    found = examine(tmp_path)["data"]
-    assert (found["ocnli"], found["xquad"]) == ("1 of 2", "0 of 7")
-    assert "ocnli" in printed(tmp_path)
+def test_each_task_says_which_source_has_which_languages(data: Path):
+    found = json.loads(json.dumps(examine(data)))["data"]
+    assert found["pairs"]["splits"]["test"] == {"here": {"native": ["en"], "hub": ["de", "sw"]}, "missing": []}
+    assert found["pairs"]["sources"] == ["native", "hub"]
+    assert found["pairs"]["fetched"]["repository"] == "org/pairs"
+    assert found["absent"]["splits"]["test"] == {"here": {}, "missing": ["en"]}
+
+
+def test_counts_of_fetched_files_are_known_without_reading(data: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("rows were read")
+
+    monkeypatch.setattr(HubSource, "size", refuse)
+    monkeypatch.setattr(FileSource, "size", refuse)
+    found = examine(data)["data"]["pairs"]
+    assert (found["counted"], found["as_published"]) == (2, 1)
+    assert found["problems"] == ["sw test: 3 examples, 2 were published"]
+
+
+def test_everything_is_counted_when_asked(data: Path):
+    found = examine(data, count=True)["data"]["pairs"]
+    assert (found["counted"], found["as_published"]) == (3, 2)
+
+
+def test_a_file_that_cannot_be_read_is_named_by_the_count(data: Path):
+    (data / "pairs" / "en.jsonl").write_text("{\n")
+    assert any("en.jsonl:1" in problem for problem in examine(data, count=True)["data"]["pairs"]["problems"])
+
+
+def test_the_screen_has_a_line_for_what_is_here_and_names_the_rest(data: Path):
+    lines = printed(data).splitlines()
+    (line,) = [line for line in lines if line.startswith("pairs ")]
+    assert line.split() == ["pairs", "test", "3", "of", "3", "native,", "hub", "differ"]
+    assert "pairs: sw test: 3 examples, 2 were published" in lines
+    assert lines[lines.index("not here (1)") + 1] == "absent"
+
+
+def test_the_whole_catalogue_is_quick(tmp_path: Path):
+    started = time.monotonic()
+    examine(tmp_path)
+    assert time.monotonic() - started < 3  # a tenth of a second on an idle machine
 
 
 def test_a_data_folder_that_is_not_there_is_said(tmp_path: Path):
@@ -50,6 +129,6 @@ def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch):
     assert "MISSING" in printed(None)
 
 
-@pytest.mark.parametrize("width", [40, 60])
-def test_it_fits_a_narrow_terminal(width: int):
-    assert max(map(len, printed(None, width).splitlines())) <= width
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_it_fits_a_narrow_terminal(data: Path, width: int):
+    assert max(map(len, printed(data, width).splitlines())) <= width

@@ -42,11 +42,15 @@ def archipelago(
         print(path)
 
 
-def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    data: DataOption = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Read every row that is here, and count.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Say what is installed and which data is here."""
     from xlift.report.doctor import examine, print_examination
 
-    found = examine(data)
+    found = examine(data, counts)
     if as_json:
         print(json.dumps(found, indent=1))
     else:

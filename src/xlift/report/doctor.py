@@ -1,4 +1,4 @@
-"""`xlift doctor`: what is installed, which device there is, which data is present."""
+"""`xlift doctor`: what is installed, which device there is, and of which tasks the data is here."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from xlift.backbones import SHIPPED
+from xlift.errors import UserError
 from xlift.tasks import catalog
+from xlift.tasks.fetching import Fetched, published, read_manifest
+from xlift.tasks.sources.several import Several
+from xlift.tasks.task import Task
 
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "pyarrow", "pydantic", "altair")
-EXTRAS = {"hub": ("datasets",), "gpu": ("liger-kernel",), "ray": ("ray",), "slurm": ("submitit",)}
+PACKAGES = (
+    "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pyarrow", "pydantic", "altair",
+)  # fmt: skip
+EXTRAS = {"gpu": ("liger-kernel",), "ray": ("ray",), "slurm": ("submitit",)}
 
 
-def examine(data: Path | None) -> dict[str, Any]:
-    """The facts, as JSON-able values. Imports torch to ask for devices."""
+def examine(data: Path | None, count: bool = False) -> dict[str, Any]:
+    """The facts, as JSON-able values. Imports torch to ask for devices.
+
+    Args:
+        count: read every row that is here; otherwise counts are those that `xlift fetch` wrote down.
+    """
     encoder = Path(str(resources.files("xlift"))) / SHIPPED["isles"] / "model.safetensors"
     return {
         "xlift": _version("xlift"),
@@ -27,8 +37,9 @@ def examine(data: Path | None) -> dict[str, Any]:
         "extras": {extra: all(_version(name) for name in names) for extra, names in EXTRAS.items()},
         "device": _device(),
         "shipped_encoder": encoder.stat().st_size if encoder.is_file() else None,
+        "hub": _hub(),
         "data_root": str(data) if data else None,
-        "data": {task.name: _present(task, data) for task in catalog.TASKS if task.source.kind != "isles"},
+        "data": _data(data, count),
     }
 
 
@@ -49,10 +60,57 @@ def _device() -> str:
     return "cpu"
 
 
-def _present(task: Any, data: Path | None) -> str:
-    wanted = [(language, split) for split in task.source.splits() for language in task.source.languages(split)]
-    found = sum(task.source.present(language, split, data) for language, split in wanted) if data else 0
-    return f"{found} of {len(wanted)}"
+def _hub() -> dict[str, Any]:
+    from huggingface_hub import constants
+
+    return {"endpoint": constants.ENDPOINT, "cache": constants.HF_HUB_CACHE, "offline": bool(constants.HF_HUB_OFFLINE)}
+
+
+def _data(data: Path | None, count: bool) -> dict[str, dict[str, Any]]:
+    """Task -> what is here of it. Generated tasks are always here, and left out."""
+    fetched = read_manifest(data) if data else {}
+    return {
+        task.name: _here(task, data, fetched.get(task.name), count)
+        for task in catalog.TASKS
+        if task.source.kind != "isles"
+    }
+
+
+def _here(task: Task, data: Path | None, fetched: Fetched | None, count: bool) -> dict[str, Any]:
+    """Per split the languages that are here, by the source that answers, and those that are missing; and the counts."""
+    members = task.source.members if isinstance(task.source, Several) else (task.source,)
+    splits: dict[str, Any] = {}
+    counted = agreeing = 0
+    problems: list[str] = []
+    for split in task.source.splits():
+        found: dict[str, list[str]] = {}
+        missing = []
+        for language in task.source.languages(split):
+            kind = next((member.kind for member in members if member.present(language, split, data)), None)
+            if kind is None:
+                missing.append(language)
+                continue
+            found.setdefault(kind, []).append(language)
+            number = fetched.counts.get(split, {}).get(language) if fetched and kind == "hub" else None
+            if count:
+                try:
+                    number = task.source.size(task, language, split, data)
+                except UserError as error:
+                    problems.append(str(error))
+            expected = published(task.counts, language, split)
+            counted += number is not None
+            agreeing += number is not None and number == expected
+            if number is not None and expected is not None and number != expected:
+                problems.append(f"{language} {split}: {number:,} examples, {expected:,} were published")
+        splits[split] = {"here": found, "missing": missing}
+    return {
+        "sources": [member.kind for member in members],
+        "splits": splits,
+        "counted": counted,
+        "as_published": agreeing,
+        "problems": problems,
+        "fetched": {"repository": fetched.repository, "commit": fetched.commit} if fetched else None,
+    }
 
 
 def print_examination(found: dict[str, Any], console: Any) -> None:
@@ -72,12 +130,66 @@ def print_examination(found: dict[str, Any], console: Any) -> None:
     line("shipped encoder", "MISSING: `models: [isles]` will not do" if size is None else f"{size / 1e6:.1f} MB")
     line("packages", ", ".join(f"{name} {version or 'MISSING'}" for name, version in found["packages"].items()))
     line("extras", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in found["extras"].items()))
+    hub = found["hub"]
+    line("Hub", f"{hub['endpoint']}, cache {hub['cache']}" + (", not asked: HF_HUB_OFFLINE" if hub["offline"] else ""))
     if found["data_root"] is None:
         line("data", "no folder was given (--data DIR); generated tasks (isle-*) need none")
     elif not Path(found["data_root"]).is_dir():
         line("data", f"{found['data_root']}: there is no such folder")
     else:
-        line("data", f"{found['data_root']}; of each task, the languages and splits that are there:")
-        for name, state in found["data"].items():
-            line(f"  {name}", state)
+        line("data", found["data_root"])
     console.print(table)
+    _print_data(found["data"], console)
+
+
+def _print_data(data: dict[str, dict[str, Any]], console: Any) -> None:
+    """A line for each task of which anything is here, and the names of the others."""
+    from rich.table import Table
+    from rich.text import Text
+
+    wide = console.width >= 60
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("task", no_wrap=True)
+    table.add_column("languages here", overflow="fold")
+    if wide:
+        table.add_column("source", overflow="fold")
+        table.add_column("counts", overflow="fold")
+    absent = []
+    for name, task in data.items():
+        if not any(split["here"] for split in task["splits"].values()):
+            absent.append(name)
+            continue
+        cells = [name, ", ".join(filter(None, map(_share, task["splits"], task["splits"].values())))]
+        if wide:
+            kinds = dict.fromkeys(kind for split in task["splits"].values() for kind in split["here"])
+            cells += [", ".join(kinds), _counts(task)]
+        table.add_row(*map(Text, cells))
+    if table.row_count:
+        console.print()
+        console.print(table)
+    problems = [f"{name}: {problem}" for name, task in data.items() for problem in task["problems"]]
+    if problems:
+        console.print("\nnot as published", style="bold", highlight=False)
+        for problem in problems:
+            console.print(problem, markup=False, highlight=False)
+    if absent:
+        console.print(f"\nnot here ({len(absent)})", style="bold", highlight=False)
+        console.print(" ".join(absent), markup=False, highlight=False)
+        console.print("`xlift fetch NAME --data DIR` brings what the Hub has.", highlight=False)
+
+
+def _share(split: str, state: dict[str, Any]) -> str:
+    """'test 12 of 15', 'train en': how much of a split is here."""
+    here = [language for languages in state["here"].values() for language in languages]
+    if not here:
+        return ""
+    declared = len(here) + len(state["missing"])
+    return f"{split} {here[0]}" if declared == 1 else f"{split} {len(here)} of {declared}"
+
+
+def _counts(task: dict[str, Any]) -> str:
+    if task["problems"]:
+        return "differ"
+    if not task["counted"]:
+        return "not counted"
+    return "as published" if task["as_published"] == task["counted"] else f"{task['as_published']} of {task['counted']} known"
