@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from xlift.studies.job import Data
 from xlift.studies.reading import StudyFile
 from xlift.tasks import catalog
 from xlift.tasks.sources.isles import STANDARD_SIZE
+from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding")
@@ -61,6 +63,9 @@ class Resolver:
                     fix=f"{nearest(name, known)}`xlift tasks` lists them all.",
                 )  # fmt: skip
             task = catalog.get(name)
+            asked = self.file.study.source
+            if isinstance(task.source, Several) and asked in task.source.kinds:
+                task = replace(task, source=task.source.only(asked))
         self.used[name] = task
         return task
 

@@ -295,6 +295,8 @@ class Study(Settings):
     training: Training = Training()
     data: str = ""
     """Root folder of data files, relative to the study's file; `--data` overrules it."""
+    source: Literal["native", "xtreme", "hub"] | None = None
+    """Tasks that have such a source are read from it alone; default: from the first of a task's sources with files here."""
     tasks: tuple[dict[str, Any], ...] = ()
     """The user's own tasks (docs/own-task.md)."""
 

@@ -22,9 +22,13 @@ class Several:
     members: tuple[Source, ...]
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(member.kind for member in self.members))
+
+    @property
     def kind(self) -> str:
         """The members' kinds, in order: 'native, hub'."""
-        return ", ".join(dict.fromkeys(member.kind for member in self.members))
+        return ", ".join(self.kinds)
 
     def only(self, kind: str) -> Several:
         """The members of one kind, where a study names the source.
@@ -34,8 +38,7 @@ class Several:
         """
         fitting = tuple(member for member in self.members if member.kind == kind)
         if not fitting:
-            kinds = self.kind.split(", ")
-            raise UserError(f"no source '{kind}'", fix=f"{nearest(kind, kinds)}There are {self.kind}.")
+            raise UserError(f"no source '{kind}'", fix=f"{nearest(kind, self.kinds)}There are {self.kind}.")
         return Several(fitting)
 
     def languages(self, split: str) -> tuple[str, ...]:

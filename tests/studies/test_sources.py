@@ -1,0 +1,59 @@
+"""`source:` of a study: which of a task's sources is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.fakes import plan_of, study_file
+
+from xlift.errors import UserError
+from xlift.tasks import catalog
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.several import Several
+from xlift.tasks.task import Task
+
+NATIVE, XTREME = (
+    FileSource("jsonl", {split: f"{kind}/{split}.jsonl" for split in ("train", "test")}, {"train": ("en",), "test": ("en",)}, kind=kind)
+    for kind in ("native", "xtreme")
+)  # fmt: skip
+STUDY = "models: [model]\ndata: data\ntargets:\n  - {task: pairs}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    pairs = Task("pairs", "Pairs", "classification", ("accuracy",), Several((NATIVE, XTREME)), ("yes", "no"), "en")
+    monkeypatch.setattr(catalog, "TASKS", (*catalog.TASKS, pairs))
+    for kind in ("native", "xtreme"):
+        for split in ("train", "test"):
+            path = tmp_path / "data" / kind / f"{split}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = [{"premise": f"{kind} {i}", "hypothesis": "b", "label": ("yes", "no")[i % 2]} for i in range(4)]
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_the_first_source_is_read_unless_the_study_names_one(folder: Path):
+    default, native, xtreme = (
+        plan_of(study_file(folder, STUDY + more)) for more in ("", "source: native\n", "source: xtreme\n")
+    )
+    assert default.jobs.keys() == native.jobs.keys()
+    assert default.jobs.keys().isdisjoint(xtreme.jobs.keys())
+    task = xtreme.tasks["pairs"]
+    examples = task.source.read(task, "en", "test", xtreme.data)
+    assert {example.text_a.split()[0] for example in examples} == {"xtreme"}
+
+
+def test_a_task_without_such_a_source_is_read_as_it_is(folder: Path):
+    assert plan_of(study_file(folder, STUDY + "source: hub\n")).jobs
+
+
+def test_an_unknown_source_is_refused(folder: Path):
+    with pytest.raises(UserError, match="'native', 'xtreme' or 'hub'"):
+        plan_of(study_file(folder, STUDY + "source: xtrem\n"))
+
+
+def test_it_can_be_set_on_the_command_line(folder: Path):
+    path = study_file(folder, STUDY)
+    assert plan_of(path, "source=xtreme").jobs.keys().isdisjoint(plan_of(path).jobs.keys())
