@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xlift.tasks import catalog
 
-TARGETS = {"udpos": ("en", "de", "fr", "hi")}
+TARGETS = {"udpos-pud": ("en", "de", "fr", "hi")}
 SIZE = 500
 """Test sentences of a language, the same as in the study."""
 

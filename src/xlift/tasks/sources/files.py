@@ -111,6 +111,16 @@ class FileSource:
         rows = self._rows(task, language, split, data)  # first in the zip, so that it is read, and checked, to its end
         return (row.example for row, taken in zip(rows, mask, strict=False) if taken)
 
+    def found_labels(self, task: Task, splits: tuple[str, ...], data: Path | None) -> tuple[str, ...]:
+        """The labels that stand in the files of some splits, sorted: for a task that declares none."""
+        found: set[str] = set()
+        for split in splits:
+            for language in self.languages(split):
+                paths = self.paths(task, language, split, data)
+                for row in READERS[self.reader].read(paths, self.layout(task.format, language)):
+                    found.update(row.example.tags if task.format == "tagging" else (row.example.label,))
+        return tuple(sorted(found - {""}))
+
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """SHA-256 of the bytes of the files and of everything declared here that decides how they are read."""
         part = self.parts.get(split)

@@ -221,15 +221,9 @@ def _labels(own: OwnTask, source: FileSource, base: Path, where: str) -> tuple[s
     """The labels that stand in the training files, sorted."""
     if own.format not in ("classification", "tagging"):
         return ()
-    found: set[str] = set()
-    draft = Task(own.name, own.name, own.format, (), source)
-    for language in source.languages("train"):
-        paths = source.paths(draft, language, "train", base)
-        for row in READERS[source.reader].read(paths, source.layout(own.format, language)):
-            found.update(row.example.tags if own.format == "tagging" else (row.example.label,))
-    found.discard("")
+    found = source.found_labels(Task(own.name, own.name, own.format, (), source), ("train",), base)
     if not found:
         raise UserError(
             "no labels", where=f"{where}: labels", fix="List the labels, or give a training file to read them from."
         )
-    return tuple(sorted(found))
+    return found
