@@ -329,6 +329,16 @@ SAMPLES: dict[str, Sample] = {
         "pairs", "retrieval", {"x.de": "eins\nzwei\ndrei\n".encode(), "x.en": b"one\ntwo\nthree\n"},
         lambda f: f["x.de"].count(b"\n") + (not f["x.de"].endswith(b"\n")), language="de",
     ),
+    "joined": Sample(
+        "joined", "retrieval",
+        {"x.de": b"index_id\ttext\n7\teins\n8\tzwei\n", "x.en": b"index_id\ttext\n8\ttwo\n7\tone\n"},
+        lambda f: len(text_lines(f["x.de"])) - 1, language="de",
+    ),
+    "bucc-mining": Sample(
+        "bucc", "mining",
+        {"x.de": b"de-1\teins\nde-2\tzwei\n", "x.en": b"en-1\tone\nen-2\tfour\n", "x.gold": b"de-1\ten-1\n"},
+        lambda f: _bucc(f), language="de",
+    ),
     "bucc": Sample(
         "bucc", "retrieval",
         {"x.de": "de-1\teins\nde-2\tzwei\nde-3\tdrei\n".encode(), "x.en": b"en-1\tfour\nen-2\ttwo\nen-3\tone\n",
