@@ -22,6 +22,7 @@ from xlift.tasks import catalog
 from xlift.tasks.fetching import fetch, read_manifest
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.sources.joined import Joined
 from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
@@ -99,6 +100,22 @@ def test_a_task_comes_whole(standin: Hub, data: Path):
     recorder = Recorder()
     fetch(["small-test"], data, recorder)
     assert recorder.files == ["de.parquet", "sw.parquet", "th.parquet"]
+
+
+def test_some_languages_alone(standin: Hub, data: Path):
+    recorder = Recorder()
+    fetch(["small-test"], data, recorder, languages=["sw", "th"])
+    assert recorder.files == ["sw.parquet", "th.parquet"]
+    with pytest.raises(UserError, match="none of these tasks is in 'xx'"):
+        fetch(["small-test"], data, recorder, languages=["xx"])
+
+
+def test_the_parts_of_a_joined_task_come(standin: Hub, data: Path, monkeypatch: pytest.MonkeyPatch):
+    other = replace(TRAIN, name="other-train", source=HubSource("org/test", {"train": "de.parquet"}, {"train": ("en",)}))
+    joined = a_task("joined", Joined((TRAIN, other), {"train": ("en",)}))
+    monkeypatch.setattr(catalog, "TASKS", (joined, TRAIN, other))
+    assert [result.task for result in fetch(["joined"], data, Recorder())] == ["small-train", "other-train"]
+    assert joined.source.size(joined, "en", "train", data) == 35
 
 
 def test_what_no_hub_has_is_said_and_the_rest_comes(standin: Hub, data: Path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.hub import Hub, parquet
@@ -12,7 +14,8 @@ from tests.support.hub import Hub, parquet
 from xlift.errors import UserError
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.several import Several
+from xlift.tasks.sources.joined import Joined
+from xlift.tasks.sources.several import Several, only
 from xlift.tasks.task import Task
 
 NATIVE = FileSource("jsonl", {"test": "authors/{lang}.jsonl"}, {"test": ("en", "de")})
@@ -21,7 +24,7 @@ REMOTE = HubSource("org/pairs", {"test": "{lang}.parquet"}, {"test": ("en", "de"
 SOURCE = Several((NATIVE, XTREME, REMOTE))
 
 
-def task(source: Several = SOURCE) -> Task:
+def task(source: Any = SOURCE) -> Task:
     return Task("pairs", "Pairs", "classification", ("accuracy",), source, labels=("yes", "no"))
 
 
@@ -42,7 +45,7 @@ def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         yield made
 
 
-def text(language: str, data: Path | None, source: Several = SOURCE) -> str:
+def text(language: str, data: Path | None, source: Any = SOURCE) -> str:
     (example,) = source.read(task(source), language, "test", data)
     return example.text_a
 
@@ -100,10 +103,20 @@ def test_a_language_that_nobody_declares(standin: Hub):
 
 def test_one_kind_can_be_asked_for(standin: Hub, tmp_path: Path):
     put(tmp_path / "authors/en.jsonl", "native en")
-    assert text("en", tmp_path, SOURCE.only("hub")) == "hub en"
-    with pytest.raises(UserError, match="no source 'xtrem'") as error:
-        SOURCE.only("xtrem")
-    assert "did you mean 'xtreme'?" in error.value.fix
+    hub_alone = only(SOURCE, "hub")
+    assert hub_alone == Several((REMOTE,))
+    assert text("en", tmp_path, hub_alone) == "hub en"
+
+
+def test_a_source_without_that_kind_stays_as_it_is():
+    assert only(NATIVE, "hub") == NATIVE
+    assert only(Several((NATIVE, REMOTE)), "xtreme") == Several((NATIVE, REMOTE))
+
+
+def test_the_kind_is_asked_for_in_every_part_of_a_joined_task():
+    parts = (task(), replace(task(Several((NATIVE,))), name="other"))
+    joined = only(Joined(parts, {"test": ("en",)}), "hub")
+    assert [part.source for part in joined.parts] == [Several((REMOTE,)), Several((NATIVE,))]
 
 
 def test_the_fingerprint_is_that_of_who_answers(standin: Hub, tmp_path: Path):

@@ -21,6 +21,9 @@ def fetch(
     data: Annotated[
         Path, typer.Option("--data", help="Folder to bring the files into.", envvar="XLIFT_DATA")
     ] = DEFAULT_DATA,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="Bring this language alone; may be given several times.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read what is there, and fetch anew what its checksum does not fit.")
     ] = False,
@@ -38,7 +41,7 @@ def fetch(
     display = LiveDisplay(terminal) if terminal.is_terminal else nullcontext(PlainDisplay())
     try:
         with display as shown:
-            results = fetch(names, data, shown, verify=verify)
+            results = fetch(names, data, shown, languages=language or (), verify=verify)
     except KeyboardInterrupt:
         print("xlift: interrupted. Whole files are kept; the same command goes on from here.", file=sys.stderr)
         raise typer.Exit(130) from None

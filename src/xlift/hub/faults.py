@@ -33,9 +33,7 @@ def patiently(ask: Callable[[], _Answer], repository: str, revision: str, file: 
     """
     from huggingface_hub.errors import HfHubHTTPError
 
-    transport = HfHubHTTPError.__mro__[
-        1
-    ]  # base class of the errors of the HTTP library, which the client has changed thrice
+    transport: Any = HfHubHTTPError.__mro__[1]  # of the HTTP library, which the client has changed three times
     for attempt in range(1, TRIES + 1):
         try:
             return ask()

@@ -17,7 +17,7 @@ from xlift.studies.job import Data
 from xlift.studies.reading import StudyFile
 from xlift.tasks import catalog
 from xlift.tasks.sources.isles import STANDARD_SIZE
-from xlift.tasks.sources.several import Several
+from xlift.tasks.sources.several import only
 from xlift.tasks.task import Task
 
 TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding")
@@ -63,9 +63,8 @@ class Resolver:
                     fix=f"{nearest(name, known)}`xlift tasks` lists them all.",
                 )  # fmt: skip
             task = catalog.get(name)
-            asked = self.file.study.source
-            if isinstance(task.source, Several) and asked in task.source.kinds:
-                task = replace(task, source=task.source.only(asked))
+            if self.file.study.source:
+                task = replace(task, source=only(task.source, self.file.study.source))
         self.used[name] = task
         return task
 

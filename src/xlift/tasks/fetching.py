@@ -1,4 +1,4 @@
-"""What `xlift fetch` does: bring the files of tasks from the Hub into a data folder, check them, and write down what came.
+"""What `xlift fetch` does: bring the files of tasks from the Hub into a data folder, check them, write down what came.
 
 Files go to DATA/hub in the layout of the Hub client's cache (`xlift.hub`), where the Hub sources look first: with them
 there, nothing asks the network again. DATA/hub/fetched.json says for each task from which commit its files came, their
@@ -21,6 +21,7 @@ from xlift import hub
 from xlift.errors import UserError, nearest
 from xlift.tasks import catalog
 from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.sources.joined import Joined
 from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Source, Task
 
@@ -80,24 +81,31 @@ def suites() -> tuple[str, ...]:
     return tuple(dict.fromkeys(suite for task in catalog.TASKS for suite in task.suites))
 
 
-def fetch(names: Sequence[str], data: Path, display: Display, *, verify: bool = False) -> list[Fetched]:
+def fetch(
+    names: Sequence[str], data: Path, display: Display, *, languages: Sequence[str] = (), verify: bool = False
+) -> list[Fetched]:
     """Bring suites and tasks into a folder. What is whole already is not fetched again.
 
     Args:
         names: suites (the languages that they score, and what their tasks are trained on) and tasks (all of it).
         data: the data folder; made if it is not there.
+        languages: bring these alone; default: every language.
         verify: read every file that is there, and fetch anew what differs from its checksum.
 
     Returns:
         One entry a task. What could not be had stands in its `problems`; what came in stays.
 
     Raises:
-        UserError: a name is unknown, the Hub cannot be reached, or the disk is full.
+        UserError: a name is unknown, no task has one of the languages, the Hub cannot be reached, or the disk is full.
     """
+    wanted = _wanted(names)
+    if languages:
+        _check_languages(languages, wanted)
+        wanted = {name: [pair for pair in pairs if pair[0] in languages] for name, pairs in wanted.items()}
     cache = data / hub.FOLDER
     results: list[Fetched] = []
     orders: list[_Order] = []
-    for name, pairs in _wanted(names).items():
+    for name, pairs in wanted.items():
         task = catalog.get(name)
         result = Fetched(task.name)
         results.append(result)
@@ -174,8 +182,11 @@ def _wanted(names: Sequence[str]) -> dict[str, list[Pair]]:
     """Task -> what is wanted of it, in the order of the names; generated tasks need nothing."""
     found: dict[str, dict[Pair, None]] = {}
 
-    def add(task: Task, pairs: Iterable[Pair]) -> None:
-        if task.source.kind != "isles":
+    def add(task: Task, pairs: Sequence[Pair]) -> None:
+        if isinstance(task.source, Joined):
+            for part in task.source.parts:
+                add(part, pairs)
+        elif task.source.kind != "isles":
             found.setdefault(task.name, {}).update(dict.fromkeys(pairs))
 
     for name in names:
@@ -187,7 +198,7 @@ def _wanted(names: Sequence[str]) -> dict[str, list[Pair]]:
                         add(trained, _of_suite(trained, ()))
         elif name in catalog.names():
             task = catalog.get(name)
-            add(task, ((code, split) for split in task.source.splits() for code in task.source.languages(split)))
+            add(task, [(code, split) for split in task.source.splits() for code in task.source.languages(split)])
         else:
             known = (*suites(), *catalog.names())
             raise UserError(
@@ -195,6 +206,15 @@ def _wanted(names: Sequence[str]) -> dict[str, list[Pair]]:
                 fix=f"{nearest(name, known)}Suites are {', '.join(suites()) or 'none'}; `xlift tasks` lists the tasks.",
             )
     return {name: list(pairs) for name, pairs in found.items()}
+
+
+def _check_languages(languages: Sequence[str], wanted: Mapping[str, list[Pair]]) -> None:
+    there = sorted({language for pairs in wanted.values() for language, _ in pairs})
+    for language in languages:
+        if language not in there:
+            raise UserError(
+                f"none of these tasks is in '{language}'", fix=f"{nearest(language, there)}There are {' '.join(there)}."
+            )
 
 
 def _of_suite(task: Task, languages: Sequence[str]) -> list[Pair]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError
+from xlift.tasks.sources.joined import Joined
 from xlift.tasks.task import Source, Task
 
 
@@ -22,24 +23,9 @@ class Several:
     members: tuple[Source, ...]
 
     @property
-    def kinds(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(member.kind for member in self.members))
-
-    @property
     def kind(self) -> str:
         """The members' kinds, in order: 'native, hub'."""
-        return ", ".join(self.kinds)
-
-    def only(self, kind: str) -> Several:
-        """The members of one kind, where a study names the source.
-
-        Raises:
-            UserError: there is no such member.
-        """
-        fitting = tuple(member for member in self.members if member.kind == kind)
-        if not fitting:
-            raise UserError(f"no source '{kind}'", fix=f"{nearest(kind, self.kinds)}There are {self.kind}.")
-        return Several(fitting)
+        return ", ".join(dict.fromkeys(member.kind for member in self.members))
 
     def languages(self, split: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(code for member in self.members for code in member.languages(split)))
@@ -94,3 +80,12 @@ class Several:
 def _short(error: UserError) -> str:
     """An error as one line of a list."""
     return " ".join(f"{error.where}: {error.what}. {error.fix}".removeprefix(": ").split())
+
+
+def only(source: Source, kind: str) -> Source:
+    """A source without members of other kinds, where a study names the one; as it is where there is none of that kind."""
+    if isinstance(source, Joined):
+        return replace(source, parts=tuple(replace(part, source=only(part.source, kind)) for part in source.parts))
+    if isinstance(source, Several):
+        return Several(tuple(member for member in source.members if member.kind == kind) or source.members)
+    return source
