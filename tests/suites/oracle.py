@@ -133,11 +133,24 @@ GROUPS: dict[str, dict[str, list[str]]] = {
         "retrieval": ["tatoeba", "mewslix"], "multi_choice": ["xcopa"],
     },
 }  # fmt: skip
-NUMBERS = {
-    "xtreme": {"pawsx": 7, "xnli": 15, "panx": 40, "udpos": 33, "bucc2018": 4, "tatoeba": 36, "xquad": 11, "mlqa": 7, "tydiqa": 9},
-    "xtreme-r": {"xnli": 15, "panx": 48, "udpos": 38, "tatoeba": 41, "xcopa": 11, "mewslix": 11, "xquad": 12, "mlqa": 7, "tydiqa": 9},
+_PANX = "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et fi hu"
+_UDPOS = "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh"
+_TATOEBA = "ar he vi id jv tl eu ml ta te af nl de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw zh kk tr et fi hu"
+_BOTH = {
+    "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh", "xquad": "en es de el ru tr ar vi th zh hi",
+    "mlqa": "en es de ar hi vi zh", "tydiqa": "en ar bn fi id ko ru sw te",
 }  # fmt: skip
-"""Languages a task, as the papers count them."""
+LANGUAGES: dict[str, dict[str, str]] = {
+    "xtreme": _BOTH
+    | {"pawsx": "de en es fr ja ko zh", "bucc2018": "de fr ru zh", "panx": _PANX, "udpos": _UDPOS, "tatoeba": _TATOEBA},
+    "xtreme-r": _BOTH
+    | {
+        "xquad": _BOTH["xquad"] + " ro", "panx": f"{_PANX} qu pl uk az lt pa gu ro", "udpos": f"{_UDPOS} lt pl uk wo ro",
+        "tatoeba": f"{_TATOEBA} az lt pl uk ro", "xcopa": "et ht id it qu sw ta th tr vi zh",
+        "mewslix": "ar de en es fa ja pl ro ta tr uk",
+    },
+}  # fmt: skip
+"""XTREME_TASK2LANGS and XTREME_R_TASK2LANGS, read off `evaluate.py` apart from the catalogue."""
 
 
 def file_scores(task: str, language: str, predictions: Path, labels: Path) -> dict[str, Fraction]:

@@ -38,17 +38,17 @@ def print_result(result: Result, console: Any, *, repaired: bool = True, languag
         if task.name in result.files:
             count, of = len(result.files[task.name]), len(task.languages)
             reports = (side.tasks.get(task.name, {}) for side in (result.official, result.without_pivot, result.repaired))
-            averages = (report.get("avg_metric") for report in reports)
-            row(task.name, str(count) if count == of else f"{count} of {of}", METRICS[task.kind], *averages)
+            official, without, better = (report.get("avg_metric") for report in reports)
+            row(task.name, str(count) if count == of else f"{count} of {of}", METRICS[task.kind], official, without, better)
     if result.total is not None or result.official.groups:
         table.add_section()
     for group in suite.groups:
         if group in result.official.groups:
-            sides = (result.official, result.without_pivot, result.repaired)
-            row(group, "", f"mean of {len(suite.groups[group])}", *(side.groups.get(group) for side in sides))
+            official, without, better = (side.groups.get(group) for side in (result.official, result.without_pivot, result.repaired))
+            row(group, "", f"mean of {len(suite.groups[group])}", official, without, better)
     if result.total is not None:
-        others = (side.groups.get(TOTAL) for side in (result.without_pivot, result.repaired))
-        row("total", "", f"mean of {len(suite.tasks)}", result.total, *others, style="bold")
+        without, better = (side.groups.get(TOTAL) for side in (result.without_pivot, result.repaired))
+        row("total", "", f"mean of {len(suite.tasks)}", result.total, without, better, style="bold")
     console.print(table, highlight=False)
     if languages:
         _print_languages(result, console)

@@ -1,16 +1,18 @@
-"""The suites, one declaration each: tasks, their languages, files, rules and groups.
+"""The suites, one declaration each: tasks, their files, rules and groups.
 
-As `evaluate.py` of google-research/xtreme at 838c13b lists them (`XTREME_TASK2LANGS`, `XTREME_R_TASK2LANGS`,
-`METRIC_FUNCTION`, `XTREME_GROUP2TASK`, `XTREME_R_GROUP2TASK`), its oddities included: XCOPA counts in two groups of
-XTREME-R, and LAReQA has neither languages nor a rule, for which reason XTREME-R's total is never printed there.
+As `evaluate.py` of google-research/xtreme at 838c13b lists them (`METRIC_FUNCTION`, `XTREME_GROUP2TASK`,
+`XTREME_R_GROUP2TASK`; the languages stand in the catalogue), its oddities included: XCOPA counts in two groups of XTREME-R,
+and LAReQA has neither languages nor a rule, for which reason XTREME-R's total is never printed there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from xlift.errors import UserError, nearest
+from xlift.tasks import catalog
 
 ENDINGS = {"labels": "tsv", "pairs": "tsv", "tags": "tsv", "answers": "json", "ranking": "json", "choices": "jsonl"}
 """Kind of file -> its ending. labels: a label per line. pairs: two ids per line. tags: a tag per line, sentences parted by
@@ -49,35 +51,32 @@ class Suite:
         return next(task for task in self.tasks if task.name == name)
 
 
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
+def _tasks(suite: str, *given: tuple[Any, ...]) -> tuple[SuiteTask, ...]:
+    """(name, kind) or (name, kind, rule) -> tasks, in the languages that the catalogue has for the suite."""
+    return tuple(
+        SuiteTask(name, kind, catalog.get(name).suites[suite], *rule, labels=_LABELS.get(name, {})) for name, kind, *rule in given
+    )
 
 
-_INFERENCE = {name: name for name in ("contradiction", "entailment", "neutral")}
-_XNLI = SuiteTask("xnli", "labels", _codes("ar bg de el en es fr hi ru sw th tr ur vi zh"), labels=_INFERENCE)
-_PAWSX = SuiteTask("pawsx", "labels", _codes("de en es fr ja ko zh"), labels={"0": "0", "1": "1"})
-_PANX = _codes(
-    "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et fi hu"
-)
-_UDPOS = _codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
-_TATOEBA = _codes("ar he vi id jv tl eu ml ta te af nl de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw zh kk tr et fi hu")
-_XQUAD = _codes("en es de el ru tr ar vi th zh hi")
-_MLQA = SuiteTask("mlqa", "answers", _codes("en es de ar hi vi zh"), rule="mlqa")
-_TYDIQA = SuiteTask("tydiqa", "answers", _codes("en ar bn fi id ko ru sw te"), rule="squad")
+_LABELS = {
+    "xnli": {name: name for name in ("contradiction", "entailment", "neutral")},
+    "pawsx": {"different": "0", "paraphrase": "1"},
+}
 
 XTREME = Suite(
     name="xtreme",
     title="XTREME (Hu et al. 2020)",
-    tasks=(
-        _PAWSX,
-        _XNLI,
-        SuiteTask("panx", "tags", _PANX),
-        SuiteTask("udpos", "tags", _UDPOS, rule="pos"),
-        SuiteTask("bucc2018", "pairs", _codes("de fr ru zh")),
-        SuiteTask("tatoeba", "labels", _TATOEBA, rule="positions"),
-        SuiteTask("xquad", "answers", _XQUAD, rule="squad"),
-        _MLQA,
-        _TYDIQA,
+    tasks=_tasks(
+        "xtreme",
+        ("pawsx", "labels"),
+        ("xnli", "labels"),
+        ("panx", "tags"),
+        ("udpos", "tags", "pos"),
+        ("bucc2018", "pairs"),
+        ("tatoeba", "labels", "positions"),
+        ("xquad", "answers", "squad"),
+        ("mlqa", "answers", "mlqa"),
+        ("tydiqa", "answers", "squad"),
     ),
     groups={
         "classification": ("pawsx", "xnli"),
@@ -90,16 +89,17 @@ XTREME = Suite(
 XTREME_R = Suite(
     name="xtreme-r",
     title="XTREME-R (Ruder et al. 2021)",
-    tasks=(
-        _XNLI,
-        SuiteTask("panx", "tags", _PANX + _codes("qu pl uk az lt pa gu ro")),
-        SuiteTask("udpos", "tags", _UDPOS + _codes("lt pl uk wo ro"), rule="pos"),
-        SuiteTask("tatoeba", "labels", _TATOEBA + _codes("az lt pl uk ro"), rule="positions"),
-        SuiteTask("xcopa", "choices", _codes("et ht id it qu sw ta th tr vi zh")),
-        SuiteTask("mewslix", "ranking", _codes("ar de en es fa ja pl ro ta tr uk")),
-        SuiteTask("xquad", "answers", (*_XQUAD, "ro"), rule="squad"),
-        _MLQA,
-        _TYDIQA,
+    tasks=_tasks(
+        "xtreme-r",
+        ("xnli", "labels"),
+        ("panx", "tags"),
+        ("udpos", "tags", "pos"),
+        ("tatoeba", "labels", "positions"),
+        ("xcopa", "choices"),
+        ("mewslix", "ranking"),
+        ("xquad", "answers", "squad"),
+        ("mlqa", "answers", "mlqa"),
+        ("tydiqa", "answers", "squad"),
     ),
     groups={
         "classification": ("xnli", "xcopa"),

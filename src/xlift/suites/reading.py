@@ -62,12 +62,12 @@ def sentences(lines: list[str]) -> list[list[str]]:
 def read_choices(path: Path) -> list[Any]:
     """The 'label' of every line of JSON."""
     labels = []
-    for number, line in enumerate(read_lines(path).lines, start=1):
+    for at, line in enumerate(read_lines(path).lines, start=1):
         try:
             labels.append(json.loads(line)["label"])
         except (ValueError, TypeError, KeyError, RecursionError):
             raise UserError(
-                "no JSON object with a 'label'", where=f"{path}:{number}",
+                "no JSON object with a 'label'", where=f"{path}:{at}",
                 fix='Expected one per line, as {"label": 0}.',
             ) from None  # fmt: skip
     return labels
@@ -133,6 +133,11 @@ def questions(path: Path, data: Any) -> Iterator[Question]:
                 answers = part(question, "answers", list, at)
                 texts = [part(answer, "text", str, f"{at}.answers[{i}]") for i, answer in enumerate(answers)]
                 yield Question(part(question, "id", str, at), texts, f"{path}:{at}")
+
+
+def number(count: int, what: str) -> str:
+    """'1 line', '5,010 lines'."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _text(path: Path) -> str:

@@ -12,7 +12,16 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.suites.declared import SuiteTask
-from xlift.suites.reading import Question, questions, read_choices, read_document, read_lines, read_mapping, sentences
+from xlift.suites.reading import (
+    Question,
+    number,
+    questions,
+    read_choices,
+    read_document,
+    read_lines,
+    read_mapping,
+    sentences,
+)
 from xlift.tasks.metrics import answers, mlqa, ranking, squad
 from xlift.tasks.metrics.base import Metric
 from xlift.tasks.metrics.chunks import Chunk, corpus_chunks, legacy_parts
@@ -47,14 +56,14 @@ def score_file(task: SuiteTask, language: str, predictions: Path, labels: Path) 
 
 def _labels(task: SuiteTask, language: str, predictions: Path, labels: Path) -> FileScore:
     said, gold = read_lines(predictions), read_lines(labels)
-    _same_length(len(said.lines), len(gold.lines), "lines", predictions, labels)
+    _same_length(len(said.lines), len(gold.lines), "line", predictions, labels)
     warnings = [*said.warnings, *gold.warnings, *_placeholder(gold.lines, labels)]
     return _accuracy(said.lines, gold.lines, labels, warnings)
 
 
 def _choices(task: SuiteTask, language: str, predictions: Path, labels: Path) -> FileScore:
     said, gold = read_choices(predictions), read_choices(labels)
-    _same_length(len(said), len(gold), "lines", predictions, labels)
+    _same_length(len(said), len(gold), "line", predictions, labels)
     return _accuracy(said, gold, labels, _placeholder(gold, labels))
 
 
@@ -68,11 +77,11 @@ def _accuracy(said: Sequence[Any], gold: Sequence[Any], labels: Path, warnings: 
 def _tags(task: SuiteTask, language: str, predictions: Path, labels: Path) -> FileScore:
     read = read_lines(predictions), read_lines(labels)
     said, gold = (sentences(side.lines) for side in read)
-    _same_length(len(said), len(gold), "sentences", predictions, labels)
-    for number, (s, g) in enumerate(zip(said, gold, strict=True), start=1):
+    _same_length(len(said), len(gold), "sentence", predictions, labels)
+    for at, (s, g) in enumerate(zip(said, gold, strict=True), start=1):
         if len(s) != len(g):
             raise UserError(
-                f"sentence {number} has {len(s)} tags", where=str(predictions),
+                f"sentence {at} has {number(len(s), 'tag')}", where=str(predictions),
                 fix=f"Expected {len(g)}, as in {labels}: one tag for every word.",
             )  # fmt: skip
     repaired: dict[str, float] = {}
@@ -90,7 +99,7 @@ def _pairs(task: SuiteTask, language: str, predictions: Path, labels: Path) -> F
     for path, side in ((predictions, said), (labels, gold)):
         doubled = len(side.lines) - len(set(side.lines))
         if doubled:
-            warnings.append(f"{path}: {_number(doubled, 'line')} doubled; a pair counts once")
+            warnings.append(f"{path}: {number(doubled, 'line')} doubled; a pair counts once")
     found = ({tuple(line.split("\t")) for line in side.lines} for side in (gold, said))
     return FileScore(_f1(*found), len(gold.lines), warnings=tuple(warnings))
 
@@ -159,7 +168,7 @@ _KINDS: Mapping[str, Callable[[SuiteTask, str, Path, Path], FileScore]] = {
 
 def _same_length(said: int, gold: int, what: str, predictions: Path, labels: Path) -> None:
     if said != gold:
-        raise UserError(f"{said} {what}", where=str(predictions), fix=f"Expected {gold}, as in {labels}.")
+        raise UserError(number(said, what), where=str(predictions), fix=f"Expected {gold}, as in {labels}.")
 
 
 def _ids(said: Mapping[str, Any], gold: Sequence[str], doubled: Sequence[str], predictions: Path, labels: Path) -> list[str]:
@@ -168,7 +177,7 @@ def _ids(said: Mapping[str, Any], gold: Sequence[str], doubled: Sequence[str], p
     seen: set[str] = set()
     again = [name for name in gold if name in seen or seen.add(name)]
     return [
-        f"{path}: {_number(len(found), 'id')} {problem}: {', '.join(found[:SHOWN])}{', ...' if len(found) > SHOWN else ''}"
+        f"{path}: {number(len(found), 'id')} {problem}: {', '.join(found[:SHOWN])}{', ...' if len(found) > SHOWN else ''}"
         for path, problem, found in (
             (predictions, f"of {len(gold)} without a prediction, scored 0", [name for name in gold if name not in said]),
             (predictions, "doubled, of which the last one counts", list(doubled)),
@@ -177,10 +186,6 @@ def _ids(said: Mapping[str, Any], gold: Sequence[str], doubled: Sequence[str], p
         )
         if found
     ]
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 PLACEHOLDER = 100

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from xlift.errors import UserError
 from xlift.suites.declared import Suite, SuiteTask
+from xlift.suites.reading import number
 
 NAMED = 8
 """Missing tasks and languages that an error names."""
@@ -59,8 +60,8 @@ def write_submission(
     if missing and not partial:
         shown = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
         raise UserError(
-            f"{suite.name} asks for {len(missing)} that the study has no predictions of: {shown}",
-            fix="add them to its targets and run it again, or write a part of the folder with --partial.",
+            f"the study has no predictions of {shown} ({len(missing)} in all)",
+            fix=f"{suite.name} asks for them: add them to the study's targets and run it, or write what there is with --partial.",
         )
     files = {
         out / task.file(code): render(task, code, predicted[task.name][code])
@@ -85,10 +86,10 @@ def render(task: SuiteTask, language: str, predicted: Predicted) -> str:
     said = [prediction for prediction in predicted.predictions if prediction is not None]
     # BUCC's and Mewsli-X's pools hold rows that nothing was asked of.
     if len(said) != len(predicted.predictions) and task.kind not in ("pairs", "ranking"):
-        raise UserError(f"{len(predicted.predictions) - len(said)} examples without a prediction", where=where)
+        raise UserError(f"{number(len(predicted.predictions) - len(said), 'example')} without a prediction", where=where)
     if predicted.expected is not None and len(said) != predicted.expected:
         raise UserError(
-            f"{len(said):,} predictions", where=where,
+            number(len(said), "prediction"), where=where,
             fix=f"expected {predicted.expected:,}, as the test set is published: was it a part of it, or another one?",
         )  # fmt: skip
     try:
