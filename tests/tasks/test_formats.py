@@ -13,7 +13,6 @@ from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
-from xlift.tasks.formats.retrieval import PairExample, official_layer
 from xlift.tasks.formats.text import TextExample
 
 NLI = ("entailment", "neutral", "contradiction")
@@ -142,58 +141,6 @@ class TestMultipleChoice:
     def test_check_knows_how_many_choices_there_are(self):
         assert self.format.check(ChoiceExample("0", "a", "", ("b", "c"), 2), ()) == "unknown label 2 (expected 0 to 1)"
         assert self.format.check(ChoiceExample("0", "a", "", ("b",), 0), ()) is not None
-
-
-class TestRetrieval:
-    format = formats.get("retrieval")
-
-    @pytest.mark.parametrize(("num_layers", "layer"), [(12, 8), (24, 14), (6, 5), (2, 2)])
-    def test_official_layer(self, num_layers, layer):
-        # the first two are the published ones: mBERT and XLM-R large
-        assert official_layer(num_layers) == layer
-
-    def test_rows_alternate_between_the_sides(self):
-        examples = [PairExample("a", "der Mann", "the man"), PairExample("b", "das Buch", "the book")]
-        features = self.format.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-        expected = ["<s> der Mann</s>", "<s> the man</s>", "<s> das Buch</s>", "<s> the book</s>"]
-        assert [decoded(tiny.tokenizer(), row) for row in features.input_ids] == expected
-        assert features.targets["side"] == [0, 1, 0, 1]
-
-    def test_queries_are_the_pivot_side(self):
-        # text "b" is nearest to both translations; the other direction would give "a", "b"
-        examples = [PairExample("a", "x", "y"), PairExample("b", "x", "y")]
-        features = self.format.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-        text_a, text_b = np.array([1.0, -1.0]), np.array([1.0, 1.0])
-        outputs = [text_a, np.array([1.0, 0.8]), text_b, np.array([2.0, 2.0])]
-        assert self.format.decode(examples, features, outputs, ()) == ["b", "b"]
-
-    def test_blocks_do_not_change_the_answer(self, monkeypatch):
-        examples = [PairExample(str(i), "x", "y") for i in range(50)]
-        features = self.format.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-        outputs = list(np.random.default_rng(0).normal(size=(100, 8)))
-        whole = self.format.decode(examples, features, outputs, ())
-        monkeypatch.setattr("xlift.tasks.formats.retrieval.BLOCK", 7)
-        assert self.format.decode(examples, features, outputs, ()) == whole
-
-    def test_centring_takes_away_what_a_language_has_in_common(self):
-        examples = [PairExample(str(i), "x", "y") for i in range(20)]
-        features = self.format.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-        meanings = np.random.default_rng(0).normal(size=(20, 8))
-        shift = np.zeros(8)
-        shift[0] = 30.0
-        outputs = [vector for meaning in meanings for vector in (meaning + shift, meaning)]
-        gold = [self.format.gold(example) for example in examples]
-        assert self.format.decode(examples, features, outputs, (), center=True) == gold
-        assert self.format.decode(examples, features, outputs, ()) != gold
-
-    def test_distractors_stand_in_the_way_and_are_not_scored(self):
-        # "b" has no translation and lies nearer to a's query than a's own text; "c" has no text to be found
-        examples = [PairExample("a", "x", "y"), PairExample("b", "x", ""), PairExample("c", "", "y")]
-        features = self.format.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-        query, own, near, other = np.array([1.0, 0.0]), np.array([1.0, 0.5]), np.array([1.0, 0.1]), np.array([0.0, 1.0])
-        outputs = [own, query, near, other, other, query]
-        assert self.format.decode(examples, features, outputs, ()) == ["b", None, None]
-        assert [self.format.gold(example) for example in examples] == ["a", None, None]
 
 
 class TestText:

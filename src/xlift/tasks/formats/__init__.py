@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from xlift.errors import UserError, nearest
-from xlift.tasks.formats import classification, dual_encoding, multiple_choice, retrieval, span_qa, tagging, text
+from xlift.tasks.formats import (
+    classification,
+    dual_encoding,
+    mining,
+    multiple_choice,
+    retrieval,
+    span_qa,
+    tagging,
+    text,
+)
 from xlift.tasks.formats.base import Format
 
 FORMATS: dict[str, Format] = {
@@ -12,6 +21,7 @@ FORMATS: dict[str, Format] = {
     "span-qa": span_qa.FORMAT,
     "multiple-choice": multiple_choice.FORMAT,
     "retrieval": retrieval.FORMAT,
+    "mining": mining.FORMAT,
     "dual-encoding": dual_encoding.FORMAT,
     "text": text.FORMAT,
 }

@@ -6,7 +6,7 @@ are the queries, distance is L2 of normalised vectors, that is, cosine. mteb goe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,7 @@ import numpy as np
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features
-
-BLOCK = 1024
-"""Queries scored at a time: the similarities held are BLOCK x sentences."""
+from xlift.tasks.nearest import neighbours, unit_vectors
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,8 @@ class Retrieval:
     name = "retrieval"
     head = "pooled"
     example = PairExample
+    decoding: Mapping[str, Any] = {"center": False}
+    """Options of `decode` and their defaults."""
 
     def check(self, example: PairExample, labels: Sequence[str]) -> str | None:
         return None if example.text.strip() or example.translation.strip() else "both sides are empty"
@@ -70,11 +70,11 @@ class Retrieval:
         self,
         examples: Sequence[PairExample],
         features: Features,
-        outputs: list[Any],
+        outputs: Sequence[np.ndarray] | np.ndarray,
         labels: Sequence[str],
         *,
         center: bool = False,
-    ) -> list[str | None]:
+    ) -> list[Any]:
         """For each pair the id of the text nearest to its translation (on a tie the first); None for a distractor.
 
         Args:
@@ -87,12 +87,11 @@ class Retrieval:
         if not asked:
             return answers
         vectors = np.asarray(outputs, dtype=np.float32)
-        index = _unit_vectors(vectors[[2 * i for i in indexed]], center)
-        queries = _unit_vectors(vectors[[2 * i + 1 for i in asked]], center)
-        for at in range(0, len(asked), BLOCK):
-            nearest = np.argmax(queries[at : at + BLOCK] @ index.T, axis=1)
-            for i, found in zip(asked[at : at + BLOCK], nearest, strict=True):
-                answers[i] = examples[indexed[found]].id
+        index = unit_vectors(vectors[[2 * i for i in indexed]], center)
+        queries = unit_vectors(vectors[[2 * i + 1 for i in asked]], center)
+        nearest, _ = neighbours(queries, index, 1)
+        for i, found in zip(asked, nearest.index[:, 0], strict=True):
+            answers[i] = examples[indexed[found]].id
         return answers
 
     def gold(self, example: PairExample) -> str | None:
@@ -107,12 +106,6 @@ def official_layer(num_layers: int) -> int:
     middle, and is taken for every other depth.
     """
     return min(num_layers, num_layers // 2 + 2)
-
-
-def _unit_vectors(vectors: np.ndarray, center: bool) -> np.ndarray:
-    if center:
-        vectors = vectors - vectors.mean(axis=0)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 FORMAT = Retrieval()

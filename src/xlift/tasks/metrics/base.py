@@ -6,7 +6,7 @@ resample, the examples on which two models differ. Nothing but the counts is nee
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ class Metric:
     """(..., columns) sums of counts -> (...) scores in 0..1."""
     by_language: bool = False
     """Whether the rule is another one in another language (articles, words without spaces)."""
+
+    choose: Callable[[Sequence[Any], Sequence[Any]], Callable[[Any], Any]] | None = None
+    """For a score with a cut that is chosen on dev: (gold, predictions) of dev -> what it makes of a prediction before
+    `counts` sees it."""
 
     def measure(self, gold: Any, prediction: Any, language: str) -> tuple[float, ...]:
         """The counts of one example, whether or not the language matters."""

@@ -100,14 +100,14 @@ SUPERTAGS = (
 
 
 def _task(name: str, title: str, format: str, metrics: tuple[str, ...], **more: Any) -> Task:
-    without = (PIVOT,) if format == "retrieval" else ()
+    without = (PIVOT,) if format in ("retrieval", "mining") else ()
     return Task(
         name=f"isle-{name}",
         title=title,
         format=format,
         metrics=metrics,
         source=IslesSource(name, without=without),
-        train_language=PIVOT if format != "retrieval" else "",
+        train_language="" if without else PIVOT,
         licence="Apache-2.0 (generated)",
         **more,
     )
@@ -128,7 +128,8 @@ ISLES: tuple[Task, ...] = (
     _task("pos", "Universal parts of speech", "tagging", ("tag-accuracy", "chunk-f1-legacy"), labels=UPOS),
     _task("names", "Names of people, places and guilds", "tagging", ("entity-f1",), labels=NAME_TAGS),
     _task("retrieval", "Sentence retrieval: find the translation (as Tatoeba)", "retrieval", ("accuracy",)),
-    _task("mining", "Sentence retrieval among sentences without a partner and near misses (as BUCC)", "retrieval", ("accuracy",)),
+    _task("mining", "Mining of translations among sentences without a partner and near misses (as BUCC)", "mining",
+          ("bucc-f1", "mining-f1"), options={"margin": "ratio"}),
     _task("answers", "Answer retrieval: find the sentence that answers (as LAReQA)", "retrieval", ("accuracy",)),
     _task("answer-pairs", "Answer retrieval, trained, from a pool of all tongues (as LAReQA)", "dual-encoding",
           ("map@20", "map", "mrr@20"), options={"pooling": "mean"}),
