@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli import fetching, looking, store, studies, suites
+from xlift.cli import fetching, leaks, looking, store, studies, suites
 from xlift.errors import UserError
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ for command in (
     studies.pretrain,
     suites.score,
     suites.submit,
+    leaks.leaks,
     looking.archipelago,
     looking.doctor,
 ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xlift.cli.leaks import compare_after_run
 from xlift.cli.options import (
     DEFAULT_STORE,
     DataOption,
@@ -94,6 +95,7 @@ def _run(
     if not quiet:
         there = len(plan.jobs) - outcome.done
         print(f"{outcome.done} jobs done in {human(outcome.seconds)}; {there} were in {root} already.", file=sys.stderr)
+    compare_after_run(plan, store)
     return plan, store, record
 
 

@@ -37,6 +37,8 @@ class PageInfo:
     runs: dict[str, Any] = field(default_factory=dict)
     """What it took: jobs, trained, seconds, tokens, machine, versions."""
     warnings: list[str] = field(default_factory=list)
+    leaks: dict[str, Any] = field(default_factory=dict)
+    """What report/leaks.py says for the page; nothing is said without it."""
     command: str = ""
     made: str = ""
     """When, as text; given by the caller, so that equal results make equal pages."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from xlift.analysis.lift import BASELINE, Row, analyse
 from xlift.analysis.scores import load_cells
+from xlift.report.leaks import for_page
 from xlift.report.page import PageInfo
+from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 
@@ -42,6 +44,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         languages=list(record.languages),
         runs=runs(record, store),
         warnings=warnings,
+        leaks=for_page(record, store),
         command=f"xlift run {record.name}",
         made=_made(record, store),
     )
@@ -66,7 +69,9 @@ def method(record: Record) -> str:
     sentences += [_target(target, record) for target in study.get("targets", [])]
     sentences.append(
         f"Every road was run with {_number(len(seeds), 'seed')}, each with its own subset of the training data, head and order "
-        "of examples. The last checkpoint was taken: nothing was selected on a dev set, in any language. "
+        "of examples. The last checkpoint was taken: "
+        + ("no model was selected on a dev set. " if any(cell.dev_key or cell.official_key for cell in cells)
+           else "nothing was selected on a dev set, in any language. ")
         + ("Heads went on to the next stage where the study keeps them, else they were made anew." if "keep_heads" in str(study.get("intermediate"))
            else "Heads were made anew for every stage.")
     )  # fmt: skip
@@ -87,11 +92,27 @@ def _target(target: dict[str, Any], record: Record) -> str:
     what = f"{name} ({note.title}; {note.metrics[0]})"
     trained = cells[0].train_language if cells else ""
     if not trained:
-        return f"{what} was {scored}, on the checkpoint that the intermediate stage left."
+        return f"{what} was {scored}, on the checkpoint that the intermediate stage left.{_looked_at(target, cells)}"
     asked = target.get("train") or {}
     size, source = asked.get("size"), asked.get("task") or target["task"]
     amount = f"{size:,} examples of" if size else "the examples of"
     return f"{what} was trained on {amount} {source} in {trained} only and {scored}."
+
+
+def _looked_at(target: dict[str, Any], cells: list[Cell]) -> str:
+    """What of dev sets the scores rest on."""
+    said = ""
+    if any(cell.dev_key for cell in cells):
+        said += " The cut of its pairs is the best one on dev pairs of the very language, as in XTREME."
+    if any(cell.official_key for cell in cells):
+        asked = target["options"]
+        languages = asked.get("dev_languages") or "the target's languages"
+        said += (
+            f" Its layer is the best one on dev pairs of {asked.get('dev_task') or target['task']} in "
+            f"{languages if isinstance(languages, str) else _join(languages)}, without the language that is scored; "
+            "the official layer stands beside it."
+        )
+    return said
 
 
 def _number(count: int, noun: str) -> str:
