@@ -252,7 +252,7 @@ def run(*arguments: str) -> Any:
 def test_the_command_tells_and_ends_well(standin: Hub, data: Path):
     told = run("small-test", "--data", str(data))
     assert told.exit_code == 0
-    assert "12 examples in 3 language splits" in told.stdout
+    assert told.stdout.splitlines()[1].split()[:2] == ["small-test", "12"]
     assert "3 files to fetch" in told.stderr
 
 

@@ -49,15 +49,15 @@ class PlainDisplay:
         self._line(self.task)
 
     def checking(self, task: str) -> None:
-        self._line(f"{task}: checking", force=task != self.task)
+        if task != self.task or time.monotonic() - self.said >= self.PATIENCE:
+            self._say(f"{task}: checking")
         self.task = task
 
     def time_left(self) -> str:
         """At the rate so far; '' as long as there is none."""
         seconds = time.monotonic() - self.started
-        if not self.done or seconds < 1:
-            return ""
-        return f", about {human(seconds / self.done * (self.total - self.done))} left"
+        left = seconds / self.done * (self.total - self.done) if self.done and seconds > 1 else 0.0
+        return f", about {human(left)} left" if left >= 1 else ""
 
     def _line(self, what: str, force: bool = False) -> None:
         if force or time.monotonic() - self.said >= self.PATIENCE:
@@ -105,29 +105,34 @@ class LiveDisplay:
 
 
 def print_fetched(results: Sequence[Fetched], console: Any) -> None:
-    """A line for each task: where its files came from, how many, and whether all is well."""
+    """A line for each task of which anything is there, and under them what is missing or is not as published."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("task", no_wrap=True)
-    if console.width >= 80:
-        table.add_column("from", overflow="ellipsis", no_wrap=True, max_width=34)
+    table.add_column("examples", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("what is there", overflow="fold")
+    if console.width >= 60:
+        table.add_column("from", overflow="ellipsis", no_wrap=True)
     for result in results:
-        cells = [result.task, size(result.bytes) if result.bytes else "", _state(result)]
-        if console.width >= 80:
-            cells.insert(1, f"{result.repository}@{result.commit[:8]}" if result.commit else "")
-        table.add_row(*map(Text, cells))
-    console.print(table)
-
-
-def _state(result: Fetched) -> str:
-    counted = [number for languages in result.counts.values() for number in languages.values()]
-    said = []
-    if counted:
-        said.append(f"{sum(counted):,} examples in {len(counted)} language splits")
-    if result.elsewhere:
-        said.append(f"{result.elsewhere} language splits in another layout")
-    return "\n".join(said + result.problems)
+        counts = [number for languages in result.counts.values() for number in languages.values()]
+        if not counts and not result.elsewhere:
+            continue
+        origin = [f"{result.repository} at {result.commit[:8]}"] if result.commit else []
+        if result.elsewhere:
+            origin.append(f"{result.elsewhere} parts in another layout")
+        cells = [
+            result.task,
+            f"{sum(counts):,}" if counts else "",
+            size(result.bytes) if counts else "",
+            ", ".join(origin),
+        ]
+        table.add_row(*map(Text, cells[: len(table.columns)]))
+    if table.row_count:
+        console.print(table)
+    problems = [f"{result.task}: {problem}" for result in results for problem in result.problems]
+    if problems:
+        console.print("\nmissing, or not as published", style="bold", highlight=False)
+    for problem in problems:
+        console.print(problem, markup=False, highlight=False)
