@@ -35,4 +35,25 @@ SIB200 = Task(
     note="The same 1,004 sentences of FLORES-200 in 205 languages and scripts, with the authors' splits.",
 )  # fmt: skip
 
-TASKS = (SIB200,)
+SIB200_PARALLEL = Task(
+    "sib200-parallel",
+    "SIB-200's sentences beside their English translation",
+    "text",
+    (),
+    FileSource(
+        reader="joined",
+        files={split: (f"sib200/{{lang}}/{split}.tsv", f"sib200/eng_Latn/{split}.tsv") for split in ("train", "dev", "test")},
+        available=everywhere(tuple(code for code in SIB if code != "en"), "train", "dev", "test"),
+        codes=SIB,
+        columns={"text": "text", "id": "index_id"},
+    ),
+    train_language="de",
+    counts={"train": 701, "dev": 99, "test": 204},
+    licence="CC BY-SA 4.0",
+    url="https://github.com/dadelani/sib-200",
+    citations=("adelani-etal-2024-sib",),
+    note="Text for `pretrain:`, read as pairs (translation language modelling). The sentences are FLORES-200's: do not score "
+    "FLORES-200 or SIB-200 with a model that has read them.",
+)  # fmt: skip
+
+TASKS = (SIB200, SIB200_PARALLEL)

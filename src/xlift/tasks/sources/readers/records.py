@@ -70,7 +70,7 @@ def _quoted_cells(path: Path, delimiter: str) -> Cells:
         ) from None
 
 
-def _tsv(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
+def tsv_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
     return _table(path, ((line, text.rstrip("\r\n").split("\t")) for line, text in lines(path)), layout)
 
 
@@ -92,7 +92,7 @@ def _txt(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
 
 TABLES = tuple(name for name in EXAMPLES if name != "tagging")  # words and tags are lists: JSON has them, tables do not
 CSV = record_reader("csv", 1, TABLES, csv_records)
-TSV = record_reader("tsv", 1, TABLES, _tsv)
+TSV = record_reader("tsv", 1, TABLES, tsv_records)
 QUOTED_TSV = record_reader("quoted-tsv", 1, TABLES, _quoted_tsv)
 JSONL = record_reader("jsonl", 1, (*TABLES, "tagging"), jsonl_records)
 TXT = record_reader("txt", 1, ("text",), _txt)
