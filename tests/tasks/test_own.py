@@ -158,3 +158,69 @@ def test_own_files_do_not_lie_under_the_data_folder(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("data")
     assert task.source.present("en", "train", elsewhere)
     assert task.source.size(task, "en", "train", elsewhere) == 2
+
+
+def parquet(folder, name, rows):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), folder / name)
+
+
+def test_parquet_with_nested_columns(tmp_path):
+    row = {"title": "t", "passage": "in Rom", "query": "wo?", "answers": {"text": ["Rom"], "answer_start": [3]}}
+    parquet(tmp_path, "x.parquet", [row])
+    columns = {"context": "passage", "question": "query", "answers": "answers.text", "starts": "answers.answer_start"}
+    task = own_task(declaration(format="span-qa", files={"train": {"de": "x.parquet"}}, columns=columns), tmp_path)
+    (example,) = task.source.read(task, "de", "train", None)
+    assert (example.answers, example.starts) == (("Rom",), (3,))
+
+
+def test_parquet_with_numbered_classes(tmp_path):
+    parquet(tmp_path, "x.parquet", [{"text": "a", "label": 1}, {"text": "b", "label": 0}])
+    values = {"label": {"0": "billing", "1": "other"}}
+    task = own_task(declaration(files={"train": {"de": "x.parquet"}}, values=values), tmp_path)
+    assert task.labels == ("billing", "other")
+    assert [e.label for e in task.source.read(task, "de", "train", None)] == ["other", "billing"]
+
+
+def test_one_file_of_several_languages(tmp_path):
+    (tmp_path / "all.csv").write_text("lang,text,label\nswh,habari,other\nde,hallo,other\n", encoding="utf-8")
+    files = {"test": "all.csv"}
+    own = declaration(files=files, languages=["de", "swh"], where={"lang": "{lang}"}, labels=["other"])
+    task = own_task(own, tmp_path)
+    assert task.source.languages("test") == ("de", "sw")
+    assert next(task.source.read(task, "sw", "test", None)).text_a == "habari"  # under the user's spelling
+
+
+def test_labels_are_read_off_the_chosen_rows(tmp_path):
+    (tmp_path / "all.csv").write_text("set,text,label\na,x,billing\nb,y,junk\n", encoding="utf-8")
+    task = own_task(declaration(files={"train": {"en": "all.csv"}}, where={"set": "a"}), tmp_path)
+    assert task.labels == ("billing",)
+
+
+def test_tables_without_a_header_line(tmp_path):
+    (tmp_path / "en.tsv").write_text("hello\tbilling\n", encoding="utf-8")
+    task = own_task(declaration(files={"train": {"en": "en.tsv"}}, header=["text", "label"]), tmp_path)
+    assert next(task.source.read(task, "en", "train", None)).text_a == "hello"
+
+
+def test_dual_encoding_from_pairs(tmp_path):
+    (tmp_path / "en.csv").write_text("query,passage\nwo?,in Rom\n", encoding="utf-8")
+    task = own_task(declaration(format="dual-encoding", files={"train": {"en": "en.csv"}}), tmp_path)
+    (example,) = task.source.read(task, "en", "train", None)
+    assert (example.query, example.passage, task.metrics) == ("wo?", "in Rom", ("map@20",))
+
+
+@pytest.mark.parametrize(
+    ("format", "file", "changes", "said"),
+    [
+        ("tagging", "x.conll", {"where": {"lang": "en"}}, "task 'tickets': where: '.conll' files have no columns"),
+        ("classification", "x.jsonl", {"header": ["text"]}, "task 'tickets': header: '.jsonl' files have no header line"),
+        ("classification", "x.xml", {}, "no reader for '.xml' files"),
+        ("text", "x.parquet", {"labels": []}, "x.parquet: no such file"),
+    ],
+)
+def test_options_that_do_not_fit_the_files(tmp_path, format, file, changes, said):
+    (tmp_path / "x.jsonl").write_text("{}", encoding="utf-8")
+    refuses(said, tmp_path, format=format, files={"train": {"en": file}}, **changes)

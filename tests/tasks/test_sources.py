@@ -390,3 +390,86 @@ def test_size_follows_a_changed_file(tmp_path):
     toy = task("tsv")
     assert toy.source.size(toy, "en", "test", write(tmp_path, ROWS)) == 20
     assert toy.source.size(toy, "en", "test", write(tmp_path, ROWS + "more\tneutral\n")) == 21
+
+
+# --- one file of many languages, many files of one, tables without a header ------------------------------------------
+
+MIXED = "language\tgold_label\tsentence1\tsentence2\nar\tneutral\ta\tb\nde\tentailment\tc\td\nar\tentailment\te\tf\n"
+
+
+def test_rows_of_a_language_are_chosen_by_a_column(tmp_path):
+    # XNLI's xnli.test.tsv. Ids count the language's own rows, so that they are shared between languages.
+    write(tmp_path, MIXED, "x.tsv")
+    toy = task("tsv", "x.tsv", languages=("ar", "de", "fr"), where={"language": "{lang}"})
+    assert [(e.id, e.text_a, e.label) for e in read(toy, tmp_path, "ar")] == [("0", "a", "neutral"), ("1", "e", "entailment")]
+    assert [(e.id, e.text_a) for e in read(toy, tmp_path, "de")] == [("0", "c")]
+    refuses("no examples for toy fr test", toy, tmp_path, language="fr")
+
+
+def test_rows_are_chosen_by_the_code_of_the_file(tmp_path):
+    write(tmp_path, MIXED.replace("ar\t", "ara\t"), "x.tsv")
+    toy = task("tsv", "x.tsv", languages=("ar",), codes={"ar": "ara"}, where={"language": "{lang}"})
+    assert len(read(toy, tmp_path, "ar")) == 2
+
+
+def test_a_column_to_choose_by_must_be_there(tmp_path):
+    write(tmp_path, MIXED, "x.tsv")
+    refuses("no column 'langauge'", task("tsv", "x.tsv", where={"langauge": "{lang}"}), tmp_path)
+
+
+def test_rows_chosen_stand_in_the_fingerprint(tmp_path):
+    write(tmp_path, MIXED, "x.tsv")
+    marks = set()
+    for where in ({}, {"language": "ar"}, {"language": "de"}):
+        toy = task("tsv", "x.tsv", where=where)
+        marks.add(toy.source.fingerprint(toy, "en", "test", tmp_path))
+    assert len(marks) == 3
+
+
+def test_fingerprints_of_before_are_those_of_now(tmp_path):
+    # Job keys of stored results hang on them: options that came later change nothing at their default.
+    toy = task("tsv")
+    mark = toy.source.fingerprint(toy, "en", "test", write(tmp_path, ROWS))
+    assert mark == "574009520da9932d3b06c3f03cdfc3c60f2feaef93a7b4cba772083e2705b565"
+
+
+def test_paths_with_a_star_are_every_file_that_fits_sorted(tmp_path):
+    for name in ("de_b.tsv", "de_a.tsv", "fr_a.tsv"):
+        write(tmp_path, f"premise\tlabel\n{name}\tneutral\n", name)
+    toy = task("tsv", "{lang}_*.tsv", languages=("de", "it"))
+    assert [e.text_a for e in read(toy, tmp_path, "de")] == ["de_a.tsv", "de_b.tsv"]
+    assert not toy.source.present("it", "test", tmp_path)
+    refuses("it_*.tsv: no such file, needed for toy it test", toy, tmp_path, language="it")
+
+
+def test_tables_without_a_header(tmp_path):
+    write(tmp_path, "a\tb\tneutral\n")
+    (example,) = read(task("tsv", header=("text_a", "text_b", "label")), tmp_path)
+    assert (example.text_a, example.text_b, example.label) == ("a", "b", "neutral")
+
+
+def test_rows_of_another_width_are_left_out_where_it_is_declared(tmp_path):
+    # GLUE's QQP has some lines that a question with a line end has torn.
+    write(tmp_path, "premise\tlabel\na\tneutral\ntorn\nb\tneutral\n")
+    assert [e.id for e in read(task("tsv", ragged=True), tmp_path)] == ["0", "1"]
+    refuses("x.en:3: 1 fields where the header has 2", task("tsv"), tmp_path)
+
+
+def test_ids_that_name_nothing_are_replaced_by_numbers(tmp_path):
+    write(tmp_path, "id\tpremise\tlabel\n0\ta\tneutral\n0\tb\tneutral\n")
+    assert [e.id for e in read(task("tsv", numbered=True), tmp_path)] == ["0", "1"]
+    refuses("x.en:3: the id '0' stands twice", task("tsv"), tmp_path)
+
+
+def test_a_twin_is_named_wherever_it_stands(tmp_path):
+    # Ids are remembered by their hashes alone; the row is found by a second look.
+    rows = [f"i{n}\tt\tneutral\n" for n in range(500)]
+    rows[321] = rows[7]
+    write(tmp_path, "id\tpremise\tlabel\n" + "".join(rows))
+    refuses("x.en:323: the id 'i7' stands twice", task("tsv"), tmp_path)
+
+
+def test_a_subset_is_checked_to_the_end_of_its_file(tmp_path):
+    toy = task("tsv")
+    write(tmp_path, ROWS + "last\tnuetral\n")
+    refuses("unknown label 'nuetral'", toy, tmp_path, size=1)

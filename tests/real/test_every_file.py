@@ -1,0 +1,148 @@
+"""Each file of ../shared/data, one by one: read, with the count that `grep` and `awk` find in it, or refused and why.
+
+`test_readers.py` reads the same files through the catalogue.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.samples import csv_records
+from xlift.errors import UserError
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.task import Task
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
+
+NLI = ("entailment", "neutral", "contradiction")
+UPOS = tuple("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
+NER = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-DATE", "I-DATE")
+TOPICS = ("science/technology", "travel", "politics", "sports", "health", "entertainment", "geography")
+COSMOS = {"columns": {"choices": ["answer0", "answer1", "answer2", "answer3"]}}
+XCOPA = {"columns": {"context": "premise", "choices": ["choice1", "choice2"], "id": "idx"}}
+TYPOS = {"unquote": True, "values": {"label": dict(zip("012", NLI, strict=True))}}
+
+
+def grep(pattern: str, path: Path) -> int:
+    """Lines that match."""
+    done = subprocess.run(["grep", "-c", "-a", "--", pattern, str(path)], capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def awk(program: str, path: Path) -> int:
+    done = subprocess.run(["awk", program, str(path)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def rows(path: Path) -> int:
+    return grep("", path) - 1
+
+
+def lines(path: Path) -> int:
+    return grep("", path)
+
+
+def blocks(path: Path) -> int:
+    """Runs of lines between empty ones; '# comments' alone are none."""
+    return awk('BEGIN { RS = "" } { n += 1 } END { print n }', path)
+
+
+def questions(path: Path) -> int:
+    return len(re.findall(r'"question"\s*:', path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Kind:
+    pattern: str
+    reader: str
+    format: str
+    count: Callable[[Path], int]
+    labels: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+KINDS = [
+    Kind("americasnli/*/*.tsv", "tsv", "classification", rows, NLI),
+    Kind("cosmosqa/valid.csv", "csv", "multiple-choice", lambda path: csv_records(path.read_bytes()) - 1, (), COSMOS),
+    Kind("kornli/*.tsv", "tsv", "classification", rows, NLI),
+    Kind("masakhaner2/*/*.txt", "conll", "tagging", blocks, NER),
+    Kind("ocnli/*.json", "jsonl", "classification", lambda path: lines(path) - grep('"label":"-"', path), NLI, {"drop": ("-",)}),
+    Kind("sib200/*/*.tsv", "tsv", "classification", rows, TOPICS),
+    Kind("tatoeba/*.eng", "pairs", "retrieval", lines),
+    Kind("ud/*/*.conllu", "conllu", "tagging", blocks, UPOS),
+    Kind("xcopa/*/*.jsonl", "jsonl", "multiple-choice", lines, (), XCOPA),
+    Kind("xnli-typos/*.tsv", "tsv", "classification", rows, NLI, TYPOS),
+    Kind("xquad/*.json", "squad", "span-qa", questions),
+    Kind("xtreme-submission/labels/xquad/*.json", "squad", "span-qa", questions),
+]  # fmt: skip
+
+NO_DATA = [
+    # A leaderboard folder: answers to score, without the texts. `xlift score` reads it.
+    ("xtreme-submission/*/xnli/*.tsv", "tsv", "classification", "no column for 'text_a'"),
+    ("xtreme-submission/*/udpos/*.tsv", "conll", "tagging", "has no tag"),
+    ("xtreme-submission/*/tatoeba/*.tsv", "tsv", "retrieval", "no column for 'text'"),
+    ("xtreme-submission/predictions/xquad/*.json", "squad", "span-qa", "no list 'data' here"),
+]
+
+
+def files(pattern: str) -> list[str]:
+    return sorted(str(path.relative_to(DATA)) for path in DATA.glob(pattern))
+
+
+def read(kind: str, format: str, names: tuple[str, ...], labels=(), options=None) -> list[Any]:
+    source = FileSource(kind, {"test": names}, {"test": ("und",)}, **(options or {}))
+    return list(source.read(Task("file", "A file", format, (), source, labels=labels), "und", "test", DATA))
+
+
+EVERY = [pytest.param(kind, name, id=name) for kind in KINDS for name in files(kind.pattern)]
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_a_file_reads_with_the_count_of_grep_and_awk(kind, name):
+    names = (name, name.rsplit(".", 1)[0] + "." + name.split(".")[1].split("-")[0]) if kind.reader == "pairs" else (name,)
+    examples = read(kind.reader, kind.format, names, kind.labels, kind.options)
+    assert len(examples) == kind.count(DATA / name) > 0
+    if kind.reader == "pairs":
+        assert lines(DATA / names[1]) == len(examples)
+
+
+@pytest.mark.parametrize("name", files("masakhaner2/*/*.txt"))
+def test_no_word_of_a_name_file_is_lost(name):
+    words = sum(len(example.words) for example in read("conll", "tagging", (name,), NER))
+    assert words == awk("NF { n += 1 } END { print n }", DATA / name)
+
+
+@pytest.mark.parametrize("name", files("ud/*/*.conllu"))
+def test_no_word_of_a_treebank_is_lost(name):
+    words = sum(len(example.words) for example in read("conllu", "tagging", (name,), UPOS))
+    program = (
+        'BEGIN { FS = "\\t" } $1 ~ /^[0-9]+-[0-9]+$/ { split($1, r, "-"); n += 1 - (r[2] - r[1] + 1) }'
+        " $1 ~ /^[0-9]+$/ { n += 1 } END { print n }"
+    )
+    assert words == awk(program, DATA / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "format", "reason"),
+    [(name, reader, format, reason) for pattern, reader, format, reason in NO_DATA for name in files(pattern)],
+)
+def test_what_is_no_data_set_is_refused(name, reader, format, reason):
+    with pytest.raises(UserError, match=reason):
+        read(reader, format, (name,), NLI)
+
+
+def test_no_file_is_forgotten():
+    read_here = {name for kind in KINDS for name in files(kind.pattern)}
+    read_here |= {name for name in files("tatoeba/*") if not name.endswith(".eng")}  # beside their .eng
+    refused_here = {name for pattern, *_ in NO_DATA for name in files(pattern)}
+    assert not read_here & refused_here
+    there = {str(path.relative_to(DATA)) for path in DATA.rglob("*") if path.is_file()}
+    assert there - read_here - refused_here == {"README.md"}
