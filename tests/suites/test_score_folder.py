@@ -16,6 +16,7 @@ from tests.tasks.test_scorers_random import BIO, PIECES, UPOS, answer
 from xlift.errors import UserError
 from xlift.suites import declared
 from xlift.suites.folder import Result, score_folder
+from xlift.suites.scoring import score_file
 
 # --- folders ----------------------------------------------------------------------------------------------------------
 
@@ -320,6 +321,46 @@ def test_missing_files_are_an_error_that_names_side_task_and_languages(tmp_path:
     assert result.partial == {"pawsx": ["ko"], "mlqa": ["hi", "vi"]}
     assert set(result.official.tasks["mlqa"]["f1"]) == {"en", "es", "de", "ar", "zh"}
     assert result.official.groups == {}
+
+
+def mutated(rng: random.Random, text: bytes) -> bytes:
+    """One to three bytes dropped, doubled, exchanged or put in; or a stretch cut off."""
+    data = bytearray(text)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data) + 1)
+        kind = rng.randrange(4)
+        if kind == 0:
+            del data[at : at + rng.choice((1, 1, 5, 10**6))]
+        elif kind == 1:
+            data[at:at] = rng.choice((b"\n", b"\r", b"\t", b'"', b"{", b"]", b"null", b"NaN", b"\xff", b"\x00", b"\xef\xbb\xbf", b"1e999"))
+        elif kind == 2 and at < len(data):
+            data[at] = rng.randrange(256)
+        else:
+            data[at:at] = data[at : at + 9]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("task", FILES)
+def test_mutations_are_scored_or_refused_by_name(task: str, tmp_path: Path):
+    # Ten thousand of all kinds together. Anything but a UserError or a percentage fails.
+    rng = random.Random(task)
+    suite = next(suite for suite in declared.SUITES if task in languages(suite))
+    paths = {side: tmp_path / f"{side}.{suite.task(task).file('x').rpartition('.')[2]}" for side in ("labels", "predictions")}
+    places = []
+    for _ in range(10_000 // len(FILES) + 1):
+        texts = dict(zip(paths, (text.encode() for text in FILES[task](rng, "zh")), strict=True))
+        side = rng.choice(list(texts))
+        texts[side] = mutated(rng, texts[side])
+        for name, text in texts.items():
+            paths[name].write_bytes(text)
+        try:
+            score = score_file(suite.task(task), "zh", paths["predictions"], paths["labels"])
+        except UserError as error:
+            places.append(error.where)
+        else:
+            assert all(0 <= value <= 100 for value in (*score.official.values(), *score.repaired.values()))
+    assert all(str(tmp_path) in place for place in places)
+    assert places or task == "bucc2018"  # any text is a set of lines
 
 
 def test_no_folder_and_no_task_are_errors(tmp_path: Path):
