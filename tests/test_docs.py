@@ -30,7 +30,7 @@ from xlift.studies.study import Study
 from xlift.tasks import formats
 from xlift.tasks.sources import own
 from xlift.tasks.sources.readers import READERS
-from xlift.tasks.sources.readers.records import COLUMNS
+from xlift.tasks.sources.readers.fields import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DOCS = {name: (ROOT / "docs" / f"{name}.md") for name in ("tutorial", "own-task", "reference", "how-to", "intervals")}
@@ -158,6 +158,8 @@ FIELDS = {
     "span-qa": ("context", "question", "answer", "start", "id"),
     "multiple-choice": ("context", "question", "choices", "label", "id"),
     "retrieval": ("text", "translation", "id"),
+    "mining": ("text", "translation", "text_id", "translation_id", "id"),
+    "dual-encoding": ("query", "passage", "context", "relevant", "id"),
     "text": ("text", "translation", "id"),
 }
 
