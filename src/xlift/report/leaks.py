@@ -21,7 +21,7 @@ def summary(leaks: Leaks) -> str:
     )
     found = len(leaks.findings)
     direct = sum(known.leak for known in leaks.known)
-    related = f" {_count(direct, 'known relation')} between them show what is scored." if direct else ""
+    related = f" {_count(direct, 'known relation')} show{'s' * (direct == 1)} what is scored." if direct else ""
     if not found:
         return f"{what}: none of them is there.{related}"
     return f"{what}: {_count(found, 'pair')} of sets share texts.{related}"
