@@ -165,6 +165,16 @@ def test_a_half_written_file_is_fetched_anew(standin: Hub, data: Path):
     assert len(recorder.files) == 3
 
 
+def test_what_a_killed_transfer_left_is_swept_up_and_that_of_a_living_one_is_not(standin: Hub, data: Path):
+    fetch(["small-test"], data, Recorder())
+    dead, living = (blobs(data)[0].with_name(f"{name}.incomplete") for name in ("dead", "living"))
+    for path in (dead, living):
+        path.write_bytes(b"half")
+    os.utime(dead, (0, 0))
+    fetch(["small-test"], data, Recorder())
+    assert (dead.exists(), living.exists()) == (False, True)
+
+
 def test_verify_finds_changed_bytes_and_fetches_them_anew(standin: Hub, data: Path):
     fetch(["small-test"], data, Recorder())
     changed = blobs(data)[0]

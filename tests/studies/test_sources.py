@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import plan_of, study_file
+from tests.support.hub import Hub, parquet
 
 from xlift.errors import UserError
+from xlift.studies.plan import make_plan
+from xlift.studies.reading import read_study
+from xlift.studies.record import make_record, read_record, write_record
+from xlift.studies.store import Store
 from xlift.tasks import catalog
 from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
@@ -52,6 +58,24 @@ def test_a_task_without_such_a_source_is_read_as_it_is(folder: Path):
 def test_an_unknown_source_is_refused(folder: Path):
     with pytest.raises(UserError, match="'native', 'xtreme' or 'hub'"):
         plan_of(study_file(folder, STUDY + "source: xtrem\n"))
+
+
+def test_the_record_says_where_the_examples_came_from(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [{"premise": f"hub {i}", "hypothesis": "b", "label": ("yes", "no")[i % 2]} for i in range(4)]
+    remote = HubSource("org/pairs", {"test": "test.parquet"}, {"test": ("en",)})
+    train = FileSource("jsonl", {"train": "native/train.jsonl"}, {"train": ("en",)})
+    task = Task("mixed", "Mixed", "classification", ("accuracy",), Several((train, remote)), ("yes", "no"), "en")
+    monkeypatch.setattr(catalog, "TASKS", (*catalog.TASKS, task))
+    with Hub() as hub:
+        commit = hub.commit("dataset", "org/pairs", {"test.parquet": parquet(rows)})
+        hub.connect(monkeypatch, tmp_path / "cache")
+        file = read_study(str(study_file(folder, STUDY.replace("task: pairs", "task: mixed"))))
+        record = make_record(file, make_plan(file))
+    store = Store(tmp_path / "store")
+    write_record(record, store)
+    assert read_record(store, "study").tasks["mixed"].origins == ("native", f"org/pairs@{commit}")
 
 
 def test_it_can_be_set_on_the_command_line(folder: Path):

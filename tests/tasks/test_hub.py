@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from tests.support.hub import Hub, parquet
 
 from xlift import hub
 from xlift.errors import UserError
+from xlift.tasks import catalog
+from xlift.tasks.fetching import hub_source
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Task
 
@@ -181,6 +184,26 @@ def test_a_label_that_the_task_has_not(standin: Hub):
         source.size(task(source), "zh", "test", None)
 
 
+def test_a_large_download_on_demand_is_told(standin: Hub, monkeypatch: pytest.MonkeyPatch, caplog: Any):
+    monkeypatch.setattr("xlift.tasks.sources.hub.SAID", 1)
+    SOURCE.size(task(), "en", "train", None)
+    SOURCE.size(task(), "en", "train", None)
+    assert [record.getMessage() for record in caplog.records] == [
+        "bringing pairs en train from the Hub: 2 files of org/pairs, 0 MB"
+    ]
+
+
+def test_every_declaration_of_the_catalogue_names_parquet_of_a_dataset():
+    declared = [source for each in catalog.TASKS if (source := hub_source(each.source))]
+    assert len(declared) > 20
+    for source in declared:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", source.repository)
+        for split in source.splits():
+            for language in source.languages(split):
+                assert all(pattern.endswith(".parquet") for pattern in source.patterns(language, split))
+                assert not any("{" in pattern for pattern in source.patterns(language, split))
+
+
 def test_a_language_that_is_not_declared(standin: Hub):
     with pytest.raises(UserError, match="task 'pairs' has no train examples in 'zh'"):
         SOURCE.size(task(), "zh", "train", None)
@@ -199,3 +222,13 @@ def test_a_model_of_the_hub_is_found_and_loaded(standin: Hub, tmp_path: Path):
     found = backbones.find("org/tiny")
     assert (found.name, found.fingerprint) == ("org/tiny", commit)
     assert load_pretrained(found.folder)
+
+
+def test_transformers_load_from_the_stand_in_by_name(standin: Hub, tmp_path: Path):
+    from tests.support.tiny import model_folder
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = model_folder(tmp_path / "tiny")
+    standin.commit("model", "org/tiny", {path.name: path.read_bytes() for path in folder.iterdir()})
+    assert AutoModel.from_pretrained("org/tiny").config.hidden_size == 32
+    assert AutoTokenizer.from_pretrained("org/tiny")("the river")["input_ids"]

@@ -13,11 +13,11 @@ Ground floor: the client is imported only where it is used.
 
 from __future__ import annotations
 
-from xlift.hub.cache import FOLDER, Entry, Snapshot, caches, discard, here, write, wrong
+from xlift.hub.cache import FOLDER, Entry, Snapshot, caches, discard, here, sweep, write, wrong
 from xlift.hub.client import bring, listing, wanted
 from xlift.hub.faults import CONVERTED, Stuck
 
 __all__ = [
-    "CONVERTED", "FOLDER", "Entry", "Snapshot", "Stuck", "bring", "caches", "discard", "here", "listing", "wanted", "write",
-    "wrong",
+    "CONVERTED", "FOLDER", "Entry", "Snapshot", "Stuck", "bring", "caches", "discard", "here", "listing", "sweep", "wanted",
+    "write", "wrong",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ from xlift.hub.faults import unwritable
 
 FOLDER = "hub"
 """Name of the cache inside of a data folder."""
+STALE = 3600.0
+"""Seconds without a byte after which a half-written file is nobody's any more."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})\.parquet")
@@ -166,6 +169,14 @@ def discard(path: Path) -> None:
     blob = path.resolve()
     path.unlink(missing_ok=True)
     blob.unlink(missing_ok=True)
+
+
+def sweep(repository: str, cache: Path) -> None:
+    """Remove what killed transfers left behind: the client never goes on with another process's half of a file."""
+    for path in (_home(repository, cache) / "blobs").glob("*.incomplete"):
+        with suppress(OSError):  # it may be that of a transfer under way, which moves it away just now
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink()
 
 
 def safe(entry: Entry) -> Entry:

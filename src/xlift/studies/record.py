@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from xlift.errors import UserError, nearest
+from xlift.studies.job import Data, Spec
 from xlift.studies.plan import Cell, Plan
 from xlift.studies.reading import StudyFile
 from xlift.studies.store import Store
 from xlift.tasks import catalog
+from xlift.tasks.sources.several import origins
 
 FOLDER = "studies"
 
@@ -28,6 +31,8 @@ class TaskNote:
     title: str
     format: str
     metrics: tuple[str, ...]
+    origins: tuple[str, ...] = ()
+    """Where its examples came from: 'facebook/xnli@COMMIT' for the Hub, else the kind of its source."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,26 @@ def make_record(file: StudyFile, plan: Plan) -> Record:
         known = languages.get(code)
         notes.append({"code": code, "name": known.name, "family": known.family, "script": known.script, "tier": known.tier} if known
                      else {"code": code, "name": code, "family": "", "script": "", "tier": ""})  # fmt: skip
+    read = {(data.task, data.language, data.split) for job in plan.jobs.values() for data in _data(job.spec)}
+    found: dict[str, set[str]] = {}
+    for task, language, split in read:
+        found.setdefault(task, set()).update(origins(plan.tasks[task].source, language, split, plan.data))
     return Record(
         study=file.study.model_dump(mode="json", exclude_defaults=True) | {"name": plan.name},
         cells=tuple(plan.cells),
         keys=tuple(plan.jobs),
-        tasks={name: TaskNote(task.title, task.format, task.metrics) for name, task in plan.tasks.items()},
+        tasks={
+            name: TaskNote(task.title, task.format, task.metrics, tuple(sorted(found.get(name, ()))))
+            for name, task in plan.tasks.items()
+        },
         languages=tuple(notes),
     )
+
+
+def _data(spec: Spec) -> Iterator[Data]:
+    """All that a job reads."""
+    for value in (getattr(spec, name, ()) for name in ("data", "mixture", "text", "tokenizer_text")):
+        yield from (value,) if isinstance(value, Data) else value
 
 
 def write_record(record: Record, store: Store) -> None:
@@ -99,7 +117,7 @@ def read_record(store: Store, name: str) -> Record:
             cells=tuple(Cell(**cell) for cell in raw["cells"]),
             keys=tuple(raw["keys"]),
             tasks={
-                key: TaskNote(note["title"], note["format"], tuple(note["metrics"]))
+                key: TaskNote(note["title"], note["format"], tuple(note["metrics"]), tuple(note.get("origins", ())))
                 for key, note in raw["tasks"].items()
             },
             languages=tuple(raw["languages"]),

@@ -246,6 +246,7 @@ def _transfer(orders: list[_Order], cache: Path, display: Display, verify: bool)
     """Bring what is not there; a task that fails does not stop the others."""
     missing: dict[tuple[str, str, str], int] = {}
     for order in orders:
+        hub.sweep(order.snapshot.repository, cache)
         if verify:
             display.checking(order.task.name)
         for entry in order.entries:

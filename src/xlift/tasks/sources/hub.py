@@ -6,6 +6,7 @@ second time as Arrow files, and bring a dozen dependencies for what one reader d
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,10 @@ from xlift import hub
 from xlift.errors import UserError
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
+
+SAID = 5_000_000
+"""Bytes from which a download on demand is worth a line; the client shows bars on a terminal besides."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,12 @@ class HubSource:
         found = self._local(language, split, data)
         if found is None:
             snapshot, cache = hub.listing(self.repository, self.revision), hub.caches(None)[0]
-            hub.bring(snapshot, hub.wanted(snapshot, patterns), cache)
+            entries = hub.wanted(snapshot, patterns)
+            size = sum(entry.bytes for entry in entries)
+            if size >= SAID:
+                said = "bringing %s %s %s from the Hub: %d files of %s, %.0f MB"
+                _LOG.warning(said, task.name, language, split, len(entries), self.repository, size / 1e6)
+            hub.bring(snapshot, entries, cache)
         else:
             snapshot, cache = found
         return FileSource(

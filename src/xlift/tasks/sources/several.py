@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.sources.joined import Joined
 from xlift.tasks.task import Source, Task
 
@@ -80,6 +81,20 @@ class Several:
 def _short(error: UserError) -> str:
     """An error as one line of a list."""
     return " ".join(f"{error.where}: {error.what}. {error.fix}".removeprefix(": ").split())
+
+
+def origins(source: Source, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+    """Where the examples on this machine came from: 'facebook/xnli@COMMIT' for the Hub, else the kind of the source."""
+    if isinstance(source, Joined):
+        of_parts = (origins(part.source, language, split, data) for part in source.parts)
+        return tuple(dict.fromkeys(origin for found in of_parts for origin in found))
+    if isinstance(source, Several):
+        members = (member for member in source.members if member.present(language, split, data))
+        return next((origins(member, language, split, data) for member in members), ())
+    if isinstance(source, HubSource):
+        commit = source.commit(language, split, data)
+        return (f"{source.repository}@{commit}",) if commit else ()
+    return (source.kind,)
 
 
 def only(source: Source, kind: str) -> Source:
