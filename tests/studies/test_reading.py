@@ -47,7 +47,7 @@ CHANGED = {
     "false for Norwegian": ("size: 20", "languages: [no]", "study.yaml:6: targets.0.languages.0: expected text", "'no'"),
     "a language twice": ("size: 20", "languages: [qta, qta]", "study.yaml:6: targets.0.languages: 'qta' stands", ""),
     "an unknown option": ("size: 20", "options: {poling: cls}", "study.yaml:6: targets.0.options.poling", "'pooling'?"),
-    "a wrong option": ("size: 20", "options: {layer: top}", "study.yaml:6: targets.0.options.layer: expected a whole number or 'official' or 'last', found 'top'", ""),
+    "a wrong option": ("size: 20", "options: {layer: top}", "study.yaml:6: targets.0.options.layer: expected a whole number or 'official', 'last' or 'dev', found 'top'", ""),
     "the name none": ("task: isle-qa", "name: none, task: isle-qa", "study.yaml:4: intermediate.1.name: 'none' is", ""),
     "the name all": ("task: isle-nli", "name: all, task: isle-nli", "study.yaml:6: targets.0.name: 'all' is", ""),
     "no row": ("  - none\n  - {task: isle-qa, size: 100}", "  []", "study.yaml:2: intermediate: no intermediate", "[none]"),

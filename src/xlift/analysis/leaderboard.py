@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlift.analysis.scores import read_predictions
+from xlift.analysis.scores import kept_pairs, read_predictions
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
@@ -78,9 +78,12 @@ def predictions_of(
     Raises:
         UserError: some are not there yet, are not of the whole test set, or the data is not what was predicted on.
     """
-    lacking = [f"{task}/{code}" for task, found in cells.items() for code, cell in found.items() if not store.has(cell.key)]
+    lacking = [
+        f"{task}/{code}" for task, found in cells.items() for code, cell in found.items()
+        if not all(store.has(key) for key in (cell.key, cell.dev_key) if key)
+    ]  # fmt: skip
     if lacking:
-        raise UserError(f"{len(lacking)} predictions are not in the store yet, {lacking[0]} first", fix="`xlift run` makes them.")
+        raise UserError(f"not in the store yet: {lacking[0]}" + (f" and {len(lacking) - 1} more" if lacking[1:] else ""), fix="`xlift run` makes them.")
     return {task: {code: _predicted(cell, suite, store, data) for code, cell in found.items()} for task, found in cells.items()}
 
 
@@ -91,6 +94,9 @@ def _predicted(cell: Cell, suite: Suite, store: Store, data: Path | None) -> Pre
         raise UserError(f"predictions of the split '{made_on['split']}'", where=where, fix="a folder holds those of 'test'.")
     if made_on.get("size") is not None:
         raise UserError(f"predictions of {made_on['size']} examples drawn from the test set", where=where, fix="run the target without `size:`.")
+    if cell.dev_key:
+        pairs = kept_pairs(store, cell.key, cell.dev_key, catalog.get(cell.task).metrics[0])
+        return Predicted([text for text, _ in pairs], [translation for _, translation in pairs])
     ids, _, predictions = read_predictions(store, cell.key)
     english: list[str] = []
     if suite.task(cell.task).rule == "positions":

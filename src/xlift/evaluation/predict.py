@@ -37,9 +37,9 @@ def predict(
     """One JSON-able prediction per example (the format says of what shape).
 
     Args:
-        head: name of the head that answers; not used by retrieval.
-        options: retrieval: `layer` ('official', 'last' or a number, 0 being the embeddings), `pooling` ('mean' or 'cls'),
-            `center`.
+        head: name of the head that answers; not used by retrieval and mining.
+        options: retrieval and mining: `layer` ('official', 'last' or a number, 0 being the embeddings), `pooling` ('mean' or
+            'cls'), `center`; mining: `margin`.
 
     Raises:
         UserError: the model has no such layer, or there is no such pooling.
@@ -48,7 +48,7 @@ def predict(
     encoder.eval()
     kind = formats.get(task.format).head
     layer = _layer(encoder, options) if kind == "pooled" else 0
-    outputs: list[Any] = [None] * len(features)
+    outputs: list[Any] | np.ndarray = [None] * len(features)
     progress, done = progress or Progress(), 0
     if kind == "dual" and len(features):
         outputs = list(dual_vectors(encoder, head, features, pad_id, TOKENS_PER_BATCH, progress))
@@ -61,16 +61,22 @@ def predict(
             vectors = pool(
                 encoder.hidden_states(inputs)[layer], inputs["attention_mask"], options.get("pooling", "mean")
             )
-            batch = list(vectors.numpy())
+            batch = vectors.numpy()
+            if not isinstance(outputs, np.ndarray):  # rows one by one would take twice the memory
+                outputs = np.empty((len(features), batch.shape[1]), dtype=np.float32)
         else:
             chosen = encoder.head(head)
             batch = chosen.rows(chosen.reduce(encoder(inputs, head)), inputs["attention_mask"])
-        for row, output in zip(rows, batch, strict=True):
-            outputs[row] = output
+        if isinstance(outputs, np.ndarray):
+            outputs[rows] = batch
+        else:
+            for row, output in zip(rows, batch, strict=True):
+                outputs[row] = output
         done += len(rows)
         progress.report(done, len(features))
-    decoding = {"center": options.get("center", False)} if kind == "pooled" else {}
-    return formats.get(task.format).decode(examples, features, outputs, task.labels, **decoding)
+    format = formats.get(task.format)
+    decoding = {name: options.get(name, default) for name, default in getattr(format, "decoding", {}).items()}
+    return format.decode(examples, features, outputs, task.labels, **decoding)
 
 
 def length_batches(features: Features) -> list[np.ndarray]:

@@ -77,11 +77,8 @@ class JobQueue:
 
 def model_of(job: Job) -> str:
     """What a prediction's model is known by: the key of the job that made it, or a pretrained one's fingerprint."""
-    if job.parents:
-        return job.parents[0]
     assert isinstance(job.spec, PredictSpec)
-    assert job.spec.model is not None
-    return job.spec.model.fingerprint
+    return job.parents[0] if job.spec.model is None else job.spec.model.fingerprint
 
 
 def _work_behind(todo: Sequence[Job]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.studies.job import Data, Job, PredictSpec, PretrainSpec, TrainSpec
+from xlift.studies.job import Data, Job, LayerSpec, PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
 from xlift.tasks.formats.text import TextExample
@@ -27,7 +27,9 @@ from xlift.training.progress import Progress
 
 PREDICTIONS = "predictions.parquet"
 MODEL = "model"
-THREADS = {"pretrain": 2, "train": 1, "predict": 1}
+LAYERS = "layers.json"
+"""Accuracy of every layer on dev pairs, by language."""
+THREADS = {"pretrain": 2, "train": 1, "layer": 1, "predict": 1}
 """Threads of one job by kind. Fixed here and not by the machine, since another number rounds differently."""
 
 
@@ -51,9 +53,11 @@ def do_job(job: Job, context: Context, store: Store, progress: Progress) -> None
     import torch
 
     torch.set_num_threads(THREADS[job.kind])
-    work: dict[str, Callable[..., None]] = {"pretrain": _pretrain, "train": _train, "predict": _predict}
+    work: dict[str, Callable[..., None]] = {
+        "pretrain": _pretrain, "train": _train, "layer": _layers, "predict": _predict,
+    }  # fmt: skip
     spec = job.spec.model_dump(mode="json", exclude_defaults=True)
-    if job.kind != "predict":
+    if job.kind in ("pretrain", "train"):
         _loaded.cache_clear()  # training needs the memory
     with store.write(job.key, job.kind, spec, job.parents) as draft:
         draft.numbers["examples"] = job.examples
@@ -147,6 +151,26 @@ def _train(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
     (draft.folder / "carried.json").write_text(json.dumps(carried.__dict__, indent=1) + "\n", encoding="utf-8")
 
 
+def _layers(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+    from xlift.evaluation.layers import layer_accuracies, pairs_to_look_at
+
+    spec = job.spec
+    assert isinstance(spec, LayerSpec)
+    encoder, tokenizer = _loaded(str(_model_folder(job, context, store)))
+    accuracies: dict[str, list[float]] = {}
+    draft.numbers["tokens"] = 0
+    for number, data in enumerate(spec.data):
+        progress.report(number, len(spec.data))
+        max_length = _max_length(spec.options.get("max_length"), context.tasks[data.task], encoder.max_length)
+        pairs = pairs_to_look_at(_examples(context, data))
+        features = formats.get("retrieval").features(pairs, tokenizer, (), max_length=max_length, train=False)
+        accuracies[data.language] = layer_accuracies(
+            encoder, tokenizer.pad_token_id, pairs, features, spec.options, progress
+        )
+        draft.numbers["tokens"] += _tokens(features)
+    (draft.folder / LAYERS).write_text(json.dumps({"accuracies": accuracies}) + "\n", encoding="utf-8")
+
+
 def _predict(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
     from xlift.evaluation.predict import predict
 
@@ -157,8 +181,14 @@ def _predict(job: Job, context: Context, store: Store, draft: Draft, progress: P
     task = context.tasks[spec.data.task]
     max_length = _max_length(spec.options.get("max_length"), task, encoder.max_length)
     examples, features = _test_features(context, spec.data, folder, max_length)
+    options = dict(spec.options)
+    if options.get("layer") == "dev":
+        from xlift.evaluation.layers import choose_layer
+
+        chosen = json.loads(store.open(job.parents[-1]).file(LAYERS).read_text(encoding="utf-8"))
+        draft.numbers["layer"] = options["layer"] = choose_layer(chosen["accuracies"], spec.data.language)
     predictions = predict(
-        encoder, tokenizer.pad_token_id, task, examples, features, spec.head, spec.options, progress=progress
+        encoder, tokenizer.pad_token_id, task, examples, features, spec.head, options, progress=progress
     )
     format = formats.get(task.format)
     rows = [(e.id, format.gold(e), answer) for e, answer in zip(examples, predictions, strict=True)]
@@ -189,10 +219,9 @@ def _note(draft: Draft, trained: Any, **more: Any) -> None:
 
 def _model_folder(job: Job, context: Context, store: Store) -> Path:
     """The model a job starts from: its parent's product (checked against its digests), or a pretrained one."""
-    if job.parents:
-        return store.open(job.parents[0]).folder / MODEL
     assert not isinstance(job.spec, PretrainSpec)
-    assert job.spec.model is not None
+    if job.spec.model is None:
+        return store.open(job.parents[0]).folder / MODEL
     return context.models[job.spec.model.fingerprint]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from xlift.studies.estimate import Estimator, human
-from xlift.studies.job import Job, PredictSpec, PretrainSpec, TrainSpec
+from xlift.studies.job import Job, LayerSpec, PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 
@@ -23,15 +23,16 @@ def print_plan(plan: Plan, store: Store, estimator: Estimator, workers: int, con
     done = {key for key in plan.jobs if store.has(key)}
     children: dict[str, list[Job]] = {}
     for job in plan.jobs.values():
-        for parent in job.parents or ("",):
+        by_layer = isinstance(job.spec, PredictSpec) and job.spec.options.get("layer") == "dev"
+        for parent in (job.parents[-1:] if by_layer else job.parents) or ("",):
             children.setdefault(parent, []).append(job)
 
     def grow(tree: Tree, jobs: Iterable[Job]) -> None:
         """A branch for each kind of work; under it what starts from its products."""
         groups: dict[tuple[str, str], list[Job]] = {}
         for job in jobs:
-            how = job.spec.recipe.model_dump_json() if isinstance(job.spec, TrainSpec) else ""
-            groups.setdefault((_work(job), how), []).append(job)
+            how = job.spec.recipe if isinstance(job.spec, TrainSpec) else getattr(job.spec, "options", "")
+            groups.setdefault((_work(job), str(how)), []).append(job)
         for (title, _), alike in groups.items():
             branch = tree.add(_line(title, alike, done, estimator), highlight=False)
             grow(branch, [child for job in alike for child in children.get(job.key, ())])
@@ -73,7 +74,11 @@ def _work(job: Job) -> str:
     spec = job.spec
     if isinstance(spec, TrainSpec):
         return "train " + " + ".join(dict.fromkeys(data.name() for data in spec.mixture))
-    return f"predict {spec.data.task}" if isinstance(spec, PredictSpec) else job.label
+    if isinstance(spec, LayerSpec):
+        return "layers by dev pairs of " + " + ".join(dict.fromkeys(data.task for data in spec.data))
+    if isinstance(spec, PredictSpec):
+        return f"predict {spec.data.task}" + (f" {spec.data.split}" if spec.data.split != "test" else "")
+    return job.label
 
 
 def _line(title: str, jobs: list[Job], done: set[str], estimator: Estimator) -> Any:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from xlift.analysis.lift import ALL, BASELINE, Row
+from xlift.analysis.scores import AT_OFFICIAL_LAYER
+from xlift.tasks import metrics
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -150,9 +152,25 @@ def by_language(rows: Sequence[Row]) -> list[Grid]:
 
 
 def footer(rows: Sequence[Row]) -> str:
-    """What the intervals cover."""
+    """What the intervals cover, and what was chosen on dev sets."""
     if not rows:
         return ""
+    return f"{_covered(rows)}{_chosen(rows)}"
+
+
+def _chosen(rows: Sequence[Row]) -> str:
+    """What was chosen on dev sets."""
+    said = ""
+    names = dict.fromkeys(row.metric.removesuffix(AT_OFFICIAL_LAYER) for row in rows)
+    cut = [name for name in names if name in metrics.names() and metrics.get(name).choose]
+    if cut:
+        said += f" {', '.join(cut)}: with the cut that is best on dev pairs of the same language."
+    if any(row.metric.endswith(AT_OFFICIAL_LAYER) for row in rows):
+        said += f" Beside a score{AT_OFFICIAL_LAYER}: at the layer that is best on dev pairs of other languages."
+    return said
+
+
+def _covered(rows: Sequence[Row]) -> str:
     seeds = sorted({row.seeds for row in rows})
     sizes = sorted({row.n for row in rows if row.language != ALL}) or [0]
     examples = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,} to {sizes[-1]:,}"

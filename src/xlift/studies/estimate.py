@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from xlift.errors import UserError
-from xlift.studies.job import Job, PredictSpec, PretrainSpec
+from xlift.studies.job import Job, PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.store import Store
 
-SECONDS_PER_EXAMPLE = {"pretrain": 0.0016, "train": 0.0035, "predict": 0.0012}
+SECONDS_PER_EXAMPLE = {"pretrain": 0.0016, "train": 0.0035, "layer": 0.0012, "predict": 0.0012}
 """For the shipped encoder on one core (`xlift run quickstart` on two cores, manifests of its store)."""
 LAST = 200
 """Manifests of the store that are read for a first guess."""
@@ -51,7 +51,9 @@ def _task(job: Job) -> str:
     spec = job.spec
     if isinstance(spec, PretrainSpec):
         return ""
-    return spec.data.task if isinstance(spec, PredictSpec) else "+".join(sorted({data.task for data in spec.mixture}))
+    if isinstance(spec, PredictSpec):
+        return spec.data.task
+    return "+".join(sorted({data.task for data in (spec.mixture if isinstance(spec, TrainSpec) else spec.data)}))
 
 
 def human(seconds: float) -> str:

@@ -16,7 +16,7 @@ from pydantic import Field
 from xlift.recipes import Architecture, Masking, Recipe, Sampling, Settings, TokenizerRecipe
 from xlift.tasks.sources.base import canonical_json
 
-RESULT_VERSION = {"pretrain": 1, "train": 1, "predict": 1}
+RESULT_VERSION = {"pretrain": 1, "train": 1, "layer": 1, "predict": 1}
 """Raised for a kind whenever the same spec would give another result."""
 
 
@@ -74,17 +74,28 @@ class TrainSpec(Settings):
     seed: int
 
 
+class LayerSpec(Settings):
+    """How well every layer finds translations, in each of some languages: what a layer is chosen by."""
+
+    kind: Literal["layer"] = "layer"
+    model: ModelRef | None = None
+    data: tuple[Data, ...]
+    options: dict[str, Any] = Field(default_factory=dict)
+    """pooling, center; max_length."""
+
+
 class PredictSpec(Settings):
     kind: Literal["predict"] = "predict"
     model: ModelRef | None = None
+    """None: the product of the first parent. The last parent is a layer job where `options` has `layer: dev`."""
     data: Data
     head: str = ""
     """Name of the head that answers (the task it was trained on); '' for retrieval."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Of the format: retrieval's layer, pooling and centring; max_length."""
+    """Of the format: layer, pooling and centring of retrieval and mining; max_length."""
 
 
-Spec = PretrainSpec | TrainSpec | PredictSpec
+Spec = PretrainSpec | TrainSpec | LayerSpec | PredictSpec
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from xlift import backbones
 from xlift.errors import UserError
 from xlift.recipes import Recipe, Sampling
 from xlift.studies.document import Keys
-from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
+from xlift.studies.job import Data, Job, LayerSpec, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.reading import StudyFile
 from xlift.studies.resolving import TRAINABLE, Resolver
 from xlift.studies.study import (
     Intermediate,
     Made,
+    Options,
     Part,
     PretrainText,
     RecipePatch,
@@ -29,6 +31,9 @@ from xlift.studies.study import (
     recipe,
 )
 from xlift.tasks.task import Task
+
+CUT_ON_DEV = ("mining",)
+"""Formats whose score takes a cut that is chosen on the dev split of the same language."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Cell:
     train_language: str
     key: str
     """Of the predict job."""
+    dev_key: str = ""
+    """Of the predict job on dev by which a cut is chosen (mining)."""
+    official_key: str = ""
+    """Of the predict job at the layer that the task declares (else XTREME's), where `key` is at a chosen one."""
+    official_dev_key: str = ""
 
 
 @dataclass
@@ -94,6 +104,11 @@ class _State:
     """Of the training up to here."""
     heads: tuple[str, ...] = ()
     """Names of the tasks that the model has heads for."""
+
+    @property
+    def by(self) -> str:
+        """Which model it is, for labels."""
+        return self.path if self.seed is None else f"{self.path}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -303,19 +318,75 @@ class _Planner:
         options = {**task.options, **target.options.given()}
         if how.max_length is not None:
             options["max_length"] = how.max_length
-        for language in self.found.languages(task, target.languages, target.split, (*where, "languages")):
+        languages = self.found.languages(task, target.languages, target.split, (*where, "languages"))
+        layers = self._layers(state, task, target.options, options, languages, where)
+        for language in languages:
             data = self.found.data_of(task, language, target.split, target.size, 0, where)
-            spec = PredictSpec(model=state.ref, data=data, head=head, options=options)
-            by = state.path if state.seed is None else f"{state.path}, seed {state.seed}"
-            label = f"predict {task.name}/{language} ({by})"
-            key = self.result.add(make_job(spec, state.parents, label, self.found.count(data)))
+            dev = self._dev(task, data, where) if task.format in CUT_ON_DEV else None
+            key, dev_key = (self._predict(state, part, head, options, layers) for part in (data, dev))
+            official_key = official_dev_key = ""
+            if layers:
+                beside = {key: value for key, value in options.items() if key != "layer"}
+                beside |= {"layer": task.options["layer"]} if "layer" in task.options else {}
+                official_key, official_dev_key = (self._predict(state, part, head, beside, ()) for part in (data, dev))
             self.result.cells.append(
                 Cell(
                     model=state.model, intermediate=row.name, intermediate_language=row.language, size=row.size, seed=seed,
                     target=target.name or task.name, task=task.name, language=language, train_language=train_language,
-                    key=key,
+                    key=key, dev_key=dev_key, official_key=official_key, official_dev_key=official_dev_key,
                 )
             )  # fmt: skip
+
+    def _predict(
+        self, state: _State, data: Data | None, head: str, options: dict[str, Any], layers: tuple[str, ...]
+    ) -> str:
+        """The key of a prediction; '' of none."""
+        if data is None:
+            return ""
+        spec = PredictSpec(model=state.ref, data=data, head=head, options=options)
+        split = "" if data.split == "test" else f" {data.split}"
+        label = f"predict {data.task}/{data.language}{split} ({state.by})"
+        return self.result.add(make_job(spec, (*state.parents, *layers), label, self.found.count(data)))
+
+    def _dev(self, task: Task, data: Data, where: Keys) -> Data:
+        """What the cut of a target's pairs is chosen on: the whole dev split of the same language."""
+        if data.split == "dev":
+            return data
+        if data.language not in task.source.languages("dev"):
+            raise UserError(
+                f"{task.name} has no dev data in '{data.language}' to choose the cut of its pairs on",
+                where=self.file.locate(*where), fix="score it as retrieval, or leave the language out.",
+            )  # fmt: skip
+        return self.found.data_of(task, data.language, "dev", None, 0, where)
+
+    def _layers(
+        self, state: _State, task: Task, asked: Options, options: dict[str, Any], languages: tuple[str, ...], where: Keys
+    ) -> tuple[str, ...]:
+        """The key of the job that layers are chosen by, if that is asked for."""
+        if asked.layer != "dev":
+            return ()
+        where = (*where, "options")
+        source = self.found.task(asked.dev_task, (*where, "dev_task")) if asked.dev_task else task
+        if source.format not in ("retrieval", "mining"):
+            raise UserError(
+                f"{source.name} is {source.format} and has no pairs of sentences",
+                where=self.file.locate(*where, "dev_task"), fix="name a task of retrieval or mining.",
+            )  # fmt: skip
+        there = source.source.languages("dev")
+        wanted = asked.dev_languages or tuple(language for language in languages if language in there)
+        place = "dev_languages" if asked.dev_languages else "layer"
+        found = self.found.languages(source, wanted, "dev", (*where, place))
+        alone = next((language for language in languages if not set(found) - {language}), None)
+        if alone is not None:
+            raise UserError(
+                f"no dev pairs of another language than '{alone}' to choose its layer on",
+                where=self.file.locate(*where, place), fix="name others under `dev_languages:`; its own are not looked at.",
+            )  # fmt: skip
+        data = tuple(self.found.data_of(source, language, "dev", None, 0, where) for language in found)
+        how = {key: value for key, value in options.items() if key in ("pooling", "center", "max_length")}
+        spec = LayerSpec(model=state.ref, data=data, options=how)
+        label = f"layers by {source.name} dev ({state.by})"
+        return (self.result.add(make_job(spec, state.parents, label, sum(map(self.found.count, data)))),)
 
     def _train_target(
         self, state: _State, task: Task, asked: TargetData, how: Recipe, seed: int, where: Keys
@@ -345,15 +416,21 @@ class _Planner:
             key, what, fix = "task", f"{task.name} is plain text and has no score", "choose a task with labels."
         elif trainable and target.train is False:
             key, what = "train", f"{task.name} cannot be scored without training: its head would be random"
-            fix = "leave `train: false` to retrieval tasks."
+            fix = "leave `train: false` to retrieval and mining."
         elif not trainable and target.train:
             key, what, fix = (
                 "train",
                 f"{task.name} is {task.format}, which is scored without training",
                 "remove `train:`.",
             )
+        elif task.format == "retrieval" and target.options.margin:
+            key, what, fix = "options", f"{task.name} is retrieval, which has no margin", "`margin` is for mining."
         elif trainable and target.options.given():
-            key, what, fix = "options", f"{task.name} is {task.format} and has no options", "options are for retrieval."
+            key, what, fix = (
+                "options",
+                f"{task.name} is {task.format} and has no options",
+                "options are for retrieval and mining.",
+            )
         else:
             return
         raise UserError(what, where=self.file.locate(*where, key), fix=fix)

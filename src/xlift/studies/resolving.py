@@ -16,12 +16,13 @@ from xlift.studies.document import Keys
 from xlift.studies.job import Data
 from xlift.studies.reading import StudyFile
 from xlift.tasks import catalog
+from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.isles import STANDARD_SIZE
 from xlift.tasks.sources.several import only
 from xlift.tasks.task import Task
 
 TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding")
-"""Formats with labels; retrieval is scored without training, text has no score."""
+"""Formats with labels; retrieval and mining are scored without training, text has no score."""
 
 
 class Resolver:
@@ -65,6 +66,10 @@ class Resolver:
             task = catalog.get(name)
             if self.file.study.source:
                 task = replace(task, source=only(task.source, self.file.study.source))
+            if not task.labels and task.format == "tagging" and isinstance(task.source, FileSource):
+                with self.placed(*where):
+                    labels = task.source.found_labels(task, task.source.splits(), self.data)
+                task = replace(task, labels=labels)  # CCGbank's categories are only in its files
         self.used[name] = task
         return task
 
@@ -74,7 +79,7 @@ class Resolver:
         if task.format not in TRAINABLE:
             raise UserError(
                 f"{name} is {task.format} and cannot be trained on", where=self.file.locate(*where),
-                fix="text is for `pretrain:`." if task.format == "text" else "retrieval is only scored, as a target.",
+                fix="text is for `pretrain:`." if task.format == "text" else f"{task.format} is only scored, as a target.",
             )  # fmt: skip
         return task
 

@@ -171,16 +171,31 @@ class TargetData(Settings):
 
 
 class Options(Settings):
-    """How a retrieval task is scored; what is not given stays as the task declares it."""
+    """How a retrieval or mining task is scored; what is not given stays as the task declares it."""
 
-    layer: Annotated[int, Field(ge=0)] | Literal["official", "last"] | None = None
-    """0 is the embeddings."""
+    layer: Annotated[int, Field(ge=0)] | Literal["official", "last", "dev"] | None = None
+    """0 is the embeddings. 'dev': for each language the layer that is best on the dev pairs of the others, with the
+    official layer's score beside it."""
+    dev_task: str = ""
+    """Where the dev pairs of `layer: dev` come from; default: the target task."""
+    dev_languages: Names = ""
+    """Default: the target's languages."""
     pooling: Literal["mean", "cls"] | None = None
     center: bool | None = None
     """Subtract each side's mean vector first."""
+    margin: Literal["ratio", "distance", "absolute"] | None = None
+    """Mining only."""
+
+    @model_validator(mode="after")
+    def _dev_is_looked_at(self) -> Options:
+        for key in ("dev_task", "dev_languages"):
+            if getattr(self, key) and self.layer != "dev":
+                raise _mistake(f"`{key}` does nothing without `layer: dev`", "remove it, or add that.", key)
+        return self
 
     def given(self) -> dict[str, Any]:
-        return self.model_dump(exclude_none=True)
+        """Of what a prediction is told."""
+        return self.model_dump(exclude_none=True, exclude={"dev_task", "dev_languages"})
 
 
 def _train_shape(given: Any) -> str | None:
@@ -201,7 +216,7 @@ class Target(Settings):
             custom_error_message="expected false, or a mapping such as {task: isle-nli, size: 500}",
         ),
     ] = None  # fmt: skip
-    """Default: the task's own training data in its training language; false: scored without training (retrieval)."""
+    """Default: the task's own training data in its training language; false: scored without training (retrieval, mining)."""
     languages: Names = "all"
     split: Split = "test"
     size: Size | None = None

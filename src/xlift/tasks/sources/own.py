@@ -36,6 +36,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "span-qa": ("squad-f1", "squad-em"),
     "multiple-choice": ("accuracy",),
     "retrieval": ("accuracy",),
+    "mining": ("mining-f1", "bucc-f1"),
     "dual-encoding": ("map@20",),
     "text": (),
 }
@@ -63,7 +64,9 @@ class OwnTask(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """Lower-case letters, digits, dots, hyphens."""
-    format: Literal["classification", "tagging", "span-qa", "multiple-choice", "retrieval", "dual-encoding", "text"]
+    format: Literal[
+        "classification", "tagging", "span-qa", "multiple-choice", "retrieval", "mining", "dual-encoding", "text"
+    ]
     files: dict[Literal["train", "dev", "test"], str | dict[str, Paths]]
     """Split -> path with {lang}, or language -> path or paths."""
     languages: list[str] = []

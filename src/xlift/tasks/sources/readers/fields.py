@@ -17,6 +17,7 @@ from typing import Any
 from xlift.errors import UserError, nearest
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.dual_encoding import DualExample
+from xlift.tasks.formats.mining import MiningExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.retrieval import PairExample
 from xlift.tasks.formats.span_qa import SpanExample
@@ -42,6 +43,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "starts": ("answers.answer_start",),
     "text": ("text", "sentence", "source"),
     "translation": ("translation", "target"),
+    "text_id": ("text_id",),
+    "translation_id": ("translation_id",),
     "words": ("words", "tokens"),
     "tags": ("tags", "ner_tags", "pos_tags"),
     "query": ("query", "question"),
@@ -213,6 +216,12 @@ def _pair(fields: Fields, name: str) -> PairExample:
     return PairExample(id=name, text=fields.text("text"), translation=fields.text("translation"))
 
 
+def _mined(fields: Fields, name: str) -> MiningExample:
+    """A pair, or a sentence whose other side is empty; the sentences may have ids of their own."""
+    ids = (fields.optional("text_id") or "", fields.optional("translation_id") or "")
+    return MiningExample(name, fields.text("text"), fields.text("translation"), *ids)
+
+
 def _text(fields: Fields, name: str) -> TextExample:
     return TextExample(id=name, text=fields.text("text"), translation=fields.optional("translation"))
 
@@ -231,6 +240,7 @@ EXAMPLES: dict[str, Callable[[Fields, str], Any]] = {
     "span-qa": _span,
     "tagging": _tagging,
     "retrieval": _pair,
+    "mining": _mined,
     "text": _text,
     "dual-encoding": _dual,
 }
