@@ -10,8 +10,8 @@ import resource
 import time
 
 import pytest
-
 from tests.support.samples import ENTITIES, LAREQA, MENTIONS, NLI, SAMPLES, SQUAD, Sample, jsonl
+
 from xlift.errors import UserError
 from xlift.tasks.sources.base import LINE_LIMIT
 
@@ -79,7 +79,9 @@ def test_an_empty_file_is_refused_by_name(name, tmp_path):
     refused(sample, tmp_path, next(iter(sample.files)), "empty")
 
 
-@pytest.mark.parametrize("name", ["squad", "lareqa", "jsonl", "copa-xml", "ccgbank", "csv", "conllu", "parquet", "mewslix"])
+@pytest.mark.parametrize(
+    "name", ["squad", "lareqa", "jsonl", "copa-xml", "ccgbank", "csv", "conllu", "parquet", "mewslix"]
+)
 def test_a_file_cut_off_is_refused(name, tmp_path):
     sample = damaged(name, tmp_path, lambda content: content[: len(content) * 3 // 5].rstrip(b"\r\n") + b'"')
     refused(sample, tmp_path, f"{tmp_path / next(iter(sample.files))}")
@@ -242,7 +244,9 @@ def test_sentences_outside_of_the_paragraph_are_refused(breaks, tmp_path):
     tree = json.loads(json.dumps(LAREQA))
     tree["data"][0]["paragraphs"][0]["sentence_breaks"] = breaks
     (tmp_path / "x.json").write_text(json.dumps(tree), encoding="utf-8")
-    refused(SAMPLES["lareqa"], tmp_path, "x.json:data[0].paragraphs[0].sentence_breaks: ", "is no sentence of the context")
+    refused(
+        SAMPLES["lareqa"], tmp_path, "x.json:data[0].paragraphs[0].sentence_breaks: ", "is no sentence of the context"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import sys
 import time
 
 import pytest
-
 from tests.support.samples import SAMPLES
+
 from xlift.errors import UserError
 
 MUTATIONS = int(os.environ.get("XLIFT_FUZZ", "300"))
@@ -69,12 +69,15 @@ def fuzz(name: str, folder, mutations: int) -> tuple[int, int]:
         changed = {which: mutated(sample.files[which], f"{name} {number}")}
         sample.write(folder, **changed)
         began = time.monotonic()
+        said, examples = "", []
         try:
             examples = sample.read(folder)
         except UserError as error:
+            said = str(error)
+        if said:
             refused += 1
-            assert len(str(error)) < 3000, f"mutation {number} of {name}: a message of {len(str(error)):,} letters"
-            assert str(folder) in str(error), f"mutation {number} of {name}: no file is named: {error}"
+            assert len(said) < 3000, f"mutation {number} of {name}: a message of {len(said):,} letters"
+            assert str(folder) in said, f"mutation {number} of {name}: no file is named: {said}"
         else:
             read += 1
             expected = sample.count({**sample.files, **changed})

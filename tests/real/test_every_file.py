@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.samples import csv_records
+
 from xlift.errors import UserError
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
@@ -107,7 +107,9 @@ EVERY = [pytest.param(kind, name, id=name) for kind in KINDS for name in files(k
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_a_file_reads_with_the_count_of_grep_and_awk(kind, name):
-    names = (name, name.rsplit(".", 1)[0] + "." + name.split(".")[1].split("-")[0]) if kind.reader == "pairs" else (name,)
+    names = (
+        (name, name.rsplit(".", 1)[0] + "." + name.split(".")[1].split("-")[0]) if kind.reader == "pairs" else (name,)
+    )
     examples = read(kind.reader, kind.format, names, kind.labels, kind.options)
     assert len(examples) == kind.count(DATA / name) > 0
     if kind.reader == "pairs":

@@ -86,10 +86,6 @@ def blocks(content: bytes) -> list[list[str]]:
     return [block for block in found if block]
 
 
-def _single(name: str) -> Callable[[Files], bytes]:
-    return lambda files: files[name]
-
-
 def _squad(files: Files) -> int:
     return sum(len(p["qas"]) for a in json.loads(_json(files["x.json"]))["data"] for p in a["paragraphs"])
 
@@ -172,7 +168,9 @@ TSV = "premise\thypothesis\tlabel\n" + "".join("\t".join(row) + "\n" for row in 
 CSV = "premise,hypothesis,label\r\n" + "".join(
     ",".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in row) + "\r\n" for row in NLI_ROWS
 )
-QUOTED = "".join("\t".join('"' + c.replace('"', '""') + '"' if '"' in c else c for c in row) + "\r\n" for row in NLI_ROWS)
+QUOTED = "".join(
+    "\t".join('"' + c.replace('"', '""') + '"' if '"' in c else c for c in row) + "\r\n" for row in NLI_ROWS
+)
 
 SQUAD = {
     "version": "1.1",
@@ -226,7 +224,9 @@ LAREQA = {
 }  # fmt: skip
 
 
-def mention(name: str, text: str, words: str, language: str, entity: str, sentences: list[tuple[int, int]]) -> dict[str, Any]:
+def mention(
+    name: str, text: str, words: str, language: str, entity: str, sentences: list[tuple[int, int]]
+) -> dict[str, Any]:
     start = text.index(words)
     return {
         "context": {"document_title": "t", "language": language, "text": text,
@@ -315,7 +315,7 @@ SAMPLES: dict[str, Sample] = {
         lambda f: sum(bool(line.strip()) for line in text_lines(f["x.jsonl"])),
     ),
     "conll": Sample(
-        "conll", "tagging", {"x.txt": "-DOCSTART- O\n\nAda B-PER\nL. I-PER\nist O\n\nin O\nRom\tB-LOC\n".encode()}, _conll, BIO
+        "conll", "tagging", {"x.txt": b"-DOCSTART- O\n\nAda B-PER\nL. I-PER\nist O\n\nin O\nRom\tB-LOC\n"}, _conll, BIO
     ),
     "panx": Sample(
         "panx", "tagging", {"x.txt": "de:Ada\tB-PER\nde:ist\tO\nde::\tO\n\nde:a\u00a0b\tB-LOC\n".encode()}, _conll, BIO
@@ -326,7 +326,7 @@ SAMPLES: dict[str, Sample] = {
         ("NP", "S[dcl]\\NP", "N/N", "N"),
     ),
     "pairs": Sample(
-        "pairs", "retrieval", {"x.de": "eins\nzwei\ndrei\n".encode(), "x.en": b"one\ntwo\nthree\n"},
+        "pairs", "retrieval", {"x.de": b"eins\nzwei\ndrei\n", "x.en": b"one\ntwo\nthree\n"},
         lambda f: f["x.de"].count(b"\n") + (not f["x.de"].endswith(b"\n")), language="de",
     ),
     "joined": Sample(
@@ -337,11 +337,11 @@ SAMPLES: dict[str, Sample] = {
     "bucc-mining": Sample(
         "bucc", "mining",
         {"x.de": b"de-1\teins\nde-2\tzwei\n", "x.en": b"en-1\tone\nen-2\tfour\n", "x.gold": b"de-1\ten-1\n"},
-        lambda f: _bucc(f), language="de",
+        _bucc, language="de",
     ),
     "bucc": Sample(
         "bucc", "retrieval",
-        {"x.de": "de-1\teins\nde-2\tzwei\nde-3\tdrei\n".encode(), "x.en": b"en-1\tfour\nen-2\ttwo\nen-3\tone\n",
+        {"x.de": b"de-1\teins\nde-2\tzwei\nde-3\tdrei\n", "x.en": b"en-1\tfour\nen-2\ttwo\nen-3\tone\n",
          "x.gold": b"de-1\ten-3\nde-2\ten-2\n"},
         _bucc, language="de",
     ),

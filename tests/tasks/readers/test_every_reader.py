@@ -6,8 +6,8 @@ import dataclasses
 import json
 
 import pytest
-
 from tests.support.samples import COPA_OPTIONS, ENTITIES, LAREQA, MENTIONS, NLI_ROWS, SAMPLES, UPOS, Sample, jsonl
+
 from xlift.errors import UserError
 from xlift.tasks import formats
 from xlift.tasks.sources.files import FileSource
@@ -92,7 +92,13 @@ def test_nested_choices_with_letters(tmp_path):
 
 def test_choices_in_one_column(tmp_path):
     # HellaSwag: `endings` is a list, what they go on from stands in two columns.
-    row = {"ind": 4, "ctx_a": "A man sits.", "ctx_b": "he", "endings": ["stands.", "sings.", "eats.", "sleeps."], "label": 3}
+    row = {
+        "ind": 4,
+        "ctx_a": "A man sits.",
+        "ctx_b": "he",
+        "endings": ["stands.", "sings.", "eats.", "sleeps."],
+        "label": 3,
+    }
     columns = {"id": "ind", "context": "ctx_a", "question": "ctx_b", "choices": "endings"}
     sample = Sample("jsonl", "multiple-choice", {"x.jsonl": jsonl(row)}, len, (), {"columns": columns})
     assert plain(read(sample, tmp_path)) == [("4", "A man sits.", "he", ("stands.", "sings.", "eats.", "sleeps."), 3)]
@@ -134,7 +140,9 @@ def test_one_file_of_many_languages_is_parted_by_id(tmp_path):
     def qa(name):
         return {"id": name, "question": "q", "answers": [{"text": "a", "answer_start": 0}]}
 
-    tree = {"data": [{"paragraphs": [{"context": "a b", "qas": [qa("swahili-1-0"), qa("finnish-1-0"), qa("swahili-2-0")]}]}]}
+    tree = {
+        "data": [{"paragraphs": [{"context": "a b", "qas": [qa("swahili-1-0"), qa("finnish-1-0"), qa("swahili-2-0")]}]}]
+    }
     (tmp_path / "x.json").write_text(json.dumps(tree), encoding="utf-8")
     source = FileSource(
         "squad", {"train": "x.json"}, {"train": ("sw", "fi")}, codes={"sw": "swahili", "fi": "finnish"},

@@ -98,7 +98,9 @@ def document(path: Path) -> str:
     with open_bytes(path) as file:
         raw = file.read(DOCUMENT_LIMIT + 1)
     if len(raw) > DOCUMENT_LIMIT:
-        raise UserError(f"the file is larger than {DOCUMENT_LIMIT >> 20} MB, the most for one document", where=str(path))
+        raise UserError(
+            f"the file is larger than {DOCUMENT_LIMIT >> 20} MB, the most for one document", where=str(path)
+        )
     if not raw:
         raise UserError("the file is empty", where=str(path))
     return _text(raw, path, 1)

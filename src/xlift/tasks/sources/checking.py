@@ -99,7 +99,9 @@ class Checks:
         for row in read():
             name = row.example.id
             if hash(name) in doubtful and name in seen:
-                raise UserError(f"the id '{clipped(name)}' stands twice", where=row.where, fix="Ids name one example each.")
+                raise UserError(
+                    f"the id '{clipped(name)}' stands twice", where=row.where, fix="Ids name one example each."
+                )
             if hash(name) in doubtful:
                 seen.add(name)
 

@@ -136,7 +136,12 @@ class FileSource:
             "part": [part.by, part.start, part.end] if part else None,
             "files": [digest(path) for path in self.paths(task, language, split, data)],
         }
-        later = {"where": self._where(language), "header": self.header, "ragged": self.ragged, "numbered": self.numbered}
+        later = {
+            "where": self._where(language),
+            "header": self.header,
+            "ragged": self.ragged,
+            "numbered": self.numbered,
+        }
         declared |= {name: value for name, value in later.items() if value}  # at its default an option changes no key
         return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
 

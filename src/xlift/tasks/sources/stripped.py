@@ -24,7 +24,9 @@ def stripped(reader: Reader, paths: Sequence[Path], layout: Layout) -> str | Non
     if reader.name == "bucc":
         return "there is no file of gold pairs" if len(paths) < 3 else None
     look = _LOOKS.get(reader.name)
-    return None if look is None else look([text.rstrip("\r\n") for _, text in islice(lines(paths[-1]), LOOKED_AT)], layout)
+    return (
+        None if look is None else look([text.rstrip("\r\n") for _, text in islice(lines(paths[-1]), LOOKED_AT)], layout)
+    )
 
 
 def _table(texts: list[str], layout: Layout) -> str | None:

@@ -24,7 +24,9 @@ from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.squad import field, paragraphs
 
 _END = re.compile(r"[.?!][)\]'\"”’]*\s+(?=[\[('\"“‘]?[^\W_a-z])")
-_NO_END = re.compile(r"(?:^|[\s(.])(?:[A-Z]|[Ss]t|[Nn]o|[Vv]ol|Mr|Mrs|Ms|Dr|Prof|Gen|Col|Lt|Capt|Sgt|Gov|Sen|Rev|vs|ca)$")
+_NO_END = re.compile(
+    r"(?:^|[\s(.])(?:[A-Z]|[Ss]t|[Nn]o|[Vv]ol|Mr|Mrs|Ms|Dr|Prof|Gen|Col|Lt|Capt|Sgt|Gov|Sen|Rev|vs|ca)$"
+)
 
 Question = tuple[str, str, str, list[int]]
 """(place, id, text, positions of the sentences that are its answer)."""

@@ -33,7 +33,9 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         context = _field(node, "context", dict, where)
         if not pair and _field(context, "language", str, where) != layout.language:
             continue
-        for mention in [_field(node, "mention", dict, where)] if "mention" in node else _field(node, "mentions", list, where):
+        for mention in (
+            [_field(node, "mention", dict, where)] if "mention" in node else _field(node, "mentions", list, where)
+        ):
             name, entity = _field(mention, "example_id", str, where), _field(mention, "entity_id", str, where)
             query = _mention(context, mention, where)
             passage = _entity(_field(record, "entity", dict, where), where) if pair else ""

@@ -37,7 +37,11 @@ def paragraphs(path: Path) -> Iterator[tuple[str, str, Any]]:
         at_article = f"data[{a}]"
         for p, paragraph in enumerate(field(path, article, "paragraphs", list, at_article)):
             title = article.get("title")
-            yield f"{at_article}.paragraphs[{p}]", title if title and isinstance(title, str) else f"article {a}", paragraph
+            yield (
+                f"{at_article}.paragraphs[{p}]",
+                title if title and isinstance(title, str) else f"article {a}",
+                paragraph,
+            )
 
 
 def _wanted(path: Path, question: Any, where: Mapping[str, str], at: str) -> bool:
@@ -72,9 +76,7 @@ def field(path: Path, node: Any, key: str, kind: type, at: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         name = {str: "text", int: "number", list: "list", bool: "true or false"}[kind]
         there = f" (there: {clipped(value, 60)})" if isinstance(node, dict) and key in node else ""
-        raise UserError(
-            f"no {name} '{key}' here{there}", where=f"{path}:{at}" if at else str(path), fix=EXPECTED
-        )
+        raise UserError(f"no {name} '{key}' here{there}", where=f"{path}:{at}" if at else str(path), fix=EXPECTED)
     return value
 
 
