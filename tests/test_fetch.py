@@ -283,6 +283,16 @@ def test_the_table_fits(standin: Hub, data: Path, monkeypatch: pytest.MonkeyPatc
     assert max(map(len, told.stdout.splitlines())) <= width
 
 
+def test_ctrl_c_is_one_line_and_exit_code_130(standin: Hub, data: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xlift.hub.bring", interrupted)
+    told = run("small-test", "--data", str(data))
+    assert told.exit_code == 130
+    assert told.stderr.splitlines()[-1].startswith("xlift: interrupted.")
+
+
 def test_generated_tasks_need_nothing(standin: Hub, data: Path):
     told = run("isle-nli", "--data", str(data))
     assert told.exit_code == 0

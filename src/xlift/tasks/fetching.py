@@ -148,7 +148,10 @@ def bring_your_own(task: Task, pairs: Iterable[Pair]) -> str:
     missing: dict[str, list[str]] = {}
     for language, split in pairs:
         missing.setdefault(split, []).append(language)
-    what = "; ".join(f"{split}: {' '.join(languages)}" for split, languages in missing.items())
+    what = "; ".join(
+        f"{split}: {' '.join(languages) if len(languages) <= 12 else f'{len(languages)} languages'}"
+        for split, languages in missing.items()
+    )
     origin = f", published at {task.url}" if task.url else ""
     return f"bring your own files ({task.licence or 'licence unknown'}{origin}): {what}"
 
