@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 
 from xlift.errors import UserError
-from xlift.report.catalogue import print_list, print_task
+from xlift.report.catalogue import GROUPS, group, print_list, print_task
 from xlift.tasks import catalog
+
+SAMPLES = Path(__file__).parents[1] / "tasks/samples"
 
 
 def listed(width: int) -> str:
@@ -26,26 +28,63 @@ def shown(name: str, data: Path | None = None, width: int = 80) -> str:
     return out.getvalue()
 
 
+def row(name: str, width: int = 80) -> str:
+    (line,) = [line for line in listed(width).splitlines() if line.split()[:1] == [name]]
+    return " ".join(line.split())
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_every_task_is_one_whole_line_at_any_width(width: int):
     lines = listed(width).splitlines()
     for task in catalog.TASKS:
         (line,) = [line for line in lines if line.split()[:1] == [task.name]]
         assert line.split()[1] == task.format
+        assert "…" not in line
     assert max(map(len, lines)) <= width
 
 
 def test_wide_terminals_see_more():
-    assert "metric" not in listed(50)
-    assert "squad-f1" in listed(80)
-    assert "train dev test" in listed(80)
+    assert "5,010" not in listed(60)
+    assert "native xtreme hub" in listed(80)
+    assert "mlqa-f1" not in listed(80)
+    assert "mlqa-f1" in listed(100)
+    assert "train dev test" in listed(120)
+
+
+def test_targets_intermediate_tasks_and_generated_ones_stand_apart():
+    names = {name: {task.name for task in catalog.TASKS if group(task) == name} for name in GROUPS}
+    assert {"xnli", "tydiqa", "bucc2018", "xcopa", "mewslix", "lareqa"} <= names["suite"]
+    assert {"belebele", "sib200", "masakhaner2", "americasnli", "flores200"} <= names["target"]
+    nine = {"anli-plus", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "commonsenseqa"}
+    assert nine | {"ocnli", "kornli", "xnli-mt", "pawsx-mt", "squad-mt", "socialiqa", "copa"} <= names["intermediate"]
+    assert {"wikipedia", "plain-text"} <= names["text"]
+    assert names["isles"] == {task.name for task in catalog.ISLES}
+    positions = [listed(80).index(title[:20]) for title in GROUPS.values()]
+    assert positions == sorted(positions)
+
+
+def test_a_row_says_the_languages_of_both_suites_the_size_and_the_sources():
+    assert row("xnli") == "xnli classification 15 5,010 native xtreme hub"
+    assert row("xquad") == "xquad span-qa 11 | 12 1,190 native hub"
+    assert row("mlqa") == "mlqa span-qa 7 4,517-11,590 native xtreme hub"
+    assert row("xcopa") == "xcopa multiple-choice - | 11 500 native xtreme hub"
+    assert row("lareqa") == "lareqa dual-encoding - | (11) native xtreme"
+    assert row("mnli") == "mnli classification en 392,702 native xtreme hub"
 
 
 def test_the_list_as_json_has_all_that_is_declared(capsys: pytest.CaptureFixture[str]):
     print_list(Console(), True)
-    tasks = json.loads(capsys.readouterr().out)
-    assert [task["name"] for task in tasks] == list(catalog.names())
-    assert {"format", "metrics", "labels", "languages", "licence", "citation", "source"} <= set(tasks[0])
+    tasks = {task["name"]: task for task in json.loads(capsys.readouterr().out)}
+    assert list(tasks) == list(catalog.names())
+    xcopa = tasks["xcopa"]
+    assert {"format", "metrics", "labels", "licence", "citation", "source", "official", "note"} <= set(xcopa)
+    assert xcopa["train_task"] == ["socialiqa", "copa"]
+    assert len(xcopa["suites"]["xtreme-r"]) == 11
+    assert xcopa["counts"] == {"dev": 100, "test": 500}
+    assert [source["kind"] for source in xcopa["sources"]] == ["native", "xtreme", "hub"]
+    assert xcopa["sources"][2]["repository"] == "cambridgeltl/xcopa"
+    assert xcopa["sources"][0]["files"]["test"] == ["xcopa/{lang}/test.{lang}.jsonl"]
+    assert tasks["anli-plus"]["sources"][0]["tasks"] == ["snli", "mnli", "anli"]
 
 
 def test_a_generated_task_has_an_example_without_data():
@@ -54,17 +93,48 @@ def test_a_generated_task_has_an_example_without_data():
     assert "qta train" in text
 
 
-def test_a_published_task_says_which_folder_it_wants(tmp_path: Path):
-    assert "`--data DIR`" in shown("xquad", width=120)
+def test_a_published_task_without_its_data_shows_an_example_made_up_in_its_form(tmp_path: Path):
+    text = shown("xquad", width=120)
+    assert "made up in its form: `--data DIR` names the folder" in text
+    assert "The Nile is long." in text
     assert f"none of its files is under {tmp_path}" in shown("xquad", tmp_path, width=200)
 
 
+def test_a_published_task_with_its_data_shows_its_first_row():
+    text = shown("xcopa", SAMPLES / "xcopa/native")
+    assert "it dev" in text
+    assert "made up" not in text
+
+
+@pytest.mark.parametrize("task", catalog.FILES, ids=lambda task: task.name)
+def test_what_is_made_up_is_the_first_row_of_the_sample_in_the_tests(task):
+    # So that it is what the readers make of the authors' layout.
+    made = catalog.made_up()[task.name]
+    if task.name == "wikipedia":  # on the Hub only
+        assert set(made["example"]) == {"id", "text"}
+        return
+    folder = SAMPLES / task.name / "native"
+    first = next(iter(task.source.read(task, made["language"], made["split"], folder)))
+    fields = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(first).items()}
+    assert {key: value for key, value in fields.items() if value not in (None, "", [])} == made["example"]
+
+
+def test_sources_are_shown_with_their_files():
+    text = shown("mlqa", width=120)
+    assert "native: read as squad" in text
+    assert "test: MLQA_V1/test/test-context-{lang}-question-{lang}.json" in text
+    assert "hub: facebook/mlqa (refs/convert/parquet)" in text
+    assert "jiant: lr 1e-05, batch_size 16, epochs 2" in text
+    assert "dev, test: 7: en es de ar hi vi zh" in text
+
+
 def test_a_citation_is_printed_as_it_is_to_be_copied():
-    assert catalog.get("xquad").citation.strip() in shown("xquad", width=40)
+    assert catalog.bibtex(catalog.get("xquad")) in shown("xquad", width=40)
 
 
 def test_what_is_empty_is_left_out():
     assert "labels" not in shown("isle-qa")
+    assert "suites" not in shown("isle-qa")
 
 
 def test_a_broken_file_is_the_message_in_place_of_the_example(tmp_path: Path):
@@ -80,6 +150,12 @@ def test_brackets_are_not_markup(tmp_path: Path):
     record = {"sentence1": "[bold]a[/bold]", "sentence2": "b", "label": "neutral", "id": "0"}
     path.write_text(json.dumps(record) + "\n", encoding="utf-8")
     assert "[bold]a[/bold]" in shown("ocnli", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sib200", "udpos", "mewslix", "ccg", "isle-supertags"])
+def test_the_longest_ones_fit_a_narrow_terminal(name: str):
+    lines = shown(name, width=60).split("citation")[0].splitlines()
+    assert max(map(len, lines)) <= 60
 
 
 def test_an_unknown_task_is_told_from_a_near_one():

@@ -8,8 +8,10 @@ stands in citations.bib.
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from xlift.errors import UserError, nearest
 from xlift.languages import LANGUAGES, Language
@@ -19,7 +21,7 @@ from xlift.tasks.catalog.tagging import UPOS
 from xlift.tasks.sources.isles import ISLES, tongues
 from xlift.tasks.task import Task
 
-__all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "names"]
+__all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "made_up", "names"]
 
 FILES: tuple[Task, ...] = (
     *inference.TASKS, *paraphrase.TASKS, *topics.TASKS, *question_answering.TASKS, *choice.TASKS, *tagging.TASKS,
@@ -61,3 +63,10 @@ def citations() -> dict[str, str]:
     """Key -> entry of citations.bib; read when it is first asked for."""
     entries = (Path(__file__).parent / "citations.bib").read_text(encoding="utf-8").split("\n\n")
     return {entry[entry.index("{") + 1 : entry.index(",")]: entry.strip() for entry in entries if entry.startswith("@")}
+
+
+@cache
+def made_up() -> dict[str, dict[str, Any]]:
+    """Task -> {language, split, example}: one example of each published task, made up in its form, so that the task can be
+    shown where its data is not."""
+    return json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
