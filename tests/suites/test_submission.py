@@ -230,3 +230,21 @@ def test_predictions_that_are_not_there_yet_are_said(tmp_path: Path):
     chosen = choose_road(record_of(cells), declared.XTREME_R, {})
     with pytest.raises(UserError, match="not in the store yet: xcopa/ht"):
         predictions_of(chosen, declared.XTREME_R, store, None)
+
+
+def test_mined_pairs_are_cut_where_dev_says(tmp_path: Path):
+    store = Store(tmp_path / "store")
+    one = replace(cell("bucc2018", "de", train_language=""), dev_key="d" * 64)
+    scores = {
+        # On dev the best cut lies between 1.2, which is right, and 1.0, which is wrong.
+        "dev": (one.dev_key, [("de-1", "en-1", 1.2, "en-1"), ("de-2", "en-9", 1.0, None)]),
+        "test": (one.key, [("de-5", "en-5", 1.3, "en-5"), ("de-6", "en-6", 1.11, None), ("de-7", "en-7", 1.09, "en-7")]),
+    }
+    for split, (key, rows) in scores.items():
+        with store.write(key, "predict", {"data": {"task": "bucc2018", "language": "de", "split": split, "fingerprint": "f"}}) as draft:
+            said = [json.dumps({"text": text, "translation": found, "score": score}) for text, found, score, _ in rows]
+            gold = [json.dumps(right) for *_, right in rows]
+            pq.write_table(pa.table({"id": [row[0] for row in rows], "gold": gold, "prediction": said}), draft.folder / "predictions.parquet")
+    chosen = choose_road(record_of([one]), declared.XTREME, {})
+    write_submission(tmp_path / "out", declared.XTREME, predictions_of(chosen, declared.XTREME, store, None), partial=True)
+    assert (tmp_path / "out/bucc2018/test-de.tsv").read_text() == "de-5\ten-5\nde-6\ten-6\n"
