@@ -155,9 +155,9 @@ def mine(x: np.ndarray, y: np.ndarray, *, k: int = NEIGHBOURS, margin: str = "ra
 
 def choose_pairs(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> Mined:
     """The pairs of `mine` from the neighbours of both sides."""
-    mean_x, mean_y = (of.similarity.mean(axis=1, dtype=np.float64) for of in (of_x, of_y))
-    best_x, score_x = _best(of_x, mean_x, mean_y, margin)
-    best_y, score_y = _best(of_y, mean_y, mean_x, margin)
+    (best_x, score_x), (best_y, score_y) = (
+        _best(of, scores) for of, scores in zip((of_x, of_y), score_candidates(of_x, of_y, margin), strict=True)
+    )
     source = np.concatenate((np.arange(len(best_x)), best_y))
     target = np.concatenate((best_x, np.arange(len(best_y))))
     score = np.concatenate((score_x, score_y))
@@ -172,12 +172,20 @@ def choose_pairs(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> M
     return Mined(source[taken], target[taken], score[taken])
 
 
-def _best(of: Neighbours, mean: np.ndarray, mean_other: np.ndarray, margin: str) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) the neighbour with the best margin, and that margin."""
-    around = (mean[:, None] + mean_other[of.index]) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = MARGINS[margin](of.similarity.astype(np.float64), around)
-    scores = np.nan_to_num(scores, nan=-np.inf, posinf=_LARGE, neginf=-np.inf)  # a mean of 0 says nothing
+def score_candidates(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> tuple[np.ndarray, np.ndarray]:
+    """(n, k) and (m, k) float64 margins of all neighbours of both sides."""
+    mean_x, mean_y = (of.similarity.mean(axis=1, dtype=np.float64) for of in (of_x, of_y))
+    scored: list[np.ndarray] = []
+    for of, mean, mean_other in ((of_x, mean_x, mean_y), (of_y, mean_y, mean_x)):
+        around = (mean[:, None] + mean_other[of.index]) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores = MARGINS[margin](of.similarity.astype(np.float64), around)
+        scored.append(np.nan_to_num(scores, nan=-np.inf, posinf=_LARGE, neginf=-np.inf))  # a mean of 0 says nothing
+    return scored[0], scored[1]
+
+
+def _best(of: Neighbours, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the neighbour with the best score, and that score."""
     best = scores.argmax(axis=1)
     at = np.arange(len(best))
     return of.index[at, best], scores[at, best]
