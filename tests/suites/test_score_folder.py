@@ -316,7 +316,7 @@ def test_missing_files_are_an_error_that_names_side_task_and_languages(tmp_path:
         path.unlink()
     with pytest.raises(UserError) as refused:
         score_folder(predictions, labels, declared.XTREME)
-    assert refused.value.what == "no labels of pawsx in ko; no predictions of mlqa in hi vi"
+    assert refused.value.what == "no labels of pawsx in ko\n  no predictions of mlqa in hi vi"
     result = score_folder(predictions, labels, declared.XTREME, partial=True)
     assert result.partial == {"pawsx": ["ko"], "mlqa": ["hi", "vi"]}
     assert set(result.official.tasks["mlqa"]["f1"]) == {"en", "es", "de", "ar", "zh"}

@@ -147,12 +147,15 @@ def _folders(root: Path) -> set[str]:
 
 
 def _missing(missing: list[tuple[str, str, str]], suite: Suite, roots: Mapping[str, Path]) -> UserError:
-    of: dict[tuple[str, str], list[str]] = {}
+    sides: dict[tuple[str, str], list[str]] = {}
     for side, name, code in missing:
-        of.setdefault((side, name), []).append(code)
+        sides.setdefault((name, code), []).append(side)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (name, code), lacking in sides.items():
+        alike.setdefault((name, " and no ".join(lacking)), []).append(code)
     side, name, code = missing[0]
     return UserError(
-        "; ".join(f"no {side} of {name} in {' '.join(codes)}" for (side, name), codes in of.items()),
+        "\n  ".join(f"no {lacking} of {name} in {' '.join(codes)}" for (name, lacking), codes in alike.items()),
         fix=f"Expected {roots[side] / suite.task(name).file(code)}{' and so on' if len(missing) > 1 else ''}: "
         f"{suite.name} scores a task in all of its languages. --partial scores those that are in both folders.",
     )
