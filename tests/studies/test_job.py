@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from xlift.recipes import Architecture, Masking, Recipe, Sampling, Settings, TokenizerRecipe
-from xlift.studies.job import Data, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, job_key
+from xlift.studies.job import Data, LayerSpec, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, job_key
 from xlift.tasks.sources.base import canonical_json
 
 DATA = Data(task="isle-nli", language="qta", split="train", size=400, seed=1, fingerprint="f" * 64)
@@ -21,11 +21,13 @@ PRETRAIN = PretrainSpec(
 )
 TRAIN = TrainSpec(model=ModelRef(fingerprint="a" * 64), mixture=(DATA,), recipe=Recipe(lr=0.001), seed=1)
 PREDICT = PredictSpec(data=DATA, head="isle-nli", options={"layer": 3})
-SPECS = {"pretrain": PRETRAIN, "train": TRAIN, "predict": PREDICT}
+LAYER = LayerSpec(model=ModelRef(fingerprint="a" * 64), data=(DATA,), options={"center": True})
+SPECS = {"pretrain": PRETRAIN, "train": TRAIN, "layer": LAYER, "predict": PREDICT}
 
 PINNED = {
     "pretrain": "5b8e5a5273d4ad91ad2c12aa9638632d038fae95029ab159c7c4c5ecb9547895",
     "train": "b8edf8728b9d6de32fa1072e6e1d7d6fa6d62fc9d4e8d13562fa800a5986fabe",
+    "layer": "afd8c1e83da1bc44c9c7019fd6d1688f85d5921a3e966db9ed0fad1d9de62e89",
     "predict": "58c67286544da17b3c7da803e25d80e68692c1dbf18778d4bb3c30f0f388b4df",
 }
 """A change here makes every result of every user's store unknown: raise RESULT_VERSION if the results differ, else
@@ -59,7 +61,8 @@ def changed(settings: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
         value = getattr(settings, name)
         if name == "kind":
             continue
-        found.append((f"{path}{name}", whole | {name: OTHER[name]})) if name in OTHER else None
+        other = [["query_length", 77]] if isinstance(settings, Data) and name == "options" else OTHER.get(name)
+        found.append((f"{path}{name}", whole | {name: other})) if other is not None else None
         inner = value[0] if isinstance(value, tuple) and value and isinstance(value[0], Settings) else value
         if isinstance(inner, Settings):
             for place, dump in changed(inner, f"{path}{name}."):
