@@ -179,6 +179,7 @@ HUB = {
     "squad2": ([ANSWERED, UNANSWERED], [["The Nile", "Nile"], []]),
     "xquad": ([ANSWERED], [["The Nile", "Nile"]]),
     "mlqa": ([ANSWERED], [["The Nile", "Nile"]]),
+    "tydiqa": ([{**ANSWERED, "id": "arabic--1-0"}, {**ANSWERED, "id": "english--2-0"}], [["The Nile", "Nile"]]),
     "udpos": (tagged("pos_tags", 17), [UPOS]),
     "panx": (tagged("ner_tags", 7), [NAMES]),
     "masakhaner2": (tagged("ner_tags", 9), [[*NAMES, "B-DATE", "I-DATE"]]),

@@ -163,15 +163,22 @@ COPA = _choice(
             columns=_COPA,
             values=_CAUSE,
         ),
+        FileSource(
+            reader="copa-xml",
+            files={"test": "COPA-resources/datasets/copa-test.xml"},
+            available={"test": ENGLISH},
+            columns={"context": "p", "question": "asks-for", "choices": ["a1", "a2"], "label": "most-plausible-alternative"},
+            values={**_CAUSE, "label": CHOICE_FROM_ONE},
+        ),
         hub("aps/super_glue", "copa", {"train": "train", "dev": "validation"}, ENGLISH, columns=_COPA, values=_CAUSE),
     )),
     train_language="en",
-    counts={"train": 400, "dev": 100},
+    counts={"train": 400, "dev": 100, "test": 500},
     official=INTERMEDIATE,
     licence="BSD 2-Clause",
     url="https://super.gluebenchmark.com/tasks",
     citations=("roemmele-etal-2011-choice", "wang-etal-2019-superglue"),
-    note="SuperGLUE's split. The labels of its test set are hidden.",
+    note="SuperGLUE's split of the authors' dev set. Its test set comes without labels; the authors' own file has them.",
 )  # fmt: skip
 
 XCOPA = _choice(

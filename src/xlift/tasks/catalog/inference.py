@@ -135,6 +135,13 @@ XNLI = _inference(
             where={"language": "{lang}"},
         ),
         FileSource(
+            reader="jsonl",
+            files={"dev": "XNLI-1.0/xnli.dev.jsonl", "test": "XNLI-1.0/xnli.test.jsonl"},
+            available=everywhere(XNLI_LANGUAGES, "dev", "test"),
+            columns=_GOLD,
+            where={"language": "{lang}"},
+        ),
+        FileSource(
             reader="tsv",
             files={"dev": "kornli/xnli.dev.{lang}.tsv", "test": "kornli/xnli.test.{lang}.tsv"},
             available=everywhere(("ko",), "dev", "test"),
@@ -284,7 +291,7 @@ XNLI_TYPOS = _inference(
         unquote=True,
     ),
     train_task=("mnli",),
-    counts={"test": {"en": 5_010, "de": 658}},
+    counts={"test": {"en": 5_010, "de": 658, "hi": 3_709}},
     licence="CC BY-NC 4.0",
     url="https://github.com/amazon-science/multilingual-robust-contrastive-pretraining",
     citations=("stickland-etal-2023-robustification",),

@@ -192,6 +192,10 @@ TYDIQA = _questions(
             numbered=True,
             originals={"test": "tydiqa-goldp-v1.1-dev.tgz of https://github.com/google-research-datasets/tydiqa"},
         ),
+        hub(
+            "google-research-datasets/tydiqa", "secondary_task", {"train": "train", "test": "validation"},
+            TYDIQA_LANGUAGES, codes=TYDIQA_NAMES, columns=_HUB, where={"id": "{lang}-*"},
+        ),
     )),
     train_language="en",
     suites={"xtreme": TYDIQA_LANGUAGES, "xtreme-r": TYDIQA_LANGUAGES},

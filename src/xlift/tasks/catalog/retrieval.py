@@ -137,7 +137,7 @@ LAREQA = Task(
     suites={"xtreme-r": ()},
     official=xtreme(2e-5, 2e-5, 3, 256, batch_size=16),
     max_length=256,
-    options={"query_length": 96},
+    options={"query_length": 96, "pooling": "pooler"},
     licence="CC BY-SA 4.0",
     url="https://github.com/google-research-datasets/lareqa",
     citations=("roy-etal-2020-lareqa", "ruder-etal-2021-xtreme"),
