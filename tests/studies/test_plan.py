@@ -286,7 +286,7 @@ def test_an_own_task_by_yaml_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = study_file(tmp_path, own_study(tmp_path))
     monkeypatch.chdir("/")  # paths are relative to the study, not to where xlift is called
     plan = plan_of(path)
-    assert [(cell.language, cell.train_language) for cell in plan.cells] == [("de", "en"), ("lb", "en")]
+    assert [(cell.language, cell.train_language) for cell in plan.cells] == [("de", "en"), ("cv", "en")]
     assert [job.examples for job in plan.jobs.values()] == [18, 6, 6]
 
 
@@ -302,7 +302,7 @@ def test_an_own_tasks_files_may_lie_in_the_data_folder(tmp_path: Path):
 def test_an_own_task_is_known_by_its_bytes(tmp_path: Path):
     path = study_file(tmp_path, own_study(tmp_path))
     before = plan_of(path).jobs.keys()
-    (tmp_path / "test.lb.csv").write_text("text,label\nmoien,other\n", encoding="utf-8")
+    (tmp_path / "test.cv.csv").write_text("text,label\nсалам,other\n", encoding="utf-8")
     after = plan_of(path).jobs.keys()
     assert len(before & after) == 2  # the training and the German test set are what they were
 
@@ -313,7 +313,7 @@ BROKEN = {
     "an empty file": ("test.de.csv", "", "test.de.csv: the file is empty", ""),
     "no rows": ("test.de.csv", "text,label\n", "test.de.csv: no examples", ""),
     "a column missing": ("train.en.csv", "text,lable\na,other\n", "train.en.csv:2: ", "lable"),
-    "not UTF-8": ("test.lb.csv", b"text,label\nmo\xffen,other\n", "test.lb.csv:2: ", "UTF-8"),
+    "not UTF-8": ("test.cv.csv", b"text,label\nmo\xffen,other\n", "test.cv.csv:2: ", "UTF-8"),
 }
 
 
@@ -337,10 +337,10 @@ def test_a_broken_data_file_is_named_with_its_line(tmp_path: Path, case: str):
         ),
         ("train: {}", "train: {}, size: 7", "study.yaml:3: targets.0.size: size 7 is larger than the data: tickets/de"),
         ("format: classification", "format: clasification", "study.yaml:6: tasks.0.format: 'clasification' is none of"),
-        ("languages: [de, lb]", "langs: [de, lb]", "study.yaml:8: tasks.0.langs: unknown key 'langs'"),
+        ("languages: [de, cv]", "langs: [de, cv]", "study.yaml:8: tasks.0.langs: unknown key 'langs'"),
         ("name: tickets", "name: isle-nli", "study.yaml:5: tasks.0.name: there is a task 'isle-nli' already"),
         ("train.en.csv}", "gone.csv}", "gone.csv: no such file"),
-        ("[de, lb]", "[de, Deutsch]", "study.yaml:7: tasks.0.files.test: 'Deutsch' is no language code"),
+        ("[de, cv]", "[de, Deutsch]", "study.yaml:7: tasks.0.files.test: 'Deutsch' is no language code"),
     ],
 )
 def test_a_wrong_own_task_is_named_with_its_place(tmp_path: Path, old: str, new: str, begins: str):

@@ -47,7 +47,7 @@ def study_file(folder: Path, text: str = STUDY, name: str = "study.yaml") -> Pat
 def own_study(folder: Path, rows: int = 6) -> str:
     """A study with a task of two columns: train in English, test in German and in a language without an entry."""
     labels = ("billing", "other")
-    for name, said in (("train.en", "hello"), ("test.de", "hallo"), ("test.lb", "moien")):
+    for name, said in (("train.en", "hello"), ("test.de", "hallo"), ("test.cv", "салам")):
         lines = [f"{said} {n},{labels[n % 2]}" for n in range(rows)]
         (folder / f"{name}.csv").write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
     return """\
@@ -58,7 +58,7 @@ tasks:
   - name: tickets
     format: classification
     files: {train: {en: train.en.csv}, test: "test.{lang}.csv"}
-    languages: [de, lb]
+    languages: [de, cv]
     labels: [billing, other]
 """
 
