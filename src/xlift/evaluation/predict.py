@@ -48,10 +48,10 @@ def predict(
     encoder.eval()
     kind = formats.get(task.format).head
     layer = _layer(encoder, options) if kind == "pooled" else 0
-    outputs: list[Any] | np.ndarray = [None] * len(features)
+    outputs: Any = [None] * len(features)
     progress, done = progress or Progress(), 0
     if kind == "dual" and len(features):
-        outputs = list(dual_vectors(encoder, head, features, pad_id, TOKENS_PER_BATCH, progress))
+        outputs = dual_vectors(encoder, head, features, pad_id, TOKENS_PER_BATCH, progress)
         return formats.get(task.format).decode(examples, features, outputs, task.labels)
     for rows in length_batches(features):
         if progress.stopping():

@@ -27,34 +27,34 @@ def official_threshold(scores: Sequence[float], correct: Sequence[bool], gold: i
         scores: of the candidates on dev; equal ones are gone through in the order given.
         gold: number of gold pairs.
     """
-    scores, order, curve = _curve(scores, correct, gold)
-    if not len(order) or not curve.max() > 0:
+    falling, curve = _curve(scores, correct, gold)
+    if not len(curve) or not curve.max() > 0:
         return 0.0
     best = int(curve.argmax())  # the first of equal ones
-    return float((scores[best] + scores[best + 1]) / 2) if best + 1 < len(scores) else None
+    return float((falling[best] + falling[best + 1]) / 2) if best + 1 < len(falling) else None
 
 
 def repaired_threshold(scores: Sequence[float], correct: Sequence[bool], gold: int) -> float:
     """As `official_threshold`, but it parts no equal scores, and a best cut after the last candidate is its score."""
-    scores, order, curve = _curve(scores, correct, gold)
-    if not len(order) or not curve.max() > 0:
+    falling, curve = _curve(scores, correct, gold)
+    if not len(curve) or not curve.max() > 0:
         return 0.0
-    last = np.append(scores[:-1] > scores[1:], True)
+    last = np.append(falling[:-1] > falling[1:], True)
     best = int(np.where(last, curve, -1.0).argmax())
-    if best + 1 == len(scores):
-        return float(scores[best])
-    middle = (scores[best] + scores[best + 1]) / 2
-    return float(middle if middle > scores[best + 1] else scores[best])  # of neighbouring floats the middle is one of them
+    if best + 1 == len(falling):
+        return float(falling[best])
+    middle = (falling[best] + falling[best + 1]) / 2
+    return float(middle if middle > falling[best + 1] else falling[best])  # of neighbouring floats the middle is one of them
 
 
-def _curve(scores: Sequence[float], correct: Sequence[bool], gold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Falling scores, their order, and F1 after each candidate by the operations of the script, to the last bit."""
-    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
+def _curve(scores: Sequence[float], correct: Sequence[bool], gold: int) -> tuple[np.ndarray, np.ndarray]:
+    """Falling scores, and F1 after each of them by the operations of the script, to the last bit."""
+    given = np.asarray(scores, dtype=float)
+    order = np.argsort(-given, kind="stable")
     hits = np.cumsum(np.asarray(correct, dtype=float)[order])
     precision, recall = hits / np.arange(1, len(order) + 1), hits / max(gold, 1)
     both = precision + recall
-    curve = np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
-    return np.asarray(scores, dtype=float)[order], order, curve
+    return given[order], np.divide(2 * precision * recall, both, out=np.zeros_like(both), where=both > 0)
 
 
 def _chooser(threshold: Callable[[list[float], list[bool], int], float | None], repeated: bool) -> Any:
