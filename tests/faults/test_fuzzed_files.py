@@ -77,6 +77,9 @@ def fuzz(name: str, folder, mutations: int) -> tuple[int, int]:
         if said:
             refused += 1
             assert len(said) < 3000, f"mutation {number} of {name}: a message of {len(said):,} letters"
+            assert said.replace("\n", "").isprintable(), (
+                f"mutation {number} of {name}: what no terminal should get: {said!r}"
+            )
             assert str(folder) in said, f"mutation {number} of {name}: no file is named: {said}"
         else:
             read += 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.support.samples import COPA_OPTIONS, ENTITIES, LAREQA, MENTIONS, NLI_ROWS, SAMPLES, UPOS, Sample, jsonl
 
 from xlift.errors import UserError
@@ -196,6 +199,36 @@ def test_bucc_pairs_and_sentences_alone(tmp_path):
 def test_bucc_sentence_in_two_gold_pairs(tmp_path):
     examples = read(SAMPLES["bucc"], tmp_path, **{"x.gold": b"de-1\ten-3\nde-1\ten-1\n"})
     assert [e.id for e in examples] == ["de-1 en-3", "de-1 en-1", "de-2", "de-3", "en-2"]
+
+
+# --- whatever stands in the cells ------------------------------------------------------------------------------------
+
+CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+
+
+@given(cells=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_what_other_programs_write_is_read_back(tmp_path, cells):
+    # Written by Python's csv and json and by Arrow; the texts' outer white space is no part of them.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = [(a.strip(), b.strip()) for a, b in cells]
+    rows = [{"premise": a, "hypothesis": b, "label": "neutral"} for a, b in cells]
+    with (tmp_path / "x.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["premise", "hypothesis", "label"], *(row.values() for row in rows)])
+    with (tmp_path / "x.tsv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows(row.values() for row in rows)
+    (tmp_path / "x.jsonl").write_bytes(jsonl(*rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    for reader, name, header in [
+        ("csv", "x.csv", ()),
+        ("quoted-tsv", "x.tsv", ("premise", "hypothesis", "label")),
+        ("jsonl", "x.jsonl", ()),
+        ("parquet", "x.parquet", ()),
+    ]:
+        sample = Sample(reader, "classification", {name: b""}, len, ("neutral",), {"header": header})
+        assert [(e.text_a, e.text_b) for e in sample.read(tmp_path)] == expected, reader
 
 
 # --- retrieval of sentences and entities ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from xlift.errors import UserError
 LINE_LIMIT = 16 * 2**20
 """Bytes of one line. The longest of the published files (a paragraph, a JSON record) have a few kilobytes: what is longer
 is another kind of file, and is refused before it is read whole."""
-DOCUMENT_LIMIT = 512 * 2**20
+DOCUMENT_LIMIT = 256 * 2**20
 """Bytes of a file that is one JSON document (SQuAD 2.0's training file has 42 MB) and is held whole."""
 
 
@@ -171,6 +171,7 @@ def parse_json(text: str, path: Path, line: int, expected: str) -> Any:
 
 
 def clipped(value: Any, limit: int = 120) -> str:
-    """A value as it may stand in a message: damaged data can be of any length."""
+    """A value as it may stand in a message: damaged data can be of any length, and hold what no terminal should get."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    text = text if len(text) <= limit else f"{text[:limit]}…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

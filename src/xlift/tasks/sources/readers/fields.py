@@ -147,7 +147,7 @@ class Fields:
 
     def _present(self, column: str) -> str:
         if _value(self.record, column) is _ABSENT:
-            near = nearest(column, [name for name in list(self.record)[:100] if len(name) < 100])
+            near = nearest(column, [name for name in list(self.record)[:100] if len(name) < 100 and name.isprintable()])
             raise UserError(f"no column '{column}'", where=self.where, fix=near + self._there())
         return column
 

@@ -1,6 +1,6 @@
 """Parquet: what the Hub serves, and a user's own tables. Columns mean what they mean in JSON lines.
 
-Read a thousand rows at a time, so a file of any size takes the memory of one row group. Page checksums are verified
+Read a thousand rows at a time, in bounded memory however large the file or its row groups. Page checksums are verified
 where the file has them. Lists and structs come as JSON lists and objects; of dictionaries only the values.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks.sources.base import clipped
@@ -17,6 +16,8 @@ from xlift.tasks.sources.readers.fields import EXAMPLES, Record, record_reader
 
 ROWS = 1000
 """Rows made into Python objects at a time."""
+BUFFER = 1 << 20
+"""Bytes of a column that are held undecoded: some files of the Hub are one row group, and pyarrow would load all of it."""
 
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
@@ -27,14 +28,14 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
     if path.stat().st_size == 0:
         raise UserError("the file is empty", where=str(path))
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER) as file:
             expected = file.metadata.num_rows
             names = file.schema_arrow.names
             if len(set(names)) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise UserError(f"two columns are named '{clipped(twice)}'", where=str(path))
             for batch in file.iter_batches(ROWS, use_threads=False):
-                for record in _objects(batch):
+                for record in batch.to_pylist():
                     number += 1
                     yield f"row {number}", record
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, TypeError, OverflowError, MemoryError) as error:
@@ -45,10 +46,6 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
         ) from None
     if number != expected:
         raise UserError(f"broken Parquet: {number:,} rows where its footer says {expected:,}", where=str(path))
-
-
-def _objects(batch: Any) -> list[Record]:
-    return batch.to_pylist()
 
 
 PARQUET = record_reader("parquet", 1, tuple(EXAMPLES), _records)

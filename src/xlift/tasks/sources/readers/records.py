@@ -33,6 +33,10 @@ def _table(path: Path, cells: Cells, layout: Layout) -> Iterator[tuple[str, Reco
             continue
         if header is None:
             header = [name.strip() for name in row]
+            if any("\r" in name for name in header):
+                raise UserError(
+                    "a carriage return inside the header", where=f"{path}:{line}", fix="Lines end in a line feed."
+                )
             if len(set(header)) < len(header):
                 twice, _ = Counter(header).most_common(1)[0]
                 raise UserError(f"the header names '{clipped(twice)}' twice", where=f"{path}:{line}")
@@ -63,8 +67,9 @@ def _quoted_cells(path: Path, delimiter: str) -> Cells:
             yield line, row
             line = rows.line_num + 1  # a quoted field may span lines: a record stands where it begins
     except csv.Error as error:
+        what = "a carriage return outside of quotes" if "new-line" in str(error) else clipped(str(error))
         raise UserError(
-            f"broken CSV: {error}",
+            f"broken CSV: {what}",
             where=f"{path}:{line}",
             fix='A field with a comma, a quote or a line end stands in quotes; a quote inside is doubled: "a ""b"" c".',
         ) from None
