@@ -11,7 +11,8 @@ import pytest
 from tests.support.fakes import STUDY, finished, model_folder, plan_of, study_file
 
 from xlift.analysis import leaks
-from xlift.analysis.leaks import Known, Leaks, Side, compared, find, jobs_digest, read, write
+from xlift.analysis.findings import Known, Leaks, Side, jobs_digest, read, write
+from xlift.analysis.leaks import compared, find
 from xlift.analysis.relations import RELATIONS, Relation
 from xlift.cli.leaks import compare
 from xlift.errors import UserError

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from xlift import cli
 from xlift.analysis import leaks
+from xlift.analysis.findings import read
 from xlift.cli.leaks import compare_after_run
 from xlift.errors import UserError
 from xlift.studies.plan import Plan
@@ -61,14 +62,14 @@ def leaky(tmp_path: Path) -> tuple[Plan, Store]:
 def test_a_run_looks_for_leaks_and_warns(leaky: tuple[Plan, Store], capsys: pytest.CaptureFixture[str]) -> None:
     compare_after_run(*leaky)
     assert "1 pair of sets share texts. `xlift leaks study` shows them." in capsys.readouterr().err
-    assert leaks.read(leaky[1], "study") is not None
+    assert read(leaky[1], "study") is not None
 
 
 def test_a_run_without_leaks_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = two_tasks(tmp_path, SENTENCES, ["nobody ever trained on these words of mine"])
     compare_after_run(plan, Store(tmp_path / "store"))
     assert capsys.readouterr().err == ""
-    assert leaks.read(Store(tmp_path / "store"), "study") is not None
+    assert read(Store(tmp_path / "store"), "study") is not None
 
 
 def test_a_run_does_not_read_very_much(
@@ -76,10 +77,10 @@ def test_a_run_does_not_read_very_much(
 ) -> None:
     monkeypatch.setattr("xlift.cli.leaks.BY_RUN", 11)  # 2 of 'first', 5 of 'second' to train on and 5 to score
     compare_after_run(*leaky)
-    assert leaks.read(leaky[1], "study") is None
+    assert read(leaky[1], "study") is None
     monkeypatch.setattr("xlift.cli.leaks.BY_RUN", 12)
     compare_after_run(*leaky)
-    assert leaks.read(leaky[1], "study") is not None
+    assert read(leaky[1], "study") is not None
 
 
 def test_data_that_went_away_does_not_fail_a_run_that_is_done(

@@ -168,9 +168,9 @@ class Seen:
         self.texts += len(texts)
         found = hashed(texts)
         place, there = _places(self.index.whole, found.whole)
-        for text, at in zip(np.flatnonzero(there), place[there], strict=True):
+        for text, at in zip(np.flatnonzero(there).tolist(), place[there].tolist(), strict=True):
             if not self.whole[at] and len(self.origin) < self.ORIGINS:
-                self.origin[int(at)] = ids[text]
+                self.origin[at] = ids[text]
             self.whole[at] = True
         place, there = _places(self.index.grams, found.grams)
         self.grams[place[there]] = True

@@ -18,7 +18,7 @@ from xlift.cli.options import (
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
-    from xlift.analysis.leaks import Leaks
+    from xlift.analysis.findings import Leaks
     from xlift.studies.plan import Plan
     from xlift.studies.store import Store
 
@@ -61,7 +61,8 @@ def compare(plan: Plan, store: Store) -> Leaks:
     """
     from dataclasses import replace
 
-    from xlift.analysis.leaks import compared, find, jobs_digest, read, write
+    from xlift.analysis.findings import jobs_digest, read, write
+    from xlift.analysis.leaks import compared, find
 
     try:
         known = read(store, plan.name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from xlift.analysis.leaks import Finding, Known, Leaks, jobs_digest, read
+from xlift.analysis.findings import Finding, Known, Leaks, jobs_digest, read
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 

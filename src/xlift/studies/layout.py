@@ -6,7 +6,7 @@
     <root>/tmp/<key>.<token>/        a product being written, or being removed
     <root>/locks/<key>               who is at work on it (studies/locks.py)
     <root>/studies/<name>.json       what a study asked for, and the keys of its jobs (studies/record.py)
-    <root>/leaks/<name>.json         training text found in what a study scores (analysis/leaks.py)
+    <root>/leaks/<name>.json         training text found in what a study scores (analysis/findings.py)
     <root>/aside/<key>.<token>/      broken products that `xlift store verify --repair` moved out of the way
 
 All of it is one filesystem, so that a folder moves from `tmp` to `products` by one rename.

@@ -176,6 +176,7 @@ MEWSLIX = Task(
     },
     official=xtreme(2e-5, 1e-5, 2, 64, batch_size=256),
     max_length=64,
+    options={"pooling": "pooler"},
     licence="CC BY-SA 4.0 (Wikipedia), CC BY 2.5 (WikiNews)",
     url="https://github.com/google-research/google-research/tree/master/dense_representations_for_entity_retrieval/mel",
     citations=("ruder-etal-2021-xtreme", "botha-etal-2020-entity"),

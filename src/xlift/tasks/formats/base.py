@@ -64,10 +64,10 @@ class Format(Protocol):
         self,
         examples: Sequence[Any],
         features: Features,
-        outputs: list[Any],
+        outputs: Any,
         labels: Sequence[str],
     ) -> list[Any]:
-        """One JSON-able prediction per example, from one reduced output per row.
+        """One JSON-able prediction per example, from one reduced output per row: a list, or an array of vectors.
 
         `outputs[i]` by head: sequence: (labels,) float scores; token: (tokens,) int arg-max;
         span: (2, tokens) float start and end scores; choice: float score; dual and pooled: (dimension,) float vector.

@@ -113,7 +113,11 @@ class DualEncoding:
         )
 
     def decode(
-        self, examples: Sequence[DualExample], features: Features, outputs: Sequence[Any], labels: Sequence[str]
+        self,
+        examples: Sequence[DualExample],
+        features: Features,
+        outputs: list[Any] | np.ndarray,
+        labels: Sequence[str],
     ) -> list[dict[str, list[Any]] | None]:
         """For each query the ids of its `TOP` nearest candidates and the rank (from 1) of every relevant one, in the
         order of `gold`; None for a rank that is not in the pool, and None for what is only a candidate.
@@ -121,21 +125,21 @@ class DualEncoding:
         Ties go to the candidate that comes first. (The official script leaves them to an unstable sort.)
 
         Args:
-            outputs: one vector of length 1 per row.
+            outputs: (rows, dimension), vectors of length 1.
         """
         side = np.array(features.targets["side"], dtype=int)
         passages, queries = np.flatnonzero(side == 1), np.flatnonzero(side == 0)
-        names = [examples[features.example[row]].id for row in passages]
+        names = [examples[owner].id for owner in features.example[passages].tolist()]
         place = {name: i for i, name in enumerate(names)}
         answers: list[dict[str, list[Any]] | None] = [None] * len(examples)
         if not len(queries) or not names:
             return answers
-        pool = np.asarray([outputs[row] for row in passages], dtype=np.float32)
+        vectors = np.asarray(outputs, dtype=np.float32)
+        pool = vectors[passages]
         block = max(1, SCORES // len(names))
         for at in range(0, len(queries), block):
             rows = queries[at : at + block]
-            scores = np.asarray([outputs[row] for row in rows], dtype=np.float32) @ pool.T
-            for row, line in zip(rows, scores, strict=True):
+            for row, line in zip(rows, vectors[rows] @ pool.T, strict=True):
                 asked = int(features.example[row])
                 golds = [place.get(name) for name in self.gold(examples[asked]) or ()]
                 answers[asked] = {
