@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
+from xlift import languages
 from xlift.errors import UserError
+from xlift.languages import canonical
 from xlift.recipes import Recipe
 from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.catalog import FILES, TASKS
@@ -157,6 +159,13 @@ def test_sources_agree_on_the_languages_of_a_split(task):
 
 
 @each_of_files
+def test_codes_in_file_names_mean_the_language(task):
+    for source in members(task):
+        for code, name in getattr(source, "codes", {}).items():
+            assert canonical(name) == code or languages.get(code).name.lower() == name.lower()
+
+
+@each_of_files
 def test_labels_of_every_source_map_to_all_the_labels_and_to_no_other(task):
     for source in members(task):
         for mapping in (mapped(source, "label"), mapped(source, "tags")):
@@ -183,8 +192,8 @@ def test_suites_score_the_tasks_and_languages_of_the_benchmark(suite):
     declared = {task.name: task.suites[suite] for task in FILES if suite in task.suites}
     assert {name: sorted(codes) for name, codes in declared.items()} == {n: codes.split() for n, codes in SUITES[suite].items()}
     assert [len(declared[name]) for name in SUITES[suite]] == [int(number) for number in NUMBERS[suite].split()]
-    for name, languages in declared.items():
-        assert set(languages) <= set(catalog.get(name).source.languages("test"))
+    for name, codes in declared.items():
+        assert set(codes) <= set(catalog.get(name).source.languages("test"))
 
 
 @each
@@ -211,6 +220,18 @@ def test_counts_are_of_splits_and_languages_that_there_are(task):
 )  # fmt: skip
 def test_counts_add_up_to_the_published_totals(name, split, total):
     assert sum(catalog.get(name).counts[split].values()) == total
+
+
+def test_counts_of_mlqa_are_those_of_its_readme():
+    header, dev, test = """
+        en    | de   | es   | ar   | zh   | vi   | hi
+        1148  | 512  | 500  | 517  | 504  | 511  | 507
+        11590 | 4517 | 5254 | 5335 | 5137 | 5495 | 4918
+    """.strip().splitlines()
+    published = [dict(zip(*([c.strip() for c in row.split("|")] for row in (header, numbers)))) for numbers in (dev, test)]
+    published[1]["es"] = "5253"  # as counted in the file by the makers of the Hub's copy
+    counts = catalog.get("mlqa").counts
+    assert [{k: str(v) for k, v in counts[split].items()} for split in ("dev", "test")] == published
 
 
 def test_numbers_of_languages_are_the_published_ones():
