@@ -10,7 +10,7 @@ from transformers import AutoModel, BertForPreTraining, T5Config, XLMRobertaForM
 
 from xlift.errors import UserError
 from xlift.models.backbone import Carried, carry, load, load_backbone, pool, save
-from xlift.models.heads import HeadSpec
+from xlift.models.kinds import HeadSpec
 
 NLI = HeadSpec("sequence", ("entailment", "neutral", "contradiction"))
 

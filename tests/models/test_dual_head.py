@@ -11,7 +11,8 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.models.backbone import load, save
-from xlift.models.heads import LOGIT_SCALE, POOLINGS, DualHead, HeadSpec, make_head
+from xlift.models.heads import LOGIT_SCALE, DualHead, make_head
+from xlift.models.kinds import POOLINGS, HeadSpec
 
 TEXTS = ["the old man", "Paris lies in the north of France", "red"]
 

@@ -6,7 +6,8 @@ import torch
 import transformers
 from tests.support import tiny
 
-from xlift.models.heads import KINDS, HeadSpec, make_head
+from xlift.models.heads import make_head
+from xlift.models.kinds import KINDS, HeadSpec
 from xlift.tasks import formats
 from xlift.tasks.formats.base import IGNORE
 from xlift.tasks.formats.classification import ClassificationExample

@@ -15,7 +15,7 @@ from tests.support import tiny
 from torch import nn
 
 from xlift.errors import UserError
-from xlift.models.heads import Loss
+from xlift.models.kinds import Loss
 from xlift.recipes import Architecture, Masking, Recipe, Sampling
 from xlift.tasks import catalog, formats
 from xlift.training import loop, pretraining, stage

@@ -15,7 +15,8 @@ from xlift.recipes import Architecture, Masking, Recipe, Sampling, TokenizerReci
 from xlift.tasks import catalog, formats
 from xlift.tasks.formats.text import TextExample
 from xlift.training import pretraining, stage
-from xlift.training.pretraining import SPECIAL_TOKENS, make_model, make_tokenizer, mask, pretrain, tokenizer_texts
+from xlift.training.masking import Masker
+from xlift.training.pretraining import SPECIAL_TOKENS, make_model, make_tokenizer, pretrain, tokenizer_texts
 
 Family = Literal["modernbert", "xlm-roberta", "bert"]
 FAMILIES = get_args(Architecture.model_fields["family"].annotation)
@@ -82,7 +83,7 @@ def test_the_tokenizer_reads_every_part_in_proportion_and_none_too_little() -> N
 @pytest.mark.parametrize("share", [0.15, 0.4])
 def test_masking_is_eighty_ten_ten_of_the_share(tokenizer: Any, share: float) -> None:
     original = np.full((400, 500), 100)
-    masked, wanted = mask(original, Masking(share=share), tokenizer, np.random.default_rng(1))
+    masked, wanted = Masker(Masking(share=share), tokenizer)(original, np.random.default_rng(1))
     assert wanted.mean() == pytest.approx(share, abs=0.005)  # four standard errors or more, here and below
     chosen = masked[wanted]
     assert (chosen == tokenizer.mask_token_id).mean() == pytest.approx(0.8, abs=0.01)
@@ -93,7 +94,7 @@ def test_masking_is_eighty_ten_ten_of_the_share(tokenizer: Any, share: float) ->
 
 def test_special_tokens_are_neither_masked_nor_put_in(tokenizer: Any) -> None:
     original = np.tile(np.array([0, 50, 60, 2, 2, 70, 80, 2, 1, 1]), (3000, 1))
-    masked, wanted = mask(original, Masking(share=0.5), tokenizer, np.random.default_rng(1))
+    masked, wanted = Masker(Masking(share=0.5), tokenizer)(original, np.random.default_rng(1))
     special = np.isin(original, tokenizer.all_special_ids)
     assert not wanted[special].any()
     assert (masked[special] == original[special]).all()
@@ -103,7 +104,7 @@ def test_special_tokens_are_neither_masked_nor_put_in(tokenizer: Any) -> None:
 
 
 def test_random_tokens_come_from_the_whole_vocabulary(tokenizer: Any) -> None:
-    masked, wanted = mask(np.full((800, 500), 100), Masking(share=0.9), tokenizer, np.random.default_rng(1))
+    masked, wanted = Masker(Masking(share=0.9), tokenizer)(np.full((800, 500), 100), np.random.default_rng(1))
     assert set(masked[wanted]) == set(range(4, len(tokenizer)))  # 4 is the mask itself
 
 
@@ -149,7 +150,7 @@ def test_scoring_masked_positions_only_is_the_stock_loss(family: Family, tokeniz
     order = pretraining.like_lengths(np.array([len(row) for row in rows]), 8, 1, 1)[0]
     for at, number in enumerate(order):
         original[at, : len(rows[number])] = rows[number]
-    masked, wanted = mask(original, Masking(), tokenizer, np.random.default_rng([1, 4, 0]))
+    masked, wanted = Masker(Masking(), tokenizer)(original, np.random.default_rng([1, 4, 0]))
     with torch.inference_mode():
         stock: Any = model.eval()(
             input_ids=torch.from_numpy(masked),

@@ -123,6 +123,7 @@ def _pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: 
 def _train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
     from xlift.models import backbone
     from xlift.training import stage
+    from xlift.training.masking import Masker
 
     spec = job.spec
     assert isinstance(spec, TrainSpec)
@@ -135,7 +136,8 @@ def _train(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
     for data, task in zip(spec.mixture, tasks, strict=True):
         max_length = _max_length(spec.recipe.max_length, task, encoder.max_length)
         features = stage.make_features(task, _examples(context, data), tokenizer, max_length=max_length, train=True)
-        parts.append(stage.Part(task, features, spec.head))
+        masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
+        parts.append(stage.Part(task, features, spec.head, masker))
     trained = stage.fine_tune(
         encoder,
         tokenizer.pad_token_id,
@@ -148,7 +150,8 @@ def _train(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
     )
     backbone.save(encoder, tokenizer, draft.folder / MODEL)
     _note(draft, trained, carried_tensors=carried.tensors, carried_parameters=carried.parameters)
-    (draft.folder / "carried.json").write_text(json.dumps(carried.__dict__, indent=1) + "\n", encoding="utf-8")
+    told = {key: value for key, value in carried.__dict__.items() if value or key != "checkpoint"}
+    (draft.folder / "carried.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def _layers(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xlift.errors import UserError
-from xlift.models.heads import FAMILIES, Head, HeadSpec, make_head
+from xlift.models.heads import FAMILIES, LanguageHead, make_head
 from xlift.models.heads import pool as pool
-from xlift.models.pretrained import first_line, load_pretrained, quiet
+from xlift.models.kinds import Head, HeadSpec
+from xlift.models.pretrained import first_line, load_language_head, load_pretrained, quiet
 
 HEADS_SPECS = "heads.json"
 HEADS_WEIGHTS = "heads.safetensors"
@@ -35,17 +36,25 @@ class Encoder(nn.Module):
     Args:
         pooler: the backbone's pretrained pooler ('dense.weight', 'dense.bias'), which new heads with a pooler start
             from. Empty unless the pretraining used one (BERT's next-sentence prediction).
+        language_head: the tensors of the checkpoint's own masked-LM head, which new language heads start from. Not
+            saved: it belongs to the checkpoint's weights and not to those of a later stage.
     """
 
-    def __init__(self, backbone: PreTrainedModel, pooler: dict[str, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        pooler: dict[str, Tensor] | None = None,
+        language_head: dict[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.heads = nn.ModuleDict()
         self.pooler = pooler or {}
+        self.language_head = language_head or {}
 
     def add_head(self, name: str, spec: HeadSpec, *, seed: int) -> Head:
         """A new head under `name` (no dots), in place of one that stands there."""
-        head = make_head(spec, self.backbone.config, seed=seed, pooler=self.pooler)
+        head = make_head(spec, self.backbone.config, seed=seed, pooler=self.pooler, language=self.language_head)
         self.heads[name] = head.to(self.backbone.device)
         return head
 
@@ -55,14 +64,21 @@ class Encoder(nn.Module):
         return head
 
     def forward(self, inputs: dict[str, Tensor], head: str) -> Tensor:
-        """Logits of one head (shapes: models/heads.py).
+        """Logits of one head (shapes: models/kinds.py).
 
         Args:
             inputs: `input_ids` and `attention_mask`, (rows, tokens), padded on the right; `token_type_ids` are used
                 where the model has them.
         """
-        hidden_states = self.backbone(**self._accepted(inputs)).last_hidden_state
-        return self.heads[head](hidden_states, inputs["attention_mask"])
+        return self.heads[head](self.last_hidden_state(inputs), inputs["attention_mask"])
+
+    def last_hidden_state(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(rows, tokens, hidden): what the heads stand on."""
+        return self.backbone(**self._accepted(inputs)).last_hidden_state
+
+    def word_logits(self, hidden_states: Tensor, head: str) -> Tensor:
+        """(positions, vocabulary) logits of a language head on (positions, hidden) states."""
+        return self.heads[head](hidden_states, self.backbone.get_input_embeddings().weight)
 
     def hidden_states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """(rows, tokens, hidden) after the embeddings and after every layer: num_layers + 1 of them."""
@@ -92,7 +108,13 @@ class Encoder(nn.Module):
             raise UserError(f"'{head}' is a dual encoder, which no stock class is")
         prefix = self.backbone.base_model_prefix
         weights = {f"{prefix}.{name}": tensor for name, tensor in self.backbone.state_dict().items()}
-        for name, tensor in self.heads[head].state_dict().items():
+        module = self.head(head)
+        if isinstance(module, LanguageHead):
+            own, decoder = module.state_dict(), module.stock["decoder"]
+            weights |= {stock: own[name] for name, stock in module.stock_names().items()}
+            weights[f"{decoder}.weight"] = self.backbone.get_input_embeddings().weight.detach()
+            return weights | ({f"{decoder}.bias": own["bias"]} if "bias" in own else {})
+        for name, tensor in module.state_dict().items():
             weights[f"{prefix}.{name}" if name.startswith("pooler.") else name] = tensor
         return weights
 
@@ -126,8 +148,8 @@ def load(path_or_id: str | Path) -> tuple[Encoder, Any]:
         UserError: as `load_backbone`; or the files of the heads are damaged.
     """
     model, tokenizer, pooler = load_pretrained(path_or_id)
-    encoder = Encoder(model, pooler)
     folder = Path(path_or_id)
+    encoder = Encoder(model, pooler, load_language_head(folder, model.config))
     if (folder / HEADS_SPECS).is_file():
         try:
             specs = json.loads((folder / HEADS_SPECS).read_text(encoding="utf-8"))
@@ -145,7 +167,7 @@ def blank_like(source: Encoder) -> Encoder:
     model = type(source.backbone)(copy.deepcopy(source.backbone.config)).float()
     if getattr(model, "pooler", None) is not None:
         model.register_module("pooler", None)  # as `load` leaves it
-    return Encoder(model, {name: tensor.clone() for name, tensor in source.pooler.items()})
+    return Encoder(model, {name: tensor.clone() for name, tensor in source.pooler.items()}, source.language_head)
 
 
 def save(encoder: Encoder, tokenizer: Any, folder: str | Path) -> None:
@@ -177,7 +199,9 @@ class Carried:
     dropped: tuple[str, ...]
     """Heads of the source that were left behind."""
     new: tuple[str, ...]
-    """Heads of the encoder that start untrained."""
+    """Heads of the encoder that start untrained, or from `checkpoint`."""
+    checkpoint: tuple[str, ...] = ()
+    """Of the new heads, the language head that starts from the one that came with the pretrained checkpoint."""
 
 
 @torch.no_grad()
@@ -202,12 +226,14 @@ def carry(encoder: Encoder, source: Encoder, keep_heads: tuple[str, ...] = ()) -
     _copy(backbone, encoder.backbone_state_dict(), "backbone")
     for name in keep_heads:
         _copy(source.heads[name].state_dict(), encoder.heads[name].state_dict(), f"head '{name}'")
+    new = tuple(name for name in encoder.heads if name not in keep_heads)
     return Carried(
         tensors=len(backbone),
         parameters=sum(tensor.numel() for tensor in backbone.values()),
         heads=tuple(keep_heads),
         dropped=tuple(name for name in source.heads if name not in keep_heads),
-        new=tuple(name for name in encoder.heads if name not in keep_heads),
+        new=new,
+        checkpoint=tuple(name for name in new if encoder.language_head and encoder.head(name).spec.kind == "lm"),
     )
 
 

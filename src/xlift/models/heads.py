@@ -1,95 +1,26 @@
-"""Heads: thin modules on an encoder's hidden states, one per kind of output.
+"""Heads: thin modules on an encoder's hidden states, one per kind of output (models/kinds.py) and family of model.
 
 The stock `AutoModelFor...` classes are uneven over model families, keep one head each and silently reuse it when label
 counts agree; these do not. A head computes what the stock class of its family computes, from tensors of the same names
 and shapes, so a trained one can be exported (`Encoder.stock_state_dict`). The tanh pooler that stock BERT and RoBERTa
 keep in the backbone belongs to the head here: a masked LM never trained it.
-
-| kind     | logits                   | targets               | reduced, per row          |
-| sequence | (rows, labels)           | label: (rows,)        | (labels,) scores          |
-| token    | (rows, tokens, labels)   | label: (rows, tokens) | (tokens,) arg-max         |
-| span     | (rows, tokens, 2)        | start, end: (rows,)   | (2, tokens) scores        |
-| choice   | (rows,)                  | correct, unit: (rows,)| () score                  |
-| dual     | (rows, dimension)        | side, text: (rows,)   | (dimension,) unit vector  |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from xlift.errors import UserError
-from xlift.tasks.formats.base import IGNORE
+from xlift.models.kinds import KINDS, Head, HeadSpec, Loss
 
-KINDS = ("sequence", "token", "span", "choice", "dual")
-POOLINGS = ("cls", "mean", "pooler")
-"""How a dual encoder makes one vector of a row: the first token, the mean (special tokens included, as XTREME pools), or
-the tanh pooler on the first token, which is what XTREME-R's LAReQA and Mewsli-X scripts train (`outputs[1]`)."""
 LOGIT_SCALE = 100.0
 """What XTREME-R's dual encoders start from; learnt from there."""
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """What is needed to build a head, and to know whether two heads mean the same."""
-
-    kind: str
-    labels: tuple[str, ...] = ()
-    """Class i of a sequence or token head is `labels[i]`; the sizes of span and choice heads are fixed."""
-    pooling: str = "cls"
-    """Of a dual head, one of `POOLINGS`; no other looks at it."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"no head of kind '{self.kind}' (kinds are {', '.join(KINDS)})")
-        if self.pooling not in POOLINGS:
-            raise UserError(f"unknown pooling '{self.pooling}'", fix=f"dual encoders pool by {', '.join(POOLINGS)}.")
-
-    @property
-    def num_labels(self) -> int:
-        return {"span": 2, "choice": 1, "dual": 0}.get(self.kind, len(self.labels))
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A sum and what it counts, both 0-d: the mean of a step is the sum of totals over the sum of counts, however
-    the step is cut into micro-batches."""
-
-    total: Tensor
-    count: Tensor
-
-
-class Head(nn.Module):
-    """Base of all heads. `forward(hidden_states, attention_mask)` takes (rows, tokens, hidden), (rows, tokens)."""
-
-    def __init__(self, spec: HeadSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def loss(self, logits: Tensor, targets: dict[str, Tensor]) -> Loss:
-        """Cross entropy in float32 over labels (sequence), tokens, windows (span) or units (choice) not IGNOREd."""
-        return _LOSSES[self.spec.kind](logits.float(), targets)
-
-    def reduce(self, logits: Tensor) -> Tensor:
-        """What a format decodes, still padded and on the device; so whole token logits never leave it."""
-        if self.spec.kind == "token":
-            return logits.argmax(dim=-1)
-        return logits.float().transpose(1, 2) if self.spec.kind == "span" else logits.float()
-
-    def rows(self, reduced: Tensor, attention_mask: Tensor) -> list[np.ndarray]:
-        """Reduced outputs on the CPU, one array per row, without padding (which stands on the right)."""
-        arrays = list(reduced.cpu().numpy())
-        if self.spec.kind not in ("token", "span"):
-            return arrays
-        lengths = attention_mask.sum(dim=1).tolist()
-        return [array[..., :length] for array, length in zip(arrays, lengths, strict=True)]
 
 
 class LinearHead(Head):
@@ -226,6 +157,55 @@ class DualHead(Head):
         return Loss(total, passage.sum())
 
 
+class LanguageHead(Head):
+    """Dense layer, activation, norm, and the model's input embeddings as decoder: a masked LM, without dropout as in the
+    stock classes.
+
+    It scores chosen positions and not whole rows: scores over the vocabulary are the dearest part of a model. It is
+    trained and never predicted with.
+    """
+
+    def __init__(self, spec: HeadSpec, config: Any) -> None:
+        super().__init__(spec)
+        modern = config.model_type == "modernbert"
+        self.stock = _STOCK_LANGUAGE.get(config.model_type, _STOCK_LANGUAGE["roberta"])
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.classifier_bias if modern else True)
+        self.act = ACT2FN[
+            config.classifier_activation if modern else config.hidden_act if config.model_type == "bert" else "gelu"
+        ]
+        if modern:
+            self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
+        else:
+            self.norm = nn.LayerNorm(config.hidden_size, eps=getattr(config, "layer_norm_eps", 1e-5))
+        has_bias = config.decoder_bias if modern else True
+        self.bias = nn.Parameter(torch.empty(config.vocab_size)) if has_bias else None
+
+    def forward(self, hidden_states: Tensor, embeddings: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            hidden_states: (positions, hidden).
+            embeddings: (vocabulary, hidden), the model's own.
+        """
+        return functional.linear(self.norm(self.act(self.dense(hidden_states))), embeddings, self.bias)
+
+    def stock_names(self) -> dict[str, str]:
+        """Name of a tensor here -> its name in the `AutoModelForMaskedLM` of the family."""
+        parts = {name: name.partition(".") for name in self.state_dict()}
+        return {name: self.stock[part] + dot + rest for name, (part, dot, rest) in parts.items()}
+
+
+_STOCK_LANGUAGE = {
+    "roberta": {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias", "decoder": "lm_head.decoder"},
+    "bert": {
+        "dense": "cls.predictions.transform.dense", "norm": "cls.predictions.transform.LayerNorm",
+        "bias": "cls.predictions.bias", "decoder": "cls.predictions.decoder",
+    },
+    "modernbert": {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias", "decoder": "decoder"},
+}  # fmt: skip
+"""Model type (XLM-R is as RoBERTa) -> part of a language head -> what the stock class calls it."""
+
+
 def pool(hidden_states: Tensor, attention_mask: Tensor, how: str = "mean") -> Tensor:
     """(rows, tokens, hidden) -> (rows, hidden) in float32.
 
@@ -247,6 +227,7 @@ _DEFAULT: dict[str, HeadMaker] = {
     "span": SpanHead,
     "choice": LinearHead,
     "dual": DualHead,
+    "lm": LanguageHead,
 }
 _BERT: dict[str, HeadMaker] = {**_DEFAULT, "sequence": PoolerHead, "choice": PoolerHead}
 _ROBERTA: dict[str, HeadMaker] = {**_BERT, "sequence": RobertaSequenceHead}
@@ -254,25 +235,49 @@ FAMILIES: dict[str, dict[str, HeadMaker]] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
-    "modernbert": {**dict.fromkeys(KINDS, ModernBertHead), "dual": DualHead},
+    "modernbert": {**dict.fromkeys(KINDS, ModernBertHead), "dual": DualHead, "lm": LanguageHead},
 }
 """Model types whose heads are those of the stock classes."""
 
 
-def make_head(spec: HeadSpec, config: Any, *, seed: int, pooler: dict[str, Tensor] | None = None) -> Head:
+def make_head(
+    spec: HeadSpec,
+    config: Any,
+    *,
+    seed: int,
+    pooler: dict[str, Tensor] | None = None,
+    language: dict[str, Tensor] | None = None,
+) -> Head:
     """A new head for a model of that config, on the CPU. Its values depend on nothing but spec, config and seed.
 
     Args:
         pooler: 'dense.weight' and 'dense.bias' of a pretrained pooler (BERT's, from next-sentence prediction), to
             start a head's pooler from.
+        language: the tensors of a pretrained language head, to start such a head from.
+
+    Raises:
+        UserError: a language head is wanted for a model whose decoder is not its input embeddings.
     """
+    if spec.kind == "lm" and not has_tied_decoder(config):
+        raise UserError(
+            f"this model of type '{config.model_type}' does not predict words by its input embeddings",
+            fix="masked language modelling as an intermediate needs a tied decoder, as XLM-R, mBERT and mmBERT have.",
+        )
     with torch.device("meta"):  # draws nothing from the global generator
         head = FAMILIES.get(config.model_type, _DEFAULT)[spec.kind](spec, config)
     head = head.to_empty(device="cpu")
     _initialize(head, config, torch.Generator().manual_seed(seed))
     if pooler and hasattr(head, "pooler"):
         head.get_submodule("pooler").load_state_dict(pooler)
+    if language and spec.kind == "lm":
+        head.load_state_dict(language)
     return head
+
+
+def has_tied_decoder(config: Any) -> bool:
+    """Whether a masked LM of this config has its input embeddings as decoder, of the width of its hidden states."""
+    width = getattr(config, "embedding_size", config.hidden_size)  # ELECTRA's may be narrower
+    return getattr(config, "tie_word_embeddings", True) and width == config.hidden_size
 
 
 @torch.no_grad()
@@ -282,7 +287,7 @@ def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
     std = getattr(config, "initializer_range", 0.02)
     for name, module in head.named_modules():
         if isinstance(module, nn.Linear):
-            if isinstance(head, ModernBertHead):
+            if config.model_type == "modernbert" and not isinstance(head, DualHead):
                 cutoff = config.initializer_cutoff_factor or 3.0
                 wide = config.hidden_size**-0.5 if name == "classifier" else std / (2 * config.num_hidden_layers) ** 0.5
                 nn.init.trunc_normal_(module.weight, 0.0, wide, -cutoff * wide, cutoff * wide, generator=generator)
@@ -294,6 +299,8 @@ def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
             module.reset_parameters()
     if isinstance(head, DualHead):
         head.logit_scale.fill_(LOGIT_SCALE)
+    if isinstance(head, LanguageHead) and head.bias is not None:
+        nn.init.zeros_(head.bias)
 
 
 def _dropout(config: Any) -> float:
@@ -308,37 +315,3 @@ def _hide_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
     Stock QA models leave padding in; with their fixed length that is the same for every row.
     """
     return logits.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(logits.dtype).min)
-
-
-def _label_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
-    label = targets["label"]
-    total = functional.cross_entropy(logits.flatten(0, -2), label.flatten(), ignore_index=IGNORE, reduction="sum")
-    return Loss(total, (label != IGNORE).sum())
-
-
-def _span_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
-    start, end = (
-        functional.cross_entropy(logits[..., side], targets[name], ignore_index=IGNORE, reduction="sum")
-        for side, name in ((0, "start"), (1, "end"))
-    )
-    return Loss((start + end) / 2, (targets["start"] != IGNORE).sum())
-
-
-def _choice_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
-    """Softmax over the rows of each unit; rows of a unit stand together, units may differ in size."""
-    _, unit, sizes = torch.unique_consecutive(targets["unit"], return_inverse=True, return_counts=True)
-    place = torch.arange(len(logits), device=logits.device) - (sizes.cumsum(0) - sizes)[unit]
-    padded = logits.new_full((len(sizes), int(sizes.max())), -torch.inf)
-    padded[unit, place] = logits
-    right = targets["correct"] == 1
-    label = torch.full_like(sizes, IGNORE)
-    label[unit[right]] = place[right]
-    return _label_loss(padded, {"label": label})
-
-
-_LOSSES: dict[str, Callable[[Tensor, dict[str, Tensor]], Loss]] = {
-    "sequence": _label_loss,
-    "token": _label_loss,
-    "span": _span_loss,
-    "choice": _choice_loss,
-}

@@ -14,13 +14,15 @@ from typing import Any
 
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging
 
 from xlift.errors import UserError
+from xlift.models.heads import FAMILIES, LanguageHead, has_tied_decoder
+from xlift.models.kinds import HeadSpec
 
 
 def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[str, Tensor]]:
@@ -67,6 +69,38 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
             pooler = {key: tensor.clone() for key, tensor in model.pooler.state_dict().items()}
         model.pooler = None
     return model, tokenizer, pooler
+
+
+def load_language_head(folder: Path, config: Any) -> dict[str, Tensor]:
+    """The tensors of the masked-LM head that a checkpoint holds beside its backbone, in float32, as `LanguageHead` names
+    them; {} where it holds none, or not the whole of it.
+
+    Raises:
+        UserError: it is not that of the config.
+    """
+    if config.model_type not in FAMILIES or not has_tied_decoder(config):
+        return {}
+    with torch.device("meta"):
+        head = LanguageHead(HeadSpec("lm"), config)
+    own = {stock: name for name, stock in head.stock_names().items()}
+    found = {}
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 (no dict)
+                # what old conversions of BERT call a norm's weight and bias
+                stock = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+                if stock in own:
+                    found[own[stock]] = file.get_tensor(key).float()
+    if found.keys() != head.state_dict().keys():
+        return {}
+    for name, tensor in head.state_dict().items():
+        if found[name].shape != tensor.shape:
+            raise UserError(
+                f"the masked-LM head is not that of the config: {head.stock_names()[name]} is {tuple(found[name].shape)}, "
+                f"not {tuple(tensor.shape)}",
+                where=str(folder),
+            )
+    return found
 
 
 def _check_place(name: str) -> None:

@@ -71,6 +71,8 @@ class TrainSpec(Settings):
     """Name of one head for all parts; '' gives each task a head of its own name."""
     keep_heads: tuple[str, ...] = ()
     """Heads of the parent that go on (by name); all others are made anew."""
+    masking: Masking = Masking()
+    """Of the parts that are text."""
     seed: int
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from xlift import backbones
 from xlift.errors import UserError
-from xlift.recipes import Recipe, Sampling
+from xlift.recipes import Masking, Recipe, Sampling
 from xlift.studies.document import Keys
 from xlift.studies.job import Data, Job, LayerSpec, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.reading import StudyFile
@@ -130,6 +130,7 @@ class _Stage:
     """What the study says of this stage, the later the stronger."""
     head: str = ""
     keep_heads: tuple[str, ...] = ()
+    masking: Masking | None = None
     where: Keys = ()
 
 
@@ -230,12 +231,13 @@ class _Planner:
         if not entry.task:
             yield self._mixed_row(entry, where)
             return
-        task = self.found.training_task(entry.task, (*where, "task"))
+        task = self.found.training_task(entry.task, (*where, "task"), text=True)
         sizes = entry.size if isinstance(entry.size, tuple) else (entry.size,)
         for language in self.found.languages(task, entry.language, entry.split, _language_key(entry, where)):
             for size in sizes:
                 share = _Share(task, language, entry.split, size, where)
-                stage = _Stage((share,), entry.sampling, (entry.training,), entry.head, entry.keep_heads, where)
+                how = (entry.training,)
+                stage = _Stage((share,), entry.sampling, how, entry.head, entry.keep_heads, entry.masking, where)
                 yield _Row(entry.name or entry.task, language, "" if size is None else str(size), (stage,))
 
     def _mixed_row(self, entry: Intermediate, where: Keys) -> _Row:
@@ -250,14 +252,14 @@ class _Planner:
                 share for n, part in enumerate(stage.mixture) for share in self._shares(part, (*here, "mixture", n))
             )
             how = (entry.training, stage.training)
-            stages.append(_Stage(shares, stage.sampling, how, stage.head, stage.keep_heads, here))
+            stages.append(_Stage(shares, stage.sampling, how, stage.head, stage.keep_heads, stage.masking, here))
         shares = [share for stage in stages for share in stage.shares]
         sizes = [share.size for share in shares if share.size is not None]
         languages = "+".join(dict.fromkeys(share.language for share in shares))
         return _Row(entry.name, languages, str(sum(sizes)) if len(sizes) == len(shares) else "", tuple(stages))
 
     def _shares(self, part: Part, where: Keys) -> Iterator[_Share]:
-        task = self.found.training_task(part.task, (*where, "task"))
+        task = self.found.training_task(part.task, (*where, "task"), text=True)
         for language in self.found.languages(task, part.language, part.split, _language_key(part, where)):
             yield _Share(task, language, part.split, part.size, where)
 
@@ -266,6 +268,11 @@ class _Planner:
             for share in stage.shares[1:]:
                 self.found.stands_in(share.task, stage.shares[0].task, share.where)
         self._check_kept(stage, state)
+        if stage.masking is not None and not any(share.task.format == "text" for share in stage.shares):
+            raise UserError(
+                "`masking` does nothing without a part that is text", where=self.file.locate(*stage.where, "masking"),
+                fix="remove it, or add a part such as {task: isle-text, size: 1000}.",
+            )  # fmt: skip
         mixture = tuple(
             self.found.data_of(share.task, share.language, share.split, share.size, seed, share.where)
             for share in stage.shares
@@ -275,7 +282,7 @@ class _Planner:
 
     def _check_kept(self, stage: _Stage, state: _State) -> None:
         """A head can be kept that the model has by then and that this stage trains on."""
-        here = [stage.head] if stage.head else list(dict.fromkeys(share.task.name for share in stage.shares))
+        here = [stage.head] if stage.head else list(dict.fromkeys(share.task.head for share in stage.shares))
         for name in stage.keep_heads:
             if name in state.heads and name in here:
                 continue
@@ -296,13 +303,14 @@ class _Planner:
             recipe=how,
             head=stage.head,
             keep_heads=stage.keep_heads,
+            masking=stage.masking or Masking(),
             seed=seed,
         )
         label = f"train {' + '.join(dict.fromkeys(d.name() for d in mixture))} (from {state.path}, seed {seed})"
         counts = [min(self.found.count(data), stage.sampling.cap or 10**12) for data in mixture]
         key = self.result.add(make_job(spec, state.parents, label, _examples(how, sum(counts))))
-        heads = (stage.head,) if stage.head else tuple(dict.fromkeys(data.task for data in mixture))
-        return replace(state, ref=None, parents=(key,), seed=seed, heads=heads)
+        heads = [stage.head] if stage.head else [self.result.tasks[data.task].head for data in mixture]
+        return replace(state, ref=None, parents=(key,), seed=seed, heads=tuple(dict.fromkeys(heads)))
 
     # --- targets ----------------------------------------------------------------------------------------------------
 
@@ -413,7 +421,8 @@ class _Planner:
     def _check_target(self, task: Task, target: Target, where: Keys) -> None:
         trainable = task.format in TRAINABLE
         if task.format == "text":
-            key, what, fix = "task", f"{task.name} is plain text and has no score", "choose a task with labels."
+            key, what = "task", f"{task.name} is plain text and has no score"
+            fix = "choose a task with labels; text is for `intermediate:` and `pretrain:`."
         elif trainable and target.train is False:
             key, what = "train", f"{task.name} cannot be scored without training: its head would be random"
             fix = "leave `train: false` to retrieval and mining."
@@ -437,7 +446,9 @@ class _Planner:
 
 
 def _only_stage(entry: Intermediate) -> Stage:
-    return Stage(mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads)
+    return Stage(
+        mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads, masking=entry.masking
+    )  # fmt: skip
 
 
 def _language_key(part: Part | Intermediate, where: Keys) -> Keys:

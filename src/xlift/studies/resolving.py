@@ -22,7 +22,7 @@ from xlift.tasks.sources.several import only
 from xlift.tasks.task import Task
 
 TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding")
-"""Formats with labels; retrieval and mining are scored without training, text has no score."""
+"""Formats with labels; retrieval and mining are scored without training, text is trained on and has no score."""
 
 
 class Resolver:
@@ -73,13 +73,18 @@ class Resolver:
         self.used[name] = task
         return task
 
-    def training_task(self, name: str, where: Keys) -> Task:
-        """A task with labels to learn from. Raises UserError for another."""
+    def training_task(self, name: str, where: Keys, *, text: bool = False) -> Task:
+        """A task with labels to learn from, or one of text to mask where that will do. Raises UserError for another."""
         task = self.task(name, where)
-        if task.format not in TRAINABLE:
+        if task.format == "text" and not text:
+            raise UserError(
+                f"{name} is plain text, from which no target is learnt", where=self.file.locate(*where),
+                fix="text is for `intermediate:` and `pretrain:`; train a target on a task with labels.",
+            )  # fmt: skip
+        if task.format not in (*TRAINABLE, "text"):
             raise UserError(
                 f"{name} is {task.format} and cannot be trained on", where=self.file.locate(*where),
-                fix="text is for `pretrain:`." if task.format == "text" else f"{task.format} is only scored, as a target.",
+                fix=f"{task.format} is only scored, as a target.",
             )  # fmt: skip
         return task
 

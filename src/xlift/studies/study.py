@@ -116,6 +116,8 @@ class Stage(Settings):
     """Name of one head for all parts (SNLI, MNLI and ANLI as one task); by default each task has its own."""
     keep_heads: tuple[str, ...] = ()
     """Heads of the stage before that go on in this one; all others are made anew."""
+    masking: Masking | None = None
+    """Of the parts that are text; default: as in pretraining."""
 
 
 class Intermediate(Settings):
@@ -133,6 +135,7 @@ class Intermediate(Settings):
     training: RecipePatch = RecipePatch()
     head: str = ""
     keep_heads: tuple[str, ...] = ()
+    masking: Masking | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Intermediate:
@@ -143,7 +146,7 @@ class Intermediate(Settings):
             raise _mistake(f"expected one of `task`, `mixture` and `stages`, found {found}", fix)
         inside = {
             "mixture": ("language", "size", "split"),
-            "stages": ("language", "size", "split", "sampling", "head", "keep_heads"),
+            "stages": ("language", "size", "split", "sampling", "head", "keep_heads", "masking"),
         }
         idle = next((key for key in inside.get(given[0], ()) if key in self.model_fields_set), None)
         if idle:

@@ -85,3 +85,9 @@ class Task:
     note: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the format (retrieval: pooling, layer; span QA: stride)."""
+
+    @property
+    def head(self) -> str:
+        """Name of the head that learns it where a study names none: that of the task, or the one of all text, which is one
+        task in whatever files. (No task has a name in capitals.)"""
+        return "MLM" if self.format == "text" else self.name

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from xlift.errors import UserError
-from xlift.models.heads import Loss
+from xlift.models.kinds import Loss
 from xlift.recipes import Recipe
 from xlift.training.checkpoint import load_checkpoint, save_checkpoint
 from xlift.training.progress import Interrupted, Progress

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from xlift.models.heads import Loss
+from xlift.models.kinds import Loss
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.tasks.formats.text import FORMAT as TEXT
 from xlift.tasks.formats.text import TextExample
 from xlift.training.batches import like_lengths
 from xlift.training.loop import Trained, run_steps
+from xlift.training.masking import Masker, masked_loss
 from xlift.training.progress import Progress
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -123,36 +123,26 @@ def pretrain(
     lengths = np.array([len(row) for row in rows])
     steps = recipe.steps or max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     batches = like_lengths(lengths, recipe.batch_size, steps, seed)
+    masker = Masker(masking, tokenizer)
 
     def step_loss(number: int) -> tuple[Loss, int]:
         chosen = [rows[i] for i in batches[number]]
         original = np.full((len(chosen), max(map(len, chosen))), tokenizer.pad_token_id, dtype=np.int64)
         for i, row in enumerate(chosen):
             original[i, : len(row)] = row
-        masked, wanted = mask(original, masking, tokenizer, np.random.default_rng([seed, 4, number]))
         attention_mask = torch.from_numpy((original != tokenizer.pad_token_id).astype(np.int64))
-        where = torch.from_numpy(wanted)
-        hidden = model.base_model(input_ids=torch.from_numpy(masked), attention_mask=attention_mask).last_hidden_state
-        # Scores over the vocabulary are the dearest part of a small model: only where something was masked.
-        logits = _language_head(model, hidden[where])
-        total = functional.cross_entropy(logits, torch.from_numpy(original)[where], reduction="sum")
-        return Loss(total, where.sum()), int(attention_mask.sum())
+        inputs = {"input_ids": torch.from_numpy(original), "attention_mask": attention_mask}
+        loss = masked_loss(
+            inputs,
+            masker,
+            lambda batch: model.base_model(**batch).last_hidden_state,
+            lambda hidden: _language_head(model, hidden),
+            seed=seed,
+            step=number,
+        )
+        return loss, int(attention_mask.sum())
 
     return run_steps(model, steps, step_loss, recipe, seed=seed, folder=folder, progress=progress)
-
-
-def mask(
-    input_ids: np.ndarray, masking: Masking, tokenizer: PreTrainedTokenizerFast, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Masked copy of (rows, tokens) ids, and where a prediction is wanted (never on special tokens)."""
-    ordinary = ~np.isin(input_ids, tokenizer.all_special_ids)
-    wanted = ordinary & (rng.random(input_ids.shape) < masking.share)
-    draw = rng.random(input_ids.shape)
-    masked = input_ids.copy()
-    masked[wanted & (draw < 0.8)] = tokenizer.mask_token_id
-    replaced = wanted & (draw >= 0.9)
-    masked[replaced] = rng.integers(len(SPECIAL_TOKENS), len(tokenizer), input_ids.shape)[replaced]
-    return masked, wanted
 
 
 def _language_head(model: PreTrainedModel, hidden: Tensor) -> Tensor:

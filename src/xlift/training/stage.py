@@ -1,15 +1,16 @@
-"""One stage of a road: fine-tuning an encoder on a mixture of labelled tasks."""
+"""One stage of a road: fine-tuning an encoder on a mixture of labelled tasks and of text, which is masked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from xlift.models.backbone import Encoder
-from xlift.models.heads import HeadSpec, Loss
+from xlift.models.kinds import HeadSpec, Loss
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
@@ -17,6 +18,7 @@ from xlift.tasks.task import Task
 from xlift.training.batches import UnitIndex, collate, row_targets, schedule
 from xlift.training.in_batch import embed
 from xlift.training.loop import Trained, run_steps
+from xlift.training.masking import Masker, masked_loss
 from xlift.training.progress import Progress
 
 
@@ -27,17 +29,19 @@ class Part:
     task: Task
     features: Features
     head: str = ""
-    """Name of the head that learns from it; default: the task's name."""
+    """Name of the head that learns from it; default: the task's own."""
+    masker: Masker | None = None
+    """Of text, and only of text."""
 
     @property
     def head_name(self) -> str:
-        return self.head or self.task.name
+        return self.head or self.task.head
 
 
 def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int, head: str = "") -> None:
     """A new head for every task, or one called `head` for all. A head's first weights depend on its name and the seed,
     not on its neighbours in the mixture."""
-    for name, task in {head or task.name: task for task in tasks}.items():
+    for name, task in {head or task.head: task for task in tasks}.items():
         encoder.add_head(name, head_spec(task), seed=_seed(name, seed))
 
 
@@ -77,7 +81,11 @@ def fine_tune(
             vectors, tokens = embed(encoder, part.head_name, part.features, rows, pad_id)
             return head.loss(vectors, row_targets(part.features, rows, width=0)), tokens
         inputs, targets = collate(part.features, rows, pad_id)
-        return head.loss(encoder(inputs, part.head_name), targets), int(inputs["attention_mask"].sum())
+        tokens = int(inputs["attention_mask"].sum())
+        if part.masker is not None:
+            words = partial(encoder.word_logits, head=part.head_name)
+            return masked_loss(inputs, part.masker, encoder.last_hidden_state, words, seed=seed, step=number), tokens
+        return head.loss(encoder(inputs, part.head_name), targets), tokens
 
     return run_steps(encoder, len(steps), step_loss, recipe, seed=seed, folder=folder, progress=progress)
 

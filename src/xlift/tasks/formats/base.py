@@ -42,7 +42,7 @@ class Features:
 class Format(Protocol):
     name: str
     head: str
-    """Kind of output: 'sequence', 'token', 'span', 'choice', 'dual' (models/heads.py), 'pooled' (no head) or 'lm'."""
+    """Kind of output: 'sequence', 'token', 'span', 'choice', 'dual' (models/kinds.py), 'pooled' (no head) or 'lm'."""
     example: type
     """The frozen dataclass of one example; its first field is `id: str`."""
 

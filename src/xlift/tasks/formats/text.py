@@ -1,6 +1,6 @@
 """Plain text, and pairs of a text and its translation, for masked language modelling (MLM, TLM).
 
-Used by training alone, which does the masking: there is no gold answer and nothing to decode.
+Used by pretraining and intermediate stages, which do the masking: there is no gold answer and nothing to decode.
 """
 
 from __future__ import annotations

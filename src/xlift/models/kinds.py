@@ -1,0 +1,121 @@
+"""Kinds of output of a head: what is told about it, its loss, and what leaves the device.
+
+| kind     | logits                   | targets               | reduced, per row          |
+| sequence | (rows, labels)           | label: (rows,)        | (labels,) scores          |
+| token    | (rows, tokens, labels)   | label: (rows, tokens) | (tokens,) arg-max         |
+| span     | (rows, tokens, 2)        | start, end: (rows,)   | (2, tokens) scores        |
+| choice   | (rows,)                  | correct, unit: (rows,)| () score                  |
+| dual     | (rows, dimension)        | side, text: (rows,)   | (dimension,) unit vector  |
+| lm       | (positions, vocabulary)  | label: (positions,)   | -                         |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xlift.errors import UserError
+from xlift.tasks.formats.base import IGNORE
+
+KINDS = ("sequence", "token", "span", "choice", "dual", "lm")
+POOLINGS = ("cls", "mean", "pooler")
+"""How a dual encoder makes one vector of a row: the first token, the mean (special tokens included, as XTREME pools), or
+the tanh pooler on the first token, which is what XTREME-R's LAReQA and Mewsli-X scripts train (`outputs[1]`)."""
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What is needed to build a head, and to know whether two heads mean the same."""
+
+    kind: str
+    labels: tuple[str, ...] = ()
+    """Class i of a sequence or token head is `labels[i]`; the sizes of span and choice heads are fixed."""
+    pooling: str = "cls"
+    """Of a dual head, one of `POOLINGS`; no other looks at it."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no head of kind '{self.kind}' (kinds are {', '.join(KINDS)})")
+        if self.pooling not in POOLINGS:
+            raise UserError(f"unknown pooling '{self.pooling}'", fix=f"dual encoders pool by {', '.join(POOLINGS)}.")
+
+    @property
+    def num_labels(self) -> int:
+        return {"span": 2, "choice": 1, "dual": 0, "lm": 0}.get(self.kind, len(self.labels))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum and what it counts, both 0-d: the mean of a step is the sum of totals over the sum of counts, however
+    the step is cut into micro-batches."""
+
+    total: Tensor
+    count: Tensor
+
+
+class Head(nn.Module):
+    """Base of all heads. `forward(hidden_states, attention_mask)` takes (rows, tokens, hidden), (rows, tokens); only
+    `LanguageHead` differs."""
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def loss(self, logits: Tensor, targets: dict[str, Tensor]) -> Loss:
+        """Cross entropy in float32 over labels (sequence), tokens, windows (span), units (choice) or
+        positions (lm) not IGNOREd."""
+        return _LOSSES[self.spec.kind](logits.float(), targets)
+
+    def reduce(self, logits: Tensor) -> Tensor:
+        """What a format decodes, still padded and on the device; so whole token logits never leave it."""
+        if self.spec.kind == "token":
+            return logits.argmax(dim=-1)
+        return logits.float().transpose(1, 2) if self.spec.kind == "span" else logits.float()
+
+    def rows(self, reduced: Tensor, attention_mask: Tensor) -> list[np.ndarray]:
+        """Reduced outputs on the CPU, one array per row, without padding (which stands on the right)."""
+        arrays = list(reduced.cpu().numpy())
+        if self.spec.kind not in ("token", "span"):
+            return arrays
+        lengths = attention_mask.sum(dim=1).tolist()
+        return [array[..., :length] for array, length in zip(arrays, lengths, strict=True)]
+
+
+def _label_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
+    label = targets["label"]
+    total = functional.cross_entropy(logits.flatten(0, -2), label.flatten(), ignore_index=IGNORE, reduction="sum")
+    return Loss(total, (label != IGNORE).sum())
+
+
+def _span_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
+    start, end = (
+        functional.cross_entropy(logits[..., side], targets[name], ignore_index=IGNORE, reduction="sum")
+        for side, name in ((0, "start"), (1, "end"))
+    )
+    return Loss((start + end) / 2, (targets["start"] != IGNORE).sum())
+
+
+def _choice_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
+    """Softmax over the rows of each unit; rows of a unit stand together, units may differ in size."""
+    _, unit, sizes = torch.unique_consecutive(targets["unit"], return_inverse=True, return_counts=True)
+    place = torch.arange(len(logits), device=logits.device) - (sizes.cumsum(0) - sizes)[unit]
+    padded = logits.new_full((len(sizes), int(sizes.max())), -torch.inf)
+    padded[unit, place] = logits
+    right = targets["correct"] == 1
+    label = torch.full_like(sizes, IGNORE)
+    label[unit[right]] = place[right]
+    return _label_loss(padded, {"label": label})
+
+
+_LOSSES: dict[str, Callable[[Tensor, dict[str, Tensor]], Loss]] = {
+    "sequence": _label_loss,
+    "token": _label_loss,
+    "span": _span_loss,
+    "choice": _choice_loss,
+    "lm": _label_loss,
+}
