@@ -6,7 +6,6 @@ needs; a job that was asked for before has the same key and stands in the plan a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,11 @@ from xlift.studies.document import Keys
 from xlift.studies.job import Data, Job, LayerSpec, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.reading import StudyFile
 from xlift.studies.resolving import TRAINABLE, Resolver
+from xlift.studies.rows import Row, TrainingStage, rows_of
 from xlift.studies.study import (
-    Intermediate,
     Made,
     Options,
-    Part,
     PretrainText,
-    RecipePatch,
-    Stage,
     Target,
     TargetData,
     recipe,
@@ -111,46 +107,13 @@ class _State:
         return self.path if self.seed is None else f"{self.path}, seed {self.seed}"
 
 
-@dataclass(frozen=True)
-class _Share:
-    """A part of a mixture in one language."""
-
-    task: Task
-    language: str
-    split: str
-    size: int | None
-    where: Keys
-
-
-@dataclass(frozen=True)
-class _Stage:
-    shares: tuple[_Share, ...]
-    sampling: Sampling
-    training: tuple[RecipePatch, ...]
-    """What the study says of this stage, the later the stronger."""
-    head: str = ""
-    keep_heads: tuple[str, ...] = ()
-    masking: Masking | None = None
-    where: Keys = ()
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row of the table: the stages to train, one after the other."""
-
-    name: str
-    language: str
-    size: str
-    stages: tuple[_Stage, ...]
-
-
 class _Planner:
     def __init__(self, file: StudyFile, resolver: Resolver) -> None:
         self.file, self.study, self.found = file, file.study, resolver
         self.result = Plan(self.study.name, data=resolver.data, tasks=resolver.used)
 
     def plan(self) -> Plan:
-        rows = self._rows()
+        rows = rows_of(self.found)
         for start in self._starts(only_made=not rows):
             for row in rows:
                 for seed in self.study.seeds:
@@ -212,67 +175,12 @@ class _Planner:
 
     # --- intermediate tasks -----------------------------------------------------------------------------------------
 
-    def _rows(self) -> list[_Row]:
-        """The rows of the table, each with its own name, language or size."""
-        rows: dict[tuple[str, str, str], _Row] = {}
-        for index, entry in enumerate(self.study.intermediate):
-            for row in [_Row("none", "", "", ())] if entry == "none" else self._rows_of(entry, ("intermediate", index)):
-                key = (row.name, row.language, row.size)
-                if key in rows:
-                    raise UserError(
-                        f"two intermediates make the same row '{' '.join(filter(None, key))}'",
-                        where=self.file.locate("intermediate", index),
-                        fix="remove one, or give it another `name:`.",
-                    )
-                rows[key] = row
-        return list(rows.values())
-
-    def _rows_of(self, entry: Intermediate, where: Keys) -> Iterator[_Row]:
-        if not entry.task:
-            yield self._mixed_row(entry, where)
-            return
-        task = self.found.training_task(entry.task, (*where, "task"), text=True)
-        sizes = entry.size if isinstance(entry.size, tuple) else (entry.size,)
-        for language in self.found.languages(task, entry.language, entry.split, _language_key(entry, where)):
-            for size in sizes:
-                share = _Share(task, language, entry.split, size, where)
-                how = (entry.training,)
-                stage = _Stage((share,), entry.sampling, how, entry.head, entry.keep_heads, entry.masking, where)
-                yield _Row(entry.name or entry.task, language, "" if size is None else str(size), (stage,))
-
-    def _mixed_row(self, entry: Intermediate, where: Keys) -> _Row:
-        """Of a mixture or of several stages; its size is that of all parts together, if each says its own."""
-        if entry.stages:
-            given = [(stage, (*where, "stages", number)) for number, stage in enumerate(entry.stages)]
-        else:
-            given = [(_only_stage(entry), where)]
-        stages: list[_Stage] = []
-        for stage, here in given:
-            shares = tuple(
-                share for n, part in enumerate(stage.mixture) for share in self._shares(part, (*here, "mixture", n))
-            )
-            how = (entry.training, stage.training)
-            stages.append(_Stage(shares, stage.sampling, how, stage.head, stage.keep_heads, stage.masking, here))
-        shares = [share for stage in stages for share in stage.shares]
-        sizes = [share.size for share in shares if share.size is not None]
-        languages = "+".join(dict.fromkeys(share.language for share in shares))
-        return _Row(entry.name, languages, str(sum(sizes)) if len(sizes) == len(shares) else "", tuple(stages))
-
-    def _shares(self, part: Part, where: Keys) -> Iterator[_Share]:
-        task = self.found.training_task(part.task, (*where, "task"), text=True)
-        for language in self.found.languages(task, part.language, part.split, _language_key(part, where)):
-            yield _Share(task, language, part.split, part.size, where)
-
-    def _stage(self, state: _State, stage: _Stage, seed: int) -> _State:
+    def _stage(self, state: _State, stage: TrainingStage, seed: int) -> _State:
         if stage.head:
             for share in stage.shares[1:]:
                 self.found.stands_in(share.task, stage.shares[0].task, share.where)
         self._check_kept(stage, state)
-        if stage.masking is not None and not any(share.task.format == "text" for share in stage.shares):
-            raise UserError(
-                "`masking` does nothing without a part that is text", where=self.file.locate(*stage.where, "masking"),
-                fix="remove it, or add a part such as {task: isle-text, size: 1000}.",
-            )  # fmt: skip
+        self._check_text(stage, state)
         mixture = tuple(
             self.found.data_of(share.task, share.language, share.split, share.size, seed, share.where)
             for share in stage.shares
@@ -280,7 +188,7 @@ class _Planner:
         how = recipe(self.study.training, self.study.training.intermediate, *stage.training)
         return self._train(state, mixture, stage, how, seed)
 
-    def _check_kept(self, stage: _Stage, state: _State) -> None:
+    def _check_kept(self, stage: TrainingStage, state: _State) -> None:
         """A head can be kept that the model has by then and that this stage trains on."""
         here = [stage.head] if stage.head else list(dict.fromkeys(share.task.head for share in stage.shares))
         for name in stage.keep_heads:
@@ -295,7 +203,21 @@ class _Planner:
                 fix=f"{has}; this stage trains on {', '.join(here)}.",
             )  # fmt: skip
 
-    def _train(self, state: _State, mixture: tuple[Data, ...], stage: _Stage, how: Recipe, seed: int) -> _State:
+    def _check_text(self, stage: _Stage, state: _State) -> None:
+        """Masks are of text, and text after another stage is learnt by a new head: the checkpoint's is gone by then."""
+        text = next((share for share in stage.shares if share.task.format == "text"), None)
+        if text is None and stage.masking is not None:
+            raise UserError(
+                "`masking` does nothing without a part that is text", where=self.file.locate(*stage.where, "masking"),
+                fix="remove it, or add a part such as {task: isle-text, size: 1000}.",
+            )  # fmt: skip
+        if text is not None and state.seed is not None and not {stage.head or text.task.head} & set(stage.keep_heads):
+            place = self.file.locate(*stage.where)
+            warning = f"{place}: the head for masked words starts at random, since a stage before has dropped the model's own."
+            if warning not in self.result.warnings:
+                self.result.warnings.append(warning)
+
+    def _train(self, state: _State, mixture: tuple[Data, ...], stage: TrainingStage, how: Recipe, seed: int) -> _State:
         spec = TrainSpec(
             model=state.ref,
             mixture=mixture,
@@ -314,7 +236,7 @@ class _Planner:
 
     # --- targets ----------------------------------------------------------------------------------------------------
 
-    def _target(self, state: _State, row: _Row, index: int, target: Target, seed: int) -> None:
+    def _target(self, state: _State, row: Row, index: int, target: Target, seed: int) -> None:
         """The column's training, if it needs any, and a prediction for each language."""
         where: Keys = ("targets", index)
         task = self.found.task(target.task, (*where, "task"))
@@ -410,13 +332,13 @@ class _Planner:
             language = self.found.languages(source, "", "train", (*where, "train", "task"))[0]
             data = self.found.data_of(source, language, "train", None, seed, (*where, "train", "task"))
             head = last.name
-            state = self._train(state, (data,), _Stage((), Sampling(), (), head, kept), how, seed)
+            state = self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept), how, seed)
             kept = (head,)
         self.found.stands_in(last, task, (*where, "train", "task"))
         place = (*where, "train", "language") if asked.language else (*where, "train")
         language = self.found.languages(last, asked.language, asked.split, place)[0]
         data = self.found.data_of(last, language, asked.split, asked.size, seed, (*where, "train"))
-        return self._train(state, (data,), _Stage((), Sampling(), (), head, kept), how, seed), last.name, language
+        return self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept), how, seed), last.name, language
 
     def _check_target(self, task: Task, target: Target, where: Keys) -> None:
         trainable = task.format in TRAINABLE
@@ -443,17 +365,6 @@ class _Planner:
         else:
             return
         raise UserError(what, where=self.file.locate(*where, key), fix=fix)
-
-
-def _only_stage(entry: Intermediate) -> Stage:
-    return Stage(
-        mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads, masking=entry.masking
-    )  # fmt: skip
-
-
-def _language_key(part: Part | Intermediate, where: Keys) -> Keys:
-    """Where a wrong language stands, or the task whose training language was meant."""
-    return (*where, "language" if part.language else "task")
 
 
 def _examples(how: Recipe, total: int) -> int:
