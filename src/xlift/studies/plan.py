@@ -203,7 +203,7 @@ class _Planner:
                 fix=f"{has}; this stage trains on {', '.join(here)}.",
             )  # fmt: skip
 
-    def _check_text(self, stage: _Stage, state: _State) -> None:
+    def _check_text(self, stage: TrainingStage, state: _State) -> None:
         """Masks are of text, and text after another stage is learnt by a new head: the checkpoint's is gone by then."""
         text = next((share for share in stage.shares if share.task.format == "text"), None)
         if text is None and stage.masking is not None:
