@@ -21,6 +21,7 @@ from xlift.tasks import catalog, formats
 from xlift.training import loop, pretraining, stage
 from xlift.training.checkpoint import FILE, load_checkpoint
 from xlift.training.loop import Trained, learning_rate, make_optimizer, run_steps
+from xlift.training.masking import Masker
 from xlift.training.progress import Interrupted, Progress
 
 STEPS = 30
@@ -33,13 +34,13 @@ def examples(name: str, count: int) -> list[Any]:
 
 
 def fine_tuning(folder: Path, progress: Progress | None = None) -> tuple[nn.Module, Trained]:
-    """A mixture of two tasks, with dropout in backbone and heads."""
+    """A mixture of two tasks and text, with dropout in backbone and heads."""
     encoder = tiny.encoder("xlm-roberta", hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     tokenizer, parts = tiny.tokenizer(), []
-    for name in ("isle-nli", "isle-pos"):
+    for name in ("isle-nli", "isle-pos", "isle-text"):
         task = catalog.get(name)
         features = stage.make_features(task, examples(name, 12), tokenizer, max_length=24, train=True)
-        parts.append(stage.Part(task, features))
+        parts.append(stage.Part(task, features, masker=Masker(Masking(), tokenizer) if name == "isle-text" else None))
     stage.add_heads(encoder, [part.task for part in parts], seed=1)
     recipe = Recipe(lr=1e-3, batch_size=4, steps=STEPS)
     trained = stage.fine_tune(
@@ -233,7 +234,7 @@ def test_the_checkpoint_tells_its_step(tmp_path: Path) -> None:
         fine_tuning(tmp_path, stop_after(11))
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     model = tiny.encoder("xlm-roberta")
-    stage.add_heads(model, [catalog.get("isle-nli"), catalog.get("isle-pos")], seed=2)
+    stage.add_heads(model, [catalog.get(name) for name in ("isle-nli", "isle-pos", "isle-text")], seed=2)
     step, numbers = load_checkpoint(tmp_path, model, make_optimizer(model, Recipe()))
     assert step == 11
     assert numbers["tokens"] > 0

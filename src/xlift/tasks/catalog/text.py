@@ -29,7 +29,8 @@ WIKIPEDIA = Task(
     licence="CC BY-SA 3.0 and GFDL",
     url="https://huggingface.co/datasets/wikimedia/wikipedia",
     citations=("wikimedia-2023-downloads",),
-    note="Text for `pretrain:`, an article an example. Large: English alone is 6.4 million articles; ask for a size.",
+    note="Text for `pretrain:` and `intermediate:`, an article an example. Large: English alone is 6.4 million articles; ask "
+    "for a size.",
 )
 
 PLAIN_TEXT = Task(
@@ -45,8 +46,8 @@ PLAIN_TEXT = Task(
     train_language="en",
     licence="yours to know",
     url="https://en.wikipedia.org/wiki/Plain_text",
-    note="Text for `pretrain:`: text/sw.txt and the like under the data folder, a text a line. Any language of the table; "
-    "for more, and for other files, declare a task of your own.",
+    note="Text for `pretrain:` and `intermediate:`: text/sw.txt and the like under the data folder, a text a line. Any "
+    "language of the table; for more, and for other files, declare a task of your own.",
 )
 
 TASKS = (WIKIPEDIA, PLAIN_TEXT)

@@ -52,8 +52,8 @@ SIB200_PARALLEL = Task(
     licence="CC BY-SA 4.0",
     url="https://github.com/dadelani/sib-200",
     citations=("adelani-etal-2024-sib",),
-    note="Text for `pretrain:`, read as pairs (translation language modelling). The sentences are FLORES-200's: do not score "
-    "FLORES-200 or SIB-200 with a model that has read them.",
+    note="Text for `pretrain:` and `intermediate:`, read as pairs (translation language modelling). The sentences are "
+    "FLORES-200's: do not score FLORES-200 or SIB-200 with a model that has read them.",
 )  # fmt: skip
 
 TASKS = (SIB200, SIB200_PARALLEL)
