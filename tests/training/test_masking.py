@@ -104,7 +104,7 @@ def test_scoring_in_parts_gives_the_loss_and_the_gradient_of_the_whole(monkeypat
         encoder.zero_grad()
         loss = loss_of(encoder, inputs, masker)
         loss.total.backward()
-        gradient = encoder.backbone.get_input_embeddings().weight.grad
+        gradient = encoder.embeddings.grad
         assert gradient is not None
         found.append((loss.total.detach(), loss.count, gradient.clone()))
     assert found[0][1] == found[1][1] > 4

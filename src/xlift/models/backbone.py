@@ -78,11 +78,16 @@ class Encoder(nn.Module):
 
     def word_logits(self, hidden_states: Tensor, head: str) -> Tensor:
         """(positions, vocabulary) logits of a language head on (positions, hidden) states."""
-        return self.heads[head](hidden_states, self.backbone.get_input_embeddings().weight)
+        return self.heads[head](hidden_states, self.embeddings)
 
     def hidden_states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """(rows, tokens, hidden) after the embeddings and after every layer: num_layers + 1 of them."""
         return self.backbone(**self._accepted(inputs), output_hidden_states=True).hidden_states
+
+    @property
+    def embeddings(self) -> Tensor:
+        """(vocabulary, hidden): the input embeddings, which a language head has as decoder."""
+        return self.backbone.get_input_embeddings().get_parameter("weight")
 
     @property
     def max_length(self) -> int | None:
@@ -112,7 +117,7 @@ class Encoder(nn.Module):
         if isinstance(module, LanguageHead):
             own, decoder = module.state_dict(), module.stock["decoder"]
             weights |= {stock: own[name] for name, stock in module.stock_names().items()}
-            weights[f"{decoder}.weight"] = self.backbone.get_input_embeddings().weight.detach()
+            weights[f"{decoder}.weight"] = self.embeddings.detach()
             return weights | ({f"{decoder}.bias": own["bias"]} if "bias" in own else {})
         for name, tensor in module.state_dict().items():
             weights[f"{prefix}.{name}" if name.startswith("pooler.") else name] = tensor
