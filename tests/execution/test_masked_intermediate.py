@@ -143,3 +143,22 @@ def test_text_is_no_target_and_teaches_none(target: dict[str, Any], said: str, t
     with pytest.raises(UserError, match=said) as raised:
         plan_of(write_study(tmp_path, targets=[target]))
     assert "intermediate" in str(raised.value.fix)
+
+
+def test_text_of_ones_own_is_learnt_from_files(tmp_path: Path) -> None:
+    (tmp_path / "data" / "text").mkdir(parents=True)
+    (tmp_path / "data" / "text" / "sw.txt").write_text("mtu anasoma\nkitabu kirefu\nbustanini\n", encoding="utf-8")
+    pairs = [{"text": f"the man {n}", "translation": f"der Mann {n}"} for n in range(5)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    study = write_study(
+        tmp_path,
+        data="data",
+        tasks=[{"name": "pairs", "format": "text", "files": {"train": {"de": "pairs.jsonl"}}}],
+        intermediate=[{"name": "mine", "mixture": [{"task": "plain-text", "language": "sw"}, {"task": "pairs"}]}],
+    )
+    plan, store = plan_of(study), Store(tmp_path / "store")
+    assert [data.name() for data in specs(study)[0].mixture] == ["plain-text/sw", "pairs/de"]
+    first = trained(plan)[0]
+    do_inline(plan, store, [first])
+    assert list(backbone.load(store.open(first.key).folder / "model")[0].heads) == ["MLM"]
+    assert first.examples == 4 * 8
