@@ -330,8 +330,8 @@ SAMPLES: dict[str, Sample] = {
         "pairs", "retrieval", {"x.de": b"eins\nzwei\ndrei\n", "x.en": b"one\ntwo\nthree\n"},
         lambda f: f["x.de"].count(b"\n") + (not f["x.de"].endswith(b"\n")), language="de",
     ),
-    "joined": Sample(
-        "joined", "retrieval",
+    "parallel-tsv": Sample(
+        "parallel-tsv", "retrieval",
         {"x.de": b"index_id\ttext\n7\teins\n8\tzwei\n", "x.en": b"index_id\ttext\n8\ttwo\n7\tone\n"},
         lambda f: len(text_lines(f["x.de"])) - 1, language="de",
     ),

@@ -41,7 +41,7 @@ SIB200_PARALLEL = Task(
     "text",
     (),
     FileSource(
-        reader="joined",
+        reader="parallel-tsv",
         files={split: (f"sib200/{{lang}}/{split}.tsv", f"sib200/eng_Latn/{split}.tsv") for split in ("train", "dev", "test")},
         available=everywhere(tuple(code for code in SIB if code != "en"), "train", "dev", "test"),
         codes=SIB,

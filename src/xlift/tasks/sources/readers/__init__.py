@@ -11,7 +11,7 @@
 | mewslix | Mewsli-X: mentions and entities | dual-encoding |
 | conll, panx, conllu, ccgbank | words and tags | tagging |
 | pairs | two files of aligned lines (LASER's Tatoeba, FLORES-200) | retrieval, text |
-| joined | two tables of the same sentences, joined by an id (SIB-200) | retrieval, text |
+| parallel-tsv | two tables of the same sentences, joined by an id (SIB-200) | retrieval, text |
 | bucc | two files of sentences with ids, and gold pairs | mining, retrieval |
 """
 
@@ -23,12 +23,12 @@ from xlift.tasks.sources.readers import (
     conll,
     conllu,
     copa,
-    joined,
     labelled,
     lareqa,
     mewslix,
     pairs,
     panx,
+    parallel_tables,
     parquet,
     records,
     squad,
@@ -54,7 +54,7 @@ READERS: dict[str, Reader] = {
         conllu.CONLLU,
         ccgbank.CCGBANK,
         pairs.PAIRS,
-        joined.JOINED,
+        parallel_tables.PARALLEL_TSV,
         bucc.BUCC,
     )
 }

@@ -49,4 +49,4 @@ def _texts(path: Path, layout: Layout) -> Iterator[tuple[str, str, str]]:
         yield at, fields.text("id"), fields.text("text")
 
 
-JOINED = Reader("joined", 1, ("retrieval", "text"), read)
+PARALLEL_TSV = Reader("parallel-tsv", 1, ("retrieval", "text"), read)
