@@ -3,10 +3,9 @@
 The convention of the gold labels: both sentences speak of the same participants. What drops a detail or names a thing
 more generally follows; opposite verbs and opposite adjectives exclude each other; a denial turns the direction round.
 
-The ways to make a pair have weights (`nli_pair`) under which denials and long hypotheses stand with every label. `isle-nli`
-leaves as much to guess as published sets do: a bag of words over the hypothesis alone is right in about half of the cases
-(a majority class in .34; fastText on the hypotheses of SNLI .67 and of MNLI .54, Gururangan et al. 2018), one over the
-numbers of shared and new words in two thirds. `isle-nli-balanced` leaves little, and needs more pairs to learn.
+The ways to make a pair have weights (`nli_pair`) under which denials and long hypotheses stand with every label. Of
+`isle-nli`, a bag of words over the hypothesis alone guesses about half of the labels (fastText .67 of SNLI's and .54 of
+MNLI's, Gururangan et al. 2018; chance is a third), and the numbers of shared and new words alone two thirds. `isle-nli-balanced` leaves little, and needs more pairs to learn.
 tests/archipelago/test_inference.py bounds both.
 """
 
