@@ -5,8 +5,8 @@ more generally follows; opposite verbs and opposite adjectives exclude each othe
 
 The ways to make a pair have weights (`nli_pair`) under which denials and long hypotheses stand with every label. Of
 `isle-nli`, a bag of words over the hypothesis alone guesses about half of the labels (fastText .67 of SNLI's and .54 of
-MNLI's, Gururangan et al. 2018; chance is a third), and the numbers of shared and new words alone two thirds. `isle-nli-balanced` leaves little, and needs more pairs to learn.
-tests/archipelago/test_inference.py bounds both.
+MNLI's, Gururangan et al. 2018; chance is a third), and the numbers of shared and new words alone two thirds.
+`isle-nli-balanced` leaves little, and needs more pairs to learn. tests/archipelago/test_inference.py bounds both.
 """
 
 from __future__ import annotations
