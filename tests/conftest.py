@@ -4,6 +4,9 @@ import os
 import signal
 
 from hypothesis import settings
+from tests.support.command import xlift
+
+__all__ = ["xlift"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

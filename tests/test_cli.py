@@ -7,11 +7,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.command import Answer, Xlift
 from tests.support.fakes import STUDY, finished, own_study, study_file
 
 from xlift import cli
@@ -26,34 +25,6 @@ ROW = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n"
 ).split()
-
-
-@dataclass
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Xlift = Callable[..., Answer]
-
-
-@pytest.fixture
-def xlift(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Xlift:
-    """The command in this process, in `tmp_path`; anything but a SystemExit is a traceback to a user, and fails."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("XLIFT_STORE", "XLIFT_DATA"):
-        monkeypatch.delenv(name, raising=False)
-
-    def call(*words: object, columns: int = 80) -> Answer:
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setattr(sys, "argv", ["xlift", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return Answer(int(end.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 def process(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -339,119 +310,6 @@ def test_a_page_that_cannot_be_written(xlift: Xlift, tmp_path: Path):
     answer = xlift("report", "study", "--store", "s", "--html", tmp_path)
     assert answer.code == 2
     assert "cannot write the page" in answer.err
-
-
-# --- a flipped byte ---------------------------------------------------------------------------------------------------
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(bytes(content))
-
-
-def test_a_flipped_byte_is_told_and_mended_and_nothing_else_is_lost(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
-    key = plan.cells[-1].key
-    flip(store.path(key) / "predictions.parquet")
-    answer = xlift("report", "study", "--store", "s")
-    assert (answer.code, answer.out) == (2, "")
-    assert "predictions.parquet is damaged" in answer.err
-    assert "Traceback" not in answer.err
-    assert "--repair" in answer.err
-    found = xlift("store", "verify", "--store", "s")
-    assert found.code == 2
-    assert key in found.out
-    assert xlift("store", "verify", "--store", "s", "--repair").code == 0
-    assert xlift("store", "verify", "--store", "s").out == "all products are whole\n"
-    assert "22 done, 1 left" in xlift("plan", "study.yaml", "--store", "s").out
-
-
-def test_a_flipped_byte_in_a_manifest(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
-    flip(store.path(plan.cells[0].key) / "manifest.json")
-    assert xlift("report", "study", "--store", "s").code == 2
-    assert xlift("plan", "study.yaml", "--store", "s").code == 0  # a guess of the time can do without it
-    broken = [
-        entry for entry in json.loads(xlift("store", "ls", "--store", "s", "--json").out) if entry["status"] != "done"
-    ]
-    assert [(entry["key"], entry["status"]) for entry in broken] == [(plan.cells[0].key, "broken")]
-
-
-# --- store ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", ["ls", "verify", "gc", "du"])
-def test_a_store_that_is_not_there(xlift: Xlift, tmp_path: Path, command: str):
-    for more in ((), ("--json",)):
-        answer = xlift("store", command, "--store", "gone", *more)
-        assert (answer.code, answer.out) == (2, "")
-        assert answer.err.startswith("xlift: no store at 'gone'")
-    assert not (tmp_path / "gone").exists()
-
-
-@pytest.mark.parametrize(
-    ("command", "said", "as_json"),
-    [
-        ("ls", "the store is empty", []),
-        ("verify", "all products are whole", []),
-        ("gc", "freed 0 B", []),
-        ("du", "in all", {}),
-    ],
-)
-def test_an_empty_store(xlift: Xlift, tmp_path: Path, command: str, said: str, as_json: object):
-    (tmp_path / "s").mkdir()
-    assert said in xlift("store", command, "--store", "s").out
-    answer = xlift("store", command, "--store", "s", "--json")
-    assert (answer.code, json.loads(answer.out)) == (0, as_json)
-
-
-@pytest.mark.parametrize("command", ["ls", "verify", "gc", "du"])
-def test_a_folder_of_something_else_is_no_store(xlift: Xlift, tmp_path: Path, command: str):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis/chapter.tex").write_text("x")
-    answer = xlift("store", command, "--store", "thesis")
-    assert answer.code == 2
-    assert "not an xlift store" in answer.err
-    assert (tmp_path / "thesis/chapter.tex").exists()
-
-
-def test_ls_has_every_job_with_its_digest(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
-    entries = json.loads(xlift("store", "ls", "--store", "s", "--json").out)
-    assert {entry["key"] for entry in entries} == set(plan.jobs)
-    assert all(list(entry) == ["key", "kind", "status", "sha256", "seconds", "bytes"] for entry in entries)
-    for entry in entries:
-        assert (entry["kind"], entry["status"]) == (plan.jobs[entry["key"]].kind, "done")
-        assert entry["sha256"] == store.open(entry["key"]).manifest["sha256"]
-    assert len(xlift("store", "ls", "--store", "s").out.splitlines()) == len(plan.jobs)
-
-
-def test_gc_keeps_what_a_recorded_study_needs(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
-    assert json.loads(xlift("store", "gc", "--store", "s", "--json").out) == []
-    (tmp_path / "s/studies/study.json").unlink()
-    planned = json.loads(xlift("store", "gc", "--store", "s", "--dry-run", "--json").out)
-    assert {each["key"] for each in planned} == set(plan.jobs)
-    assert all(store.has(key) for key in plan.jobs)
-    assert "freed" in xlift("store", "gc", "--store", "s").out
-    assert not any(store.has(key) for key in plan.jobs)
-
-
-def test_gc_stops_at_a_damaged_record(xlift: Xlift, tmp_path: Path):
-    # It says which products a study needs: without it, all of them would go.
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
-    (tmp_path / "s/studies/study.json").write_text("{")
-    answer = xlift("store", "gc", "--store", "s")
-    assert answer.code == 2
-    assert "damaged" in answer.err
-    assert all(store.has(key) for key in plan.jobs)
-
-
-def test_du_counts_by_kind(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s")
-    usage = json.loads(xlift("store", "du", "--store", "s", "--json").out)
-    assert {kind: used["count"] for kind, used in usage.items()} == {"predict": 20, "train": 3}
 
 
 # --- tasks and doctor -------------------------------------------------------------------------------------------------

@@ -1,45 +1,32 @@
-"""What goes wrong with a store: processes killed, races, damaged and missing files, disks full and read-only."""
+"""What goes wrong with a store: processes killed, races, damaged and missing files."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.products import KEY, SPEC, make
 
 from xlift.errors import UserError
 from xlift.studies.locks import STALE_AFTER, Locks
 from xlift.studies.store import Draft, Store
 
-KEY = hashlib.sha256(b"a job").hexdigest()
-SPEC = {"kind": "predict", "seed": 1}
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
-
-
-def make(store: Store, key: str = KEY, content: bytes = b"0123456789") -> Path:
-    with store.write(key, "predict", SPEC) as draft:
-        (draft.folder / "weights.safetensors").write_bytes(content)
-        (draft.folder / "scores.json").write_bytes(b"[]")
-    return store.path(key) / "weights.safetensors"
 
 
 def python(code: str, *args: object) -> subprocess.Popen[str]:
@@ -315,98 +302,3 @@ def test_a_product_without_a_manifest_is_made_again(store):
     make(store)
     assert store.open(KEY).kind == "predict"
     assert store.verify() == []
-
-
-# -- the disk ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_a_disk_that_fills_up_at_the_end_leaves_no_half_product(store, monkeypatch, call):
-    def full(*args):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
-        with pytest.raises(UserError, match=r"no space left(.|\n)*xlift store gc"):
-            make(store)
-    assert not store.has(KEY)
-    assert os.listdir(store.root / "tmp") == []
-    make(store)
-    assert store.verify() == []
-
-
-def test_a_disk_that_fills_up_under_the_job_is_explained_too(store):
-    with pytest.raises(UserError, match="no space left"), store.write(KEY, "train", SPEC):
-        Path("/dev/full").write_bytes(b"x")  # every write to it is ENOSPC, and as always the error names no file
-    assert not store.has(KEY)
-    assert os.listdir(store.root / "tmp") == []
-
-
-def test_an_error_of_another_disk_is_not_blamed_on_the_store(store, tmp_path):
-    with pytest.raises(PermissionError), store.write(KEY, "train", SPEC):
-        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "data.tsv"))
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Root may write anywhere: for the time of a test, be nobody."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
-@pytest.fixture
-def read_only() -> Iterator[Store]:
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        store = Store(Path(folder) / "store")
-        make(store)
-        paths = [store.root, *store.root.rglob("*")]
-        for path in paths:
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        yield store
-        for path in paths:
-            if path.exists():
-                path.chmod(stat.S_IRWXU)
-
-
-def test_a_read_only_store_can_be_read(read_only):
-    with unprivileged():
-        store = Store(read_only.root)
-        assert store.open(KEY).kind == "predict"
-        assert [entry.status for entry in store.ls()] == ["done"]
-        assert store.verify() == []
-        assert store.du()
-        assert len(store.gc(set(), dry_run=True)) == 1
-
-
-def test_a_read_only_store_says_so_when_written_to(read_only):
-    with unprivileged():
-        store = Store(read_only.root)
-        for attempt in (
-            lambda: make(store, "ab" * 32),
-            lambda: store.try_lock(KEY),
-            lambda: store.gc(set()),
-            lambda: store.partial("ab" * 32),
-        ):
-            with pytest.raises(UserError, match=r"cannot be used: Permission denied(.|\n)*another folder"):
-                attempt()
-    assert read_only.has(KEY)
-
-
-def test_a_store_that_cannot_be_made_or_entered_says_so():
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        (Path(folder) / "closed").mkdir(mode=0o700)
-        os.chmod(Path(folder) / "closed", 0o000)
-        with unprivileged():
-            with pytest.raises(UserError, match="Permission denied"):
-                make(Store(Path(folder) / "new" / "store"))
-            with pytest.raises(UserError, match="Permission denied"):
-                Store(Path(folder) / "closed" / "store")
-        os.chmod(Path(folder) / "closed", 0o700)

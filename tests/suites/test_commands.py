@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from tests.suites.test_score_folder import languages, one_file, squad, squad_file, write_folders
 from tests.suites.test_submission import XCOPA, cell, fill
+from tests.support.command import Xlift
 
-from xlift import cli
 from xlift.studies.store import Store
 from xlift.suites import declared
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Xlift = Callable[..., Answer]
-
-
-@pytest.fixture
-def xlift(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Xlift:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    for name in ("XLIFT_STORE", "XLIFT_DATA"):
-        monkeypatch.delenv(name, raising=False)
-
-    def call(*words: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["xlift", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return Answer(int(end.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.mark.parametrize("suite", declared.SUITES, ids=lambda suite: suite.name)

@@ -16,6 +16,7 @@ import io
 import json
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -194,7 +195,7 @@ def _serve(hub: Hub, handler: type[_Handler]) -> ThreadingHTTPServer:
     return server
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler, ABC):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
@@ -207,8 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    @abstractmethod
     def respond(self) -> None:
-        raise NotImplementedError
+        """The answer to a request that meets no fault."""
 
     def send(self, status: int, body: bytes, **headers: str) -> None:
         """Headers are written with '_' for '-'. A GET of a range gets it."""

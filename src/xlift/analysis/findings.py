@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -106,16 +105,7 @@ def jobs_digest(keys: Iterable[str]) -> str:
 
 def write(leaks: Leaks, store: Store, name: str) -> None:
     """Into `leaks/<name>.json` of the store, replaced whole. Raises UserError when the disk does not let it."""
-    folder = store.folder(FOLDER)
-    new = folder / f".{name}.json.{os.getpid()}"
-    try:
-        new.write_text(json.dumps(asdict(leaks), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(new, folder / f"{name}.json")
-    except OSError as error:
-        raise UserError(
-            f"what the check for leaks found cannot be written: {error.strerror}", where=str(folder),
-            fix="free some space, or name another folder with --store.",
-        ) from None  # fmt: skip
+    store.write_json(FOLDER, name, asdict(leaks), "what the check for leaks found")
 
 
 def read(store: Store, name: str) -> Leaks | None:

@@ -7,7 +7,6 @@ also what `xlift store gc` goes by.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -83,16 +82,7 @@ def _data(spec: Spec) -> Iterator[Data]:
 
 def write_record(record: Record, store: Store) -> None:
     """Into `studies/<name>.json` of the store, replaced whole. Raises UserError when the disk does not let it."""
-    folder = store.folder(FOLDER)
-    new = folder / f".{record.name}.json.{os.getpid()}"
-    try:
-        new.write_text(json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(new, folder / f"{record.name}.json")
-    except OSError as error:
-        raise UserError(
-            f"the study's record cannot be written: {error.strerror}", where=str(folder),
-            fix="free some space, or name another folder with --store; finished products are safe.",
-        ) from None  # fmt: skip
+    store.write_json(FOLDER, record.name, asdict(record), "the study's record")
 
 
 def read_record(store: Store, name: str) -> Record:

@@ -181,12 +181,28 @@ class Store:
                 raise
             shutil.rmtree(self._layout.partials / key, ignore_errors=True)  # what this leaves, gc removes
 
-    def folder(self, name: str) -> Path:
-        """A folder of the store for small files that are not products (the records of studies), made if need be."""
+    def write_json(self, folder: str, name: str, value: Any, what: str) -> None:
+        """Write `<folder>/<name>.json`, a small file that is no product (the record of a study), replaced whole.
+
+        Args:
+            what: names the content in an error ("the study's record").
+
+        Raises:
+            UserError: the disk does not let it.
+        """
         with self._layout.explained():
             self._create()
-            (self.root / name).mkdir(exist_ok=True)
-        return self.root / name
+            (self.root / folder).mkdir(exist_ok=True)
+        path = self.root / folder / f"{name}.json"
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            new.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            os.replace(new, path)
+        except OSError as error:
+            raise UserError(
+                f"{what} cannot be written: {error.strerror}", where=str(path.parent),
+                fix="free some space, or name another folder with --store; finished products are safe.",
+            ) from None  # fmt: skip
 
     def ls(self) -> Iterator[upkeep.Entry]:
         """Everything in the store, by key: done, running, partial or broken. Reads no content but manifests."""
