@@ -6,7 +6,7 @@ The files that XTREME's scripts lay out (udpos/, panx/) are of this kind too, bu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from sys import intern
 
@@ -18,41 +18,59 @@ from xlift.tasks.sources.readers.base import Layout, Reader, Row
 _BLANKS = re.compile(r"[ \t]+")  # no other white space: it stands inside tokens
 
 
-def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
-    number = 0
-    for path in paths:
-        for start, words, tags in _sentences(path):
-            yield Row(path, str(start), TaggingExample(id=str(number), words=tuple(words), tags=tuple(tags)))
-            number += 1
+def sentence_reader(name: str, parse: Callable[[str, str], tuple[str, str] | None]) -> Reader:
+    """A reader of a word a line, sentences parted by empty lines.
+
+    Args:
+        parse: (line without its end, place) -> word and tag; None for a line that ends a sentence. Raises UserError.
+    """
+
+    def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
+        number = 0
+        for path in paths:
+            for start, words, tags in _sentences(path, parse):
+                yield Row(path, str(start), TaggingExample(id=str(number), words=tuple(words), tags=tuple(tags)))
+                number += 1
+
+    return Reader(name, 1, ("tagging",), read)
 
 
-def _sentences(path: Path) -> Iterator[tuple[int, list[str], list[str]]]:
-    """(first line, words, tags) of each sentence; an empty line ends it."""
+def _sentences(
+    path: Path, parse: Callable[[str, str], tuple[str, str] | None]
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """(first line, words, tags) of each sentence."""
     start, words, tags = 0, [], []
     for number, text in lines(path):
-        if "\r" in text.removesuffix("\n").removesuffix("\r"):
-            raise UserError(
-                "a carriage return inside a line",
-                where=f"{path}:{number}",
-                fix="Lines end in a line feed, with or without a carriage return before it.",
-            )
-        columns = _BLANKS.split(text.strip(" \t\r\n"))
-        if columns == [""] or columns[0] == "-DOCSTART-":
+        found = parse(text.removesuffix("\n").removesuffix("\r"), f"{path}:{number}")
+        if found is None:
             if words:
                 yield start, words, tags
                 start, words, tags = 0, [], []
             continue
-        if len(columns) < 2:
-            raise UserError(
-                f"'{clipped(columns[0])}' has no tag",
-                where=f"{path}:{number}",
-                fix="Expected a word and its tag, parted by a space or a tab; an empty line ends a sentence.",
-            )
         start = start or number
-        words.append(columns[0])
-        tags.append(intern(columns[-1]))
+        words.append(found[0])
+        tags.append(intern(found[1]))
     if words:
         yield start, words, tags
 
 
-CONLL = Reader("conll", 1, ("tagging",), read)
+def _parse(line: str, where: str) -> tuple[str, str] | None:
+    if "\r" in line:
+        raise UserError(
+            "a carriage return inside a line",
+            where=where,
+            fix="Lines end in a line feed, with or without a carriage return before it.",
+        )
+    columns = _BLANKS.split(line.strip(" \t"))
+    if columns == [""] or columns[0] == "-DOCSTART-":
+        return None
+    if len(columns) < 2:
+        raise UserError(
+            f"'{clipped(columns[0])}' has no tag",
+            where=where,
+            fix="Expected a word and its tag, parted by a space or a tab; an empty line ends a sentence.",
+        )
+    return columns[0], columns[-1]
+
+
+CONLL = sentence_reader("conll", _parse)
