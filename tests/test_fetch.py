@@ -40,7 +40,11 @@ TRAIN = a_task(
 )  # fmt: skip
 TESTED = HubSource("org/test", {"test": "{lang}.parquet"}, {"test": ("de", "sw", "th")})
 TARGET = a_task(
-    "small-test", TESTED, train_task=("small-train",), suites={"small": ("de", "sw")}, counts={"test": {"de": 5, "sw": 4}}
+    "small-test",
+    TESTED,
+    train_task=("small-train",),
+    suites={"small": ("de", "sw")},
+    counts={"test": {"de": 5, "sw": 4}},
 )
 LICENSED = a_task(
     "licensed", FileSource("jsonl", {"test": "licensed/{lang}.jsonl"}, {"test": ("en",)}), suites={"small": ("en",)},
@@ -83,7 +87,9 @@ def data(tmp_path: Path) -> Path:
 
 
 def blobs(data: Path) -> list[Path]:
-    return sorted(path for path in data.rglob("*") if path.is_file() and not path.is_symlink() and path.parent.name == "blobs")
+    return sorted(
+        path for path in data.rglob("*") if path.is_file() and not path.is_symlink() and path.parent.name == "blobs"
+    )
 
 
 def test_a_suite_comes_with_what_it_is_trained_on_and_no_more(standin: Hub, data: Path):
@@ -111,7 +117,9 @@ def test_some_languages_alone(standin: Hub, data: Path):
 
 
 def test_the_parts_of_a_joined_task_come(standin: Hub, data: Path, monkeypatch: pytest.MonkeyPatch):
-    other = replace(TRAIN, name="other-train", source=HubSource("org/test", {"train": "de.parquet"}, {"train": ("en",)}))
+    other = replace(
+        TRAIN, name="other-train", source=HubSource("org/test", {"train": "de.parquet"}, {"train": ("en",)})
+    )
     joined = a_task("joined", Joined((TRAIN, other), {"train": ("en",)}))
     monkeypatch.setattr(catalog, "TASKS", (joined, TRAIN, other))
     assert [result.task for result in fetch(["joined"], data, Recorder())] == ["small-train", "other-train"]

@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from xlift.errors import nearest
 
+Precision = Literal["auto", "bf16", "fp32"]
+
 
 class Settings(BaseModel):
     """Frozen, and refusing unknown keys: a misspelt option must not be ignored."""
@@ -56,6 +58,16 @@ class Recipe(Settings):
     """Largest norm of the gradient."""
     max_length: int | None = Field(default=None, ge=8)
     """Tokens of a sequence; by default what the task declares."""
+    precision: Precision = "auto"
+    """Of the arithmetic; weights and the optimizer's moments are always float32. 'auto' is bf16 where the machine multiplies
+    bf16 natively and the model is wide enough for it to pay, else fp32 (training/precision.py has the rule)."""
+
+
+class Engine(Settings):
+    """How the work is put on the machine at hand: memory and speed, not results beyond rounding, so no key covers it."""
+
+    token_budget: int | None = Field(default=None, ge=64)
+    """Tokens that go through the model at once; default: from the memory there is."""
 
 
 class Sampling(Settings):

@@ -48,7 +48,9 @@ def two_tasks(folder: Path, first_train: list[str], second_test: list[str], text
     csv(folder / "second.csv", second_test)
     csv(folder / "own.csv", OTHERS)
     csv(folder / "lone.csv", ["nobody has ever seen this sentence of nine words"] * 1)
-    tasks = TASK.format(name="first", train="first.csv", test="lone.csv") + TASK.format(name="second", train="own.csv", test="second.csv")
+    tasks = TASK.format(name="first", train="first.csv", test="lone.csv") + TASK.format(
+        name="second", train="own.csv", test="second.csv"
+    )
     text = text or "models: [model]\nintermediate: [none, {task: first}]\ntargets: [{task: second}]\n"
     return plan_of(study_file(folder, f"{text}tasks:\n{tasks}"), **options)
 
@@ -96,7 +98,9 @@ def test_pretraining_text_is_marked_as_such(tmp_path: Path) -> None:
 
 
 def test_a_subset_is_all_that_is_compared(tmp_path: Path) -> None:
-    text = "models: [model]\nseeds: [1, 2]\nintermediate: [none, {task: first, size: [1, 2]}]\ntargets: [{task: second}]\n"
+    text = (
+        "models: [model]\nseeds: [1, 2]\nintermediate: [none, {task: first, size: [1, 2]}]\ntargets: [{task: second}]\n"
+    )
     plan = two_tasks(tmp_path, SENTENCES, SENTENCES, text)
     (finding,) = find(plan).findings
     assert 2 <= finding.same <= 4  # two of each seed; the one of size 1 is among them
@@ -134,7 +138,9 @@ def test_a_translation_is_named_though_no_text_is_shared(tmp_path: Path, monkeyp
     monkeypatch.setattr(leaks, "RELATIONS", declared)
     found = find(two_tasks(tmp_path, ["der alte Mann liest im Garten ein Buch"], SENTENCES))
     assert not found.findings
-    assert found.known == (Known(("intermediate",), "first train", "second test", True, "second is translated from first."),)
+    assert found.known == (
+        Known(("intermediate",), "first train", "second test", True, "second is translated from first."),
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,7 +256,9 @@ def test_a_damaged_record_is_refused_and_made_again(damage: str, tmp_path: Path)
         else:
             raw["findings"][0]["examples"] = 0
         path.write_text(json.dumps(raw))
-    with pytest.raises(UserError, match="the record of leaks is damaged.*\n.*`xlift leaks study` writes it again") as caught:
+    with pytest.raises(
+        UserError, match="the record of leaks is damaged.*\n.*`xlift leaks study` writes it again"
+    ) as caught:
         read(store, "study")
     assert caught.value.where == str(path)
     assert compare(plan, store) == good

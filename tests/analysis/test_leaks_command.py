@@ -49,7 +49,9 @@ def test_json_holds_the_finding_and_the_rule(tmp_path: Path) -> None:
 
 
 def test_a_study_that_scores_nothing_is_refused(tmp_path: Path) -> None:
-    study = study_file(tmp_path, "models: [{name: made, pretrain: {text: [{task: isle-text, language: qta, size: 100}]}}]\n")
+    study = study_file(
+        tmp_path, "models: [{name: made, pretrain: {text: [{task: isle-text, language: qta, size: 100}]}}]\n"
+    )
     with pytest.raises(UserError, match="scores nothing"):
         xlift("leaks", study, "--store", tmp_path / "store")
 

@@ -39,7 +39,10 @@ def met(asked: list[list[str]], past: list[str], chunk: int = 100) -> tuple[list
         ("Stra\u00dfe\u3000a\u00a0b\u200bc", ["strasse", "a", "b", "c"]),
         ("\u5317\u4eac\u3002ok\u3053", ["\u5317", "\u4eac", "ok", "\u3053"]),  # Chinese and Japanese: letter by letter
         ("\u0e0a\u0e32\u0e22", ["\u0e0a", "\u0e32", "\u0e22"]),  # Thai
-        ("\u0928\u092e\u0938\u094d\u0924\u0947", ["\u0928\u092e\u0938\u094d\u0924\u0947"]),  # vowel signs belong to the word
+        (
+            "\u0928\u092e\u0938\u094d\u0924\u0947",
+            ["\u0928\u092e\u0938\u094d\u0924\u0947"],
+        ),  # vowel signs belong to the word
         (" -- ", []),
     ],
 )

@@ -41,7 +41,9 @@ def rows_through(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     forward = Encoder.forward
     monkeypatch.setattr(
-        Encoder, "forward", lambda self, inputs, head: seen.append(len(inputs["input_ids"])) or forward(self, inputs, head)
+        Encoder,
+        "forward",
+        lambda self, inputs, head: seen.append(len(inputs["input_ids"])) or forward(self, inputs, head),
     )
     return seen
 

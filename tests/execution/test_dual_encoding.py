@@ -29,7 +29,9 @@ def test_every_query_is_ranked_and_scored_and_no_candidate(tmp_path: Path) -> No
     for cell in record.cells:
         ids, gold, predictions = read_predictions(store, cell.key)
         assert ids == [f"test-0-{index}" for index in range(5)]
-        assert all(len(names) == len(tongues) == len(found["ranks"]) for names, found in zip(gold, predictions, strict=True))
+        assert all(
+            len(names) == len(tongues) == len(found["ranks"]) for names, found in zip(gold, predictions, strict=True)
+        )
         assert all(len(found["top"]) == 20 for found in predictions)
     cells, missing = load_cells(record, store, every_metric=True)
     assert not missing

@@ -88,7 +88,9 @@ def test_mining_scored_on_dev_needs_no_more_than_dev(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", [MINING, RETRIEVAL])
 def test_a_chosen_layer_stands_beside_the_official_one(target: dict[str, Any], tmp_path: Path, store: Store) -> None:
-    path, plan = planned(tmp_path, {**target, "options": CHOSEN}, {**target, "name": "plain", "options": {"center": True}})
+    path, plan = planned(
+        tmp_path, {**target, "options": CHOSEN}, {**target, "name": "plain", "options": {"center": True}}
+    )
     (layers,) = [job for job in plan.jobs.values() if job.kind == "layer"]
     by_target = {name: [cell for cell in plan.cells if cell.target == name] for name in (target["task"], "plain")}
     # the official layer is what the plain target asks for: equal work stands once
@@ -188,7 +190,11 @@ def test_mining_without_dev_data_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_of_ones_own_are_mined(tmp_path: Path, store: Store) -> None:
-    rows = ['{"text": "der Mann", "translation": "the man"}', '{"text": "ein Buch", "translation": ""}', '{"text": "", "translation": "a river"}']
+    rows = [
+        '{"text": "der Mann", "translation": "the man"}',
+        '{"text": "ein Buch", "translation": ""}',
+        '{"text": "", "translation": "a river"}',
+    ]
     for split in ("dev", "test"):
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     own = {"name": "mined", "format": "mining", "files": {split: {"de": f"{split}.jsonl"} for split in ("dev", "test")}}

@@ -16,7 +16,8 @@ from transformers import AutoModel
 
 from xlift.errors import UserError
 from xlift.execution import work
-from xlift.execution.work import PREDICTIONS, Context, do_job
+from xlift.execution.work import do_job
+from xlift.execution.work.shared import PREDICTIONS, Context
 from xlift.models import backbone
 from xlift.studies.job import Job, PredictSpec, TrainSpec
 from xlift.studies.plan import Plan

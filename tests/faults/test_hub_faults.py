@@ -59,7 +59,9 @@ def test_a_whole_transfer(standin: Hub):
     assert [str(path).endswith(shard) for path, shard in zip(paths, SHARDS, strict=True)] == [True, True]
 
 
-def test_a_transfer_that_breaks_off_goes_on_where_it_was(standin: Hub, waits: list[float], monkeypatch: pytest.MonkeyPatch):
+def test_a_transfer_that_breaks_off_goes_on_where_it_was(
+    standin: Hub, waits: list[float], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # of 10 MB: our file is small
     digest = hub.listing(REPOSITORY, "main").files[0].sha256
     standin.answer(digest, method="GET", cut_after=2500)
@@ -193,7 +195,9 @@ def test_a_pattern_that_fits_no_file(standin: Hub):
 
 def test_a_file_that_is_listed_and_not_there(standin: Hub):
     standin.answer("/resolve/", status=404, headers={"X-Error-Code": "EntryNotFound"}, times=-1)
-    with pytest.raises(UserError, match=r"en/test-00000-of-00002\.parquet: the Hub lists this file and does not have it"):
+    with pytest.raises(
+        UserError, match=r"en/test-00000-of-00002\.parquet: the Hub lists this file and does not have it"
+    ):
         bring()
 
 

@@ -43,7 +43,9 @@ def test_vectors_have_length_one_and_ignore_padding(family: str, pooling: str) -
     assert found.shape == (3, 32)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
     with torch.no_grad():
-        alone = encoder({name: tensor[2:, : int(inputs["attention_mask"][2].sum())] for name, tensor in inputs.items()}, "task")
+        alone = encoder(
+            {name: tensor[2:, : int(inputs["attention_mask"][2].sum())] for name, tensor in inputs.items()}, "task"
+        )
     torch.testing.assert_close(found[2:], alone, atol=1e-5, rtol=0)
 
 

@@ -24,7 +24,9 @@ def test_hausa_names_are_scored_on_sentences_that_were_trained_on(tmp_path: Path
     folder = DATA / "masakhaner2" / "hau"
     trained, scored = set(sentences(folder / "train.txt")), sentences(folder / "test.txt")
     equal = sum(sentence in trained for sentence in scored if len(sentence) >= 8)
-    study = study_file(tmp_path, "models: [model]\ntargets: [{task: masakhaner2, train: {language: ha}, languages: [ha]}]\n")
+    study = study_file(
+        tmp_path, "models: [model]\ntargets: [{task: masakhaner2, train: {language: ha}, languages: [ha]}]\n"
+    )
     (finding,) = find(plan_of(study, data=DATA)).findings
     assert finding.examples == len(scored) == 1633
     assert equal > 150
@@ -34,7 +36,8 @@ def test_hausa_names_are_scored_on_sentences_that_were_trained_on(tmp_path: Path
 
 def test_articles_of_xquad_are_kept_apart(tmp_path: Path) -> None:
     study = study_file(
-        tmp_path, "models: [model]\ntargets: [{task: xquad-articles, train: {language: en}, languages: [en, de, es, zh, ar, th]}]\n"
+        tmp_path,
+        "models: [model]\ntargets: [{task: xquad-articles, train: {language: en}, languages: [en, de, es, zh, ar, th]}]\n",
     )
     found = find(plan_of(study, data=DATA))
     assert found.examples > 6 * 300

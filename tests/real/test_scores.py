@@ -26,8 +26,12 @@ def test_the_mock_submission_scores_as_the_benchmark(suite: declared.Suite):
     for name, scores in result.files.items():
         task = suite.task(name)
         for code, score in scores.items():
-            expected = oracle.file_scores(name, code, *(MOCK / side / task.file(code) for side in ("predictions", "labels")))
-            assert dict(score.official) == pytest.approx({metric: float(100 * value) for metric, value in expected.items()}, abs=1e-9)
+            expected = oracle.file_scores(
+                name, code, *(MOCK / side / task.file(code) for side in ("predictions", "labels"))
+            )
+            assert dict(score.official) == pytest.approx(
+                {metric: float(100 * value) for metric, value in expected.items()}, abs=1e-9
+            )
     assert result.warnings == []
 
 

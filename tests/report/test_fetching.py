@@ -44,7 +44,11 @@ def test_each_task_is_named_at_once(clock: list[float]):
     display.file("xnli", "b")
     display.file("pawsx", "c")
     display.checking("xnli")
-    assert [line.split("  ")[-1] for line in out.getvalue().splitlines()[1:]] == ["xnli: a", "pawsx: c", "xnli: checking"]
+    assert [line.split("  ")[-1] for line in out.getvalue().splitlines()[1:]] == [
+        "xnli: a",
+        "pawsx: c",
+        "xnli: checking",
+    ]
 
 
 def test_nothing_to_fetch_is_no_line(clock: list[float]):
@@ -66,7 +70,9 @@ def test_the_live_bar_fits_the_terminal(width: int):
     assert "0.5/1.0 kB" in "".join(segment.text for segment in drawn[0])
 
 
-@pytest.mark.parametrize(("bytes", "said"), [(999, "999 B"), (1500, "1.5 kB"), (2_500_000, "2.5 MB"), (7.2e10, "72.0 GB")])
+@pytest.mark.parametrize(
+    ("bytes", "said"), [(999, "999 B"), (1500, "1.5 kB"), (2_500_000, "2.5 MB"), (7.2e10, "72.0 GB")]
+)
 def test_sizes(bytes: float, said: str):
     assert size(bytes) == said
 

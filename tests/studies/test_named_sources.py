@@ -60,9 +60,7 @@ def test_an_unknown_source_is_refused(folder: Path):
         plan_of(study_file(folder, STUDY + "source: xtrem\n"))
 
 
-def test_the_record_says_where_the_examples_came_from(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_record_says_where_the_examples_came_from(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rows = [{"premise": f"hub {i}", "hypothesis": "b", "label": ("yes", "no")[i % 2]} for i in range(4)]
     remote = HubSource("org/pairs", {"test": "test.parquet"}, {"test": ("en",)})
     train = FileSource("jsonl", {"train": "native/train.jsonl"}, {"train": ("en",)})

@@ -366,7 +366,10 @@ def test_a_target_may_be_trained_on_one_task_after_the_other_with_one_head(tmp_p
     target = "  - {task: isle-continuation, train: {task: [isle-reading, isle-commonsense], size: 40}}\n"
     plan = plan_of(study_file(tmp_path, STUDY.partition("intermediate")[0] + "targets:\n" + target))
     first, second = trained(plan)
-    assert [(s.mixture[0].task, s.mixture[0].size) for s in (first, second)] == [("isle-reading", None), ("isle-commonsense", 40)]
+    assert [(s.mixture[0].task, s.mixture[0].size) for s in (first, second)] == [
+        ("isle-reading", None),
+        ("isle-commonsense", 40),
+    ]
     assert (first.head, first.keep_heads) == ("isle-commonsense", ())
     assert (second.head, second.keep_heads) == ("isle-commonsense", ("isle-commonsense",))
     (head,) = {job.spec.head for job in plan.jobs.values() if isinstance(job.spec, PredictSpec)}

@@ -173,7 +173,9 @@ def file_scores(task: str, language: str, predictions: Path, labels: Path) -> di
         articles = json.loads(labels.read_text("utf-8"))["data"]
         asked = [qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
         scores = [
-            answer_scores([a["text"] for a in qa["answers"]], said[qa["id"]], words) if qa["id"] in said else (0, Fraction(0))
+            answer_scores([a["text"] for a in qa["answers"]], said[qa["id"]], words)
+            if qa["id"] in said
+            else (0, Fraction(0))
             for qa in asked
         ]
         exact, f1 = zip(*scores, strict=True)
@@ -188,8 +190,13 @@ def report(predictions: Path, labels: Path, suite: str, languages: dict[str, lis
     for task, codes in languages.items():
         if not (predictions / task).is_dir() or not (labels / task).is_dir():
             continue
-        ending = {"xcopa": "jsonl", "mewslix": "json", "xquad": "json", "mlqa": "json", "tydiqa": "json"}.get(task, "tsv")
-        scores = {c: file_scores(task, c, *(root / task / f"test-{c}.{ending}" for root in (predictions, labels))) for c in codes}
+        ending = {"xcopa": "jsonl", "mewslix": "json", "xquad": "json", "mlqa": "json", "tydiqa": "json"}.get(
+            task, "tsv"
+        )
+        scores = {
+            c: file_scores(task, c, *(root / task / f"test-{c}.{ending}" for root in (predictions, labels)))
+            for c in codes
+        }
         metrics = list(next(iter(scores.values())))
         one: dict[str, Any] = {m: {c: float(100 * scores[c][m]) for c in codes} for m in metrics}
         one |= {f"avg_{m}": float(100 * sum(scores[c][m] for c in codes) / len(codes)) for m in metrics}

@@ -16,7 +16,9 @@ from xlift.suites import declared
 
 @pytest.mark.parametrize("suite", declared.SUITES, ids=lambda suite: suite.name)
 @pytest.mark.parametrize("options", [(), ("--official",), ("--both", "--languages")], ids=" ".join)
-def test_the_table_fits_80_columns_and_has_every_task(xlift: Xlift, suite: declared.Suite, options: tuple[str], tmp_path: Path):
+def test_the_table_fits_80_columns_and_has_every_task(
+    xlift: Xlift, suite: declared.Suite, options: tuple[str], tmp_path: Path
+):
     folders = write_folders(tmp_path, suite, 1)
     answer = xlift("score", *folders, "--suite", suite.name, *options)
     assert answer.code == 0
@@ -38,7 +40,9 @@ def test_json_is_the_report(xlift: Xlift, tmp_path: Path):
 
 
 def test_warnings_go_to_stderr(xlift: Xlift, tmp_path: Path):
-    folders = one_file(tmp_path, "xquad", "en", squad_file(squad("Rom", name="q1"), squad("Po", name="q2")), '{"q1": "Rom"}')
+    folders = one_file(
+        tmp_path, "xquad", "en", squad_file(squad("Rom", name="q1"), squad("Po", name="q2")), '{"q1": "Rom"}'
+    )
     answer = xlift("score", *folders, "--suite", "xtreme", "--partial", "--json")
     assert answer.code == 0
     assert "xlift: warning: " in answer.err

@@ -57,7 +57,8 @@ def _tags(rng: random.Random, tags: list[str]) -> tuple[str, str]:
 
 def _pairs(rng: random.Random) -> tuple[str, str]:
     gold, said = (
-        "".join(f"de-{rng.randint(1, 5)}\ten-{rng.randint(1, 4)}\n" for _ in range(rng.choice((0, 1, 5, 9)))) for _ in range(2)
+        "".join(f"de-{rng.randint(1, 5)}\ten-{rng.randint(1, 4)}\n" for _ in range(rng.choice((0, 1, 5, 9))))
+        for _ in range(2)
     )
     return gold, said
 
@@ -66,7 +67,11 @@ def _questions(rng: random.Random, code: str) -> tuple[str, str]:
     code = code if code in PIECES else rng.choice(("en", "th"))
     names = [f"q{rng.randint(1, 6)}" for _ in range(rng.randint(1, 6))]  # doubled ids among them
     golds = [[answer(rng, code) for _ in range(rng.randint(1, 3))] for _ in names]
-    said = {name: rng.choice([*gold, answer(rng, code), ""]) for name, gold in zip(names, golds, strict=True) if rng.random() < 0.9}
+    said = {
+        name: rng.choice([*gold, answer(rng, code), ""])
+        for name, gold in zip(names, golds, strict=True)
+        if rng.random() < 0.9
+    }
     said["q99"] = "unknown"
     qas = [{"id": name, "answers": [{"text": text} for text in gold]} for name, gold in zip(names, golds, strict=True)]
     cut = rng.randint(0, len(qas))
@@ -82,7 +87,9 @@ def _ranking(rng: random.Random) -> tuple[str, str]:
 
 
 def _choices(rng: random.Random) -> tuple[str, str]:
-    gold, said = ("".join(json.dumps({"label": rng.randint(0, 1), "idx": i}) + "\n" for i in range(5)) for _ in range(2))
+    gold, said = (
+        "".join(json.dumps({"label": rng.randint(0, 1), "idx": i}) + "\n" for i in range(5)) for _ in range(2)
+    )
     return gold, said
 
 
@@ -167,7 +174,9 @@ def test_averages_without_english(tmp_path: Path):
     others = [score for code, score in found["xquad"]["f1"].items() if code != "en"]
     assert without["xquad"]["avg_f1"] == pytest.approx(sum(others) / 10)
     assert without["bucc2018"]["avg_metric"] == found["bucc2018"]["avg_metric"]  # has no English
-    assert without["all_task"] == pytest.approx(sum(without[name]["avg_metric"] for name in languages(declared.XTREME)) / 9)
+    assert without["all_task"] == pytest.approx(
+        sum(without[name]["avg_metric"] for name in languages(declared.XTREME)) / 9
+    )
     tagging = (without["udpos"]["avg_metric"] + without["panx"]["avg_metric"]) / 2
     assert without["tagging"] == pytest.approx(tagging)
 
@@ -245,7 +254,10 @@ def test_of_doubled_ids_the_last_prediction_and_every_question_counts(tmp_path: 
     labels = squad_file(squad("one", name="q"), squad("two", name="q"))
     result = one(tmp_path, "tydiqa", "te", labels, '{"q": "one", "q": "two"}')
     assert result.official.tasks["tydiqa"]["exact_match"] == {"te": 50}
-    assert any("predictions" in warning and "doubled, of which the last one counts: q" in warning for warning in result.warnings)
+    assert any(
+        "predictions" in warning and "doubled, of which the last one counts: q" in warning
+        for warning in result.warnings
+    )
     assert any("labels" in warning and "doubled, each of which is scored: q" in warning for warning in result.warnings)
 
 
@@ -332,7 +344,9 @@ def mutated(rng: random.Random, text: bytes) -> bytes:
         if kind == 0:
             del data[at : at + rng.choice((1, 1, 5, 10**6))]
         elif kind == 1:
-            data[at:at] = rng.choice((b"\n", b"\r", b"\t", b'"', b"{", b"]", b"null", b"NaN", b"\xff", b"\x00", b"\xef\xbb\xbf", b"1e999"))
+            data[at:at] = rng.choice(
+                (b"\n", b"\r", b"\t", b'"', b"{", b"]", b"null", b"NaN", b"\xff", b"\x00", b"\xef\xbb\xbf", b"1e999")
+            )
         elif kind == 2 and at < len(data):
             data[at] = rng.randrange(256)
         else:
@@ -345,7 +359,9 @@ def test_mutations_are_scored_or_refused_by_name(task: str, tmp_path: Path):
     # Ten thousand of all kinds together. Anything but a UserError or a percentage fails.
     rng = random.Random(task)
     suite = next(suite for suite in declared.SUITES if task in languages(suite))
-    paths = {side: tmp_path / f"{side}.{suite.task(task).file('x').rpartition('.')[2]}" for side in ("labels", "predictions")}
+    paths = {
+        side: tmp_path / f"{side}.{suite.task(task).file('x').rpartition('.')[2]}" for side in ("labels", "predictions")
+    }
     places = []
     for _ in range(10_000 // len(FILES) + 1):
         texts = dict(zip(paths, (text.encode() for text in FILES[task](rng, "zh")), strict=True))

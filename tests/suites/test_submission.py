@@ -111,7 +111,9 @@ def test_a_part_of_a_suite_must_be_asked_for(tmp_path: Path):
     assert not out.exists()
     written = write_submission(out, declared.XTREME_R, choices(), partial=True)
     assert (written.tasks, len(written.files)) == (1, 11)
-    assert sorted(path.name for path in out.rglob("*.jsonl")) == [f"test-{code}.jsonl" for code in sorted(XCOPA.languages)]
+    assert sorted(path.name for path in out.rglob("*.jsonl")) == [
+        f"test-{code}.jsonl" for code in sorted(XCOPA.languages)
+    ]
     assert list(tmp_path.iterdir()) == [out]
     assert "not in the folder: mlqa" in written.warnings
 
@@ -184,7 +186,12 @@ def fill(store: Store, cells: list[Cell], rows: int = 500, **data: Any) -> Recor
 
 
 def test_several_roads_must_be_told_apart():
-    cells = [cell(language=code, seed=seed, intermediate=name) for code in ("et", "ht") for seed in (1, 2) for name in ("none", "qa")]
+    cells = [
+        cell(language=code, seed=seed, intermediate=name)
+        for code in ("et", "ht")
+        for seed in (1, 2)
+        for name in ("none", "qa")
+    ]
     record = record_of(cells)
     with pytest.raises(UserError, match="several of --intermediate: none, qa"):
         choose_road(record, declared.XTREME_R, {})
@@ -215,13 +222,19 @@ def test_a_study_of_other_tasks_has_nothing():
 
 @pytest.mark.parametrize(
     ("rows", "data", "said"),
-    [(500, {"split": "dev"}, "of the split 'dev'"), (500, {"size": 500}, "500 examples drawn"), (499, {}, "499 predictions")],
+    [
+        (500, {"split": "dev"}, "of the split 'dev'"),
+        (500, {"size": 500}, "500 examples drawn"),
+        (499, {}, "499 predictions"),
+    ],
 )
 def test_only_the_whole_test_set_is_taken(tmp_path: Path, rows: int, data: dict[str, Any], said: str):
     store, cells = Store(tmp_path / "store"), [cell()]
     chosen = choose_road(fill(store, cells, rows, **data), declared.XTREME_R, {})
     with pytest.raises(UserError, match=said):
-        write_submission(tmp_path / "out", declared.XTREME_R, predictions_of(chosen, declared.XTREME_R, store, None), partial=True)
+        write_submission(
+            tmp_path / "out", declared.XTREME_R, predictions_of(chosen, declared.XTREME_R, store, None), partial=True
+        )
 
 
 def test_predictions_that_are_not_there_yet_are_said(tmp_path: Path):
@@ -238,13 +251,23 @@ def test_mined_pairs_are_cut_where_dev_says(tmp_path: Path):
     scores = {
         # On dev the best cut lies between 1.2, which is right, and 1.0, which is wrong.
         "dev": (one.dev_key, [("de-1", "en-1", 1.2, "en-1"), ("de-2", "en-9", 1.0, None)]),
-        "test": (one.key, [("de-5", "en-5", 1.3, "en-5"), ("de-6", "en-6", 1.11, None), ("de-7", "en-7", 1.09, "en-7")]),
+        "test": (
+            one.key,
+            [("de-5", "en-5", 1.3, "en-5"), ("de-6", "en-6", 1.11, None), ("de-7", "en-7", 1.09, "en-7")],
+        ),
     }
     for split, (key, rows) in scores.items():
-        with store.write(key, "predict", {"data": {"task": "bucc2018", "language": "de", "split": split, "fingerprint": "f"}}) as draft:
+        with store.write(
+            key, "predict", {"data": {"task": "bucc2018", "language": "de", "split": split, "fingerprint": "f"}}
+        ) as draft:
             said = [json.dumps({"text": text, "translation": found, "score": score}) for text, found, score, _ in rows]
             gold = [json.dumps(right) for *_, right in rows]
-            pq.write_table(pa.table({"id": [row[0] for row in rows], "gold": gold, "prediction": said}), draft.folder / "predictions.parquet")
+            pq.write_table(
+                pa.table({"id": [row[0] for row in rows], "gold": gold, "prediction": said}),
+                draft.folder / "predictions.parquet",
+            )
     chosen = choose_road(record_of([one]), declared.XTREME, {})
-    write_submission(tmp_path / "out", declared.XTREME, predictions_of(chosen, declared.XTREME, store, None), partial=True)
+    write_submission(
+        tmp_path / "out", declared.XTREME, predictions_of(chosen, declared.XTREME, store, None), partial=True
+    )
     assert (tmp_path / "out/bucc2018/test-de.tsv").read_text() == "de-5\ten-5\nde-6\ten-6\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.execution import worker
-from xlift.execution.work import Context
+from xlift.execution.work.shared import Context
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
 from xlift.studies.plan import Plan

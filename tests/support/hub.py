@@ -259,8 +259,12 @@ class _Content(_Handler):
 class _Front(_Handler):
     """The Hub's own addresses."""
 
-    api = re.compile(r"/api/(dataset|model)s/(?P<name>[^/]+/[^/]+|[^/]+?)(?:/(?P<call>revision|tree)/(?P<revision>[^/]+))?")
-    resolve = re.compile(r"/(?P<datasets>datasets/)?(?P<name>[^/]+/[^/]+|[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+    api = re.compile(
+        r"/api/(dataset|model)s/(?P<name>[^/]+/[^/]+|[^/]+?)(?:/(?P<call>revision|tree)/(?P<revision>[^/]+))?"
+    )
+    resolve = re.compile(
+        r"/(?P<datasets>datasets/)?(?P<name>[^/]+/[^/]+|[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"
+    )
 
     def respond(self) -> None:
         path = urlsplit(self.path).path
@@ -274,7 +278,9 @@ class _Front(_Handler):
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if repository is None or (repository.private and not known):
             # As the Hub does: whoever is not known cannot tell a private repository from none.
-            return self.send(404 if known else 401, b"{}", X_Error_Code="RepoNotFound", X_Error_Message="Repository not found")
+            return self.send(
+                404 if known else 401, b"{}", X_Error_Code="RepoNotFound", X_Error_Message="Repository not found"
+            )
         revision = unquote(wanted or "main")
         commit = repository.branches.get(revision, revision)
         if commit not in repository.commits:
@@ -294,7 +300,9 @@ class _Front(_Handler):
 
     def respond_file(self, commit: str, path: str, files: dict[str, bytes]) -> None:
         if path not in files:
-            return self.send(404, b"", X_Error_Code="EntryNotFound", X_Error_Message="Entry not found", X_Repo_Commit=commit)
+            return self.send(
+                404, b"", X_Error_Code="EntryNotFound", X_Error_Message="Entry not found", X_Repo_Commit=commit
+            )
         contents = files[path]
         if path.endswith(LARGE):
             digest = sha256(contents)
@@ -311,7 +319,12 @@ class _Front(_Handler):
         paths = sorted(files)
         items = []
         for path in paths[start : start + PAGE]:
-            item: dict[str, Any] = {"type": "file", "oid": git_blob(files[path]), "size": len(files[path]), "path": path}
+            item: dict[str, Any] = {
+                "type": "file",
+                "oid": git_blob(files[path]),
+                "size": len(files[path]),
+                "path": path,
+            }
             if path.endswith(LARGE):
                 item["lfs"] = {"oid": sha256(files[path]), "size": len(files[path]), "pointerSize": 134}
             items.append(item)

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from tests.support import tiny
 
-from xlift.execution.work import Context, do_job
+from xlift.execution.work import do_job
+from xlift.execution.work.shared import Context
 from xlift.models.backbone import save
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan, make_plan

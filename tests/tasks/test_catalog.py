@@ -130,7 +130,9 @@ def test_every_entry_of_bibtex_is_whole_and_is_cited():
 
 
 def test_bibtex_gives_all_the_entries_of_a_task():
-    assert re.findall(r"^@\w+\{(.*),$", catalog.bibtex(catalog.get("xquad")), re.M) == list(catalog.get("xquad").citations)
+    assert re.findall(r"^@\w+\{(.*),$", catalog.bibtex(catalog.get("xquad")), re.M) == list(
+        catalog.get("xquad").citations
+    )
 
 
 @each_of_files
@@ -143,7 +145,11 @@ def test_readers_make_the_format_and_every_path_can_be_named(task):
         assert task.format in reader.formats
         for split in source.splits():
             for language in source.languages(split):
-                paths = source.patterns(language, split) if isinstance(source, HubSource) else source._relative(language, split)
+                paths = (
+                    source.patterns(language, split)
+                    if isinstance(source, HubSource)
+                    else source._relative(language, split)
+                )
                 assert paths
                 assert all("{" not in path and not path.startswith("/") and ".." not in path for path in paths)
         if isinstance(source, HubSource):
@@ -190,7 +196,9 @@ def test_tasks_of_inference_have_one_order_of_labels():
 @pytest.mark.parametrize("suite", SUITES)
 def test_suites_score_the_tasks_and_languages_of_the_benchmark(suite):
     declared = {task.name: task.suites[suite] for task in FILES if suite in task.suites}
-    assert {name: sorted(codes) for name, codes in declared.items()} == {n: codes.split() for n, codes in SUITES[suite].items()}
+    assert {name: sorted(codes) for name, codes in declared.items()} == {
+        n: codes.split() for n, codes in SUITES[suite].items()
+    }
     assert [len(declared[name]) for name in SUITES[suite]] == [int(number) for number in NUMBERS[suite].split()]
     for name, codes in declared.items():
         assert set(codes) <= set(catalog.get(name).source.languages("test"))
@@ -228,7 +236,9 @@ def test_counts_of_mlqa_are_those_of_its_readme():
         1148  | 512  | 500  | 517  | 504  | 511  | 507
         11590 | 4517 | 5254 | 5335 | 5137 | 5495 | 4918
     """.strip().splitlines()
-    published = [dict(zip(*([c.strip() for c in row.split("|")] for row in (header, numbers)))) for numbers in (dev, test)]
+    published = [
+        dict(zip(*([c.strip() for c in row.split("|")] for row in (header, numbers)))) for numbers in (dev, test)
+    ]
     published[1]["es"] = "5253"  # as counted in the file by the makers of the Hub's copy
     counts = catalog.get("mlqa").counts
     assert [{k: str(v) for k, v in counts[split].items()} for split in ("dev", "test")] == published

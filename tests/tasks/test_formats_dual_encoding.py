@@ -125,7 +125,10 @@ def test_rankings_are_those_of_a_plain_sort(scores: list[int], data: st.DataObje
     relevant = data.draw(st.lists(st.sampled_from([c.id for c in pool]), min_size=1, max_size=5, unique=True))
     query = DualExample("q", "who?", relevant=tuple(relevant))
     rows = Features(
-        [[0]] * (len(pool) + 1), np.arange(len(pool) + 1), np.arange(len(pool) + 1), targets={"side": [0] + [1] * len(pool)}
+        [[0]] * (len(pool) + 1),
+        np.arange(len(pool) + 1),
+        np.arange(len(pool) + 1),
+        targets={"side": [0] + [1] * len(pool)},
     )
     (found, *_) = FORMAT.decode([query, *pool], rows, np.array([[1.0], *[[float(s)] for s in scores]]), ())
     order = [pool[i].id for i in sorted(range(len(pool)), key=lambda i: (-scores[i], i))]

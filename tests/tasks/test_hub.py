@@ -138,9 +138,7 @@ def test_other_bytes_and_another_reading_have_other_fingerprints(
 def test_a_pinned_commit_is_read_whatever_the_branch_says(standin: Hub):
     old = standin.repositories["dataset", REPOSITORY].branches["main"]
     standin.commit("dataset", REPOSITORY, {"en/test-00000-of-00001.parquet": parquet(rows("en", 3))})
-    pinned = HubSource(
-        REPOSITORY, SOURCE.files, SOURCE.available, values=SOURCE.values, drop=SOURCE.drop, revision=old
-    )
+    pinned = HubSource(REPOSITORY, SOURCE.files, SOURCE.available, values=SOURCE.values, drop=SOURCE.drop, revision=old)
     assert pinned.size(task(pinned), "en", "test", None) == 9
     assert pinned.commit("en", "test", None) == old
     assert SOURCE.size(task(), "en", "test", None) == 3
@@ -155,9 +153,7 @@ def test_the_data_folder_answers_first(standin: Hub, monkeypatch: pytest.MonkeyP
     assert SOURCE.size(task(), "zh", "test", tmp_path / "data") == 7
 
 
-def test_what_the_hubs_own_tools_brought_is_read_offline(
-    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_what_the_hubs_own_tools_brought_is_read_offline(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     from huggingface_hub import snapshot_download
 
     snapshot_download(REPOSITORY, repo_type="dataset", allow_patterns=["en/train-00000*", "zho/*"])

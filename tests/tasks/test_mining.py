@@ -125,7 +125,9 @@ def optimised_slowly(scores: list[float], correct: list[bool], gold: int) -> flo
     return threshold
 
 
-CANDIDATES = st.lists(st.tuples(st.sampled_from([0.5, 0.75, 1.0, 1.25, 1.5, 2.0]) | st.floats(0.01, 3), st.booleans()), max_size=30)
+CANDIDATES = st.lists(
+    st.tuples(st.sampled_from([0.5, 0.75, 1.0, 1.25, 1.5, 2.0]) | st.floats(0.01, 3), st.booleans()), max_size=30
+)
 
 
 @settings(max_examples=400, deadline=None)
@@ -174,7 +176,10 @@ def test_where_the_script_fails_the_official_score_takes_the_repaired_cut():
 def decode(examples: list[MiningExample], meanings: dict[str, int], **options: Any) -> list[dict[str, Any] | None]:
     """With vectors by hand: a sentence's is the axis of its meaning, and a little of all others."""
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-    texts = [(examples[i].text, examples[i].translation)[side].strip() for i, side in zip(features.example, features.targets["side"], strict=True)]
+    texts = [
+        (examples[i].text, examples[i].translation)[side].strip()
+        for i, side in zip(features.example, features.targets["side"], strict=True)
+    ]
     outputs = [np.eye(12)[meanings[text]] + 0.1 for text in texts]
     return FORMAT.decode(examples, features, outputs, (), **options)
 
@@ -263,7 +268,10 @@ def test_with_nothing_on_one_side_nothing_is_found(side):
 
 
 def xtreme_score(
-    x: dict[str, tuple[str, np.ndarray]], y: dict[str, tuple[str, np.ndarray]], gold: set[tuple[str, str]], cut: float | None
+    x: dict[str, tuple[str, np.ndarray]],
+    y: dict[str, tuple[str, np.ndarray]],
+    gold: set[tuple[str, str]],
+    cut: float | None,
 ) -> tuple[float, float]:
     """(F1, threshold) from id -> (sentence, vector), by texts and files as the script goes: unify, mine, ids, optimise."""
     unique = [list(dict(side.values()).items()) for side in (x, y)]

@@ -216,7 +216,12 @@ def test_dual_encoding_from_pairs(tmp_path):
     ("format", "file", "changes", "said"),
     [
         ("tagging", "x.conll", {"where": {"lang": "en"}}, "task 'tickets': where: '.conll' files have no columns"),
-        ("classification", "x.jsonl", {"header": ["text"]}, "task 'tickets': header: '.jsonl' files have no header line"),
+        (
+            "classification",
+            "x.jsonl",
+            {"header": ["text"]},
+            "task 'tickets': header: '.jsonl' files have no header line",
+        ),
         ("classification", "x.xml", {}, "no reader for '.xml' files"),
         ("text", "x.parquet", {"labels": []}, "x.parquet: no such file"),
     ],

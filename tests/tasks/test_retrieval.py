@@ -72,9 +72,6 @@ def test_distractors_stand_in_the_way_and_are_not_scored():
     assert [FORMAT.gold(example) for example in examples] == ["a", None, None]
 
 
-
-
-
 def test_of_equally_near_texts_the_first_is_found():
     examples = [PairExample("a", "x", "y"), PairExample("b", "x", "y")]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)

@@ -38,7 +38,9 @@ def cases(kind):
                     folder = SAMPLES / task.name / ("native" if isinstance(source, Joined) else source.kind)
                     for language in source.languages(split):
                         if source.present(language, split, folder) and language in INSIDE.get(task.name, (language,)):
-                            yield pytest.param(task, source, split, language, folder, id=f"{task.name}-{split}-{language}")
+                            yield pytest.param(
+                                task, source, split, language, folder, id=f"{task.name}-{split}-{language}"
+                            )
 
 
 READ = [*cases(FileSource), *cases(Joined)]
@@ -85,7 +87,9 @@ def score(name, gold, predictions, language):
     metric = metrics.get(name)
     kept = metric.choose(gold, predictions) if metric.choose else None
     made = predictions if kept is None else [kept(prediction) for prediction in predictions]
-    return float(metric.value(np.sum([metric.measure(g, p, language) for g, p in zip(gold, made, strict=True)], axis=0)))
+    return float(
+        metric.value(np.sum([metric.measure(g, p, language) for g, p in zip(gold, made, strict=True)], axis=0))
+    )
 
 
 @pytest.mark.parametrize(("task", "source", "split", "language", "folder"), WHOLE)
@@ -116,7 +120,8 @@ def test_labels_that_xtreme_takes_away_are_missed_with_the_place_of_the_original
 def test_a_task_of_several_sources_reads_the_one_that_is_there():
     xcopa = catalog.get("xcopa")
     by_source = [
-        [example.id for example in xcopa.source.read(xcopa, "it", "test", SAMPLES / "xcopa" / kind)] for kind in ("native", "xtreme")
+        [example.id for example in xcopa.source.read(xcopa, "it", "test", SAMPLES / "xcopa" / kind)]
+        for kind in ("native", "xtreme")
     ]
     assert by_source[0] == by_source[1] == ["0", "1"]
 
@@ -207,7 +212,10 @@ def test_what_the_hub_serves_means_the_same(task, source, split, tmp_path):
     rows, expected = HUB[task.name]
     language, commit = source.languages(split)[0], "0123456789" * 4
     home = tmp_path / "hub" / f"datasets--{source.repository.replace('/', '--')}"
-    for place in (home / "refs" / source.revision, *(home / "snapshots" / commit / p for p in source.patterns(language, split))):
+    for place in (
+        home / "refs" / source.revision,
+        *(home / "snapshots" / commit / p for p in source.patterns(language, split)),
+    ):
         place.parent.mkdir(parents=True, exist_ok=True)
     (home / "refs" / source.revision).write_text(commit)
     for pattern in source.patterns(language, split):
@@ -217,4 +225,6 @@ def test_what_the_hub_serves_means_the_same(task, source, split, tmp_path):
     examples = list(source.read(task, language, split, tmp_path))
     format = formats.get(task.format)
     assert [example.text if task.format == "text" else format.gold(example) for example in examples] == expected
-    assert all(len(format.texts(example)) > 1 for example in examples if task.format in ("multiple-choice", "retrieval"))
+    assert all(
+        len(format.texts(example)) > 1 for example in examples if task.format in ("multiple-choice", "retrieval")
+    )

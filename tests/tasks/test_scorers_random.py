@@ -69,7 +69,10 @@ def test_mlqa(language: str):
     for gold, said in questions(language, CASES // 4):
         exact, f1 = oracle.answer_scores(gold, said, lambda text: oracle.mlqa_words(text, language))
         assert metrics.get("mlqa-em").counts(gold, said, language) == (exact, 1), (gold, said)
-        assert metrics.get("mlqa-f1").counts(gold, said, language)[0] == pytest.approx(float(f1), abs=1e-12), (gold, said)
+        assert metrics.get("mlqa-f1").counts(gold, said, language)[0] == pytest.approx(float(f1), abs=1e-12), (
+            gold,
+            said,
+        )
 
 
 def test_best_threshold():
@@ -110,7 +113,8 @@ def test_chunks_of_seqeval_0_0_12(tags: list[str]):
     for gold, said in tagged(tags, CASES):
         # Both versions have the same tables and read tags differently: "N-NOUN" is to 1.2.2 what "NOUN" is to 0.0.12.
         there = [
-            set(seqeval.get_entities([[f"{tag[0]}-{tag.split('-')[-1]}" for tag in tags] for tags in side])) for side in (gold, said)
+            set(seqeval.get_entities([[f"{tag[0]}-{tag.split('-')[-1]}" for tag in tags] for tags in side]))
+            for side in (gold, said)
         ]
         expected = (len(there[0] & there[1]), len(there[0]), len(there[1]))
         assert counts("chunk-f1-legacy", gold, said) == expected, (gold, said)
@@ -187,7 +191,10 @@ def test_average_precision_of_the_whole_ranking_is_that_of_sklearn():
     relevant = rng.random(scores.shape) < 0.2
     relevant[:, 0] |= ~relevant.any(axis=1)
     places = scores.shape[1] - scores  # the highest score stands first
-    mine = [ranking.full_average_precision([int(place) for place in row[mask]]) for row, mask in zip(places, relevant, strict=True)]
+    mine = [
+        ranking.full_average_precision([int(place) for place in row[mask]])
+        for row, mask in zip(places, relevant, strict=True)
+    ]
     assert np.mean(mine) == pytest.approx(sklearn.label_ranking_average_precision_score(relevant, scores), abs=1e-12)
     assert mine[0] == pytest.approx(sklearn.average_precision_score(relevant[0], scores[0]))
 

@@ -83,9 +83,7 @@ def test_the_hub_is_not_asked_for_what_it_does_not_declare(standin: Hub, tmp_pat
     assert standin.requests == []
 
 
-def test_every_place_is_named_when_nobody_can(
-    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_every_place_is_named_when_nobody_can(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     standin.connect(monkeypatch, tmp_path / "cache", offline=True)
     with pytest.raises(UserError, match="no examples of pairs en test can be had from any of its 3 sources") as error:
         SOURCE.read(task(), "en", "test", tmp_path)

@@ -97,7 +97,10 @@ def test_rows_of_a_language_are_chosen_by_a_column(tmp_path):
     # XNLI's xnli.test.tsv. Ids count the language's own rows, so that they are shared between languages.
     write(tmp_path, MIXED, "x.tsv")
     toy = task("tsv", "x.tsv", languages=("ar", "de", "fr"), where={"language": "{lang}"})
-    assert [(e.id, e.text_a, e.label) for e in read(toy, tmp_path, "ar")] == [("0", "a", "neutral"), ("1", "e", "entailment")]
+    assert [(e.id, e.text_a, e.label) for e in read(toy, tmp_path, "ar")] == [
+        ("0", "a", "neutral"),
+        ("1", "e", "entailment"),
+    ]
     assert [(e.id, e.text_a) for e in read(toy, tmp_path, "de")] == [("0", "c")]
     refuses("no examples for toy fr test", toy, tmp_path, language="fr")
 

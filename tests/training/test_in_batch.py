@@ -53,7 +53,9 @@ def gradients(encoder: Encoder, features: Features) -> tuple[float, dict[str, to
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 @pytest.mark.parametrize("tokens", [1, 150, 400])
-def test_loss_and_gradient_are_those_of_one_big_batch(family: str, tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_and_gradient_are_those_of_one_big_batch(
+    family: str, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features, encoder = pairs(tiny.tokenizer_of(family)), made(family).train()
     rows = np.arange(len(features))
     inputs, targets = collate(features, rows, pad_id=1)  # all rows in one forward pass, by the ordinary way
@@ -87,7 +89,9 @@ def test_no_micro_batch_is_above_the_budget(monkeypatch: pytest.MonkeyPatch) -> 
     sizes: list[int] = []
     forward = Encoder.forward
     monkeypatch.setattr(
-        Encoder, "forward", lambda self, inputs, head: sizes.append(inputs["input_ids"].numel()) or forward(self, inputs, head)
+        Encoder,
+        "forward",
+        lambda self, inputs, head: sizes.append(inputs["input_ids"].numel()) or forward(self, inputs, head),
     )
     gradients(encoder, features)
     assert max(sizes) <= 150
@@ -99,7 +103,9 @@ def test_what_fits_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     forward = Encoder.forward
     monkeypatch.setattr(
-        Encoder, "forward", lambda self, inputs, head: rows.append(len(inputs["input_ids"])) or forward(self, inputs, head)
+        Encoder,
+        "forward",
+        lambda self, inputs, head: rows.append(len(inputs["input_ids"])) or forward(self, inputs, head),
     )
     gradients(encoder, features)
     assert sum(rows) == len(features)
@@ -116,7 +122,9 @@ def test_micro_batches_hold_every_row_once_within_the_budget(lengths: list[int],
 
 
 @pytest.mark.parametrize("stop", [1, 4, 9])
-def test_a_stage_that_was_killed_ends_in_the_same_bytes(stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_was_killed_ends_in_the_same_bytes(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(in_batch, "TOKENS", 150)
     part = stage.Part(TASK, pairs(tiny.tokenizer()))
 

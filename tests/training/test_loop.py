@@ -15,16 +15,22 @@ from tests.support import tiny
 from torch import nn
 
 from xlift.errors import UserError
-from xlift.models.kinds import Loss
 from xlift.recipes import Architecture, Masking, Recipe, Sampling
 from xlift.tasks import catalog, formats
 from xlift.training import loop, pretraining, stage
 from xlift.training.checkpoint import FILE, load_checkpoint
-from xlift.training.loop import Trained, learning_rate, make_optimizer, run_steps
+from xlift.training.loop import StepDone, Trained, learning_rate, make_optimizer, run_steps
 from xlift.training.masking import Masker
 from xlift.training.progress import Interrupted, Progress
 
 STEPS = 30
+
+
+def by_hand(loss: torch.Tensor, tokens: int = 1) -> StepDone:
+    loss.backward()
+    return StepDone(loss.item(), tokens)
+
+
 Run = Callable[[Path, Progress | None], tuple[nn.Module, Trained]]
 
 
@@ -131,14 +137,14 @@ def test_a_slow_disk_gets_fewer_checkpoints(tmp_path: Path, monkeypatch: pytest.
         saved.append(step)
         clock[0] += 10  # seconds to write
 
-    def step_loss(step: int) -> tuple[Loss, int]:
+    def gradients(step: int) -> StepDone:
         clock[0] += 30  # seconds to compute
-        return Loss((model.weight**2).sum(), torch.tensor(1)), 1
+        return by_hand((model.weight**2).sum(), 1)
 
     monkeypatch.setattr(loop, "save_checkpoint", save)
     monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
     model = nn.Linear(2, 2, bias=False)
-    run_steps(model, 40, step_loss, Recipe(), seed=0, folder=tmp_path)
+    run_steps(model, 40, gradients, Recipe(), seed=0, folder=tmp_path)
     # the first after more than 60 s; then 200 s of work for every 10 s of writing
     assert saved == [3, 10, 17, 24, 31, 38]
 
@@ -150,22 +156,22 @@ def test_a_stop_after_the_last_step_is_no_stop(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_a_stop_leaves_nothing_and_says_so() -> None:
-    def step_loss(step: int) -> tuple[Loss, int]:
-        return Loss((model.weight**2).sum(), torch.tensor(1)), 1
+    def gradients(step: int) -> StepDone:
+        return by_hand((model.weight**2).sum(), 1)
 
     model = nn.Linear(2, 2)
     with pytest.raises(Interrupted):
-        run_steps(model, 10, step_loss, Recipe(), seed=0, progress=stop_after(3))
+        run_steps(model, 10, gradients, Recipe(), seed=0, progress=stop_after(3))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_the_users_error(bad: float, tmp_path: Path) -> None:
-    def step_loss(step: int) -> tuple[Loss, int]:
-        return Loss(model.weight.sum() * (bad if step == 3 else 1.0), torch.tensor(1)), 1
+    def gradients(step: int) -> StepDone:
+        return by_hand(model.weight.sum() * (bad if step == 3 else 1.0), 1)
 
     model = nn.Linear(2, 2)
     with pytest.raises(UserError, match="not a number at step 4 of 10.*\n.*learning rate 0.5"):
-        run_steps(model, 10, step_loss, Recipe(lr=0.5), seed=0, folder=tmp_path)
+        run_steps(model, 10, gradients, Recipe(lr=0.5), seed=0, folder=tmp_path)
 
 
 def test_the_rate_rises_from_zero_and_falls_to_zero() -> None:
@@ -207,10 +213,10 @@ def test_a_parameter_without_a_gradient_stays_as_it_was() -> None:
     used, idle = nn.Linear(2, 2), nn.Linear(2, 2)
     before = idle.weight.detach().clone()
 
-    def step_loss(step: int) -> tuple[Loss, int]:
-        return Loss((used.weight**2).sum(), torch.tensor(1)), 1
+    def gradients(step: int) -> StepDone:
+        return by_hand((used.weight**2).sum(), 1)
 
-    run_steps(nn.ModuleList([used, idle]), 5, step_loss, Recipe(lr=0.1, weight_decay=0.5), seed=0)
+    run_steps(nn.ModuleList([used, idle]), 5, gradients, Recipe(lr=0.1, weight_decay=0.5), seed=0)
     assert torch.equal(idle.weight, before)
 
 
@@ -219,10 +225,10 @@ def test_losses_are_means_of_twentieths(steps: int, kept: int) -> None:
     parameter = nn.Parameter(torch.zeros(1))
     model = nn.ParameterList([parameter])
 
-    def step_loss(step: int) -> tuple[Loss, int]:
-        return Loss(parameter.sum() * 0 + 2.0 * step, torch.tensor(2)), 3
+    def gradients(step: int) -> StepDone:
+        return by_hand((parameter.sum() * 0 + 2.0 * step) / 2, 3)
 
-    trained = run_steps(model, steps, step_loss, Recipe(), seed=0)
+    trained = run_steps(model, steps, gradients, Recipe(), seed=0)
     assert len(trained.losses) == kept
     assert trained.tokens == 3 * steps
     parts = [[step for step in range(steps) if step * 20 // steps == part] for part in range(20)]

@@ -38,7 +38,11 @@ def choose_road(
         raise UserError(f"the study has no task of {suite.name}", fix=f"its targets are: {has}.")
     for key, value in asked.items():
         # A target without training (retrieval) belongs to a road whatever the others are trained in.
-        kept = [cell for cell in cells if getattr(cell, key) == value or (key == "train_language" and not cell.train_language)]
+        kept = [
+            cell
+            for cell in cells
+            if getattr(cell, key) == value or (key == "train_language" and not cell.train_language)
+        ]
         if not kept or all(getattr(cell, key) != value for cell in kept):
             raise _unknown(key, value, cells)
         cells = kept
@@ -83,17 +87,29 @@ def predictions_of(
         if not all(store.has(key) for key in (cell.key, cell.dev_key) if key)
     ]  # fmt: skip
     if lacking:
-        raise UserError(f"not in the store yet: {lacking[0]}" + (f" and {len(lacking) - 1} more" if lacking[1:] else ""), fix="`xlift run` makes them.")
-    return {task: {code: _predicted(cell, suite, store, data) for code, cell in found.items()} for task, found in cells.items()}
+        raise UserError(
+            f"not in the store yet: {lacking[0]}" + (f" and {len(lacking) - 1} more" if lacking[1:] else ""),
+            fix="`xlift run` makes them.",
+        )
+    return {
+        task: {code: _predicted(cell, suite, store, data) for code, cell in found.items()}
+        for task, found in cells.items()
+    }
 
 
 def _predicted(cell: Cell, suite: Suite, store: Store, data: Path | None) -> Predicted:
     where = f"{cell.task}/{cell.language}"
     made_on = store.open(cell.key).manifest["spec"]["data"]
     if made_on["split"] != "test":
-        raise UserError(f"predictions of the split '{made_on['split']}'", where=where, fix="a folder holds those of 'test'.")
+        raise UserError(
+            f"predictions of the split '{made_on['split']}'", where=where, fix="a folder holds those of 'test'."
+        )
     if made_on.get("size") is not None:
-        raise UserError(f"predictions of {made_on['size']} examples drawn from the test set", where=where, fix="run the target without `size:`.")
+        raise UserError(
+            f"predictions of {made_on['size']} examples drawn from the test set",
+            where=where,
+            fix="run the target without `size:`.",
+        )
     if cell.dev_key:
         pairs = kept_pairs(store, cell.key, cell.dev_key, catalog.get(cell.task).metrics[0])
         return Predicted([text for text, _ in pairs], [translation for _, translation in pairs])
@@ -118,5 +134,7 @@ def _english(cell: Cell, fingerprint: str, data: Path | None, where: str) -> lis
             fix="give the folder of the data with --data.",
         )  # fmt: skip
     if task.source.fingerprint(task, cell.language, "test", data) != fingerprint:
-        raise UserError("this data is not what was predicted on", where=where, fix="give the folder that the study was run with.")
+        raise UserError(
+            "this data is not what was predicted on", where=where, fix="give the folder that the study was run with."
+        )
     return [example.translation for example in task.source.read(task, cell.language, "test", data)]

@@ -185,7 +185,9 @@ def _asked(plan: Plan, data: Data) -> tuple[Hashes, np.ndarray, int]:
         count, texts = count + len(chunk), texts + len(found.whole)
     if not parts:
         return hashed([]), owners[0], 0
-    joined = Hashes(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("long", "whole", "grams", "owner")))
+    joined = Hashes(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("long", "whole", "grams", "owner"))
+    )
     return joined, np.concatenate(owners), count
 
 

@@ -87,11 +87,11 @@ def hashed(texts: Sequence[str]) -> Hashes:
     """Hashes of texts; equal words give equal hashes, in every process."""
     split = [words(text) for text in texts]
     length = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
-    long = (length >= WORDS) & np.fromiter((sum(map(len, line)) >= LETTERS for line in split), dtype=bool, count=len(split))
-    total = int(length.sum())
-    numbers = np.fromiter(
-        (_NUMBERS[word] for line in split for word in line), dtype=np.uint64, count=total
+    long = (length >= WORDS) & np.fromiter(
+        (sum(map(len, line)) >= LETTERS for line in split), dtype=bool, count=len(split)
     )
+    total = int(length.sum())
+    numbers = np.fromiter((_NUMBERS[word] for line in split for word in line), dtype=np.uint64, count=total)
     owner = np.repeat(np.arange(len(split)), length)
     start = np.cumsum(length) - length
     powers = np.cumprod(np.full(max(1, int(length.max(initial=0))), _ODD, dtype=np.uint64))

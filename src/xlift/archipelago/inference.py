@@ -57,7 +57,10 @@ def nli_pair(rng: random.Random, balanced: bool = False) -> Inference:
     specific, general = _specific_and_general(rng, redrawn=0.0 if balanced else 0.75)
     label = rng.choice(NLI_LABELS)
     if label == "entailment":
-        ways = [(11 if balanced else 14, specific, general), (3 if balanced else 2, _denied(general), _denied(specific))]
+        ways = [
+            (11 if balanced else 14, specific, general),
+            (3 if balanced else 2, _denied(general), _denied(specific)),
+        ]
         if specific.verb in ANTONYM:
             antonym = _denied(replace(general, verb=ANTONYM[specific.verb]))
             ways.append((7 if balanced else 2, specific, antonym))

@@ -22,7 +22,7 @@ from typing import Any
 from xlift.errors import UserError
 from xlift.execution.progress import Display
 from xlift.execution.queue import JobQueue, model_of
-from xlift.execution.work import THREADS, Context
+from xlift.execution.work.shared import THREADS, Context
 from xlift.execution.worker import STOP_SIGNALS, WorkerBug, work
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan
@@ -68,7 +68,7 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
         return Outcome(0, 0.0)
     started = time.monotonic()
     with _stop_signals() as received:
-        context = Context(plan.data, plan.tasks, plan.models)
+        context = Context(plan.data, plan.tasks, plan.models, plan.engine)
         run = _Run(todo, context, store, display, min(workers or cores(), len(todo)), received)
         try:
             run.go()

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xlift.errors import UserError
-from xlift.execution.work import Context, do_job
+from xlift.execution.work import do_job
+from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
 from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress

@@ -24,6 +24,7 @@ from xlift.errors import UserError
 from xlift.models.heads import FAMILIES, LanguageHead, make_head
 from xlift.models.heads import pool as pool
 from xlift.models.kinds import Head, HeadSpec
+from xlift.models.packing import packs, run_packed
 from xlift.models.pretrained import first_line, load_language_head, load_pretrained, quiet
 
 HEADS_SPECS = "heads.json"
@@ -74,7 +75,7 @@ class Encoder(nn.Module):
 
     def last_hidden_state(self, inputs: dict[str, Tensor]) -> Tensor:
         """(rows, tokens, hidden): what the heads stand on."""
-        return self.backbone(**self._accepted(inputs)).last_hidden_state
+        return self._run(inputs).last_hidden_state
 
     def word_logits(self, hidden_states: Tensor, head: str) -> Tensor:
         """(positions, vocabulary) logits of a language head on (positions, hidden) states."""
@@ -82,7 +83,20 @@ class Encoder(nn.Module):
 
     def hidden_states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """(rows, tokens, hidden) after the embeddings and after every layer: num_layers + 1 of them."""
-        return self.backbone(**self._accepted(inputs), output_hidden_states=True).hidden_states
+        return self._run(inputs, output_hidden_states=True).hidden_states
+
+    def _run(self, inputs: dict[str, Tensor], **more: Any) -> Any:
+        accepted = self._accepted(inputs)
+        return run_packed(self.backbone, accepted, **more) if self.packs else self.backbone(**accepted, **more)
+
+    @property
+    def packs(self) -> bool:
+        """Whether rows go through without padding (models/packing.py)."""
+        return packs(self.backbone)
+
+    @property
+    def device(self) -> torch.device:
+        return self.backbone.device
 
     @property
     def embeddings(self) -> Tensor:

@@ -86,6 +86,15 @@ class Head(nn.Module):
         return [array[..., :length] for array, length in zip(arrays, lengths, strict=True)]
 
 
+def counted(kind: str, targets: dict[str, Tensor]) -> int:
+    """What the loss of a batch counts, known before the loss: labels, tokens, windows, units, or queries."""
+    if kind == "dual":
+        return int((targets["side"] == 1).sum())
+    if kind == "choice":
+        return int((targets["correct"] == 1).sum())
+    return int((targets["start" if kind == "span" else "label"] != IGNORE).sum())
+
+
 def _label_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
     label = targets["label"]
     total = functional.cross_entropy(logits.flatten(0, -2), label.flatten(), ignore_index=IGNORE, reduction="sum")

@@ -16,7 +16,15 @@ from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.sources.joined import Joined
 from xlift.tasks.task import Task
 
-COLUMNS = (("task", 0), ("format", 0), ("languages", 54), ("size", 64), ("sources", 78), ("metric", 98), ("splits", 114))
+COLUMNS = (
+    ("task", 0),
+    ("format", 0),
+    ("languages", 54),
+    ("size", 64),
+    ("sources", 78),
+    ("metric", 98),
+    ("splits", 114),
+)
 """Heading, and the least width of a terminal that has room for it."""
 GROUPS = {
     "suite": "Targets of XTREME and XTREME-R (where it has other languages, after the bar). Size: test examples",
@@ -167,7 +175,9 @@ def _described(source: dict[str, Any]) -> str:
     """A source in a few lines: of files by language the first is enough."""
     if "files" not in source:
         return source["kind"] + (f": {', '.join(source['tasks'])}" if "tasks" in source else "")
-    place = f"{source['repository']} ({source['revision']})" if "repository" in source else f"read as {source['reader']}"
+    place = (
+        f"{source['repository']} ({source['revision']})" if "repository" in source else f"read as {source['reader']}"
+    )
     lines = [f"{source['kind']}: {place}"]
     for split, paths in source["files"].items():
         if isinstance(paths, dict):

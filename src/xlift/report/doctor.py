@@ -192,4 +192,8 @@ def _counts(task: dict[str, Any]) -> str:
         return "differ"
     if not task["counted"]:
         return "not counted"
-    return "as published" if task["as_published"] == task["counted"] else f"{task['as_published']} of {task['counted']} known"
+    return (
+        "as published"
+        if task["as_published"] == task["counted"]
+        else f"{task['as_published']} of {task['counted']} known"
+    )

@@ -73,7 +73,9 @@ def print_leaks(leaks: Leaks, console: Any) -> None:
             for quote in quotes(finding):
                 console.print(f"  {escape(quote)}")
     for known in leaks.known:
-        console.print(f"\n[bold]{escape(f'{known.trained} -> {known.scored}')}[/bold] ({kind(known)}): {escape(known.says)}")
+        console.print(
+            f"\n[bold]{escape(f'{known.trained} -> {known.scored}')}[/bold] ({kind(known)}): {escape(known.says)}"
+        )
     console.print(f"\n[dim]{escape(leaks.rule)}[/dim]")
 
 
@@ -86,7 +88,9 @@ def for_page(record: Record, store: Store) -> dict[str, Any]:
     leaks = read(store, record.name)
     if leaks is None or leaks.jobs != jobs_digest(record.keys):
         why = "has not been made" if leaks is None else "is of other data than that of this report"
-        return {"says": f"The comparison of training text with what is scored {why}: `xlift leaks {record.name}` makes it."}
+        return {
+            "says": f"The comparison of training text with what is scored {why}: `xlift leaks {record.name}` makes it."
+        }
     return {
         "says": summary(leaks),
         "headings": HEADINGS,

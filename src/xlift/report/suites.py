@@ -23,28 +23,47 @@ def print_result(result: Result, console: Any, *, repaired: bool = True, languag
     from rich.table import Table
 
     suite = result.suite
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"{suite.title}, by the official rule", title_justify="left")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title=f"{suite.title}, by the official rule",
+        title_justify="left",
+    )
     table.add_column("task or group", no_wrap=True)
     table.add_column("languages", justify="right")
     table.add_column("metric", no_wrap=True)
     for heading in ("score", "without en", *(["repaired"] if repaired else [])):
         table.add_column(heading, justify="right", no_wrap=True)
 
-    def row(name: str, count: str, metric: str, official: Any, without: Any, better: Any, style: str | None = None) -> None:
+    def row(
+        name: str, count: str, metric: str, official: Any, without: Any, better: Any, style: str | None = None
+    ) -> None:
         cells = [_number(official), _number(without), *([_number(better)] if repaired else [])]
         table.add_row(name, count, metric, *cells, style=style)
 
     for task in suite.tasks:
         if task.name in result.files:
             count, of = len(result.files[task.name]), len(task.languages)
-            reports = (side.tasks.get(task.name, {}) for side in (result.official, result.without_pivot, result.repaired))
+            reports = (
+                side.tasks.get(task.name, {}) for side in (result.official, result.without_pivot, result.repaired)
+            )
             official, without, better = (report.get("avg_metric") for report in reports)
-            row(task.name, str(count) if count == of else f"{count} of {of}", METRICS[task.kind], official, without, better)
+            row(
+                task.name,
+                str(count) if count == of else f"{count} of {of}",
+                METRICS[task.kind],
+                official,
+                without,
+                better,
+            )
     if result.total is not None or result.official.groups:
         table.add_section()
     for group in suite.groups:
         if group in result.official.groups:
-            official, without, better = (side.groups.get(group) for side in (result.official, result.without_pivot, result.repaired))
+            official, without, better = (
+                side.groups.get(group) for side in (result.official, result.without_pivot, result.repaired)
+            )
             row(group, "", f"mean of {len(suite.groups[group])}", official, without, better)
     if result.total is not None:
         without, better = (side.groups.get(TOTAL) for side in (result.without_pivot, result.repaired))
@@ -55,7 +74,9 @@ def print_result(result: Result, console: Any, *, repaired: bool = True, languag
     for name, why in result.absent.items():
         console.print(f"not scored: {name} ({why})", highlight=False, markup=False)
     for name, codes in result.partial.items():
-        console.print(f"{name} without {' '.join(codes)}: its group and the total are not given", highlight=False, markup=False)
+        console.print(
+            f"{name} without {' '.join(codes)}: its group and the total are not given", highlight=False, markup=False
+        )
     if suite.empty and result.total is not None:
         console.print(
             f"evaluate.py gives no total here, since it waits for {', '.join(suite.empty)}, which it does not score.",

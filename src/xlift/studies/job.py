@@ -16,7 +16,7 @@ from pydantic import Field
 from xlift.recipes import Architecture, Masking, Recipe, Sampling, Settings, TokenizerRecipe
 from xlift.tasks.sources.base import canonical_json
 
-RESULT_VERSION = {"pretrain": 1, "train": 1, "layer": 1, "predict": 1}
+RESULT_VERSION = {"pretrain": 1, "train": 2, "layer": 2, "predict": 2}
 """Raised for a kind whenever the same spec would give another result."""
 
 

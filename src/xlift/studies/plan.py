@@ -12,7 +12,7 @@ from typing import Any
 
 from xlift import backbones
 from xlift.errors import UserError
-from xlift.recipes import Masking, Recipe, Sampling
+from xlift.recipes import Engine, Masking, Recipe, Sampling
 from xlift.studies.document import Keys
 from xlift.studies.job import Data, Job, LayerSpec, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.reading import StudyFile
@@ -68,6 +68,7 @@ class Plan:
     """Fingerprint -> folder of the pretrained models."""
     names: dict[str, str] = field(default_factory=dict)
     """Fingerprint -> name of the pretrained models."""
+    engine: Engine = Engine()
     warnings: list[str] = field(default_factory=list)
 
     def add(self, job: Job) -> str:
@@ -110,7 +111,7 @@ class _State:
 class _Planner:
     def __init__(self, file: StudyFile, resolver: Resolver) -> None:
         self.file, self.study, self.found = file, file.study, resolver
-        self.result = Plan(self.study.name, data=resolver.data, tasks=resolver.used)
+        self.result = Plan(self.study.name, data=resolver.data, tasks=resolver.used, engine=self.study.engine)
 
     def plan(self) -> Plan:
         rows = rows_of(self.found)
@@ -244,7 +245,9 @@ class _Planner:
         how = recipe(self.study.training, self.study.training.target, target.training)
         head, train_language = "", ""
         if task.format in TRAINABLE:
-            state, head, train_language = self._train_target(state, task, target.train or TargetData(), how, seed, where)
+            state, head, train_language = self._train_target(
+                state, task, target.train or TargetData(), how, seed, where
+            )
         options = {**task.options, **target.options.given()}
         if how.max_length is not None:
             options["max_length"] = how.max_length
@@ -290,7 +293,13 @@ class _Planner:
         return self.found.data_of(task, data.language, "dev", None, 0, where)
 
     def _layers(
-        self, state: _State, task: Task, asked: Options, options: dict[str, Any], languages: tuple[str, ...], where: Keys
+        self,
+        state: _State,
+        task: Task,
+        asked: Options,
+        options: dict[str, Any],
+        languages: tuple[str, ...],
+        where: Keys,
     ) -> tuple[str, ...]:
         """The key of the job that layers are chosen by, if that is asked for."""
         if asked.layer != "dev":
@@ -338,7 +347,11 @@ class _Planner:
         place = (*where, "train", "language") if asked.language else (*where, "train")
         language = self.found.languages(last, asked.language, asked.split, place)[0]
         data = self.found.data_of(last, language, asked.split, asked.size, seed, (*where, "train"))
-        return self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept), how, seed), last.name, language
+        return (
+            self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept), how, seed),
+            last.name,
+            language,
+        )
 
     def _check_target(self, task: Task, target: Target, where: Keys) -> None:
         trainable = task.format in TRAINABLE

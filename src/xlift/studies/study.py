@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from xlift.recipes import Architecture, Masking, Recipe, Sampling, Settings, TokenizerRecipe
+from xlift.recipes import Architecture, Engine, Masking, Precision, Recipe, Sampling, Settings, TokenizerRecipe
 
 
 def _mistake(what: str, fix: str, *keys: str | int) -> PydanticCustomError:
@@ -87,6 +87,7 @@ class RecipePatch(Settings):
     beta2: float | None = Field(default=None, gt=0, lt=1)
     clip: float | None = Field(default=None, gt=0)
     max_length: int | None = Field(default=None, ge=8)
+    precision: Precision | None = None
 
 
 class Training(RecipePatch):
@@ -311,6 +312,7 @@ class Study(Settings):
     intermediate: tuple[Row, ...] = ("none",)
     targets: tuple[Target, ...] = ()
     training: Training = Training()
+    engine: Engine = Engine()
     data: str = ""
     """Root folder of data files, relative to the study's file; `--data` overrules it."""
     source: Literal["native", "xtreme", "hub"] | None = None

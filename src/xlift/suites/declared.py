@@ -54,7 +54,8 @@ class Suite:
 def _tasks(suite: str, *given: tuple[Any, ...]) -> tuple[SuiteTask, ...]:
     """(name, kind) or (name, kind, rule) -> tasks, in the languages that the catalogue has for the suite."""
     return tuple(
-        SuiteTask(name, kind, catalog.get(name).suites[suite], *rule, labels=_LABELS.get(name, {})) for name, kind, *rule in given
+        SuiteTask(name, kind, catalog.get(name).suites[suite], *rule, labels=_LABELS.get(name, {}))
+        for name, kind, *rule in given
     )
 
 

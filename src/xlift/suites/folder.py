@@ -110,7 +110,9 @@ def score_folder(predictions: Path, labels: Path, suite: Suite, *, partial: bool
     for task in there:
         codes = [code for code in task.languages if code not in left_out.get(task.name, ())]
         if codes:
-            files[task.name] = {code: score_file(task, code, predictions / task.file(code), labels / task.file(code)) for code in codes}
+            files[task.name] = {
+                code: score_file(task, code, predictions / task.file(code), labels / task.file(code)) for code in codes
+            }
         else:
             absent[task.name] = "no language is on both sides"
     if not files:
@@ -121,7 +123,10 @@ def score_folder(predictions: Path, labels: Path, suite: Suite, *, partial: bool
         )  # fmt: skip
     unscored = [name for name in suite.empty if all(name in found for found in folders.values())]
     official = {name: {code: score.official for code, score in scores.items()} for name, scores in files.items()}
-    repaired = {name: {code: score.repaired for code, score in scores.items() if score.repaired} for name, scores in files.items()}
+    repaired = {
+        name: {code: score.repaired for code, score in scores.items() if score.repaired}
+        for name, scores in files.items()
+    }
     reports, better = _reports(suite, official), _reports(suite, repaired)
     without = _reports(suite, official, lambda code: code != PIVOT, only_averages=True)
     return Result(
@@ -218,5 +223,7 @@ def _ignored(suite: Suite, folders: set[str], scored: Sequence[SuiteTask], root:
         expected = {(root / task.file(code)).name for code in task.languages}
         extra = sorted(path.name for path in (root / task.name).iterdir() if path.name not in expected)
         if extra:
-            found.append(f"{root / task.name}: ignored: {', '.join(extra[:NAMED])}{', ...' if len(extra) > NAMED else ''}")
+            found.append(
+                f"{root / task.name}: ignored: {', '.join(extra[:NAMED])}{', ...' if len(extra) > NAMED else ''}"
+            )
     return found

@@ -125,13 +125,17 @@ def _answers(task: SuiteTask, language: str, predictions: Path, labels: Path) ->
         raise UserError("there are no questions", where=str(labels), fix="Expected at least one.")
     said = read_mapping(predictions)
     warnings = _ids(said.value, [question.id for question in asked], said.doubled, predictions, labels)
-    answered = [(question, _answer(said.value, question, predictions)) for question in asked if question.id in said.value]
+    answered = [
+        (question, _answer(said.value, question, predictions)) for question in asked if question.id in said.value
+    ]
     if answered and not any(text for question, _ in answered for text in question.answers):
         warnings.append(f"{labels}: every gold answer is empty: test files from which the answers were taken out?")
 
     def both(rule: str) -> dict[str, float]:
         return {
-            name: 100 * sum(metric.measure(question.answers, text, language)[0] for question, text in answered) / len(asked)
+            name: 100
+            * sum(metric.measure(question.answers, text, language)[0] for question, text in answered)
+            / len(asked)
             for name, metric in zip(("exact_match", "f1"), _ANSWER_RULES[rule], strict=True)
         }
 
@@ -143,7 +147,9 @@ def _answer(said: Mapping[str, Any], question: Question, predictions: Path) -> s
     if not isinstance(text, str):
         raise UserError(f"the answer to '{question.id}' is no text", where=str(predictions), fix="Expected {id: text}.")
     if not question.answers:
-        raise UserError(f"question '{question.id}' has no gold answer", where=question.where, fix="Expected at least one.")
+        raise UserError(
+            f"question '{question.id}' has no gold answer", where=question.where, fix="Expected at least one."
+        )
     return text
 
 
@@ -153,9 +159,14 @@ def _ranking(task: SuiteTask, language: str, predictions: Path, labels: Path) ->
         if not (isinstance(entities, list) and entities and isinstance(entities[0], str)):
             raise UserError(f"'{name}' has no gold entity", where=str(labels), fix="Expected {id: [entity]}.")
         if not isinstance(said.value.get(name, []), list):
-            raise UserError(f"'{name}' has no list of entities", where=str(predictions), fix="Expected {id: [entity, ...]}.")
+            raise UserError(
+                f"'{name}' has no list of entities", where=str(predictions), fix="Expected {id: [entity, ...]}."
+            )
     warnings = _ids(said.value, list(gold.value), said.doubled, predictions, labels)
-    ranks = [ranking.reciprocal_rank([entities[0].strip()], said.value.get(name, [])) for name, entities in gold.value.items()]
+    ranks = [
+        ranking.reciprocal_rank([entities[0].strip()], said.value.get(name, []))
+        for name, entities in gold.value.items()
+    ]
     missing = sum(name not in said.value for name in gold.value)
     mean = sum(ranks) / len(ranks) if ranks else 0.0
     return FileScore({"map@20": mean * 100}, len(ranks), unanswered=missing, warnings=tuple(warnings))
@@ -171,7 +182,9 @@ def _same_length(said: int, gold: int, what: str, predictions: Path, labels: Pat
         raise UserError(number(said, what), where=str(predictions), fix=f"Expected {gold}, as in {labels}.")
 
 
-def _ids(said: Mapping[str, Any], gold: Sequence[str], doubled: Sequence[str], predictions: Path, labels: Path) -> list[str]:
+def _ids(
+    said: Mapping[str, Any], gold: Sequence[str], doubled: Sequence[str], predictions: Path, labels: Path
+) -> list[str]:
     """Warnings about ids that are missing, doubled or unknown."""
     known = set(gold)
     seen: set[str] = set()
@@ -179,7 +192,11 @@ def _ids(said: Mapping[str, Any], gold: Sequence[str], doubled: Sequence[str], p
     return [
         f"{path}: {number(len(found), 'id')} {problem}: {', '.join(found[:SHOWN])}{', ...' if len(found) > SHOWN else ''}"
         for path, problem, found in (
-            (predictions, f"of {len(gold)} without a prediction, scored 0", [name for name in gold if name not in said]),
+            (
+                predictions,
+                f"of {len(gold)} without a prediction, scored 0",
+                [name for name in gold if name not in said],
+            ),
             (predictions, "doubled, of which the last one counts", list(doubled)),
             (predictions, "that the labels do not have, ignored", [name for name in said if name not in known]),
             (labels, "doubled, each of which is scored", again),

@@ -70,7 +70,9 @@ def write_submission(
         if code in predicted.get(task.name, {})
     }
     if not files:
-        raise UserError(f"there is nothing of {suite.name} to write", fix="its tasks are: " + ", ".join(t.name for t in suite.tasks))
+        raise UserError(
+            f"there is nothing of {suite.name} to write", fix="its tasks are: " + ", ".join(t.name for t in suite.tasks)
+        )
     _write(out, files)
     warnings = [f"not in the folder: {name}" for name in missing]
     return Written(len({path.parent for path in files}), list(files), warnings)
@@ -86,7 +88,9 @@ def render(task: SuiteTask, language: str, predicted: Predicted) -> str:
     said = [prediction for prediction in predicted.predictions if prediction is not None]
     # BUCC's and Mewsli-X's pools hold rows that nothing was asked of.
     if len(said) != len(predicted.predictions) and task.kind not in ("pairs", "ranking"):
-        raise UserError(f"{number(len(predicted.predictions) - len(said), 'example')} without a prediction", where=where)
+        raise UserError(
+            f"{number(len(predicted.predictions) - len(said), 'example')} without a prediction", where=where
+        )
     if predicted.expected is not None and len(said) != predicted.expected:
         raise UserError(
             number(len(said), "prediction"), where=where,
@@ -95,7 +99,9 @@ def render(task: SuiteTask, language: str, predicted: Predicted) -> str:
     try:
         return _RENDER[task.kind](task, predicted)
     except _Unfit as error:
-        raise UserError(str(error), where=where, fix=f"Expected {task.file(language)} to be one of {task.kind}.") from None
+        raise UserError(
+            str(error), where=where, fix=f"Expected {task.file(language)} to be one of {task.kind}."
+        ) from None
 
 
 class _Unfit(Exception):
@@ -206,6 +212,8 @@ def _write(out: Path, files: Mapping[Path, str]) -> None:
             path.write_text(text, encoding="utf-8", newline="\n")
         os.replace(draft, out)
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror}", where=str(out), fix="name another folder with --out.") from None
+        raise UserError(
+            f"cannot be written: {error.strerror}", where=str(out), fix="name another folder with --out."
+        ) from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -132,6 +132,35 @@ def row_targets(features: Features, rows: np.ndarray, width: int) -> dict[str, T
     return targets
 
 
+def cut(units: np.ndarray, lengths: np.ndarray, budget: int, packed: bool) -> list[np.ndarray]:
+    """Positions of a batch's rows, cut into micro-batches; rows of a unit stay together.
+
+    Args:
+        units: (rows,) unit of each row; rows of a unit stand together.
+        lengths: (rows,) tokens.
+        budget: tokens of a micro-batch; a unit that has more is one by itself.
+        packed: rows go through the model without padding, so only the budget cuts. Else like lengths stay together.
+    """
+    starts = np.flatnonzero(np.diff(units, prepend=units[0] - 1))
+    rows = np.split(np.arange(len(units)), starts[1:])
+    longest = np.maximum.reduceat(lengths, starts)
+    cost = np.add.reduceat(lengths, starts) if packed else longest * np.array([len(unit) for unit in rows])
+    order = np.argsort(-longest, kind="stable")
+    batches: list[list[int]] = []
+    spent = 0
+    for unit in order.tolist():
+        fresh = not batches or spent + cost[unit] > budget
+        if not packed and not fresh:  # padded to the longest of the batch, of which more than half would be padding
+            first = longest[batches[-1][0]]
+            fresh = 2 * longest[unit] < first
+        if fresh:
+            batches.append([])
+            spent = 0
+        batches[-1].append(unit)
+        spent += cost[unit] if packed else len(rows[unit]) * longest[batches[-1][0]]
+    return [np.concatenate([rows[unit] for unit in sorted(batch)]) for batch in batches]
+
+
 def micro_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     """Positions cut into batches of like length, the longest first: each of at most `budget` tokens with its padding (or
     of one row), and without rows under half the length of its first, of which more would be padding than text."""

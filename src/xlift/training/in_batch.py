@@ -22,11 +22,11 @@ TOKENS = 8192
 differently."""
 
 
-def embed(encoder: Encoder, head: str, features: Features, rows: np.ndarray, pad_id: int) -> tuple[Tensor, int]:
+def embed(encoder: Encoder, head: str, features: Features, rows: np.ndarray, pad_id: int) -> Tensor:
     """Vectors of some rows by a dual head, with gradient.
 
     Returns:
-        (rows, dimension) in the order of `rows`, and the number of real tokens.
+        (rows, dimension) in the order of `rows`.
     """
     lengths = np.array([len(features.input_ids[row]) for row in rows])
     parts = micro_batches(lengths, TOKENS)
@@ -34,8 +34,9 @@ def embed(encoder: Encoder, head: str, features: Features, rows: np.ndarray, pad
     vectors = []
     for part in parts:
         inputs, _ = collate(features, rows[part], pad_id)
+        inputs = {name: tensor.to(encoder.device) for name, tensor in inputs.items()}
         # checkpoint puts the random state back, so that dropout is the same both times
         again = not fits and torch.is_grad_enabled()
         vectors.append(checkpoint(encoder, inputs, head, use_reentrant=False) if again else encoder(inputs, head))
     back = np.argsort(np.concatenate(parts), kind="stable")
-    return torch.cat(vectors)[torch.from_numpy(back)], int(lengths.sum())
+    return torch.cat(vectors)[torch.from_numpy(back)]

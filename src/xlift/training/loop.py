@@ -1,6 +1,6 @@
 """The one training loop: step after step over a schedule, with exact resume.
 
-What a batch is and what its loss is, the caller says; pretraining and every kind of fine-tuning go through here.
+What a batch is and how its gradient is made, the caller says; pretraining and every kind of fine-tuning go through here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from xlift.errors import UserError
-from xlift.models.kinds import Loss
 from xlift.recipes import Recipe
 from xlift.training.checkpoint import load_checkpoint, save_checkpoint
 from xlift.training.progress import Interrupted, Progress
@@ -26,6 +25,16 @@ CHECKPOINT_SHARE = 0.05
 """Of a large model's time, what checkpoints may take: the slower the disk, the rarer they are."""
 PARTS = 20
 """Stretches of a run whose mean losses are kept."""
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """What a step that left its gradients on the parameters tells of itself."""
+
+    loss: float
+    """Mean over what the step counts (examples, tokens, windows)."""
+    tokens: int
+    """Real tokens, padding not counted."""
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Trained:
 def run_steps(
     model: nn.Module,
     steps: int,
-    step_loss: Callable[[int], tuple[Loss, int]],
+    gradients: Callable[[int], StepDone],
     recipe: Recipe,
     *,
     seed: int,
@@ -52,8 +61,8 @@ def run_steps(
     """Train `model` in place.
 
     Args:
-        step_loss: step number -> the loss of its batch, and the number of real tokens in it. Must depend on the step
-            number, the model and torch's generator only.
+        gradients: step number -> what was done; leaves the gradient of the step's mean loss on the parameters. Must depend
+            on the step number, the model and torch's generator only.
         folder: where checkpoints go and where a killed run left its last one.
 
     Raises:
@@ -72,20 +81,17 @@ def run_steps(
     for step in range(first, steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, recipe)
-        loss, real = step_loss(step)
-        mean = loss.total / loss.count.clamp(min=1)
-        mean.backward()
+        done = gradients(step)
         torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        value = mean.item()
-        if not math.isfinite(value):
+        if not math.isfinite(done.loss):
             raise UserError(
                 f"the loss is not a number at step {step + 1} of {steps}",
                 fix=f"the learning rate {recipe.lr} may be too high for this model; lower `lr` or raise `warmup`.",
             )
-        tokens += real
-        sums[step * PARTS // steps] += value
+        tokens += done.tokens
+        sums[step * PARTS // steps] += done.loss
         progress.report(step + 1, steps)
         if step + 1 == steps:
             break

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from xlift.errors import UserError
 from xlift.models.kinds import Loss
 from xlift.recipes import Masking
+from xlift.tasks.formats.base import IGNORE
 
 SCORES = 2**28
 """Scores over the vocabulary that are held at a time, 1 GB: of 1,073 positions of XLM-R. Fixed, since another cut rounds
@@ -48,34 +49,38 @@ class Masker:
         return masked, wanted
 
 
-def masked_loss(
-    inputs: dict[str, Tensor],
-    masker: Masker,
-    hidden_states: Callable[[dict[str, Tensor]], Tensor],
-    logits: Callable[[Tensor], Tensor],
-    *,
-    seed: int,
-    step: int,
-) -> Loss:
+def hide(input_ids: Tensor, masker: Masker, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """What the model reads at a step, and what it is to predict.
+
+    Args:
+        input_ids: (rows, tokens), the whole batch of the step, on the CPU.
+
+    Returns:
+        (rows, tokens) each: masked ids; the token that was hidden, IGNORE elsewhere.
+    """
+    masked, wanted = masker(input_ids.numpy(), np.random.default_rng([seed, 4, step]))
+    return torch.from_numpy(masked), input_ids.masked_fill(~torch.from_numpy(wanted), IGNORE)
+
+
+def word_loss(hidden_states: Tensor, labels: Tensor, logits: Callable[[Tensor], Tensor], vocabulary: int) -> Loss:
     """Cross entropy of the hidden tokens of a batch; counts them.
 
     Args:
-        inputs: the whole text, as `collate` gives it.
-        hidden_states: inputs -> (rows, tokens, hidden), the last ones.
+        hidden_states: (rows, tokens, hidden), the last ones.
+        labels: (rows, tokens): the token that was hidden; IGNORE elsewhere.
         logits: (positions, hidden) -> (positions, vocabulary). Asked only where something is hidden, and in several parts
             where the scores would take more than a gigabyte: each part is then scored again for its gradient.
     """
-    original = inputs["input_ids"]
-    masked, wanted = masker(original.numpy(), np.random.default_rng([seed, 4, step]))
-    where = torch.from_numpy(wanted)
-    hidden, labels = hidden_states({**inputs, "input_ids": torch.from_numpy(masked)})[where], original[where]
+    wanted = labels != IGNORE
+    hidden, answers = hidden_states[wanted], labels[wanted]
 
-    def total(hidden: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits(hidden).float(), labels, reduction="sum")
+    def total(hidden: Tensor, answers: Tensor) -> Tensor:
+        scores = logits(hidden).float()
+        return functional.cross_entropy(scores, answers, reduction="sum")
 
-    room = SCORES // len(masker.ordinary)
-    if len(labels) <= room:
-        return Loss(total(hidden, labels), where.sum())
-    parts = zip(hidden.split(room), labels.split(room), strict=True)
+    room = SCORES // vocabulary
+    if len(answers) <= room:
+        return Loss(total(hidden, answers), wanted.sum())
+    parts = zip(hidden.split(room), answers.split(room), strict=True)
     sums = [checkpoint(total, *part, use_reentrant=False) for part in parts]
-    return Loss(torch.stack(sums).sum(), where.sum())
+    return Loss(torch.stack(sums).sum(), wanted.sum())

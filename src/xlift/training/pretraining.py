@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from xlift.models.kinds import Loss
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.tasks.formats.text import FORMAT as TEXT
 from xlift.tasks.formats.text import TextExample
 from xlift.training.batches import like_lengths
-from xlift.training.loop import Trained, run_steps
-from xlift.training.masking import Masker, masked_loss
+from xlift.training.loop import StepDone, Trained, run_steps
+from xlift.training.masking import Masker, hide, word_loss
 from xlift.training.progress import Progress
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -125,24 +124,20 @@ def pretrain(
     batches = like_lengths(lengths, recipe.batch_size, steps, seed)
     masker = Masker(masking, tokenizer)
 
-    def step_loss(number: int) -> tuple[Loss, int]:
+    def gradients(number: int) -> StepDone:
         chosen = [rows[i] for i in batches[number]]
         original = np.full((len(chosen), max(map(len, chosen))), tokenizer.pad_token_id, dtype=np.int64)
         for i, row in enumerate(chosen):
             original[i, : len(row)] = row
         attention_mask = torch.from_numpy((original != tokenizer.pad_token_id).astype(np.int64))
-        inputs = {"input_ids": torch.from_numpy(original), "attention_mask": attention_mask}
-        loss = masked_loss(
-            inputs,
-            masker,
-            lambda batch: model.base_model(**batch).last_hidden_state,
-            lambda hidden: _language_head(model, hidden),
-            seed=seed,
-            step=number,
-        )
-        return loss, int(attention_mask.sum())
+        masked, labels = hide(torch.from_numpy(original), masker, seed=seed, step=number)
+        hidden = model.base_model(input_ids=masked, attention_mask=attention_mask).last_hidden_state
+        loss = word_loss(hidden, labels, lambda hidden: _language_head(model, hidden), len(masker.ordinary))
+        mean = loss.total / loss.count.clamp(min=1)
+        mean.backward()
+        return StepDone(mean.item(), int(attention_mask.sum()))
 
-    return run_steps(model, steps, step_loss, recipe, seed=seed, folder=folder, progress=progress)
+    return run_steps(model, steps, gradients, recipe, seed=seed, folder=folder, progress=progress)
 
 
 def _language_head(model: PreTrainedModel, hidden: Tensor) -> Tensor:

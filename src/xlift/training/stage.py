@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from xlift.models.backbone import Encoder
-from xlift.models.kinds import HeadSpec, Loss
-from xlift.recipes import Recipe, Sampling
+from xlift.models.dropout import use_bit_dropout
+from xlift.models.kinds import HeadSpec
+from xlift.recipes import Engine, Recipe, Sampling
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
-from xlift.training.batches import UnitIndex, collate, row_targets, schedule
-from xlift.training.in_batch import embed
+from xlift.training.batches import UnitIndex, schedule
 from xlift.training.loop import Trained, run_steps
-from xlift.training.masking import Masker, masked_loss
+from xlift.training.part import Part as Part
+from xlift.training.precision import resolve
 from xlift.training.progress import Progress
+from xlift.training.step import StageSteps
 
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a mixture, ready for the model."""
-
-    task: Task
-    features: Features
-    head: str = ""
-    """Name of the head that learns from it; default: the task's own."""
-    masker: Masker | None = None
-    """Of text, and only of text."""
-
-    @property
-    def head_name(self) -> str:
-        return self.head or self.task.head
+TOKEN_BUDGET = 4096
 
 
 def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int, head: str = "") -> None:
@@ -62,6 +48,7 @@ def fine_tune(
     *,
     seed: int,
     folder: Path | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Train backbone and heads in place. Every batch is of one part; parts may share a head.
@@ -69,25 +56,22 @@ def fine_tune(
     Raises:
         UserError, Interrupted: as `run_steps`.
     """
+    engine = engine or Engine()
     units = [UnitIndex(part.features) for part in parts]
     steps = schedule([index.count for index in units], recipe, sampling, seed)
-
-    def step_loss(number: int) -> tuple[Loss, int]:
-        step = steps[number]
-        part = parts[step.part]
-        rows = units[step.part].rows(step.units)
-        head = encoder.head(part.head_name)
-        if head.spec.kind == "dual":
-            vectors, tokens = embed(encoder, part.head_name, part.features, rows, pad_id)
-            return head.loss(vectors, row_targets(part.features, rows, width=0)), tokens
-        inputs, targets = collate(part.features, rows, pad_id)
-        tokens = int(inputs["attention_mask"].sum())
-        if part.masker is not None:
-            words = partial(encoder.word_logits, head=part.head_name)
-            return masked_loss(inputs, part.masker, encoder.last_hidden_state, words, seed=seed, step=number), tokens
-        return head.loss(encoder(inputs, part.head_name), targets), tokens
-
-    return run_steps(encoder, len(steps), step_loss, recipe, seed=seed, folder=folder, progress=progress)
+    use_bit_dropout(encoder)
+    config = encoder.backbone.config
+    gradients = StageSteps(
+        encoder,
+        pad_id,
+        parts,
+        units,
+        steps,
+        seed=seed,
+        precision=resolve(recipe.precision, config.hidden_size, encoder.device),
+        budget=engine.token_budget or TOKEN_BUDGET,
+    )
+    return run_steps(encoder, len(steps), gradients, recipe, seed=seed, folder=folder, progress=progress)
 
 
 def _seed(name: str, seed: int) -> int:

@@ -119,7 +119,12 @@ ANLI_PLUS = _inference(
     official=INTERMEDIATE,
     licence="CC BY-SA 4.0 (SNLI), mixed (MNLI), CC BY-NC 4.0 (ANLI)",
     url="https://github.com/facebookresearch/anli",
-    citations=("bowman-etal-2015-large", "williams-etal-2018-broad", "nie-etal-2020-adversarial", "phang-etal-2020-english"),
+    citations=(
+        "bowman-etal-2015-large",
+        "williams-etal-2018-broad",
+        "nie-etal-2020-adversarial",
+        "phang-etal-2020-english",
+    ),
     note="The three joined: one head, and each drawn from in proportion to its size, as X-STILTs trains it.",
 )
 

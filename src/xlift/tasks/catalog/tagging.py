@@ -18,7 +18,9 @@ MASAKHANER_TAGS = (*PANX_TAGS, "B-DATE", "I-DATE")
 SPLITS = ("train", "dev", "test")
 VALIDATION = {"train": "train", "dev": "validation", "test": "test"}
 
-UDPOS_LANGUAGES = codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
+UDPOS_LANGUAGES = codes(
+    "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh"
+)
 UDPOS_R = (*UDPOS_LANGUAGES, *codes("lt pl uk wo ro"))
 UDPOS_NAMES = {
     "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "de": "German", "el": "Greek", "en": "English", "es": "Spanish",

@@ -87,7 +87,9 @@ class DualEncoding:
                 f"example '{alone.id}' has no {'query' if alone.passage.strip() else 'passage'} to learn from",
                 fix="dual encoding is trained on pairs; candidates of a pool belong to dev and test.",
             )
-        sides = [(i, side) for i, e in enumerate(examples) for side, text in enumerate((e.query, e.passage)) if text.strip()]
+        sides = [
+            (i, side) for i, e in enumerate(examples) for side, text in enumerate((e.query, e.passage)) if text.strip()
+        ]
         input_ids: list[list[int]] = [[] for _ in sides]
         types: list[list[int]] | None = None
         for wanted, limit in ((0, query_length or max_length), (1, max_length)):

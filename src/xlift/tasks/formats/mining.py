@@ -99,7 +99,9 @@ class Mining(Retrieval):
         vectors = np.asarray(outputs, dtype=np.float32)
         x, y = (unit_vectors(vectors[side == which], center) for which in (0, 1))
         mined = mine(x, y, margin=margin)
-        partner = dict(zip(mined.source.tolist(), zip(mined.target.tolist(), mined.score.tolist(), strict=True), strict=True))
+        partner = dict(
+            zip(mined.source.tolist(), zip(mined.target.tolist(), mined.score.tolist(), strict=True), strict=True)
+        )
         texts, translations = _Sentences(), _Sentences()
         numbers = [(texts.number(e.text, e.ids[0]), translations.number(e.translation, e.ids[1])) for e in examples]
 

@@ -44,7 +44,9 @@ def repaired_threshold(scores: Sequence[float], correct: Sequence[bool], gold: i
     if best + 1 == len(falling):
         return float(falling[best])
     middle = (falling[best] + falling[best + 1]) / 2
-    return float(middle if middle > falling[best + 1] else falling[best])  # of neighbouring floats the middle is one of them
+    return float(
+        middle if middle > falling[best + 1] else falling[best]
+    )  # of neighbouring floats the middle is one of them
 
 
 def _curve(scores: Sequence[float], correct: Sequence[bool], gold: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +68,11 @@ def _chooser(threshold: Callable[[list[float], list[bool], int], float | None], 
 
     def choose(gold: Sequence[str | None], predictions: Sequence[Prediction]) -> Callable[[Prediction], str | None]:
         pairs = [(p, g) for g, p in zip(gold, predictions, strict=True) if p and (repeated or not p.get("repeated"))]
-        candidates = [p["score"] for p, _ in pairs], [p["translation"] == g for p, g in pairs], sum(g is not None for g in gold)
+        candidates = (
+            [p["score"] for p, _ in pairs],
+            [p["translation"] == g for p, g in pairs],
+            sum(g is not None for g in gold),
+        )
         cut = threshold(*candidates)
         if cut is None:
             cut = repaired_threshold(*candidates)

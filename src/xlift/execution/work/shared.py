@@ -1,0 +1,57 @@
+"""What the work of every kind of job shares: the context, names of files, examples and lengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError
+from xlift.recipes import Engine
+from xlift.studies.job import Data, Job, PretrainSpec
+from xlift.studies.store import Store
+from xlift.tasks.task import Task
+
+PREDICTIONS = "predictions.parquet"
+MODEL = "model"
+LAYERS = "layers.json"
+"""Accuracy of every layer on dev pairs, by language."""
+THREADS = {"pretrain": 2, "train": 1, "layer": 1, "predict": 1}
+"""Threads of one job by kind. Fixed here and not by the machine, since another number rounds differently."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a worker needs besides the job."""
+
+    data: Path | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)
+    models: dict[str, Path] = field(default_factory=dict)
+    """Fingerprint -> folder of pretrained models."""
+    engine: Engine = Engine()
+
+
+def model_folder(job: Job, context: Context, store: Store) -> Path:
+    """The model a job starts from: its parent's product (checked against its digests), or a pretrained one."""
+    assert not isinstance(job.spec, PretrainSpec)
+    if job.spec.model is None:
+        return store.open(job.parents[0]).folder / MODEL
+    return context.models[job.spec.model.fingerprint]
+
+
+def row_length(asked: int | None, task: Task, limit: int | None) -> int:
+    """Tokens of a row: what the study asks for, else the task's own length as far as the model reaches."""
+    if asked and limit and asked > limit:
+        raise UserError(
+            f"max_length {asked} is more than the model's {limit} positions", fix=f"ask for at most {limit}."
+        )
+    return asked or min(task.max_length, limit or task.max_length)
+
+
+def read_examples(context: Context, data: Data) -> list[Any]:
+    task = context.tasks[data.task]
+    return list(task.source.read(task, data.language, data.split, context.data, size=data.size, seed=data.seed))
+
+
+def count_tokens(features: Any) -> int:
+    return sum(map(len, features.input_ids))

@@ -1,0 +1,103 @@
+"""The work of jobs that train: phase one, and the stages of a road."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from xlift.execution.work.shared import MODEL, Context, model_folder, read_examples, row_length
+from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
+from xlift.studies.store import Draft, Store
+from xlift.tasks import formats
+from xlift.tasks.formats.text import TextExample
+from xlift.training.progress import Progress
+
+
+def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+    import numpy as np
+
+    from xlift.models.pretrained import quiet
+    from xlift.training import pretraining
+
+    spec = job.spec
+    assert isinstance(spec, PretrainSpec)
+    parts = [documents(context, data) for data in spec.text]
+    extra = [documents(context, data) for data in spec.tokenizer_text]
+    texts = (text for part in extra for example in part for text in formats.get("text").texts(example))
+    tokenizer = pretraining.make_tokenizer(
+        (text for source in (pretraining.tokenizer_texts(parts, spec.tokenizer.documents), texts) for text in source),
+        spec.tokenizer,
+    )
+    max_length = spec.recipe.max_length or 128
+    rows = []
+    for part in parts:
+        part = pretraining.cut_in_two(part, spec.cut, spec.seed)
+        features = formats.get("text").features(part, tokenizer, (), max_length=max_length, train=True)
+        rows += [np.array(ids, dtype=np.int32) for ids in features.input_ids]
+    model = pretraining.make_model(spec.architecture, tokenizer, spec.seed)
+    trained = pretraining.pretrain(
+        model,
+        tokenizer,
+        rows,
+        spec.masking,
+        spec.recipe,
+        seed=spec.seed,
+        folder=store.partial(job.key),
+        progress=progress,
+    )
+    if spec.half_precision:
+        model = model.half()
+    with quiet():
+        model.save_pretrained(draft.folder / MODEL)
+        tokenizer.save_pretrained(draft.folder / MODEL)
+    note(draft, trained, documents=len(rows), parameters=sum(p.numel() for p in model.parameters()))
+
+
+def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+    from xlift.models import backbone
+    from xlift.training import stage
+    from xlift.training.masking import Masker
+
+    spec = job.spec
+    assert isinstance(spec, TrainSpec)
+    source, tokenizer = backbone.load(model_folder(job, context, store))
+    encoder = backbone.blank_like(source)
+    tasks = [context.tasks[data.task] for data in spec.mixture]
+    stage.add_heads(encoder, tasks, spec.seed, spec.head)
+    carried = backbone.carry(encoder, source, spec.keep_heads)
+    parts = []
+    for data, task in zip(spec.mixture, tasks, strict=True):
+        max_length = row_length(spec.recipe.max_length, task, encoder.max_length)
+        features = stage.make_features(task, read_examples(context, data), tokenizer, max_length=max_length, train=True)
+        masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
+        parts.append(stage.Part(task, features, spec.head, masker))
+    trained = stage.fine_tune(
+        encoder,
+        tokenizer.pad_token_id,
+        parts,
+        spec.recipe,
+        spec.sampling,
+        seed=spec.seed,
+        folder=store.partial(job.key),
+        engine=context.engine,
+        progress=progress,
+    )
+    backbone.save(encoder, tokenizer, draft.folder / MODEL)
+    note(draft, trained, carried_tensors=carried.tensors, carried_parameters=carried.parameters)
+    told = {key: value for key, value in carried.__dict__.items() if value or key != "checkpoint"}
+    (draft.folder / "carried.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def note(draft: Draft, trained: Any, **more: Any) -> None:
+    draft.numbers.update(steps=trained.steps, tokens=trained.tokens, loss=trained.losses[-1], **more)
+    (draft.folder / "training.json").write_text(json.dumps({"losses": trained.losses}) + "\n", encoding="utf-8")
+
+
+def documents(context: Context, data: Data) -> list[TextExample]:
+    """What there is to read in some data: the documents of a text task, or the distinct texts of any other one."""
+    examples = read_examples(context, data)
+    format = formats.get(context.tasks[data.task].format)
+    if format.example is TextExample:
+        return examples
+    texts = dict.fromkeys(text for example in examples for text in format.texts(example) if text.strip())
+    return [TextExample(str(number), text) for number, text in enumerate(texts)]

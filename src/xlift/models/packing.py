@@ -1,0 +1,205 @@
+"""Rows of unlike length through a model without padding.
+
+All rows of a batch stand one after the other in a single row of tokens, the longest first, so that every linear layer is one
+large product over real tokens alone. Only attention looks at rows: those of like length are put side by side, padded among
+themselves and masked; their padding costs a few products of a few tokens. The result is that of separate rows, to
+rounding.
+
+Works for models that ask `AttentionInterface` for their attention and take `position_ids`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import AttentionInterface, PreTrainedModel
+
+from xlift.models.dropout import bit_dropout
+
+NAME = "xlift_packed"
+FAMILIES = ("xlm-roberta", "bert", "modernbert")
+"""Model types that are tested to give packed what they give row by row (tests/models/test_packing.py)."""
+LIKE = 0.7
+"""Rows of at least this share of a group's longest join the group."""
+
+
+class _Move(torch.autograd.Function):
+    """`x[there]`, where -1 is a row of zeros, for an index that takes no row twice; its backward is a gather too, where
+    that of indexing would scatter."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return _gather(x, there)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _gather(grads[0], ctx.saved_tensors[0]), None, None
+
+
+def _gather(x: Tensor, index: Tensor) -> Tensor:
+    moved = x.index_select(0, index.clamp(min=0))
+    return moved.masked_fill_((index < 0).view(-1, *(1,) * (x.dim() - 1)), 0)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of like length: tokens `start` to `end` of the packed row."""
+
+    start: int
+    end: int
+    rows: int
+    width: int
+    """Tokens of the longest."""
+    mask: Tensor | None
+    """(rows, 1, 1, width) bool, True on tokens; None where all are equally long."""
+    there: Tensor
+    """(rows * width,): token of the group for each place, -1 on padding."""
+    back: Tensor
+    """(end - start,): place of each token."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the tokens of a padded batch stand in the packed row."""
+
+    there: Tensor
+    """(tokens,): place in the flattened padded batch of each packed token."""
+    back: Tensor
+    """(rows * width,): packed token of each place, -1 on padding."""
+    positions: Tensor
+    """(1, tokens): place of each token in its own row, from 0."""
+    groups: tuple[Group, ...]
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(rows, width, ...) -> (1, tokens, ...). With gradient for floating tensors."""
+        return cast(Tensor, _Move.apply(padded.flatten(0, 1), self.there, self.back)).unsqueeze(0)
+
+    def unpack(self, packed: Tensor, rows: int) -> Tensor:
+        """(1, tokens, ...) -> (rows, width, ...), zeros on padding."""
+        return cast(Tensor, _Move.apply(packed[0], self.back, self.there)).unflatten(0, (rows, -1))
+
+
+def packing_of(attention_mask: Tensor) -> Packing:
+    """The packing of a batch that is padded on the right.
+
+    Args:
+        attention_mask: (rows, width), 1 on tokens; every row has one at least.
+    """
+    device, mask = attention_mask.device, attention_mask.cpu()
+    width = mask.shape[1]
+    lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
+    there = torch.cat([torch.arange(n) + row * width for row, n in zip(order.tolist(), lengths.tolist(), strict=True)])
+    positions = torch.cat([torch.arange(n) for n in lengths.tolist()])
+    groups, first, start = [], 0, 0
+    while first < len(lengths):
+        longest = int(lengths[first])
+        members = lengths[first:]
+        members = members[members >= LIKE * longest]
+        groups.append(_group(members, longest, start, device))
+        first += len(members)
+        start = groups[-1].end
+    back = _inverse(there, mask.numel())
+    return Packing(there.to(device), back.to(device), positions.unsqueeze(0).to(device), tuple(groups))
+
+
+def _group(lengths: Tensor, width: int, start: int, device: torch.device) -> Group:
+    mask = torch.arange(width) < lengths[:, None]
+    back = mask.flatten().nonzero().squeeze(1)
+    same = bool(mask.all())
+    return Group(
+        start, start + len(back), len(lengths), width,
+        None if same else mask[:, None, None, :].to(device),
+        _inverse(back, mask.numel()).to(device), back.to(device),
+    )  # fmt: skip
+
+
+def _inverse(index: Tensor, size: int) -> Tensor:
+    inverse = torch.full((size,), -1)
+    inverse[index] = torch.arange(len(index))
+    return inverse
+
+
+def packed_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *,
+    scaling: float, packing: Packing, dropout: float = 0.0, sliding_window: int | None = None, **_: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """Attention of every row to itself, in both directions.
+
+    Args:
+        query, key, value: (1, heads, tokens, size).
+        sliding_window: a token looks at those less than this far away (ModernBERT's local layers).
+
+    Returns:
+        (1, tokens, heads, size), as transformers asks of its attention functions.
+    """
+    # heads side by side in one tensor: one move instead of three
+    states = torch.stack([query[0], key[0], value[0]]).permute(2, 0, 1, 3)
+    outputs = []
+    for group in packing.groups:
+        rows = states[group.start : group.end]
+        if group.mask is not None:
+            rows = cast(Tensor, _Move.apply(rows, group.there, group.back))
+        q, k, v = rows.unflatten(0, (group.rows, group.width)).permute(2, 0, 3, 1, 4)
+        mask = group.mask
+        if sliding_window is not None and group.width > sliding_window:
+            place = torch.arange(group.width, device=query.device)
+            near = (place[:, None] - place).abs() < sliding_window
+            mask = near if mask is None else mask & near
+        out = _attend(q, k, v, mask, scaling, dropout).transpose(1, 2).flatten(0, 1)
+        if group.mask is not None:
+            out = cast(Tensor, _Move.apply(out, group.back, group.there))
+        outputs.append(out)
+    return torch.cat(outputs).unsqueeze(0), None
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float, dropout: float) -> Tensor:
+    """(rows, heads, width, size) each."""
+    if q.device.type != "cpu" or (dropout == 0 and not torch.is_grad_enabled()):
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    # On a CPU torch's kernel has no dropout, and its backward is slower than these four products (docs/log.md).
+    scores = (q * scaling) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return bit_dropout(scores.softmax(dim=-1).to(v.dtype), dropout) @ v
+
+
+AttentionInterface.register(NAME, packed_attention)
+
+
+def packs(model: PreTrainedModel) -> bool:
+    return model.config.model_type in FAMILIES
+
+
+def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], **more: Any) -> Any:
+    """The model's output for a padded batch, computed without its padding: hidden states are (rows, width, hidden) again,
+    zeros on padding.
+
+    Args:
+        inputs: `input_ids`, `attention_mask` (padded on the right), perhaps `token_type_ids`; (rows, width) each.
+        more: for the model, such as `output_hidden_states`.
+    """
+    mask = inputs["attention_mask"]
+    packing = packing_of(mask)
+    packed = {name: packing.pack(tensor) for name, tensor in inputs.items() if name != "attention_mask"}
+    own = model.config._attn_implementation
+    model.config._attn_implementation = NAME
+    try:
+        output = model(**packed, position_ids=packing.positions + _first_position(model), packing=packing, **more)
+    finally:
+        model.config._attn_implementation = own
+    output.last_hidden_state = packing.unpack(output.last_hidden_state, len(mask))
+    if output.get("hidden_states") is not None:
+        output.hidden_states = tuple(packing.unpack(states, len(mask)) for states in output.hidden_states)
+    return output
+
+
+def _first_position(model: PreTrainedModel) -> int:
+    """RoBERTa counts positions from behind the one of padding."""
+    positions = getattr(model.get_submodule("embeddings"), "position_embeddings", None)
+    padding = getattr(positions, "padding_idx", None)
+    return 0 if padding is None or model.config.model_type == "bert" else padding + 1
