@@ -244,3 +244,17 @@ def test_the_checkpoint_tells_its_step(tmp_path: Path) -> None:
     step, numbers = load_checkpoint(tmp_path, model, make_optimizer(model, Recipe()))
     assert step == 11
     assert numbers["tokens"] > 0
+
+
+def test_decay_is_what_adamw_does_to_a_weight_that_no_gradient_reaches() -> None:
+    used, idle = nn.Linear(2, 2), nn.Linear(2, 2)
+    idle.double()  # so that AdamW's own rounding does not hide the comparison
+
+    def gradients(step: int) -> StepDone:
+        return by_hand((used.weight**2).sum() + (idle.weight * 0).sum(), 1)
+
+    before = idle.weight.detach().clone()
+    recipe = Recipe(lr=0.1, weight_decay=0.3, warmup=0.25)
+    trained = run_steps(nn.ModuleList([used, idle]), 9, gradients, recipe, seed=0)
+    assert 0.5 < trained.decay < 0.95
+    assert idle.weight.detach().numpy() == pytest.approx((before * trained.decay).numpy(), rel=1e-12)

@@ -46,6 +46,8 @@ class Trained:
     """Real tokens, padding not counted."""
     losses: list[float] = field(default_factory=list)
     """Mean loss of each twentieth of the run (of each step, where the steps are fewer)."""
+    decay: float = 1.0
+    """What weight decay alone has made of a weight of 1 that no gradient reached, by the weights that are returned."""
 
 
 def run_steps(
@@ -105,7 +107,7 @@ def run_steps(
         if stopping:
             raise Interrupted
     model.eval()
-    return Trained(steps, tokens, _means(sums, steps))
+    return Trained(steps, tokens, _means(sums, steps), decay_after(steps, steps, recipe))
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -126,6 +128,12 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
     if step < warmup:
         return recipe.lr * (step + 1) / (warmup + 1)
     return recipe.lr * (steps - step) / max(1.0, steps - warmup)
+
+
+def decay_after(done: int, steps: int, recipe: Recipe) -> float:
+    """Product of (1 - rate * weight_decay) over the first `done` of `steps` steps, in float64. A function of the recipe
+    alone, so no checkpoint needs to keep it."""
+    return math.prod(1.0 - learning_rate(step, steps, recipe) * recipe.weight_decay for step in range(done))
 
 
 def _means(sums: list[float], steps: int) -> list[float]:
