@@ -16,9 +16,9 @@ from xlift.models.backbone import Encoder, load
 from xlift.models.kinds import HeadSpec
 from xlift.recipes import Masking, Recipe, Sampling
 from xlift.tasks import catalog
-from xlift.training import masking, stage
+from xlift.training import masking, step
 from xlift.training.batches import collate
-from xlift.training.masking import Masker, masked_loss
+from xlift.training.masking import Masker, hide, word_loss
 from xlift.training.stage import Part, add_heads, fine_tune, make_features
 
 
@@ -35,14 +35,9 @@ def batch(family: str, name: str = "isle-parallel", count: int = 6) -> dict[str,
 
 
 def loss_of(encoder: Encoder, inputs: dict[str, torch.Tensor], masker: Masker, step: int = 3, seed: int = 1):
-    return masked_loss(
-        inputs,
-        masker,
-        encoder.last_hidden_state,
-        lambda hidden: encoder.word_logits(hidden, "MLM"),
-        seed=seed,
-        step=step,
-    )
+    masked, labels = hide(inputs["input_ids"], masker, seed=seed, step=step)
+    hidden = encoder.last_hidden_state({**inputs, "input_ids": masked})
+    return word_loss(hidden, labels, lambda hidden: encoder.word_logits(hidden, "MLM"), len(masker.ordinary))
 
 
 class Words:
@@ -83,7 +78,8 @@ def test_the_loss_is_the_stock_one_on_what_is_hidden(family: str) -> None:
         return encoder.word_logits(hidden, "MLM")
 
     with torch.no_grad():
-        loss = masked_loss(inputs, masker, encoder.last_hidden_state, words, seed=1, step=3)
+        read, answers = hide(inputs["input_ids"], masker, seed=1, step=3)
+        loss = word_loss(encoder.last_hidden_state({**inputs, "input_ids": read}), answers, words, len(masker.ordinary))
         masked, wanted = masker(inputs["input_ids"].numpy(), np.random.default_rng([1, 4, 3]))
         stock: Any = AutoModelForMaskedLM.from_config(tiny.config(family)).eval()
         stock.load_state_dict(encoder.stock_state_dict("MLM"))
@@ -168,7 +164,7 @@ def test_text_is_learnt_beside_labels_in_the_shares_of_the_sampling_rule(monkeyp
     assert list(encoder.heads) == ["isle-nli", "MLM"]  # all text is one task
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     masked: list[int] = []
-    monkeypatch.setattr(stage, "masked_loss", lambda *a, **k: (masked.append(k["step"]), masked_loss(*a, **k))[1])
+    monkeypatch.setattr(step, "hide", lambda *a, **k: (masked.append(k["step"]), hide(*a, **k))[1])
     recipe = Recipe(lr=1e-3, batch_size=4, epochs=1)
     trained = fine_tune(encoder, tokenizer.pad_token_id, parts, recipe, Sampling(rule="uniform"), seed=1)
     assert (trained.steps, len(masked)) == (12, 8)

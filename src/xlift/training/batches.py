@@ -143,21 +143,18 @@ def cut(units: np.ndarray, lengths: np.ndarray, budget: int, packed: bool) -> li
     """
     starts = np.flatnonzero(np.diff(units, prepend=units[0] - 1))
     rows = np.split(np.arange(len(units)), starts[1:])
-    longest = np.maximum.reduceat(lengths, starts)
-    cost = np.add.reduceat(lengths, starts) if packed else longest * np.array([len(unit) for unit in rows])
-    order = np.argsort(-longest, kind="stable")
+    longest, tokens = np.maximum.reduceat(lengths, starts), np.add.reduceat(lengths, starts)
     batches: list[list[int]] = []
     spent = 0
-    for unit in order.tolist():
-        fresh = not batches or spent + cost[unit] > budget
-        if not packed and not fresh:  # padded to the longest of the batch, of which more than half would be padding
-            first = longest[batches[-1][0]]
-            fresh = 2 * longest[unit] < first
-        if fresh:
+    for unit in np.argsort(-longest, kind="stable").tolist():
+        first = longest[batches[-1][0] if batches else unit]
+        cost = tokens[unit] if packed else len(rows[unit]) * first
+        unlike = not packed and 2 * longest[unit] < first  # of which more would be padding than text
+        if not batches or unlike or spent + cost > budget:
             batches.append([])
-            spent = 0
+            spent, cost = 0, tokens[unit] if packed else len(rows[unit]) * longest[unit]
         batches[-1].append(unit)
-        spent += cost[unit] if packed else len(rows[unit]) * longest[batches[-1][0]]
+        spent += cost
     return [np.concatenate([rows[unit] for unit in sorted(batch)]) for batch in batches]
 
 

@@ -1,0 +1,129 @@
+"""Packed rows give what separate rows give: states, gradients, every family, every mixture of lengths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support import tiny
+from torch import Tensor
+
+from xlift.models.packing import FAMILIES, Packing, packing_of, packs, run_packed
+
+LENGTHS = [17, 3, 9, 16, 1, 2, 9, 30, 12]
+
+
+def rows(lengths: list[int], seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ids = [torch.randint(5, 400, (length,), generator=generator).tolist() for length in lengths]
+    return tiny.batch(ids)
+
+
+def with_types(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The second half of every row is the second text."""
+    half = inputs["attention_mask"].sum(dim=1, keepdim=True) // 2
+    place = torch.arange(inputs["input_ids"].shape[1])
+    return {**inputs, "token_type_ids": (place >= half).long() * inputs["attention_mask"]}
+
+
+def models() -> list[Any]:
+    local = {"local_attention": 6, "global_attn_every_n_layers": 2}
+    return [
+        *(pytest.param(family, {}, id=family) for family in FAMILIES),
+        pytest.param("modernbert", local, id="modernbert-local"),
+        pytest.param("xlm-roberta", {"pad_token_id": 1, "max_position_embeddings": 40}, id="short-positions"),
+    ]
+
+
+@pytest.mark.parametrize(("family", "options"), models())
+@pytest.mark.parametrize("training", [False, True])
+def test_packed_states_and_gradients_are_those_of_rows_alone(family: str, options: Any, training: bool) -> None:
+    model = tiny.backbone(family, **options).train(training)
+    inputs = rows(LENGTHS)
+    if family == "bert":
+        inputs = with_types(inputs)
+    weights = torch.randn(1, 1, 32, generator=torch.Generator().manual_seed(1))
+
+    packed = run_packed(model, inputs).last_hidden_state
+    (packed * weights).sum().backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    total = torch.zeros(())
+    for row, length in enumerate(LENGTHS):
+        alone = {name: tensor[row : row + 1, :length] for name, tensor in inputs.items()}
+        states = model(**alone).last_hidden_state
+        torch.testing.assert_close(packed[row, :length], states[0], atol=2e-6, rtol=1e-5)
+        assert not packed[row, length:].any()
+        total = total + (states * weights).sum()
+    total.backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and parameter.grad.any():
+            torch.testing.assert_close(found[name], parameter.grad, atol=3e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_layers_come_unpacked(family: str) -> None:
+    model, inputs = tiny.backbone(family), rows(LENGTHS)
+    if family == "bert":
+        inputs = with_types(inputs)
+    with torch.inference_mode():
+        packed = run_packed(model, inputs, output_hidden_states=True).hidden_states
+        padded = model(**inputs, output_hidden_states=True).hidden_states
+    assert len(packed) == len(padded) == 3
+    mask = inputs["attention_mask"].unsqueeze(-1)
+    for ours, theirs in zip(packed, padded, strict=True):
+        torch.testing.assert_close(ours, theirs * mask, atol=2e-6, rtol=1e-5)
+
+
+def test_the_model_asks_for_its_own_attention_again_afterwards() -> None:
+    model = tiny.backbone("xlm-roberta")
+    own = model.config._attn_implementation
+    run_packed(model, rows([3, 4]))
+    assert model.config._attn_implementation == own
+    with pytest.raises(IndexError):  # the tokenizer of another model
+        run_packed(model, {name: tensor * 600 for name, tensor in rows([3, 4]).items()})
+    assert model.config._attn_implementation == own
+
+
+def test_only_families_that_are_tested_pack() -> None:
+    from transformers import AutoModel, DebertaV2Config
+
+    config = DebertaV2Config(
+        vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64
+    )
+    assert not packs(AutoModel.from_config(config))
+    assert all(packs(tiny.backbone(family)) for family in FAMILIES)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_every_token_has_one_place_and_comes_back_to_it(lengths: list[int]) -> None:
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    packing = packing_of(mask)
+    padded = torch.arange(1, mask.numel() + 1).view_as(mask) * mask
+    packed = packing.pack(padded)
+    assert packed.shape == (1, sum(lengths))
+    assert sorted(packed[0].tolist()) == padded[mask == 1].tolist()
+    assert torch.equal(packing.unpack(packed, len(lengths)), padded)
+    assert [group.start for group in packing.groups[1:]] == [group.end for group in packing.groups[:-1]]
+    assert sum(group.rows for group in packing.groups) == len(lengths)
+    check_positions(packing, padded)
+
+
+def check_positions(packing: Packing, padded: Tensor) -> None:
+    """A token's position is its column."""
+    columns = torch.arange(padded.shape[1]).expand_as(padded).reshape(-1)
+    assert torch.equal(packing.positions[0], columns[packing.there])
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=6))
+def test_the_gradient_of_packing_is_exact(lengths: list[int]) -> None:
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    packing = packing_of(mask)
+    padded = torch.randn(*mask.shape, 3, dtype=torch.float64, requires_grad=True)
+    there_and_back = lambda x: packing.unpack(packing.pack(x) ** 2, len(lengths))  # noqa: E731
+    assert torch.autograd.gradcheck(there_and_back, (padded,))
