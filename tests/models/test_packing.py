@@ -116,7 +116,7 @@ def test_every_token_has_one_place_and_comes_back_to_it(lengths: list[int]) -> N
 def check_positions(packing: Packing, padded: Tensor) -> None:
     """A token's position is its column."""
     columns = torch.arange(padded.shape[1]).expand_as(padded).reshape(-1)
-    assert torch.equal(packing.positions[0], columns[packing.there])
+    assert torch.equal(packing.positions[0], columns[packing.tokens.index])
 
 
 @settings(max_examples=40)

@@ -27,23 +27,36 @@ LIKE = 0.7
 """Rows of at least this share of a group's longest join the group."""
 
 
+@dataclass(frozen=True)
+class Places:
+    """Which row of a tensor stands at each place of another one, and where there is none."""
+
+    index: Tensor
+    """(places,): a row, 0 where there is none."""
+    empty: Tensor
+    """Places that no row has."""
+
+    def gather(self, x: Tensor) -> Tensor:
+        """The rows of `x` at their places, zeros elsewhere."""
+        moved = x.index_select(0, self.index)
+        return moved.index_fill_(0, self.empty, 0) if len(self.empty) else moved
+
+
 class _Move(torch.autograd.Function):
-    """`x[there]`, where -1 is a row of zeros, for an index that takes no row twice; its backward is a gather too, where
-    that of indexing would scatter."""
+    """Gather by places that take no row twice: its backward is a gather too, where that of indexing would scatter."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(back)
-        return _gather(x, there)
+    def forward(ctx: Any, x: Tensor, there: Places, back: Places) -> Tensor:
+        ctx.back = back
+        return there.gather(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _gather(grads[0], ctx.saved_tensors[0]), None, None
+        return ctx.back.gather(grads[0]), None, None
 
 
-def _gather(x: Tensor, index: Tensor) -> Tensor:
-    moved = x.index_select(0, index.clamp(min=0))
-    return moved.masked_fill_((index < 0).view(-1, *(1,) * (x.dim() - 1)), 0)
+def _move(x: Tensor, there: Places, back: Places) -> Tensor:
+    return cast(Tensor, _Move.apply(x, there, back))
 
 
 @dataclass(frozen=True)
@@ -57,31 +70,31 @@ class Group:
     """Tokens of the longest."""
     mask: Tensor | None
     """(rows, 1, 1, width) bool, True on tokens; None where all are equally long."""
-    there: Tensor
-    """(rows * width,): token of the group for each place, -1 on padding."""
-    back: Tensor
-    """(end - start,): place of each token."""
+    padded: Places
+    """(rows * width,): the token of the group that stands there."""
+    tokens: Places
+    """(end - start,): where each token stands."""
 
 
 @dataclass(frozen=True)
 class Packing:
     """Where the tokens of a padded batch stand in the packed row."""
 
-    there: Tensor
-    """(tokens,): place in the flattened padded batch of each packed token."""
-    back: Tensor
-    """(rows * width,): packed token of each place, -1 on padding."""
+    tokens: Places
+    """(tokens,): where each packed token stands in the flattened padded batch."""
+    padded: Places
+    """(rows * width,): the packed token that stands there."""
     positions: Tensor
     """(1, tokens): place of each token in its own row, from 0."""
     groups: tuple[Group, ...]
 
     def pack(self, padded: Tensor) -> Tensor:
         """(rows, width, ...) -> (1, tokens, ...). With gradient for floating tensors."""
-        return cast(Tensor, _Move.apply(padded.flatten(0, 1), self.there, self.back)).unsqueeze(0)
+        return _move(padded.flatten(0, 1), self.tokens, self.padded).unsqueeze(0)
 
     def unpack(self, packed: Tensor, rows: int) -> Tensor:
         """(1, tokens, ...) -> (rows, width, ...), zeros on padding."""
-        return cast(Tensor, _Move.apply(packed[0], self.back, self.there)).unflatten(0, (rows, -1))
+        return _move(packed[0], self.padded, self.tokens).unflatten(0, (rows, -1))
 
 
 def packing_of(attention_mask: Tensor) -> Packing:
@@ -93,7 +106,7 @@ def packing_of(attention_mask: Tensor) -> Packing:
     device, mask = attention_mask.device, attention_mask.cpu()
     width = mask.shape[1]
     lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
-    there = torch.cat([torch.arange(n) + row * width for row, n in zip(order.tolist(), lengths.tolist(), strict=True)])
+    tokens = torch.cat([torch.arange(n) + row * width for row, n in zip(order.tolist(), lengths.tolist(), strict=True)])
     positions = torch.cat([torch.arange(n) for n in lengths.tolist()])
     groups, first, start = [], 0, 0
     while first < len(lengths):
@@ -103,25 +116,23 @@ def packing_of(attention_mask: Tensor) -> Packing:
         groups.append(_group(members, longest, start, device))
         first += len(members)
         start = groups[-1].end
-    back = _inverse(there, mask.numel())
-    return Packing(there.to(device), back.to(device), positions.unsqueeze(0).to(device), tuple(groups))
+    return Packing(*_places(tokens, mask.numel(), device), positions.unsqueeze(0).to(device), tuple(groups))
 
 
 def _group(lengths: Tensor, width: int, start: int, device: torch.device) -> Group:
     mask = torch.arange(width) < lengths[:, None]
-    back = mask.flatten().nonzero().squeeze(1)
-    same = bool(mask.all())
-    return Group(
-        start, start + len(back), len(lengths), width,
-        None if same else mask[:, None, None, :].to(device),
-        _inverse(back, mask.numel()).to(device), back.to(device),
-    )  # fmt: skip
+    tokens, padded = _places(mask.flatten().nonzero().squeeze(1), mask.numel(), device)
+    shown = None if bool(mask.all()) else mask[:, None, None, :].to(device)
+    return Group(start, start + len(tokens.index), len(lengths), width, shown, padded, tokens)
 
 
-def _inverse(index: Tensor, size: int) -> Tensor:
+def _places(taken: Tensor, size: int, device: torch.device) -> tuple[Places, Places]:
+    """Where each token stands among `size` places, and the token at each place."""
     inverse = torch.full((size,), -1)
-    inverse[index] = torch.arange(len(index))
-    return inverse
+    inverse[taken] = torch.arange(len(taken))
+    none = taken.new_empty(0).to(device)
+    empty = (inverse < 0).nonzero().squeeze(1)
+    return Places(taken.to(device), none), Places(inverse.clamp(min=0).to(device), empty.to(device))
 
 
 def packed_attention(
@@ -143,7 +154,7 @@ def packed_attention(
     for group in packing.groups:
         rows = states[group.start : group.end]
         if group.mask is not None:
-            rows = cast(Tensor, _Move.apply(rows, group.there, group.back))
+            rows = _move(rows, group.padded, group.tokens)
         q, k, v = rows.unflatten(0, (group.rows, group.width)).permute(2, 0, 3, 1, 4)
         mask = group.mask
         if sliding_window is not None and group.width > sliding_window:
@@ -152,7 +163,7 @@ def packed_attention(
             mask = near if mask is None else mask & near
         out = _attend(q, k, v, mask, scaling, dropout).transpose(1, 2).flatten(0, 1)
         if group.mask is not None:
-            out = cast(Tensor, _Move.apply(out, group.back, group.there))
+            out = _move(out, group.tokens, group.padded)
         outputs.append(out)
     return torch.cat(outputs).unsqueeze(0), None
 
