@@ -52,7 +52,7 @@ def test_vectors_have_length_one_and_ignore_padding(family: str, pooling: str) -
 def test_poolings_are_what_they_are_called() -> None:
     _, encoder, inputs = vectors("xlm-roberta", "pooler")
     with torch.no_grad():
-        states = encoder.hidden_states(inputs)[-1]
+        states = encoder.last_hidden_state(inputs)
         mask = inputs["attention_mask"].unsqueeze(-1)
         dense = encoder.heads["task"].pooler["dense"]
         expected = {

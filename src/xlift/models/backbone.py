@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xlift.errors import UserError
+from xlift.models.depth import first_layers
 from xlift.models.heads import FAMILIES, LanguageHead, make_head
 from xlift.models.heads import pool as pool
 from xlift.models.kinds import Head, HeadSpec
@@ -81,9 +83,18 @@ class Encoder(nn.Module):
         """(positions, vocabulary) logits of a language head on (positions, hidden) states."""
         return self.heads[head](hidden_states, self.embeddings)
 
-    def hidden_states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        """(rows, tokens, hidden) after the embeddings and after every layer: num_layers + 1 of them."""
-        return self._run(inputs, output_hidden_states=True).hidden_states
+    def hidden_states(self, inputs: dict[str, Tensor], layers: Collection[int] | None = None) -> dict[int, Tensor]:
+        """Layer -> (rows, tokens, hidden), 0 being the embeddings and num_layers the last.
+
+        Args:
+            layers: those wanted, by default all; no state of another layer is kept, and layers far above are not computed.
+        """
+        depth = int(self.backbone.config.num_hidden_layers)
+        wanted = sorted(range(depth + 1) if layers is None else layers)
+        # The last state of a model may have a norm of its own behind it, so one layer more than wanted is computed.
+        with first_layers(self.backbone, min(depth, wanted[-1] + 1)):
+            states = self._run(inputs, output_hidden_states=wanted).hidden_states
+        return {layer: states[layer] for layer in wanted}
 
     def _run(self, inputs: dict[str, Tensor], **more: Any) -> Any:
         accepted = self._accepted(inputs)

@@ -205,7 +205,9 @@ def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], **more: Any) -
         model.config._attn_implementation = own
     output.last_hidden_state = packing.unpack(output.last_hidden_state, len(mask))
     if output.get("hidden_states") is not None:
-        output.hidden_states = tuple(packing.unpack(states, len(mask)) for states in output.hidden_states)
+        output.hidden_states = tuple(
+            None if states is None else packing.unpack(states, len(mask)) for states in output.hidden_states
+        )
     return output
 
 
