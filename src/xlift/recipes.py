@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 from xlift.errors import nearest
 
 Precision = Literal["auto", "bf16", "fp32"]
+Device = Literal["auto", "cpu", "cuda"]
+Strategy = Literal["ddp", "fsdp"]
 
 
 class Settings(BaseModel):
@@ -39,6 +41,16 @@ class Settings(BaseModel):
         return given
 
 
+class Select(Settings):
+    """Early stopping, and the best checkpoint instead of the last: by the mean score on dev data of the very languages that
+    a stage trains on (never of the languages that are only scored)."""
+
+    every: int = Field(ge=1)
+    """Steps between two looks at dev; the last step is always looked at."""
+    patience: int = Field(default=3, ge=1)
+    """Looks without a new best score after which the stage stops."""
+
+
 class Recipe(Settings):
     """Optimisation of one stage. The defaults are today's for encoders of base size; small models want a higher rate."""
 
@@ -58,6 +70,11 @@ class Recipe(Settings):
     """Largest norm of the gradient."""
     max_length: int | None = Field(default=None, ge=8)
     """Tokens of a sequence; by default what the task declares."""
+    select: Select | None = None
+    """Default: the last checkpoint is taken, whatever dev says."""
+    retries: int = Field(default=2, ge=0, le=5)
+    """How often a stage that ends at chance on dev data of its own languages, or whose loss is no number, is trained again
+    from its start with half the rate (execution/work/judging.py). 0: never, and nothing is looked at."""
     precision: Precision = "auto"
     """Of the arithmetic; weights and the optimizer's moments are always float32. 'auto' is bf16 where the machine multiplies
     bf16 natively and the model is wide enough for it to pay, else fp32 (training/precision.py has the rule)."""
@@ -67,20 +84,59 @@ class Engine(Settings):
     """How the work is put on the machine at hand: memory and speed, not results beyond rounding, so no key covers it."""
 
     token_budget: int | None = Field(default=None, ge=64)
-    """Tokens that go through the model at once; default: from the memory there is."""
+    """Tokens that go through the model at once; default: from the memory there is (training/budget.py)."""
+    device: Device = "auto"
+    """'auto' is a GPU where there is one."""
+    devices: int = Field(default=1, ge=1)
+    """Processes that a training run is shared among, each with a GPU of its own (where there is none, on the CPU)."""
+    strategy: Strategy = "ddp"
+    """What each of several processes holds: the whole model (ddp), or a share of weights, gradients and moments (fsdp)."""
+    gradient_checkpointing: bool = False
+    """Keep no activations inside of a layer, but compute them again for its gradient: less memory, a third more work."""
+    offload: bool = False
+    """Keep the optimizer's moments in the CPU's memory; with fsdp the weights too."""
+
+    @model_validator(mode="after")
+    def _several_for_shards(self) -> Engine:
+        if self.strategy == "fsdp" and self.devices == 1:
+            raise PydanticCustomError(
+                "mistake",
+                "{what}",
+                {
+                    "what": "fsdp shards a model over several devices, and there is one",
+                    "fix": "add `devices: 2` (or more); a model too large for one GPU may also train with "
+                    "`gradient_checkpointing: true` and `offload: true`.",
+                    "keys": ("strategy",),
+                },
+            )
+        return self
 
 
 class Sampling(Settings):
     """How the steps of a mixture are shared among its parts (each batch is of one part).
 
     With n_i examples in part i and cap K, m_i = min(n_i, K):
-    proportional p_i ~ m_i; uniform p_i equal; temperature p_i ~ m_i ** (1 / T).
+    proportional p_i ~ m_i; uniform p_i equal; temperature p_i ~ m_i ** (1 / T); weights p_i as the parts say.
     The number of steps is always that of `proportional`: the rules differ in who gets them. (jiant's samplers.)
     """
 
-    rule: Literal["proportional", "uniform", "temperature"] = "proportional"
+    rule: Literal["proportional", "uniform", "temperature", "weights"] = "proportional"
     temperature: float = Field(default=2.0, gt=0)
     cap: int | None = Field(default=None, ge=1)
+
+
+class TextShare(Settings):
+    """Continued pretraining beside the labels: a share of the steps is of text, the last parts of the mixture.
+
+    The other parts keep the steps that they have without it, N, so that what they teach stays the same: with share s the
+    stage has N / (1 - s) steps. Among its parts the text's steps are shared ~ n_i ** alpha, n_i the documents of part i: small
+    languages are seen more often than their size gives them (Conneau et al. 2020 pretrain XLM-R with alpha 0.3).
+    """
+
+    parts: int = Field(ge=1)
+    """How many of the mixture's parts it is, counted from the end."""
+    share: float = Field(gt=0, lt=1)
+    alpha: float = Field(default=0.3, ge=0, le=1)
 
 
 class Masking(Settings):

@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from xlift.recipes import Recipe
-from xlift.training.checkpoint import FILE, load_checkpoint, save_checkpoint
+from xlift.training import checkpoint
+from xlift.training.checkpoint import (
+    FILE,
+    Resumed,
+    checkpoint_bytes,
+    copy_weights,
+    load_checkpoint,
+    put_weights,
+    read_facts,
+    save_checkpoint,
+    writing_seconds,
+)
 from xlift.training.loop import make_optimizer
 
 
@@ -56,7 +67,7 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, *source, step=2, numbers={"loss0": 0.1 + 0.2})
     expected = state(*source)
     target = trained(steps=0)
-    assert load_checkpoint(tmp_path, *target) == (2, {"loss0": 0.1 + 0.2})
+    assert load_checkpoint(tmp_path, *target) == Resumed(2, {"loss0": 0.1 + 0.2})
     assert state(*target) == expected
     model, _ = target
     assert isinstance(model, Tied)
@@ -70,7 +81,7 @@ def test_a_tied_weight_is_written_once(saved: Path) -> None:
 
 
 def test_no_checkpoint_is_a_start_from_nothing(tmp_path: Path) -> None:
-    assert load_checkpoint(tmp_path, *trained()) == (0, {})
+    assert load_checkpoint(tmp_path, *trained()) == Resumed()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -82,7 +93,7 @@ def test_one_wrong_bit_anywhere_is_noticed(saved: Path, data: st.DataObject) -> 
     target = trained(steps=1)
     before = state(*target)
     try:
-        assert load_checkpoint(saved.parent, *target) == (0, {})
+        assert load_checkpoint(saved.parent, *target) == Resumed()
         assert state(*target) == before  # nothing was taken over from the damaged file
     finally:
         saved.write_bytes(whole)
@@ -91,13 +102,13 @@ def test_one_wrong_bit_anywhere_is_noticed(saved: Path, data: st.DataObject) -> 
 @pytest.mark.parametrize("length", [0, 1, 8, 100, -1])
 def test_a_cut_file_is_a_start_from_nothing(saved: Path, length: int) -> None:
     saved.write_bytes(saved.read_bytes()[:length])
-    assert load_checkpoint(saved.parent, *trained()) == (0, {})
+    assert load_checkpoint(saved.parent, *trained()) == Resumed()
 
 
 def test_a_checkpoint_of_another_model_is_a_start_from_nothing(saved: Path) -> None:
     target = trained(width=5)
     before = state(*target)
-    assert load_checkpoint(saved.parent, *target) == (0, {})
+    assert load_checkpoint(saved.parent, *target) == Resumed()
     assert state(*target) == before
 
 
@@ -116,5 +127,71 @@ def test_a_write_that_fails_leaves_the_last_checkpoint(saved: Path, monkeypatch:
 def test_what_killed_writers_left_is_removed(saved: Path) -> None:
     (saved.parent / f".{FILE}.new").write_bytes(b"half a file")
     (saved.parent / ".tmpAbC").write_bytes(b"safetensors writes beside, too")
-    assert load_checkpoint(saved.parent, *trained())[0] == 2
+    assert load_checkpoint(saved.parent, *trained()).step == 2
     assert [path.name for path in saved.parent.iterdir()] == [FILE]
+
+
+def test_weights_kept_aside_come_back_beside_the_current_ones(tmp_path: Path) -> None:
+    model, optimizer = trained(steps=1)
+    best = copy_weights(model)
+    for parameter in model.parameters():
+        parameter.data.add_(1.0)
+    now = copy_weights(model)
+    save_checkpoint(tmp_path, model, optimizer, step=3, numbers={}, best=best)
+    target, its_optimizer = trained(steps=0)
+    found = load_checkpoint(tmp_path, target, its_optimizer)
+    assert found.best.keys() == best.keys()
+    assert all(torch.equal(found.best[name], best[name]) for name in best)
+    assert all(torch.equal(copy_weights(target)[name], now[name]) for name in now)
+    put_weights(target, found.best)
+    assert all(torch.equal(copy_weights(target)[name], best[name]) for name in best)
+    assert isinstance(target, Tied)
+    assert target.outer.weight is target.inner.weight
+
+
+def test_facts_are_read_before_anything_is_built_and_must_be_the_same(tmp_path: Path) -> None:
+    assert read_facts(tmp_path) == {}
+    save_checkpoint(tmp_path, *trained(), step=2, numbers={}, facts={"budget": "4096"})
+    assert read_facts(tmp_path) == {"budget": "4096"}
+    assert load_checkpoint(tmp_path, *trained(), {"budget": "4096"}).step == 2
+    before = state(*(target := trained(steps=1)))
+    # another budget rounds otherwise: half a run of each would be the result of neither
+    assert load_checkpoint(tmp_path, *target, {"budget": "1024"}) == Resumed()
+    assert load_checkpoint(tmp_path, *target) == Resumed()
+    assert state(*target) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x08\0\0\0\0\0\0\0{      }"])
+def test_facts_of_a_damaged_checkpoint_are_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    assert read_facts(tmp_path) == {}
+
+
+def test_a_checkpoint_of_an_older_layout_is_a_start_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LAYOUT", "1")
+    save_checkpoint(tmp_path, *trained(), step=2, numbers={"loss0": 1.0})
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path, *trained()) == Resumed()
+
+
+def test_writing_is_estimated_from_a_part_that_is_taken_away_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([10.0, 10.5])
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(checkpoint, "PROBE", 1000)
+    assert writing_seconds(tmp_path, 8000) == pytest.approx(0.5 * 8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bytes_of_a_checkpoint_are_known_before_it_is_written(saved: Path) -> None:
+    model, optimizer = trained()
+    best = copy_weights(model)
+    save_checkpoint(saved.parent, model, optimizer, step=2, numbers={}, best=best)
+    header = struct.unpack("<Q", saved.read_bytes()[:8])[0]
+    random_state = torch.get_rng_state().nbytes
+    assert checkpoint_bytes(model, optimizer, best) == pytest.approx(
+        saved.stat().st_size - 8 - header - random_state, abs=16
+    )

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from tests.support import tiny
 from torch import nn
 
-from xlift.errors import UserError
-from xlift.recipes import Architecture, Masking, Recipe, Sampling
+from xlift.recipes import Architecture, Masking, Recipe, Sampling, Select
 from xlift.tasks import catalog, formats
 from xlift.training import loop, pretraining, stage
 from xlift.training.checkpoint import FILE, load_checkpoint
-from xlift.training.loop import StepDone, Trained, learning_rate, make_optimizer, run_steps
+from xlift.training.loop import Diverged, StepDone, Trained, learning_rate, make_optimizer, run_steps
 from xlift.training.masking import Masker
 from xlift.training.progress import Interrupted, Progress
 
@@ -39,7 +38,9 @@ def examples(name: str, count: int) -> list[Any]:
     return list(task.source.read(task, "qta", "train", None, size=count, seed=1))
 
 
-def fine_tuning(folder: Path, progress: Progress | None = None) -> tuple[nn.Module, Trained]:
+def fine_tuning(
+    folder: Path, progress: Progress | None = None, select: Select | None = None
+) -> tuple[nn.Module, Trained]:
     """A mixture of two tasks and text, with dropout in backbone and heads."""
     encoder = tiny.encoder("xlm-roberta", hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     tokenizer, parts = tiny.tokenizer(), []
@@ -48,11 +49,26 @@ def fine_tuning(folder: Path, progress: Progress | None = None) -> tuple[nn.Modu
         features = stage.make_features(task, examples(name, 12), tokenizer, max_length=24, train=True)
         parts.append(stage.Part(task, features, masker=Masker(Masking(), tokenizer) if name == "isle-text" else None))
     stage.add_heads(encoder, [part.task for part in parts], seed=1)
-    recipe = Recipe(lr=1e-3, batch_size=4, steps=STEPS)
+    recipe = Recipe(lr=1e-3, batch_size=4, steps=STEPS, select=select)
+
+    def judge() -> list[float]:
+        """A score that goes up and down, and a judge that draws random numbers; its first look can be interrupted."""
+        if progress and progress.stopping():
+            raise Interrupted
+        assert not encoder.training
+        torch.rand(3)
+        weight = encoder.embeddings.detach()
+        return [float(torch.sin(1e4 * weight.sum())), float(weight.mean())]
+
     trained = stage.fine_tune(
-        encoder, tokenizer.pad_token_id, parts, recipe, Sampling(), seed=5, folder=folder, progress=progress
-    )
+        encoder, tokenizer.pad_token_id, parts, recipe, Sampling(), seed=5, folder=folder, progress=progress,
+        judge=judge if select else None,
+    )  # fmt: skip
     return encoder, trained
+
+
+def selected_run(folder: Path, progress: Progress | None = None) -> tuple[nn.Module, Trained]:
+    return fine_tuning(folder, progress, Select(every=4, patience=9))
 
 
 def pretraining_run(folder: Path, progress: Progress | None = None) -> tuple[nn.Module, Trained]:
@@ -81,7 +97,13 @@ def stop_after(steps: int) -> Progress:
     return Progress(lambda *step: done.append(step), lambda: len(done) >= steps)
 
 
-@pytest.mark.parametrize("train", [fine_tuning, pretraining_run])
+def test_judging_leaves_no_trace_in_the_training(tmp_path: Path) -> None:
+    _, trained = fine_tuning(tmp_path)
+    _, judged = fine_tuning(tmp_path, select=Select(every=1, patience=100))
+    assert (judged.losses, judged.norms, judged.last_losses) == (trained.losses, trained.norms, trained.last_losses)
+
+
+@pytest.mark.parametrize("train", [fine_tuning, selected_run, pretraining_run])
 @pytest.mark.parametrize("steps", [1, 7])
 def test_a_run_stopped_again_and_again_ends_in_the_same_bytes(train: Run, steps: int, tmp_path: Path) -> None:
     model, trained = train(tmp_path / "nowhere", None)
@@ -93,7 +115,8 @@ def test_a_run_stopped_again_and_again_ends_in_the_same_bytes(train: Run, steps:
         except Interrupted:
             stops += 1
             torch.rand(3)  # another process has another random state
-    assert stops == (STEPS - 1) // steps  # every go goes on where the last one was
+    if train is not selected_run:  # whose judge may be stopped, too
+        assert stops == (STEPS - 1) // steps  # every go goes on where the last one was
     assert resumed == trained
     assert content(stopped) == content(model)
 
@@ -129,24 +152,42 @@ def test_a_short_run_writes_no_checkpoint(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_slow_disk_gets_fewer_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def saved_at(steps: int, expected: float, takes: float, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[int]:
+    """Steps after which a run of 30 s a step writes a checkpoint, in `takes` seconds where `expected` were estimated."""
     clock = [0.0]
     saved: list[int] = []
 
-    def save(folder: Path, model: Any, optimizer: Any, step: int, numbers: Any) -> None:
+    def save(folder: Path, model: Any, optimizer: Any, step: int, numbers: Any, **more: Any) -> None:
         saved.append(step)
-        clock[0] += 10  # seconds to write
+        clock[0] += takes
 
     def gradients(step: int) -> StepDone:
-        clock[0] += 30  # seconds to compute
+        clock[0] += 30
         return by_hand((model.weight**2).sum(), 1)
 
     monkeypatch.setattr(loop, "save_checkpoint", save)
+    monkeypatch.setattr(loop, "writing_seconds", lambda folder, size: expected)
     monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
     model = nn.Linear(2, 2, bias=False)
-    run_steps(model, 40, gradients, Recipe(), seed=0, folder=tmp_path)
-    # the first after more than 60 s; then 200 s of work for every 10 s of writing
-    assert saved == [3, 10, 17, 24, 31, 38]
+    run_steps(model, steps, gradients, Recipe(), seed=0, folder=folder)
+    return saved
+
+
+def test_checkpoints_take_two_percent_at_most_the_first_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 10 s of writing for 500 s of work: more than 500 s are over after 17 steps
+    assert saved_at(60, 10, 10, monkeypatch, tmp_path) == [17, 34, 51]
+
+
+def test_a_fast_disk_gets_a_checkpoint_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert saved_at(10, 0.1, 0.1, monkeypatch, tmp_path) == [3, 6, 9]
+
+
+def test_a_disk_that_is_slower_than_it_seemed_gets_fewer_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert saved_at(30, 0.1, 10, monkeypatch, tmp_path) == [3, 20]
 
 
 def test_a_stop_after_the_last_step_is_no_stop(tmp_path: Path) -> None:
@@ -165,12 +206,26 @@ def test_without_a_folder_a_stop_leaves_nothing_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_no_number_never_reaches_the_weights(bad: float) -> None:
+    def gradients(step: int) -> StepDone:
+        done = by_hand(model.weight.sum(), 1)
+        if step == 3:
+            model.weight.grad = torch.full_like(model.weight, bad)
+        return done
+
+    model = nn.Linear(2, 2)
+    with pytest.raises(Diverged, match="the gradient is not a number at step 4 of 10"):
+        run_steps(model, 10, gradients, Recipe(lr=0.5), seed=0)
+    assert torch.isfinite(model.weight).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_is_the_users_error(bad: float, tmp_path: Path) -> None:
     def gradients(step: int) -> StepDone:
         return by_hand(model.weight.sum() * (bad if step == 3 else 1.0), 1)
 
     model = nn.Linear(2, 2)
-    with pytest.raises(UserError, match="not a number at step 4 of 10.*\n.*learning rate 0.5"):
+    with pytest.raises(Diverged, match="not a number at step 4 of 10.*\n.*learning rate 0.5"):
         run_steps(model, 10, gradients, Recipe(lr=0.5), seed=0, folder=tmp_path)
 
 
@@ -241,9 +296,9 @@ def test_the_checkpoint_tells_its_step(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     model = tiny.encoder("xlm-roberta")
     stage.add_heads(model, [catalog.get(name) for name in ("isle-nli", "isle-pos", "isle-text")], seed=2)
-    step, numbers = load_checkpoint(tmp_path, model, make_optimizer(model, Recipe()))
-    assert step == 11
-    assert numbers["tokens"] > 0
+    found = load_checkpoint(tmp_path, model, make_optimizer(model, Recipe()))
+    assert found.step == 11
+    assert found.numbers["tokens"] > 0
 
 
 def test_decay_is_what_adamw_does_to_a_weight_that_no_gradient_reaches() -> None:

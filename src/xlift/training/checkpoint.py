@@ -1,8 +1,8 @@
 """A checkpoint: all that a killed run needs to end in the same bytes, in one file that is replaced whole.
 
-Weights, AdamW's moments, the random state and the step. The schedule is a function of the seed and needs no state.
-A digest of the content stands in the file: a run that goes on from damaged weights would end in wrong results that
-look right.
+Weights, AdamW's moments, the random state, the step, what was counted, and the best weights so far where they are chosen on
+dev. The schedule is a function of the seed and needs no state. A digest of the content stands in the file: a run that goes
+on from damaged weights would end in wrong results that look right.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,26 +22,52 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 FILE = "checkpoint.safetensors"
+LAYOUT = "2"
+"""Raised when an older checkpoint cannot be gone on from."""
+PROBE = 16 << 20
+"""Bytes that are written to learn how fast a disk is."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a run goes on. The default is its start."""
+
+    step: int = 0
+    """Steps done."""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, numbers: dict[str, float]
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    numbers: Mapping[str, Any],
+    *,
+    facts: Mapping[str, str] | None = None,
+    best: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write beside and rename: a kill in between leaves the last checkpoint as it was.
 
     Args:
         step: number of steps done.
-        numbers: what else the run has counted; given back by `load_checkpoint`.
+        numbers: what else the run has counted, as JSON; given back by `load_checkpoint`.
+        facts: what was settled at the start and must be the same when the run goes on (`read_facts`).
+        best: weights kept aside (`copy_weights`).
 
     Raises:
         OSError, SafetensorError: the disk is full or cannot be written.
     """
     tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in _unshared(model).items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
     for index, parameter in enumerate(_parameters(optimizer)):
         for name, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{index}.{name}"] = value.detach().contiguous()
-    tensors["random"] = torch.get_rng_state()
-    state = {"step": str(step), "numbers": json.dumps(numbers)}
+    tensors |= _random_states(model)
+    state = {
+        "layout": LAYOUT, "step": str(step), "numbers": json.dumps(numbers), "facts": json.dumps(dict(facts or {})),
+    }  # fmt: skip
     new = folder / f".{FILE}.new"
     save_file(tensors, new, metadata={**state, "sha256": _digest(tensors, state)})
     with new.open("rb") as file:
@@ -46,35 +75,84 @@ def save_checkpoint(
     os.replace(new, folder / FILE)
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, float]]:
+def read_facts(folder: Path) -> dict[str, str]:
+    """The facts of the checkpoint in a folder, read before anything is built; {} where there is none.
+
+    For what a run settles by the machine it starts on, and what decides its rounding (the token budget): a run that goes on
+    takes them from here. A checkpoint that is damaged otherwise may still tell them; the run then starts again with them.
+    """
+    try:
+        with safe_open(folder / FILE, framework="pt") as file:
+            return json.loads((file.metadata() or {})["facts"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return {}
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, facts: Mapping[str, str] | None = None
+) -> Resumed:
     """Put the last checkpoint into model, optimizer and random state.
 
     Returns:
-        The number of steps it was made after, and its numbers. 0 and {} where there is none, or where it is damaged or
-        of another model: then nothing is touched, and training starts again.
+        The start where there is none, or where it is damaged, of another model or of other facts: then nothing is touched,
+        and training starts again.
     """
     path = folder / FILE
     for other in folder.glob(".*"):  # what a process killed while writing left; it may be large
         other.unlink()
     if not path.is_file():
-        return 0, {}
+        return Resumed()
     own = _unshared(model)
     try:
         with safe_open(path, framework="pt") as file:
             state: dict[str, str] = dict(file.metadata() or {})
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except SafetensorError:
-        return 0, {}
-    if state.pop("sha256", "") != _digest(tensors, state) or not _fits(tensors, own):
-        return 0, {}
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[f"model.{name}"])
+        return Resumed()
+    if state.pop("sha256", "") != _digest(tensors, state) or not _fits(_named(tensors, "model."), own):
+        return Resumed()
+    if state.get("layout") != LAYOUT or json.loads(state["facts"]) != dict(facts or {}):
+        return Resumed()
+    put_weights(model, _named(tensors, "model."))
     for index, parameter in enumerate(_parameters(optimizer)):
-        prefix = f"optimizer.{index}."
-        optimizer.state[parameter] = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        moments = _named(tensors, f"optimizer.{index}.")
+        optimizer.state[parameter] = {name: tensor.to(parameter.device) for name, tensor in moments.items()}
     torch.set_rng_state(tensors["random"])
-    return int(state["step"]), json.loads(state["numbers"])
+    if "random.cuda" in tensors and _device(model).type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], _device(model))
+    return Resumed(int(state["step"]), json.loads(state["numbers"]), _named(tensors, "best."))
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers in memory of their own, for `put_weights`."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in _unshared(model).items()}
+
+
+@torch.no_grad()
+def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in _unshared(model).items():
+        tensor.copy_(weights[name])
+
+
+def checkpoint_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor]) -> int:
+    """Bytes of the tensors of a checkpoint."""
+    moments = (value for parameter in _parameters(optimizer) for value in optimizer.state[parameter].values())
+    return sum(tensor.nbytes for tensor in (*_unshared(model).values(), *best.values(), *moments))
+
+
+def writing_seconds(folder: Path, size: int) -> float:
+    """About how long a checkpoint of `size` bytes takes, from writing a small part of that and taking it away again."""
+    probe = folder / f".{FILE}.probe"
+    content = os.urandom(min(size, PROBE))
+    started = time.monotonic()
+    hashlib.sha256(content)
+    with probe.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    seconds = time.monotonic() - started
+    probe.unlink()
+    return seconds * size / max(1, len(content))
 
 
 def _digest(tensors: Mapping[str, Tensor], state: Mapping[str, str]) -> str:
@@ -86,10 +164,15 @@ def _digest(tensors: Mapping[str, Tensor], state: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _fits(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
     """Whether the weights of a checkpoint are those of a model, by name and shape."""
-    saved = {name.removeprefix("model."): t.shape for name, t in tensors.items() if name.startswith("model.")}
-    return saved == {name: tensor.shape for name, tensor in own.items()}
+    return {name: tensor.shape for name, tensor in saved.items()} == {
+        name: tensor.shape for name, tensor in own.items()
+    }
 
 
 def _unshared(model: nn.Module) -> dict[str, Tensor]:
@@ -101,6 +184,18 @@ def _unshared(model: nn.Module) -> dict[str, Tensor]:
             seen.add(tensor.data_ptr())
             result[name] = tensor
     return result
+
+
+def _random_states(model: nn.Module) -> dict[str, Tensor]:
+    """Of the generators that dropout draws from: torch's own, and that of the model's device."""
+    states = {"random": torch.get_rng_state()}
+    if _device(model).type == "cuda":
+        states["random.cuda"] = torch.cuda.get_rng_state(_device(model))
+    return states
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -1,30 +1,47 @@
 """The one training loop: step after step over a schedule, with exact resume.
 
 What a batch is and how its gradient is made, the caller says; pretraining and every kind of fine-tuning go through here.
+The loop watches itself: losses and gradient norms that are no numbers end it, spikes are noted, and a judge that the caller
+hands over scores the model on dev.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xlift.errors import UserError
 from xlift.recipes import Recipe
-from xlift.training.checkpoint import load_checkpoint, save_checkpoint
+from xlift.training.checkpoint import (
+    checkpoint_bytes,
+    copy_weights,
+    load_checkpoint,
+    put_weights,
+    save_checkpoint,
+    writing_seconds,
+)
+from xlift.training.journal import Journal
 from xlift.training.progress import Interrupted, Progress
 
 CHECKPOINT_SECONDS = 60.0
 """Time between checkpoints: a killed job loses about a minute, a short one never writes a checkpoint."""
-CHECKPOINT_SHARE = 0.05
+CHECKPOINT_SHARE = 0.02
 """Of a large model's time, what checkpoints may take: the slower the disk, the rarer they are."""
-PARTS = 20
-"""Stretches of a run whose mean losses are kept."""
+
+Judge = Callable[[], Sequence[float]]
+"""Scores of the model as it stands, higher is better, one for each part that is judged. Must depend on the weights only. May
+raise Interrupted; the run then goes on with the same question."""
+
+
+class Diverged(UserError):
+    """The loss or the gradient is not a number."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,8 @@ class StepDone:
     """Mean over what the step counts (examples, tokens, windows)."""
     tokens: int
     """Real tokens, padding not counted."""
+    part: int = 0
+    """Of the mixture."""
 
 
 @dataclass
@@ -42,12 +61,24 @@ class Trained:
     """The numbers of a finished run, for the manifest."""
 
     steps: int
+    """That were taken: fewer than planned where it was stopped early."""
     tokens: int
     """Real tokens, padding not counted."""
     losses: list[float] = field(default_factory=list)
     """Mean loss of each twentieth of the run (of each step, where the steps are fewer)."""
     decay: float = 1.0
     """What weight decay alone has made of a weight of 1 that no gradient reached, by the weights that are returned."""
+    norms: list[float] = field(default_factory=list)
+    """Mean norm of the gradient before clipping, as `losses`."""
+    last_losses: dict[int, float] = field(default_factory=dict)
+    """Part of the mixture -> mean of the last twentieth of its losses (of 100 at most)."""
+    spikes: list[tuple[int, float]] = field(default_factory=list)
+    """(step from 1, loss) of losses far above those before them (training/journal.py); the first 50."""
+    num_spikes: int = 0
+    dev: list[tuple[int, list[float]]] = field(default_factory=list)
+    """(steps done, scores of the judge)."""
+    kept: int = 0
+    """Steps behind the weights that are returned: `steps`, unless others were the best on dev."""
 
 
 def run_steps(
@@ -59,6 +90,8 @@ def run_steps(
     seed: int,
     folder: Path | None = None,
     progress: Progress | None = None,
+    judge: Judge | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train `model` in place.
 
@@ -66,48 +99,73 @@ def run_steps(
         gradients: step number -> what was done; leaves the gradient of the step's mean loss on the parameters. Must depend
             on the step number, the model and torch's generator only.
         folder: where checkpoints go and where a killed run left its last one.
+        judge: asked after the last step, and with `recipe.select` every so many steps: then the weights that are
+            returned are the best, and the run ends early when none better come.
+        facts: what was settled for the whole run by the machine it started on and decides its rounding, such as the token
+            budget. It goes into every checkpoint; one with other facts is not gone on from. A caller that resumes asks
+            `checkpoint.read_facts(folder)` first and settles things as they are there.
 
     Raises:
-        UserError: the loss is not a number (the rate is too high, or the weights are broken).
+        Diverged: the loss or the gradient is not a number (the rate is too high, or the weights are broken).
         Interrupted: `progress.stopping()` came true.
     """
     progress = progress or Progress()
     torch.manual_seed(seed)
     optimizer = make_optimizer(model, recipe)
     model.train()
-    first, numbers = load_checkpoint(folder, model, optimizer) if folder else (0, {})
-    tokens = int(numbers.get("tokens", 0))
-    sums = [numbers.get(f"loss{part}", 0.0) for part in range(PARTS)]
+    found = load_checkpoint(folder, model, optimizer, facts) if folder else None
+    journal = Journal.of(steps, found.numbers if found else {})
+    best = found.best if found else {}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    due = time.monotonic() + CHECKPOINT_SECONDS
-    for step in range(first, steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, recipe)
-        done = gradients(step)
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if not math.isfinite(done.loss):
-            raise UserError(
-                f"the loss is not a number at step {step + 1} of {steps}",
+
+    def save() -> None:
+        if folder:
+            save_checkpoint(folder, model, optimizer, journal.done, journal.numbers(), facts=facts, best=best)
+
+    def size() -> int:
+        return checkpoint_bytes(model, optimizer, best)
+
+    pace = _Pace(folder)
+    while True:
+        if judge and _is_due(journal, recipe):
+            try:
+                with _judging(model):
+                    scores = [float(score) for score in judge()]
+            except Interrupted:
+                save()
+                raise
+            journal.judged(scores)
+            if recipe.select and journal.best == journal.done and journal.done < steps:
+                best = copy_weights(model)
+            if recipe.select and journal.since_best >= recipe.select.patience:
+                break
+        if journal.done == steps:
+            break
+        _set_rate(optimizer, learning_rate(journal.done, steps, recipe))
+        done = gradients(journal.done)
+        norm = clip(parameters, recipe.clip)
+        if not (math.isfinite(done.loss) and math.isfinite(norm)):
+            raise Diverged(
+                f"the {'gradient' if math.isfinite(done.loss) else 'loss'} is not a number at step {journal.done + 1} of {steps}",
                 fix=f"the learning rate {recipe.lr} may be too high for this model; lower `lr` or raise `warmup`.",
             )
-        tokens += done.tokens
-        sums[step * PARTS // steps] += done.loss
-        progress.report(step + 1, steps)
-        if step + 1 == steps:
-            break
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        journal.saw(done.loss, norm, done.tokens, done.part)
+        progress.report(journal.done, steps)
+        if journal.done == steps:
+            continue
         stopping = progress.stopping()
-        if folder and (stopping or time.monotonic() > due):
-            started = time.monotonic()
-            numbers = {"tokens": tokens, **{f"loss{part}": total for part, total in enumerate(sums)}}
-            save_checkpoint(folder, model, optimizer, step + 1, numbers)
-            now = time.monotonic()
-            due = now + max(CHECKPOINT_SECONDS, (now - started) / CHECKPOINT_SHARE)
+        if stopping or pace.is_due(size):
+            with pace.writing():
+                save()
         if stopping:
             raise Interrupted
+    kept = journal.best if recipe.select else journal.done
+    if kept != journal.done:
+        put_weights(model, best)
     model.eval()
-    return Trained(steps, tokens, _means(sums, steps), decay_after(steps, steps, recipe))
+    return _told(journal, kept, recipe)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -120,6 +178,12 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         ],
         lr=recipe.lr, betas=(0.9, recipe.beta2), fused=True,
     )  # fmt: skip
+
+
+def clip(parameters: list[nn.Parameter], limit: float) -> float:
+    """Scale the gradients down to a norm of `limit`, and say what their norm was."""
+    norm: Tensor = torch.nn.utils.clip_grad_norm_(parameters, limit)
+    return norm.item()
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
@@ -136,8 +200,72 @@ def decay_after(done: int, steps: int, recipe: Recipe) -> float:
     return math.prod(1.0 - learning_rate(step, steps, recipe) * recipe.weight_decay for step in range(done))
 
 
-def _means(sums: list[float], steps: int) -> list[float]:
-    counts = [0] * PARTS
-    for step in range(steps):
-        counts[step * PARTS // steps] += 1
-    return [round(total / count, 5) for total, count in zip(sums, counts, strict=True) if count]
+class _Pace:
+    """When the next checkpoint is due: so rarely that they take less than CHECKPOINT_SHARE of the time, the first one too.
+
+    How long the first will take is estimated from writing a small part of it, and only when a minute has passed."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.started = time.monotonic()
+        self.due = self.started + CHECKPOINT_SECONDS
+        self.knows_disk = False
+
+    def is_due(self, size: Callable[[], int]) -> bool:
+        """Args: size: bytes of a checkpoint."""
+        if self.folder is None or time.monotonic() <= self.due:
+            return False
+        if not self.knows_disk:
+            self.knows_disk = True
+            self.due = self.started + self._rest(writing_seconds(self.folder, size()))
+        return time.monotonic() > self.due
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        now = time.monotonic()
+        self.due = now + self._rest(now - started)
+
+    @staticmethod
+    def _rest(writing: float) -> float:
+        """Seconds of work for so many seconds of writing."""
+        return max(CHECKPOINT_SECONDS, writing / CHECKPOINT_SHARE)
+
+
+def _is_due(journal: Journal, recipe: Recipe) -> bool:
+    """Whether the judge is to be asked about the weights as they stand."""
+    at_interval = recipe.select is not None and journal.done > 0 and journal.done % recipe.select.every == 0
+    return (at_interval or journal.done == journal.steps) and not journal.is_judged
+
+
+@contextmanager
+def _judging(model: nn.Module) -> Iterator[None]:
+    """Evaluation in the middle of training, of which nothing is left: neither mode nor random state."""
+    devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
+    with torch.random.fork_rng(list(devices)):
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train()
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _told(journal: Journal, kept: int, recipe: Recipe) -> Trained:
+    return Trained(
+        steps=journal.done,
+        tokens=journal.tokens,
+        losses=journal.means(journal.losses),
+        decay=decay_after(kept, journal.steps, recipe),
+        norms=journal.means(journal.norms),
+        last_losses={int(name): part.last for name, part in journal.parts.items()},
+        spikes=journal.spikes,
+        num_spikes=journal.num_spikes,
+        dev=journal.dev,
+        kept=kept,
+    )
