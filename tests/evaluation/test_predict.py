@@ -16,6 +16,7 @@ from xlift.models.backbone import Encoder, pool
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks import catalog, formats
 from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.formats.span_qa import SpanExample
 from xlift.training import stage
@@ -196,7 +197,7 @@ def test_centring_is_handed_on() -> None:
 def test_batches_hold_like_lengths_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOKENS_PER_BATCH", 100)
     lengths = np.random.default_rng(0).integers(2, 60, 200)
-    rows = Features([[0] * n for n in lengths], example=np.arange(200), unit=np.arange(200))
+    rows = Features(Ragged.of([0] * n for n in lengths), example=np.arange(200), unit=np.arange(200))
     batches = length_batches(rows)
     assert sorted(np.concatenate(batches)) == list(range(200))
     assert all(lengths[batch].max() * len(batch) <= 100 for batch in batches)
@@ -205,7 +206,7 @@ def test_batches_hold_like_lengths_within_the_budget(monkeypatch: pytest.MonkeyP
 
 def test_a_row_above_the_budget_gets_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TOKENS_PER_BATCH", 10)
-    rows = Features([[0] * 40, [0] * 40], example=np.arange(2), unit=np.arange(2))
+    rows = Features(Ragged.of([[0] * 40, [0] * 40]), example=np.arange(2), unit=np.arange(2))
     assert [len(batch) for batch in length_batches(rows)] == [1, 1]
 
 

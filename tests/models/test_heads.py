@@ -14,6 +14,7 @@ from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.formats.tagging import TaggingExample
+from xlift.training.batches import row_targets
 
 LABELS = ("a", "b", "c")
 STOCK = {
@@ -42,11 +43,7 @@ EXAMPLES = {
 def batch_of(name: str, family: str):
     features = formats.get(name).features(EXAMPLES[name], tiny.tokenizer_of(family), LABELS, max_length=32, train=False)
     inputs = tiny.batch(features.input_ids, features.token_type_ids)
-    width = inputs["input_ids"].shape[1]
-    targets = {
-        key: torch.tensor([v + [IGNORE] * (width - len(v)) if isinstance(v, list) else v for v in values])
-        for key, values in features.targets.items()
-    }
+    targets = row_targets(features, np.arange(len(features)), inputs["input_ids"].shape[1])
     return features, inputs, targets
 
 
@@ -191,6 +188,12 @@ def test_rows_come_without_padding():
     mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
     rows = head.rows(head.reduce(torch.eye(3).expand(2, 3, 3)), mask)
     assert [row.tolist() for row in rows] == [[0, 1, 2], [0]]
+
+
+def test_a_sequence_comes_as_its_best_class_on_a_tie_the_first():
+    head = make_head(HeadSpec("sequence", LABELS), tiny.config("bert"), seed=0)
+    scores = torch.tensor([[0.0, 1.0, 2.0], [3.0, 3.0, 1.0], [1.0, 4.0, 4.0]])
+    assert head.rows(head.reduce(scores), torch.ones(3, 1)) == [2, 0, 1]
 
 
 def test_a_pretrained_pooler_starts_the_heads_that_have_one():

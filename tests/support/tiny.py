@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,14 @@ def model_folder(folder: Path, family: str = "xlm-roberta", seed: int = 0) -> Pa
     return folder
 
 
-def batch(input_ids: list[list[int]], token_type_ids: list[list[int]] | None = None) -> dict[str, torch.Tensor]:
-    """Rows padded on the right, as tensors."""
-    width = max(map(len, input_ids))
+def batch(input_ids: Iterable[Any], token_type_ids: Iterable[Any] | None = None) -> dict[str, torch.Tensor]:
+    """Rows, lists or arrays, padded on the right, as tensors."""
+    rows = [list(row) for row in input_ids]
+    width = max(map(len, rows))
     inputs = {
-        "input_ids": torch.tensor([row + [1] * (width - len(row)) for row in input_ids]),
-        "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in input_ids]),
+        "input_ids": torch.tensor([row + [1] * (width - len(row)) for row in rows]),
+        "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
     }
     if token_type_ids is not None:
-        inputs["token_type_ids"] = torch.tensor([row + [0] * (width - len(row)) for row in token_type_ids])
+        inputs["token_type_ids"] = torch.tensor([[*row, *[0] * (width - len(row))] for row in token_type_ids])
     return inputs

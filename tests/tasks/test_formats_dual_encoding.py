@@ -15,6 +15,7 @@ from xlift.errors import UserError
 from xlift.tasks import catalog, metrics
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.dual_encoding import FORMAT, DualExample
+from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.metrics.ranking import average_precision, full_average_precision, reciprocal_rank
 
 PAIR = DualExample("1", "who reads?", "the old man reads a long book", "the old man reads a long book in the garden")
@@ -53,11 +54,11 @@ def test_a_query_is_a_text_and_a_passage_a_pair_with_its_context(family: str) ->
     tokenizer = tiny.tokenizer_of(family)
     rows = features([PAIR, QUERY, CANDIDATE], family)
     expected = [tokenizer("who reads?"), tokenizer(PAIR.passage, PAIR.context), tokenizer(QUERY.query), tokenizer(CANDIDATE.passage)]  # fmt: skip
-    assert rows.input_ids == [row["input_ids"] for row in expected]
+    assert rows.input_ids.tolist() == [row["input_ids"] for row in expected]
     assert rows.example.tolist() == rows.unit.tolist() == [0, 0, 1, 2]
-    assert rows.targets["side"] == [0, 1, 0, 1]
+    assert rows.targets["side"].tolist() == [0, 1, 0, 1]
     if family == "bert":
-        assert rows.token_type_ids == [row["token_type_ids"] for row in expected]
+        assert rows.token_type_ids.tolist() == [row["token_type_ids"] for row in expected]
     else:
         assert rows.token_type_ids is None
 
@@ -73,7 +74,7 @@ def test_queries_can_be_cut_shorter_than_passages() -> None:
 def test_equal_rows_share_a_number_and_others_do_not() -> None:
     again = DualExample("9", "who else?", PAIR.passage, PAIR.context)
     bare = DualExample("8", "who reads?", PAIR.passage)  # the same sentence of another paragraph is another passage
-    one, passage, other, same, repeated, without = features([PAIR, again, bare]).targets["text"]
+    one, passage, other, same, repeated, without = features([PAIR, again, bare]).targets["text"].tolist()
     assert passage == same
     assert one == repeated
     assert len({one, passage, other, without}) == 4
@@ -125,10 +126,10 @@ def test_rankings_are_those_of_a_plain_sort(scores: list[int], data: st.DataObje
     relevant = data.draw(st.lists(st.sampled_from([c.id for c in pool]), min_size=1, max_size=5, unique=True))
     query = DualExample("q", "who?", relevant=tuple(relevant))
     rows = Features(
-        [[0]] * (len(pool) + 1),
+        Ragged.of([[0]] * (len(pool) + 1)),
         np.arange(len(pool) + 1),
         np.arange(len(pool) + 1),
-        targets={"side": [0] + [1] * len(pool)},
+        targets={"side": np.array([0] + [1] * len(pool))},
     )
     (found, *_) = FORMAT.decode([query, *pool], rows, np.array([[1.0], *[[float(s)] for s in scores]]), ())
     order = [pool[i].id for i in sorted(range(len(pool)), key=lambda i: (-scores[i], i))]

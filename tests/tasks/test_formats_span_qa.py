@@ -75,7 +75,7 @@ def test_question_first_then_context_with_token_types():
     (row,), (types,) = features.input_ids, features.token_type_ids
     first = features.extra["context"][0]
     assert tiny.tokenizer("wordpiece").decode(row[first : first + 2]) == "the old"
-    assert types == [0] * first + [1] * (len(row) - first)
+    assert types.tolist() == [0] * first + [1] * (len(row) - first)
 
 
 def test_windows_overlap_and_cover_the_context():

@@ -198,7 +198,7 @@ def test_one_row_for_each_different_sentence_of_a_side():
         MiningExample("4", "the man", "the book"),  # a sentence of the other side is another one
     ]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
-    assert features.targets["side"] == [0, 1, 1, 0]
+    assert features.targets["side"].tolist() == [0, 1, 1, 0]
     assert features.example.tolist() == features.unit.tolist() == [0, 0, 2, 3]
 
 

@@ -28,7 +28,7 @@ def test_rows_alternate_between_the_sides():
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
     expected = ["<s> der Mann</s>", "<s> the man</s>", "<s> das Buch</s>", "<s> the book</s>"]
     assert [decoded(tiny.tokenizer(), row) for row in features.input_ids] == expected
-    assert features.targets["side"] == [0, 1, 0, 1]
+    assert features.targets["side"].tolist() == [0, 1, 0, 1]
 
 
 def test_queries_are_the_pivot_side():

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlift.recipes import Recipe, Sampling
+from xlift.recipes import Recipe, Sampling, TextShare
 from xlift.tasks.formats.base import IGNORE, Features
+from xlift.tasks.formats.ragged import Ragged
 from xlift.training.batches import Step, UnitIndex, collate, like_lengths, schedule, shares
 
 SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=5)
@@ -91,6 +92,53 @@ def test_shares_by_hand() -> None:
     assert shares(sizes, Sampling(rule="temperature", temperature=2, cap=100)) == pytest.approx(np.array([2, 2, 1]) / 5)
 
 
+@given(weights=st.lists(st.floats(0, 9), min_size=1, max_size=5).filter(any), steps=st.integers(1, 200))
+def test_given_weights_are_exact_to_less_than_a_step_and_zero_is_none(weights: list[float], steps: int) -> None:
+    recipe, by_weight = Recipe(batch_size=8, steps=steps), Sampling(rule="weights")
+    made = schedule([30] * len(weights), recipe, by_weight, seed=3, weights=weights)
+    counts = np.bincount([step.part for step in made], minlength=len(weights))
+    exact = np.array(weights) / sum(weights) * steps
+    assert counts.sum() == steps
+    assert np.all(np.abs(counts - exact) < 1)
+    assert not counts[np.array(weights) == 0].any()
+
+
+def test_weights_of_other_parts_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 weights for 2 parts"):
+        shares([3, 4], Sampling(rule="weights"), [1.0])
+
+
+@given(
+    sizes=SIZES,
+    documents=st.lists(st.integers(1, 5000), min_size=1, max_size=6),
+    share=st.floats(0.01, 0.9),
+    alpha=st.sampled_from([0.0, 0.3, 1.0]),
+    steps=st.integers(1, 300),
+)
+def test_text_gets_its_share_of_all_steps_on_top_of_what_the_labels_have_without_it(
+    sizes: list[int], documents: list[int], share: float, alpha: float, steps: int
+) -> None:
+    recipe, mlm = Recipe(batch_size=8, steps=steps), TextShare(parts=len(documents), share=share, alpha=alpha)
+    alone = schedule(sizes, recipe, Sampling(), seed=3)
+    made = schedule([*sizes, *documents], recipe, Sampling(), seed=3, mlm=mlm)
+    counts = np.bincount([step.part for step in made], minlength=len(sizes) + len(documents))
+    for part in range(len(sizes)):  # the labels: the very same units in the same order
+        assert units_of(made, part).tolist() == units_of(alone, part).tolist()
+    text = counts[len(sizes) :]
+    assert (
+        abs(text.sum() - share * len(made)) < 1 or text.sum() == 1
+    )  # half a step of rounding, as share of all of them
+    smoothed = np.array(documents) ** alpha
+    assert np.all(np.abs(text - text.sum() * smoothed / smoothed.sum()) < 1)
+
+
+def test_a_share_of_text_by_hand() -> None:
+    # 80 steps of labels and a fifth of text are 100 steps; 20 of them as 1 : 2 ** 0.5 : 16 ** 0.5
+    mlm = TextShare(parts=3, share=0.2, alpha=0.5)
+    made = schedule([64, 1, 2, 16], Recipe(batch_size=4, steps=80), Sampling(), seed=1, mlm=mlm)
+    assert np.bincount([step.part for step in made]).tolist() == [80, 3, 4, 13]  # 3.12, 4.41, 12.47: one is left over
+
+
 def test_a_batch_is_of_one_part_and_the_parts_are_mixed() -> None:
     steps = schedule([40, 40], Recipe(batch_size=4, epochs=1), Sampling(), seed=1)
     order = [step.part for step in steps]
@@ -134,11 +182,11 @@ def test_like_lengths_pads_little() -> None:
 
 
 FEATURES = Features(
-    input_ids=[[5, 6], [7], [8, 9, 10], [11]],
+    input_ids=Ragged.of([[5, 6], [7], [8, 9, 10], [11]]),
     example=np.array([0, 0, 1, 1]),
     unit=np.array([0, 0, 1, 1]),
-    token_type_ids=[[0, 1], [0], [0, 1, 1], [0]],
-    targets={"correct": [1, 0, 0, 1], "tags": [[1, IGNORE], [2], [1, 2, 1], [0]]},
+    token_type_ids=Ragged.of([[0, 1], [0], [0, 1, 1], [0]]),
+    targets={"correct": np.array([1, 0, 0, 1]), "tags": Ragged.of([[1, IGNORE], [2], [1, 2, 1], [0]])},
 )
 
 
@@ -162,7 +210,7 @@ def test_the_rows_of_a_unit_stay_together_and_in_order() -> None:
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20))
 def test_a_batch_of_units_holds_all_of_their_rows(sizes: list[int]) -> None:
     unit = np.repeat(np.arange(len(sizes)), sizes)
-    features = Features(input_ids=[[0]] * len(unit), example=unit, unit=unit)
+    features = Features(input_ids=Ragged.of([[0]] * len(unit)), example=unit, unit=unit)
     index = UnitIndex(features)
     for step in schedule([index.count], Recipe(batch_size=3, epochs=1), Sampling(), seed=0):
         rows = index.rows(step.units)

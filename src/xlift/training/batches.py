@@ -16,6 +16,7 @@ from torch import Tensor
 
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks.formats.base import IGNORE, Features
+from xlift.tasks.formats.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,13 @@ class UnitIndex:
 
     def __init__(self, features: Features) -> None:
         self.count = int(features.unit[-1]) + 1 if len(features) else 0
-        self.starts: list[int] = np.searchsorted(features.unit, np.arange(self.count + 1)).tolist()
+        self.starts = np.searchsorted(features.unit, np.arange(self.count + 1))
 
     def rows(self, units: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.arange(self.starts[u], self.starts[u + 1]) for u in units.tolist()])
+        starts = self.starts[units]
+        sizes = self.starts[units + 1] - starts
+        before = np.cumsum(sizes) - sizes
+        return np.repeat(starts - before, sizes) + np.arange(sizes.sum())
 
 
 def collate(features: Features, rows: np.ndarray, pad_id: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -108,27 +112,23 @@ def collate(features: Features, rows: np.ndarray, pad_id: int) -> tuple[dict[str
 
     Returns:
         inputs: `input_ids`, `attention_mask` (and `token_type_ids`), each (rows, tokens);
-        targets: (rows,) for one value a row, (rows, tokens) padded with IGNORE for a list; and `unit`, (rows,).
+        targets: (rows,) for one value a row, (rows, tokens) padded with IGNORE where every token has one; and `unit`, (rows,).
     """
-    ids = [features.input_ids[i] for i in rows]
-    width = max(map(len, ids))
-    input_ids = np.full((len(ids), width), pad_id, dtype=np.int64)
-    attention_mask = np.zeros((len(ids), width), dtype=np.int64)
-    for i, row in enumerate(ids):
-        input_ids[i, : len(row)] = row
-        attention_mask[i, : len(row)] = 1
+    input_ids = features.input_ids.padded(rows, pad_id)
+    width = input_ids.shape[1]
+    attention_mask = (np.arange(width) < features.input_ids.lengths[rows][:, None]).astype(np.int64)
     inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}
     if features.token_type_ids is not None:
-        inputs["token_type_ids"] = _padded([features.token_type_ids[i] for i in rows], width, 0)
+        inputs["token_type_ids"] = torch.from_numpy(features.token_type_ids.padded(rows, 0, width))
     return inputs, row_targets(features, rows, width)
 
 
 def row_targets(features: Features, rows: np.ndarray, width: int) -> dict[str, Tensor]:
-    """The targets that `collate` gives, lists padded to `width`."""
+    """The targets that `collate` gives, those of tokens padded to `width`."""
     targets = {"unit": torch.from_numpy(features.unit[rows].astype(np.int64))}
     for name, values in features.targets.items():
-        chosen = [values[i] for i in rows]
-        targets[name] = _padded(chosen, width, IGNORE) if isinstance(chosen[0], list) else torch.tensor(chosen)
+        chosen = values.padded(rows, IGNORE, width) if isinstance(values, Ragged) else values[rows]
+        targets[name] = torch.from_numpy(chosen)
     return targets
 
 
@@ -170,10 +170,3 @@ def micro_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
         batches.append(order[start : min(end, max(like, start + 1))])
         start += len(batches[-1])
     return batches
-
-
-def _padded(values: list[list[int]], width: int, fill: int) -> Tensor:
-    array = np.full((len(values), width), fill, dtype=np.int64)
-    for i, row in enumerate(values):
-        array[i, : len(row)] = row
-    return torch.from_numpy(array)

@@ -14,8 +14,6 @@ from xlift.training.progress import Progress
 
 
 def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    import numpy as np
-
     from xlift.models.pretrained import quiet
     from xlift.training import pretraining
 
@@ -33,7 +31,7 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
     for part in parts:
         part = pretraining.cut_in_two(part, spec.cut, spec.seed)
         features = formats.get("text").features(part, tokenizer, (), max_length=max_length, train=True)
-        rows += [np.array(ids, dtype=np.int32) for ids in features.input_ids]
+        rows += features.input_ids
     model = pretraining.make_model(spec.architecture, tokenizer, spec.seed)
     trained = pretraining.pretrain(
         model,

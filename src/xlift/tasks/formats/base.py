@@ -1,7 +1,7 @@
 """What every format offers. A format is a shape of supervision; all that belongs to it stands in its own file.
 
 Reading order of each file in this folder: example, features, decode, (later) prompt and parse.
-Formats work on NumPy and plain lists; no torch is imported here.
+Formats work on NumPy; no torch is imported here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+
+from xlift.tasks.formats.ragged import Ragged
 
 IGNORE = -100
 """Target value that takes no part in a loss (the convention of torch's cross entropy)."""
@@ -23,16 +25,16 @@ class Features:
     `rows[i]` belongs to example `example[i]`; the rows of an example stand together and in order.
     """
 
-    input_ids: list[list[int]]
+    input_ids: Ragged
     example: np.ndarray
     """(rows,) int: index of the example each row was made from."""
     unit: np.ndarray
     """(rows,) int, non-decreasing from 0: rows of one unit are never parted into two batches
     (all choices of a question); a training batch counts units."""
-    token_type_ids: list[list[int]] | None = None
-    targets: dict[str, list[Any]] = field(default_factory=dict)
-    """Name -> one value per row for the loss: an int, or a list aligned with `input_ids`."""
-    extra: dict[str, list[Any]] = field(default_factory=dict)
+    token_type_ids: Ragged | None = None
+    targets: dict[str, np.ndarray | Ragged] = field(default_factory=dict)
+    """Name -> one value per row for the loss: (rows,) int64, or rows aligned with `input_ids`."""
+    extra: dict[str, Any] = field(default_factory=dict)
     """Name -> one value per row that only decoding needs (offsets, first sub-words)."""
 
     def __len__(self) -> int:

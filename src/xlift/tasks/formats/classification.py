@@ -48,7 +48,7 @@ class Classification:
         )
         index = {label: i for i, label in enumerate(labels)}
         rows = np.arange(len(examples))
-        targets = [IGNORE if e.label is None else index[e.label] for e in examples]
+        targets = np.array([IGNORE if e.label is None else index[e.label] for e in examples], dtype=np.int64)
         return Features(input_ids, example=rows, unit=rows, token_type_ids=token_type_ids, targets={"label": targets})
 
     def decode(

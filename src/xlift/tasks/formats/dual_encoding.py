@@ -90,28 +90,23 @@ class DualEncoding:
         sides = [
             (i, side) for i, e in enumerate(examples) for side, text in enumerate((e.query, e.passage)) if text.strip()
         ]
-        input_ids: list[list[int]] = [[] for _ in sides]
-        types: list[list[int]] | None = None
-        for wanted, limit in ((0, query_length or max_length), (1, max_length)):
-            rows = [row for row, (_, side) in enumerate(sides) if side == wanted]
-            chosen = [examples[sides[row][0]] for row in rows]
-            ids, kinds = encoding.encode(
-                tokenizer, [e.passage if wanted else e.query for e in chosen],
-                [e.context or None if wanted else None for e in chosen], max_length=min(limit, max_length),
-            )  # fmt: skip
-            if kinds is not None:
-                types = types or [[] for _ in sides]
-            for n, row in enumerate(rows):
-                input_ids[row] = ids[n]
-                if types is not None and kinds is not None:
-                    types[row] = kinds[n]
-        owner = np.array([i for i, _ in sides], dtype=int)
+        lengths = (min(query_length or max_length, max_length), max_length)
+        input_ids, token_type_ids = encoding.encode(
+            tokenizer,
+            [examples[i].passage if side else examples[i].query for i, side in sides],
+            [(examples[i].context or None) if side else None for i, side in sides],
+            max_length=[lengths[side] for _, side in sides],
+        )
+        owner = np.array([i for i, _ in sides], dtype=np.int64)
         return Features(
             input_ids,
             example=owner,
             unit=owner,
-            token_type_ids=types,
-            targets={"side": [side for _, side in sides], "text": [_number(ids) for ids in input_ids]},
+            token_type_ids=token_type_ids,
+            targets={
+                "side": np.array([side for _, side in sides], dtype=np.int64),
+                "text": np.array([_number(ids) for ids in input_ids], dtype=np.int64),
+            },
         )
 
     def decode(
@@ -129,7 +124,7 @@ class DualEncoding:
         Args:
             outputs: (rows, dimension), vectors of length 1.
         """
-        side = np.array(features.targets["side"], dtype=int)
+        side = np.asarray(features.targets["side"])
         passages, queries = np.flatnonzero(side == 1), np.flatnonzero(side == 0)
         names = [examples[owner].id for owner in features.example[passages].tolist()]
         place = {name: i for i, name in enumerate(names)}
@@ -174,9 +169,9 @@ def rank(scores: np.ndarray, position: int) -> int:
     return 1 + int((scores > own).sum()) + int((scores[:position] == own).sum())
 
 
-def _number(input_ids: list[int]) -> int:
+def _number(input_ids: np.ndarray) -> int:
     """63 bits of a hash: two different rows of a batch meet in it once in about 10^15 batches."""
-    digest = blake2b(np.array(input_ids, dtype=np.int32).tobytes(), digest_size=8).digest()
+    digest = blake2b(input_ids.tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -68,7 +68,7 @@ class Mining(Retrieval):
         input_ids, token_type_ids = encoding.encode(tokenizer, texts, [None] * len(texts), max_length=max_length)
         owner = np.array(owners, dtype=np.int64)
         return Features(
-            input_ids, example=owner, unit=owner, token_type_ids=token_type_ids, targets={"side": list(sides)}
+            input_ids, example=owner, unit=owner, token_type_ids=token_type_ids, targets={"side": np.array(sides, dtype=np.int64)}
         )
 
     def decode(
@@ -93,7 +93,7 @@ class Mining(Retrieval):
             margin: 'ratio', 'distance' or 'absolute'.
         """
         answers: list[dict[str, Any] | None] = [None] * len(examples)
-        side = np.array(features.targets["side"], dtype=int)
+        side = np.asarray(features.targets["side"])
         if not (side == 0).any() or not (side == 1).any():
             return answers
         vectors = np.asarray(outputs, dtype=np.float32)

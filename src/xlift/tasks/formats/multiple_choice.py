@@ -14,6 +14,7 @@ import numpy as np
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE, Features
+from xlift.tasks.formats.ragged import Ragged, RaggedRows
 
 
 @dataclass(frozen=True)
@@ -62,26 +63,26 @@ class MultipleChoice:
         layout = encoding.layout(tokenizer, pair=True)
         room = encoding.room(max_length, layout.specials)
         owner = np.repeat(np.arange(len(examples)), [len(e.choices) for e in examples])
-        contexts = [encoded.ids for encoded in encoding.pieces(tokenizer, [e.context for e in examples])]
+        contexts = Ragged.of(encoded.ids for encoded in encoding.pieces(tokenizer, [e.context for e in examples]))
         seconds = [f"{e.question} {choice}" if e.question else choice for e in examples for choice in e.choices]
-        input_ids: list[list[int]] = []
-        types: list[list[int]] = []
-        for n, encoded in zip(owner, encoding.pieces(tokenizer, seconds), strict=True):
+        input_ids, types = RaggedRows(), RaggedRows()
+        for n, encoded in zip(owner.tolist(), encoding.pieces(tokenizer, seconds), strict=True):
             second = encoded.ids[:room]
-            context = contexts[n]
+            context = contexts[n].tolist()
             context = context[max(0, len(context) + len(second) - room) :]
             input_ids.append(layout.row(context, second))
             if layout.types is not None:
                 types.append(layout.row_types(context, second))
-        correct = [
-            IGNORE if e.label is None else int(choice == e.label) for e in examples for choice in range(len(e.choices))
-        ]
+        correct = np.array(
+            [IGNORE if e.label is None else int(choice == e.label) for e in examples for choice in range(len(e.choices))],
+            dtype=np.int64,
+        )
         return Features(
-            input_ids,
+            input_ids.build(),
             example=owner,
             unit=owner,
-            token_type_ids=types if layout.types is not None else None,
-            targets={"correct": correct, "unit": owner.tolist()},
+            token_type_ids=types.build() if layout.types is not None else None,
+            targets={"correct": correct, "unit": owner},
         )
 
     def decode(

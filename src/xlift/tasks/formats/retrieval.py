@@ -63,7 +63,7 @@ class Retrieval:
             example=owner,
             unit=owner,
             token_type_ids=token_type_ids,
-            targets={"side": [0, 1] * len(examples)},
+            targets={"side": np.tile(np.array([0, 1], dtype=np.int64), len(examples))},
         )
 
     def decode(

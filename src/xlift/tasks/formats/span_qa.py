@@ -7,7 +7,7 @@ spaces (zh, th) this scores above the published numbers, in which a "word" was a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.ragged import Ragged, RaggedRows
 
 NO_ANSWER = "no-answer"
 """In a task's `labels` it says that questions may be unanswerable (SQuAD v2)."""
@@ -80,36 +81,37 @@ class SpanQA:
         layout = encoding.layout(tokenizer, pair=True)
         room = encoding.room(max_length, layout.specials, least=2)
         contexts = list(dict.fromkeys(e.context for e in examples))  # many questions share one
-        tokens = dict(zip(contexts, map(_tokens, encoding.pieces(tokenizer, contexts)), strict=True))
+        place = {context: n for n, context in enumerate(contexts)}
+        ids, begins, ends = _tokens(encoding.pieces(tokenizer, contexts, offsets=True))
         questions = encoding.pieces(tokenizer, [e.question for e in examples])
 
-        input_ids: list[list[int]] = []
-        types: list[list[int]] = []
+        input_ids, types = RaggedRows(), RaggedRows()
         owner: list[int] = []
-        targets: dict[str, list[Any]] = {"start": [], "end": []}
+        targets: dict[str, list[int]] = {"start": [], "end": []}
         extra: dict[str, list[Any]] = {"context": [], "begins": [], "ends": []}
         for n, (example, encoded) in enumerate(zip(examples, questions, strict=True)):
             question = encoded.ids[: min(MAX_QUESTION, room // 2)]
-            ids, begins, ends = tokens[example.context]
-            answer = _answer_tokens(example, begins, ends)
+            context = place[example.context]
+            answer = _answer_tokens(example, begins[context], ends[context])
             offset = len(layout.before) + len(question) + len(layout.between)
-            for left, right in _windows(len(ids), room - len(question), stride):
-                input_ids.append(layout.row(question, ids[left:right]))
+            for left, right in _windows(len(ids[context]), room - len(question), stride):
+                text = ids[context][left:right].tolist()
+                input_ids.append(layout.row(question, text))
                 if layout.types is not None:
-                    types.append(layout.row_types(question, ids[left:right]))
+                    types.append(layout.row_types(question, text))
                 owner.append(n)
                 inside = answer is not None and left <= answer[0] and answer[1] < right
                 targets["start"].append(answer[0] - left + offset if answer and inside else NULL)
                 targets["end"].append(answer[1] - left + offset if answer and inside else NULL)
                 extra["context"].append(offset)
-                extra["begins"].append(begins[left:right])
-                extra["ends"].append(ends[left:right])
+                extra["begins"].append(begins[context][left:right])
+                extra["ends"].append(ends[context][left:right])
         return Features(
-            input_ids,
+            input_ids.build(),
             example=np.array(owner, dtype=np.int64),
             unit=np.arange(len(input_ids)),
-            token_type_ids=types if layout.types is not None else None,
-            targets=targets,
+            token_type_ids=types.build() if layout.types is not None else None,
+            targets={name: np.array(values, dtype=np.int64) for name, values in targets.items()},
             extra={} if train else extra,
         )
 
@@ -153,10 +155,14 @@ def best_span(start: np.ndarray, end: np.ndarray, longest: int = MAX_ANSWER) -> 
     return float(sums[i, length]), i, i + length
 
 
-def _tokens(encoded: Any) -> tuple[list[int], np.ndarray, np.ndarray]:
+def _tokens(encodings: Iterable[Any]) -> tuple[Ragged, Ragged, Ragged]:
     """Ids, and the character at which each token begins and ends."""
-    offsets = np.array(encoded.offsets, dtype=np.int32).reshape(-1, 2)
-    return encoded.ids, offsets[:, 0], offsets[:, 1]
+    ids, begins, ends = RaggedRows(), RaggedRows(), RaggedRows()
+    for encoded in encodings:
+        offsets = np.array(encoded.offsets, dtype=np.int32).reshape(-1, 2)
+        for rows, values in ((ids, encoded.ids), (begins, offsets[:, 0]), (ends, offsets[:, 1])):
+            rows.append(values)
+    return ids.build(), begins.build(), ends.build()
 
 
 def _answer_tokens(example: SpanExample, begins: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:

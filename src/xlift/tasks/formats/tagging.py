@@ -16,6 +16,7 @@ import numpy as np
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE, Features
+from xlift.tasks.formats.ragged import RaggedRows
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,15 @@ class Tagging:
     ) -> Features:
         """One row per sentence that fits, more for longer ones; a row is a unit.
 
-        Targets: 'label', a list as long as the row: the tag's index on first sub-words, IGNORE elsewhere.
+        Targets: 'label', rows as long as those of `input_ids`: the tag's index on first sub-words, IGNORE elsewhere.
         Extra: 'first', the positions of the first sub-words in the row.
         """
         layout = encoding.layout(tokenizer, pair=False)
         room = encoding.room(max_length, layout.specials)
         index = {label: i for i, label in enumerate(labels)}
-        input_ids: list[list[int]] = []
-        types: list[list[int]] = []
+        input_ids, types, targets, firsts = RaggedRows(), RaggedRows(), RaggedRows(), RaggedRows()
         owner: list[int] = []
-        targets: list[list[int]] = []
-        firsts: list[list[int]] = []
-        encodings = encoding.pieces(tokenizer, [_spaced(e.words) for e in examples], words=True)
+        encodings = encoding.pieces(tokenizer, [_spaced(e.words) for e in examples], words=True, offsets=True)
         for n, (example, encoded) in enumerate(zip(examples, encodings, strict=True)):
             tags = [IGNORE] * len(example.words) if example.tags is None else [index[tag] for tag in example.tags]
             done = 0
@@ -90,12 +88,12 @@ class Tagging:
                 targets.append(target)
                 firsts.append(first)
         return Features(
-            input_ids,
+            input_ids.build(),
             example=np.array(owner, dtype=np.int64),
             unit=np.arange(len(input_ids)),
-            token_type_ids=types if layout.types is not None else None,
-            targets={"label": targets},
-            extra={"first": firsts},
+            token_type_ids=types.build() if layout.types is not None else None,
+            targets={"label": targets.build()},
+            extra={"first": firsts.build()},
         )
 
     def decode(
@@ -104,7 +102,7 @@ class Tagging:
         """One tag per word: the rows of a sentence joined in order."""
         predictions: list[list[str]] = [[] for _ in examples]
         for n, first, classes in zip(features.example, features.extra["first"], outputs, strict=True):
-            predictions[n] += [labels[int(classes[position])] for position in first]
+            predictions[n] += [labels[label] for label in np.asarray(classes)[first].tolist()]
         return predictions
 
     def gold(self, example: TaggingExample) -> list[str] | None:
