@@ -1,0 +1,240 @@
+"""One contestant of `benchmarks.training`, in a process of its own: python -m benchmarks.training_runs '{"way": ...}'.
+
+Every way fine-tunes a random model of one shape for as many steps, the first of them to warm up, and tells when each step
+ended, the real tokens of each, its mean loss, and the most memory that the process held.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks import xnli_shape
+from benchmarks.timing import peak_megabytes, tell
+from benchmarks.xnli_shape import BATCH, LONGEST, PAD, SHAPES, Shape
+from xlift.recipes import Engine, Recipe, Sampling
+
+RATE, SEED = 2e-5, 1
+
+
+@dataclass(frozen=True)
+class Run:
+    way: str
+    shape: str = "base"
+    steps: int = 8
+    """After the one to warm up."""
+    spread: float = xnli_shape.SPREAD
+    precision: str = "auto"
+    change: str = ""
+    """Of our engine: a name in `training_changes.CHANGES`."""
+    width: int = 0
+    """Of the model instead of the shape's: four layers, and a vocabulary of 16,000."""
+    threads: int = 0
+    """0: as many as torch takes."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.training_runs", json.dumps(asdict(self))]
+
+    def sizes(self) -> Shape:
+        if not self.width:
+            return SHAPES[self.shape]
+        return Shape(4, self.width, max(1, self.width // 64), vocabulary=16_000, distinct=15_000)
+
+
+class Clock:
+    """When each step ended, and how many real tokens it had."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+        self.ends: list[float] = []
+        self.tokens: list[int] = []
+
+    def end_step(self, *_: object) -> None:
+        self.ends.append(time.perf_counter())
+
+    def told(self, loss: float) -> dict[str, Any]:
+        over = time.perf_counter() - self.begun
+        steps = [after - before for before, after in pairwise(self.ends)]
+        assert len(self.tokens) == len(self.ends) > 1, (self.tokens, self.ends)
+        return {
+            "rate": sum(self.tokens[1:]) / sum(steps),
+            "step": sum(steps) / len(steps),
+            "tokens": sum(self.tokens[1:]),
+            "besides": over - sum(steps),
+            "loss": loss,
+            "peak": peak_megabytes(),
+        }
+
+
+def ours(run: Run, clock: Clock) -> float:
+    from transformers import AutoModel, XLMRobertaConfig
+
+    from benchmarks.training_changes import CHANGES
+    from xlift.models.backbone import Encoder
+    from xlift.training import stage
+    from xlift.training.batches import UnitIndex, schedule
+    from xlift.training.progress import Progress
+
+    recipe = Recipe(lr=RATE, batch_size=BATCH, steps=run.steps + 1, precision=run.precision)  # pyright: ignore
+    change = CHANGES[run.change]()
+    if change.precision:
+        recipe = recipe.model_copy(update={"precision": change.precision})
+    torch.manual_seed(SEED)
+    backbone = AutoModel.from_config(XLMRobertaConfig(**run.sizes().config()))  # pyright: ignore[reportArgumentType]
+    backbone.pooler = None
+    encoder, task = Encoder(backbone), xnli_shape.task()
+    del backbone
+    stage.add_heads(encoder, [task], seed=SEED)
+    rows = [row for batch in xnli_shape.random_batches(run.sizes(), run.steps, run.spread) for row in batch]
+    parts = [stage.Part(task, part) for part in (xnli_shape.features(rows), xnli_shape.whole_vocabulary(run.sizes()))]
+    units = [UnitIndex(part.features) for part in parts]
+    sampling, weights = Sampling(rule="weights"), (1.0, 0.0)  # nothing of the part that only has words
+    steps = schedule([index.count for index in units], recipe, sampling, SEED, weights=weights)
+    assert {step.part for step in steps} == {0}
+    clock.tokens += [sum(len(rows[row]) for row in units[0].rows(step.units)) for step in steps]
+    clock.begun = time.perf_counter()
+    trained = stage.fine_tune(
+        encoder, PAD, parts, recipe, sampling, seed=SEED, weights=weights,
+        engine=Engine(token_budget=change.token_budget), progress=Progress(report=clock.end_step),
+    )  # fmt: skip
+    return float(np.mean(trained.losses))
+
+
+def stock_model(run: Run) -> Any:
+    from transformers import AutoModelForSequenceClassification, XLMRobertaConfig
+
+    torch.manual_seed(SEED)
+    config = XLMRobertaConfig(**run.sizes().config())  # pyright: ignore[reportArgumentType]
+    return AutoModelForSequenceClassification.from_config(config)
+
+
+def trainer(run: Run, clock: Clock, *, grouped: bool = False) -> float:
+    """HF Trainer as it comes, but for what has to be said and for messages.
+
+    Its batches are given to it in order, since it would need all of MNLI to group by length as it does on all of MNLI.
+    """
+    from tokenizers import Tokenizer, models
+    from transformers import (
+        DataCollatorWithPadding,
+        PreTrainedTokenizerFast,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+
+    from xlift.training.precision import resolve
+
+    marks = Tokenizer(models.WordLevel({"<s>": 0, "<pad>": PAD, "</s>": 2, "<unk>": 3}, unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=marks, pad_token="<pad>", model_input_names=["input_ids", "attention_mask"]
+    )
+    model = stock_model(run)
+    precision = resolve(run.precision, model.config.hidden_size, torch.device("cpu"))  # pyright: ignore
+    batches = (xnli_shape.grouped_batches if grouped else xnli_shape.random_batches)(run.sizes(), run.steps, run.spread)
+    rows = [row.tolist() for batch in batches for row in batch]
+    pad = DataCollatorWithPadding(tokenizer)
+
+    def collate(examples: list[dict[str, Any]]) -> Any:
+        clock.tokens.append(sum(len(example["input_ids"]) for example in examples))
+        return pad(examples)
+
+    class Ends(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            clock.end_step()
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, use_cpu=True, bf16=precision == "bf16", max_steps=run.steps + 1, learning_rate=RATE, seed=SEED,
+            per_device_train_batch_size=BATCH, train_sampling_strategy="sequential", save_strategy="no",
+            report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
+        )  # fmt: skip
+        examples = [
+            {"input_ids": row, "label": label} for row, label in zip(rows, xnli_shape.labels(len(rows)), strict=True)
+        ]
+        peer = Trainer(model, arguments, train_dataset=examples, data_collator=collate, callbacks=[Ends()])  # pyright: ignore
+        clock.begun = time.perf_counter()
+        return peer.train().training_loss
+
+
+def fixed(run: Run, clock: Clock) -> float:
+    """As XTREME's scripts train: every row padded to 128, float32, AdamW, gradients clipped at 1, a linear schedule."""
+    from transformers import get_linear_schedule_with_warmup
+
+    model = stock_model(run)
+    batches = xnli_shape.random_batches(run.sizes(), run.steps, run.spread)
+    labels = torch.tensor(xnli_shape.labels(len(batches) * BATCH)).view(-1, BATCH)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, eps=1e-8, weight_decay=0.0)
+    rates = get_linear_schedule_with_warmup(optimizer, 0, len(batches))
+    losses = []
+    model.train()
+    clock.begun = time.perf_counter()
+    for batch, gold in zip(batches, labels, strict=True):
+        input_ids = torch.full((len(batch), LONGEST), PAD)
+        for number, row in enumerate(batch):
+            input_ids[number, : len(row)] = torch.from_numpy(row)
+        loss = model(input_ids=input_ids, attention_mask=(input_ids != PAD).long(), labels=gold).loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        rates.step()
+        model.zero_grad()
+        losses.append(loss.item())
+        clock.tokens.append(sum(map(len, batch)))
+        clock.end_step()
+    return float(np.mean(losses))
+
+
+def matmul(size: int = 2048, seconds: float = 4.0) -> dict[str, float]:
+    """FLOP/s of the best product of square matrices in bf16 and in fp32: what the machine can do."""
+    best = {}
+    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        one, other = torch.randn(2, size, size).to(dtype)
+        fastest, until = math.inf, time.perf_counter() + seconds / 2
+        with torch.inference_mode():
+            while time.perf_counter() < until:
+                started = time.perf_counter()
+                _ = one @ other
+                fastest = min(fastest, time.perf_counter() - started)
+        best[name] = 2 * size**3 / fastest
+    return best
+
+
+def parameters(shape: Shape) -> int:
+    """Numbers of the layers and the head: those that a token is multiplied with. Embeddings are only looked up."""
+    layer = 12 * shape.hidden**2 + 13 * shape.hidden
+    head = shape.hidden**2 + shape.hidden + (shape.hidden + 1) * len(xnli_shape.LABELS)
+    return shape.layers * layer + head
+
+
+WAYS: dict[str, Callable[[Run, Clock], float]] = {
+    "ours": ours,
+    "trainer": trainer,
+    "trainer_grouped": lambda run, clock: trainer(run, clock, grouped=True),
+    "fixed128": fixed,
+}
+
+
+def main() -> None:
+    run = replace(Run(""), **json.loads(sys.argv[1]))
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    if run.way == "matmul":
+        tell(matmul())
+        return
+    clock = Clock()
+    tell(clock.told(WAYS[run.way](run, clock)))
+
+
+if __name__ == "__main__":
+    main()

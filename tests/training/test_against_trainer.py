@@ -1,0 +1,121 @@
+"""In float32 and without dropout, a stage is what HF Trainer does on the same batches: the same loss at every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.support import tiny
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, XLMRobertaForSequenceClassification
+
+from xlift.models.backbone import Encoder
+from xlift.recipes import Engine, Recipe, Sampling
+from xlift.tasks import catalog
+from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.ragged import Ragged
+from xlift.training.batches import UnitIndex, schedule
+from xlift.training.loop import StepDone, learning_rate
+from xlift.training.stage import Part, add_heads, fine_tune
+from xlift.training.step import StageSteps
+
+pytest.importorskip("accelerate", reason="HF Trainer needs it")
+
+STEPS, EXAMPLES, SEED = 200, 400, 1
+TOLERANCE = 1e-4
+RECIPE = Recipe(lr=1e-3, batch_size=8, steps=STEPS, weight_decay=0.1, precision="fp32")
+
+
+def features() -> Features:
+    """Rows of 4 to 40 tokens whose label can be learned: which of three words is in them."""
+    rng = np.random.default_rng(SEED)
+    labels = rng.integers(0, 3, EXAMPLES).tolist()
+    rows = [[0, 5 + label, *rng.integers(10, 300, rng.integers(1, 38)).tolist(), 2] for label in labels]
+    number = np.arange(EXAMPLES)
+    return Features(Ragged.of(rows), number, number, targets={"label": np.array(labels)})
+
+
+def start() -> Encoder:
+    encoder = tiny.encoder("xlm-roberta")
+    add_heads(encoder, [catalog.get("isle-nli")], seed=SEED)
+    return encoder
+
+
+def ours(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> tuple[list[float], Encoder]:
+    """The loss of every step, and what was trained."""
+    losses: list[float] = []
+    step = StageSteps.__call__
+
+    def watch(self: StageSteps, number: int) -> StepDone:
+        done = step(self, number)
+        losses.append(done.loss)
+        return done
+
+    monkeypatch.setattr(StageSteps, "__call__", watch)
+    encoder = start()
+    parts = [Part(catalog.get("isle-nli"), features())]
+    fine_tune(encoder, 1, parts, RECIPE, Sampling(), seed=SEED, engine=engine)
+    return losses, encoder
+
+
+class Peer(Trainer):
+    """Stock but for the rate, which is ours (Trainer's first step has none), and for remembering losses unrounded."""
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        assert isinstance(self.optimizer, torch.optim.Optimizer)
+        self.lr_scheduler = LambdaLR(self.optimizer, lambda step: learning_rate(step, STEPS, RECIPE) / RECIPE.lr)
+        return self.lr_scheduler
+
+    losses: list[float]
+
+    def compute_loss(self, *arguments: Any, **more: Any) -> Any:
+        loss = super().compute_loss(*arguments, **more)
+        assert isinstance(loss, torch.Tensor)
+        self.losses.append(loss.item())
+        return loss
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """The loss of every step of Trainer on the batches of our schedule, and its last weights."""
+    model = XLMRobertaForSequenceClassification(tiny.config("xlm-roberta", num_labels=3))
+    model.load_state_dict(start().stock_state_dict("isle-nli"))
+    rows, units = features(), UnitIndex(features())
+    batches = [units.rows(step.units) for step in schedule([EXAMPLES], RECIPE, Sampling(), SEED)]
+    assert {len(batch) for batch in batches} == {RECIPE.batch_size}
+    trainer = Peer(
+        model,
+        TrainingArguments(
+            str(tmp_path_factory.mktemp("trainer")),
+            use_cpu=True,
+            max_steps=STEPS,
+            per_device_train_batch_size=RECIPE.batch_size,
+            train_sampling_strategy="sequential",
+            learning_rate=RECIPE.lr,
+            weight_decay=RECIPE.weight_decay,
+            adam_beta2=RECIPE.beta2,
+            max_grad_norm=RECIPE.clip,
+            save_strategy="no",
+            disable_tqdm=True,
+            report_to="none",
+        ),
+        train_dataset=[  # pyright: ignore[reportArgumentType]: any sequence is a dataset
+            {"input_ids": rows.input_ids[row].tolist(), "label": int(rows.targets["label"][row])}
+            for batch in batches
+            for row in batch
+        ],
+        data_collator=DataCollatorWithPadding(tiny.tokenizer()),
+    )
+    trainer.losses = []
+    trainer.train()
+    return trainer.losses, model.state_dict()
+
+
+@pytest.mark.parametrize("engine", [Engine(), Engine(token_budget=64)], ids=["whole", "cut"])
+def test_every_loss_of_200_steps_is_trainers(engine: Engine, theirs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses, _ = ours(monkeypatch, engine)
+    assert len(losses) == len(theirs[0]) == STEPS
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])  # it did learn, so the curve says something
+    np.testing.assert_allclose(losses, theirs[0], rtol=TOLERANCE)
