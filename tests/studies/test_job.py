@@ -49,7 +49,7 @@ OTHER: dict[str, Any] = {
     "weight_decay": 0.77, "beta2": 0.77, "clip": 7.7, "rule": "uniform", "temperature": 7.7, "cap": 77, "share": 0.77,
     "family": "bert", "layers": 7, "hidden_size": 256, "intermediate_size": 77, "heads": 2, "max_positions": 77,
     "vocabulary": 777, "documents": 777, "keep_heads": ["x"], "head": "other", "options": {"layer": 4},
-    "model": {"fingerprint": "0"},
+    "model": {"fingerprint": "0"}, "weights": [0.25, 0.75], "mlm": {"parts": 1, "share": 0.2},
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xlift.recipes import Architecture, Masking, Recipe, Sampling, Settings, TokenizerRecipe
+from xlift.recipes import Architecture, Masking, Recipe, Sampling, Settings, TextShare, TokenizerRecipe
 from xlift.tasks.sources.base import canonical_json
 
 RESULT_VERSION = {"pretrain": 1, "train": 2, "layer": 2, "predict": 2}
@@ -66,9 +66,12 @@ class TrainSpec(Settings):
     """What training starts from; None: the product of the one parent."""
     mixture: tuple[Data, ...]
     sampling: Sampling = Sampling()
+    weights: tuple[float, ...] = ()
+    """Of the parts before those of `mlm`, with sum 1, where `sampling` goes by weights."""
+    mlm: TextShare | None = None
     recipe: Recipe
     head: str = ""
-    """Name of one head for all parts; '' gives each task a head of its own name."""
+    """Name of one head for all parts but those of `mlm`; '' gives each task a head of its own name."""
     keep_heads: tuple[str, ...] = ()
     """Heads of the parent that go on (by name); all others are made anew."""
     masking: Masking = Masking()

@@ -166,12 +166,9 @@ class _Planner:
         for index, part in enumerate(parts):
             here = (*where, index)
             task = self.found.task(part.task, (*here, "task"))
-            by_language = part.size if isinstance(part.size, dict) else None
-            asked, place = (tuple(by_language), "size") if by_language is not None else (part.language, "language")
+            asked, place, sizes = part.by_language()
             for language in self.found.languages(task, asked, part.split, (*here, place)):
-                size = by_language[language] if by_language is not None else part.size
-                assert not isinstance(size, dict)
-                texts.append(self.found.data_of(task, language, part.split, size, seed, here))
+                texts.append(self.found.data_of(task, language, part.split, sizes(language), seed, here))
         return tuple(texts)
 
     # --- intermediate tasks -----------------------------------------------------------------------------------------
@@ -184,14 +181,15 @@ class _Planner:
         self._check_text(stage, state)
         mixture = tuple(
             self.found.data_of(share.task, share.language, share.split, share.size, seed, share.where)
-            for share in stage.shares
+            for share in (*stage.shares, *stage.text)
         )
         how = recipe(self.study.training, self.study.training.intermediate, *stage.training)
         return self._train(state, mixture, stage, how, seed)
 
     def _check_kept(self, stage: TrainingStage, state: _State) -> None:
         """A head can be kept that the model has by then and that this stage trains on."""
-        here = [stage.head] if stage.head else list(dict.fromkeys(share.task.head for share in stage.shares))
+        here = list(dict.fromkeys(stage.head or share.task.head for share in stage.shares))
+        here += [share.task.head for share in stage.text[:1]]
         for name in stage.keep_heads:
             if name in state.heads and name in here:
                 continue
@@ -206,13 +204,14 @@ class _Planner:
 
     def _check_text(self, stage: TrainingStage, state: _State) -> None:
         """Masks are of text, and text after another stage is learnt by a new head: the checkpoint's is gone by then."""
-        text = next((share for share in stage.shares if share.task.format == "text"), None)
+        text = next((share for share in (*stage.shares, *stage.text) if share.task.format == "text"), None)
         if text is None and stage.masking is not None:
             raise UserError(
                 "`masking` does nothing without a part that is text", where=self.file.locate(*stage.where, "masking"),
                 fix="remove it, or add a part such as {task: isle-text, size: 1000}.",
             )  # fmt: skip
-        if text is not None and state.seed is not None and not {stage.head or text.task.head} & set(stage.keep_heads):
+        head = "" if text is None else text.task.head if text in stage.text else stage.head or text.task.head
+        if text is not None and state.seed is not None and head not in stage.keep_heads:
             place = self.file.locate(*stage.where)
             warning = f"{place}: the head for masked words starts at random, since a stage before has dropped the model's own."
             if warning not in self.result.warnings:
@@ -223,6 +222,8 @@ class _Planner:
             model=state.ref,
             mixture=mixture,
             sampling=stage.sampling,
+            weights=stage.weights(),
+            mlm=stage.text_share(),
             recipe=how,
             head=stage.head,
             keep_heads=stage.keep_heads,
@@ -230,9 +231,12 @@ class _Planner:
             seed=seed,
         )
         label = f"train {' + '.join(dict.fromkeys(d.name() for d in mixture))} (from {state.path}, seed {seed})"
-        counts = [min(self.found.count(data), stage.sampling.cap or 10**12) for data in mixture]
-        key = self.result.add(make_job(spec, state.parents, label, _examples(how, sum(counts))))
-        heads = [stage.head] if stage.head else [self.result.tasks[data.task].head for data in mixture]
+        sampled = mixture[: len(mixture) - len(stage.text)]
+        counts = [min(self.found.count(data), stage.sampling.cap or 10**12) for data in sampled]
+        examples = _examples(how, sum(counts)) / (1 - (stage.mlm.share if stage.mlm else 0))
+        key = self.result.add(make_job(spec, state.parents, label, round(examples)))
+        heads = [stage.head or self.result.tasks[data.task].head for data in sampled]
+        heads += [share.task.head for share in stage.text[:1]]
         return replace(state, ref=None, parents=(key,), seed=seed, heads=tuple(dict.fromkeys(heads)))
 
     # --- targets ----------------------------------------------------------------------------------------------------

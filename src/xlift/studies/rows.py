@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xlift.errors import UserError
-from xlift.recipes import Masking, Sampling
+from xlift.recipes import Masking, Sampling, TextShare
 from xlift.studies.document import Keys
 from xlift.studies.resolving import Resolver
-from xlift.studies.study import Intermediate, Part, RecipePatch, Stage
+from xlift.studies.study import Intermediate, MaskedText, Part, RecipePatch, Stage
 from xlift.tasks.task import Task
 
 
@@ -22,6 +22,8 @@ class Share:
     split: str
     size: int | None
     where: Keys
+    weight: float = 1.0
+    """Of its share of the steps, where the sampling goes by weights."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,19 @@ class TrainingStage:
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None
     where: Keys = ()
+    mlm: MaskedText | None = None
+    text: tuple[Share, ...] = ()
+    """What `mlm` reads, a share for each language."""
+
+    def weights(self) -> tuple[float, ...]:
+        """Of `shares`, with sum 1, so that 2 to 1 and 4 to 2 are one job; none where the sampling goes by another rule."""
+        total = sum(share.weight for share in self.shares)
+        by_weight = self.sampling.rule == "weights"
+        return tuple(share.weight / total for share in self.shares) if by_weight else ()
+
+    def text_share(self) -> TextShare | None:
+        mlm = self.mlm
+        return TextShare(parts=len(self.text), share=mlm.share, alpha=mlm.alpha) if mlm else None
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,10 @@ def _entry(found: Resolver, entry: Intermediate, where: Keys) -> Iterator[Row]:
         for size in sizes:
             share = Share(task, language, entry.split, size, where)
             how = (entry.training,)
-            stage = TrainingStage((share,), entry.sampling, how, entry.head, entry.keep_heads, entry.masking, where)
+            stage = TrainingStage(
+                (share,), entry.sampling, how, entry.head, entry.keep_heads, entry.masking, where,
+                entry.mlm, _text(found, entry.mlm, (*where, "mlm")),
+            )  # fmt: skip
             yield Row(entry.name or entry.task, language, "" if size is None else str(size), (stage,))
 
 
@@ -92,7 +110,12 @@ def _mixed_row(found: Resolver, entry: Intermediate, where: Keys) -> Row:
             share for n, part in enumerate(stage.mixture) for share in _shares(found, part, (*here, "mixture", n))
         )
         how = (entry.training, stage.training)
-        stages.append(TrainingStage(shares, stage.sampling, how, stage.head, stage.keep_heads, stage.masking, here))
+        text = _text(found, stage.mlm, (*here, "mlm"))
+        stages.append(
+            TrainingStage(
+                shares, stage.sampling, how, stage.head, stage.keep_heads, stage.masking, here, stage.mlm, text
+            )
+        )
     shares = [share for stage in stages for share in stage.shares]
     sizes = [share.size for share in shares if share.size is not None]
     languages = "+".join(dict.fromkeys(share.language for share in shares))
@@ -100,14 +123,34 @@ def _mixed_row(found: Resolver, entry: Intermediate, where: Keys) -> Row:
 
 
 def _shares(found: Resolver, part: Part, where: Keys) -> Iterator[Share]:
+    """One for each language; they have equal parts of the weight."""
     task = found.training_task(part.task, (*where, "task"), text=True)
-    for language in found.languages(task, part.language, part.split, _language_key(part, where)):
-        yield Share(task, language, part.split, part.size, where)
+    languages = found.languages(task, part.language, part.split, _language_key(part, where))
+    weight = 1.0 if part.weight is None else part.weight
+    for language in languages:
+        yield Share(task, language, part.split, part.size, where, weight / len(languages))
+
+
+def _text(found: Resolver, asked: MaskedText | None, where: Keys) -> tuple[Share, ...]:
+    if asked is None:
+        return ()
+    task = found.task(asked.task, (*where, "task"))
+    if task.format != "text":
+        raise UserError(
+            f"{task.name} is {task.format}, and `mlm` reads plain text", where=found.file.locate(*where, "task"),
+            fix="name a task of text, such as isle-text or plain-text; tasks with labels stand in the mixture.",
+        )  # fmt: skip
+    languages, place, sizes = asked.by_language()
+    return tuple(
+        Share(task, language, asked.split, sizes(language), where)
+        for language in found.languages(task, languages, asked.split, (*where, place))
+    )
 
 
 def _only_stage(entry: Intermediate) -> Stage:
     return Stage(
-        mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads, masking=entry.masking
+        mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads,
+        masking=entry.masking, mlm=entry.mlm,
     )  # fmt: skip
 
 

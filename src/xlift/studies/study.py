@@ -16,63 +16,24 @@ docs/reference.md describes every key. This module only says what a valid study 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from xlift.recipes import Architecture, Engine, Masking, Precision, Recipe, Sampling, Settings, TokenizerRecipe
-
-
-def _mistake(what: str, fix: str, *keys: str | int) -> PydanticCustomError:
-    """For a validator to raise; `keys` lead from the object to the place that is meant."""
-    return PydanticCustomError("mistake", "{what}", {"what": what, "fix": fix, "keys": keys})
-
-
-def _distinct(values: Any) -> Any:
-    """What stands twice in a list makes the same row, column or run twice, and adds nothing."""
-    if isinstance(values, tuple):
-        for at, value in enumerate(values):
-            if value in values[:at]:
-                raise PydanticCustomError(
-                    "repeated", "{value} stands twice", {"value": repr(value), "fix": "remove one."}
-                )
-    return values
-
-
-def _trainable(split: Any) -> Any:
-    if split == "test":
-        raise _mistake("test data is never trained on", "train on the split 'train' (or 'dev').")
-    return split
-
-
-# Which member of a union is meant is seen from the shape of what was given, so that a mistake is explained by that member
-# alone. Tags stand in brackets: no key of a study looks like them.
-
-
-def _list_or_one(given: Any) -> str:
-    return "(list)" if isinstance(given, list | tuple) else "(one)"
-
-
-def _mapping_or_one(given: Any) -> str:
-    return "(mapping)" if isinstance(given, dict | Settings) else "(one)"
-
-
-Size = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Split = Literal["train", "dev", "test"]
-TrainSplit = Annotated[Split, AfterValidator(_trainable)]
-Names = Annotated[
-    Annotated[str, Tag("(one)")] | Annotated[tuple[str, ...], Field(min_length=1), Tag("(list)")],
-    Discriminator(_list_or_one),
-    AfterValidator(_distinct),
-]
-Sizes = Annotated[
-    Annotated[Size | None, Tag("(one)")] | Annotated[tuple[Size | None, ...], Field(min_length=1), Tag("(list)")],
-    Discriminator(_list_or_one),
-    AfterValidator(_distinct),
-]
+from xlift.studies.fields import (
+    Names,
+    Seed,
+    Size,
+    Sizes,
+    Split,
+    TrainSplit,
+    distinct,
+    mapping_or_one,
+    mistake,
+)
 
 
 class RecipePatch(Settings):
@@ -105,6 +66,57 @@ class Part(Settings):
     """Default: the task's training language. Several languages are several parts."""
     size: Size | None = None
     split: TrainSplit = "train"
+    weight: float | None = Field(default=None, ge=0)
+    """Its share of the steps under `sampling: {rule: weights}`, in proportion to the other parts' weights; default 1. Its
+    languages have equal parts of it."""
+
+
+class PretrainText(Settings):
+    """Text to read: the documents of a text task, or the distinct texts of any other task's examples."""
+
+    task: str
+    language: Names = "all"
+    size: Annotated[
+        Annotated[dict[str, Size], Tag("(mapping)")] | Annotated[Size | None, Tag("(one)")],
+        Discriminator(mapping_or_one),
+    ] = None
+    """Documents of each language (a mapping gives each its own number)."""
+    split: TrainSplit = "train"
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if isinstance(self.size, dict) and self.language != "all":
+            raise mistake("the languages stand in `size` already", "remove `language`.", "language")
+        return self
+
+    def by_language(self) -> tuple[str | tuple[str, ...], str, Callable[[str], int | None]]:
+        """The languages asked for, the key under which they stand, and the documents of each."""
+        size = self.size
+        if isinstance(size, dict):
+            return tuple(size), "size", lambda language: size[language]
+        return self.language, "language", lambda language: size
+
+
+class MaskedText(PretrainText):
+    """Masked words beside the labels: `share` of a stage's steps are of text, in which a language with n documents gets
+    steps ~ n ** alpha. The labels keep the steps that they have without it (xlift.recipes.TextShare)."""
+
+    share: float = Field(gt=0, lt=1)
+    alpha: float = Field(default=0.3, ge=0, le=1)
+
+
+def _check_weights(mixture: tuple[Part, ...], sampling: Sampling) -> None:
+    """Raises a mistake where weights and the rule that reads them do not stand together."""
+    given = [at for at, part in enumerate(mixture) if part.weight is not None]
+    if sampling.rule != "weights":
+        if given:
+            fix = "add `sampling: {rule: weights}`, or remove it."
+            raise mistake("`weight` does nothing without the rule 'weights'", fix, "mixture", given[0], "weight")
+    elif not given:
+        fix = "such as `{task: isle-nli, weight: 2}` in the mixture; a part without it has 1."
+        raise mistake("the rule is 'weights', and no part of a mixture has a `weight`", fix, "sampling")
+    elif not any(1 if part.weight is None else part.weight for part in mixture):
+        raise mistake("every weight is 0, so no part has any steps", "give one a larger weight.", "sampling")
 
 
 class Stage(Settings):
@@ -119,6 +131,12 @@ class Stage(Settings):
     """Heads of the stage before that go on in this one; all others are made anew."""
     masking: Masking | None = None
     """Of the parts that are text; default: as in pretraining."""
+    mlm: MaskedText | None = None
+
+    @model_validator(mode="after")
+    def _weights(self) -> Stage:
+        _check_weights(self.mixture, self.sampling)
+        return self
 
 
 class Intermediate(Settings):
@@ -137,6 +155,7 @@ class Intermediate(Settings):
     head: str = ""
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None
+    mlm: MaskedText | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Intermediate:
@@ -144,19 +163,20 @@ class Intermediate(Settings):
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             fix = "a single task, several at once, or one stage after the other."
-            raise _mistake(f"expected one of `task`, `mixture` and `stages`, found {found}", fix)
+            raise mistake(f"expected one of `task`, `mixture` and `stages`, found {found}", fix)
         inside = {
             "mixture": ("language", "size", "split"),
-            "stages": ("language", "size", "split", "sampling", "head", "keep_heads", "masking"),
+            "stages": ("language", "size", "split", "sampling", "head", "keep_heads", "masking", "mlm"),
         }
         idle = next((key for key in inside.get(given[0], ()) if key in self.model_fields_set), None)
         if idle:
             fix = f"write it inside of `{given[0]}`, for each part of it."
-            raise _mistake(f"`{idle}` does nothing beside `{given[0]}`", fix, idle)
+            raise mistake(f"`{idle}` does nothing beside `{given[0]}`", fix, idle)
         if not self.task and not self.name:
-            raise _mistake(f"an intermediate with `{given[0]}` needs a `name:`, as a row of the table", "add it.")
+            raise mistake(f"an intermediate with `{given[0]}` needs a `name:`, as a row of the table", "add it.")
         if self.name == "none":
-            raise _mistake("'none' is the road without an intermediate task", "choose another name.", "name")
+            raise mistake("'none' is the road without an intermediate task", "choose another name.", "name")
+        _check_weights(self.mixture, self.sampling)
         return self
 
 
@@ -194,7 +214,7 @@ class Options(Settings):
     def _dev_is_looked_at(self) -> Options:
         for key in ("dev_task", "dev_languages"):
             if getattr(self, key) and self.layer != "dev":
-                raise _mistake(f"`{key}` does nothing without `layer: dev`", "remove it, or add that.", key)
+                raise mistake(f"`{key}` does nothing without `layer: dev`", "remove it, or add that.", key)
         return self
 
     def given(self) -> dict[str, Any]:
@@ -232,27 +252,8 @@ class Target(Settings):
     @classmethod
     def _not_all(cls, name: str) -> str:
         if name == "all":
-            raise _mistake("'all' is the mean over the targets", "choose another name.")
+            raise mistake("'all' is the mean over the targets", "choose another name.")
         return name
-
-
-class PretrainText(Settings):
-    """Text to read: the documents of a text task, or the distinct texts of any other task's examples."""
-
-    task: str
-    language: Names = "all"
-    size: Annotated[
-        Annotated[dict[str, Size], Tag("(mapping)")] | Annotated[Size | None, Tag("(one)")],
-        Discriminator(_mapping_or_one),
-    ] = None
-    """Documents of each language (a mapping gives each its own number)."""
-    split: TrainSplit = "train"
-
-    @model_validator(mode="after")
-    def _one_list(self) -> PretrainText:
-        if isinstance(self.size, dict) and self.language != "all":
-            raise _mistake("the languages stand in `size` already", "remove `language`.", "language")
-        return self
 
 
 class Pretrain(Settings):
@@ -307,8 +308,8 @@ class Study(Settings):
     """Default: the file's name."""
     title: str = ""
     question: str = ""
-    models: Annotated[tuple[Model, ...], AfterValidator(_distinct)] = Field(default=("isles",), min_length=1)
-    seeds: Annotated[tuple[Seed, ...], AfterValidator(_distinct)] = Field(default=(1,), min_length=1)
+    models: Annotated[tuple[Model, ...], AfterValidator(distinct)] = Field(default=("isles",), min_length=1)
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(distinct)] = Field(default=(1,), min_length=1)
     intermediate: tuple[Row, ...] = ("none",)
     targets: tuple[Target, ...] = ()
     training: Training = Training()
@@ -325,21 +326,21 @@ class Study(Settings):
     def _plain(cls, name: str) -> str:
         if name and not re.fullmatch(r"\w[\w.-]*", name):
             fix = "use letters, digits, '-', '_' and '.', with a letter or digit first."
-            raise _mistake(f"'{name}' cannot name a study", fix)
+            raise mistake(f"'{name}' cannot name a study", fix)
         return name
 
     @model_validator(mode="after")
     def _asks_something(self) -> Study:
         if not self.targets and not all(isinstance(model, Made) for model in self.models):
             fix = "list at least one, such as `targets: [{task: isle-nli, train: {size: 500}}]`."
-            raise _mistake("the study has no targets, so there is nothing to score", fix, "targets")
+            raise mistake("the study has no targets, so there is nothing to score", fix, "targets")
         if self.targets and not self.intermediate:
             fix = "write `intermediate: [none]` to train the targets alone."
-            raise _mistake("no intermediate is listed, not even none", fix, "intermediate")
+            raise mistake("no intermediate is listed, not even none", fix, "intermediate")
         names = [target.name or target.task for target in self.targets]
         for at, name in enumerate(names):
             if name in names[:at]:
-                raise _mistake(f"two targets are called '{name}'", "give one of them another `name:`.", "targets", at)
+                raise mistake(f"two targets are called '{name}'", "give one of them another `name:`.", "targets", at)
         return self
 
 

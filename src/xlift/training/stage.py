@@ -10,7 +10,7 @@ from typing import Any
 from xlift.models.backbone import Encoder
 from xlift.models.dropout import use_bit_dropout
 from xlift.models.kinds import HeadSpec
-from xlift.recipes import Engine, Recipe, Sampling
+from xlift.recipes import Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
@@ -47,18 +47,21 @@ def fine_tune(
     sampling: Sampling,
     *,
     seed: int,
+    weights: Sequence[float] = (),
+    mlm: TextShare | None = None,
     folder: Path | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train backbone and heads in place. Every batch is of one part; parts may share a head.
+    """Train backbone and heads in place. Every batch is of one part; parts may share a head. Which part a step is of:
+    `batches.schedule`.
 
     Raises:
         UserError, Interrupted: as `run_steps`.
     """
     engine = engine or Engine()
     units = [UnitIndex(part.features) for part in parts]
-    steps = schedule([index.count for index in units], recipe, sampling, seed)
+    steps = schedule([index.count for index in units], recipe, sampling, seed, weights=weights, mlm=mlm)
     use_bit_dropout(encoder)
     config = encoder.backbone.config
     gradients = StageSteps(

@@ -61,14 +61,19 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
     source, tokenizer = backbone.load(model_folder(job, context, store))
     encoder = backbone.blank_like(source)
     tasks = [context.tasks[data.task] for data in spec.mixture]
-    stage.add_heads(encoder, tasks, spec.seed, spec.head)
+    # The text of `mlm`, the last parts, is learnt by the head of all text, whatever head the others share.
+    text = spec.mlm.parts if spec.mlm else 0
+    names = [spec.head] * (len(tasks) - text) + [""] * text
+    for head in dict.fromkeys(names):
+        learners = [task for task, name in zip(tasks, names, strict=True) if name == head]
+        stage.add_heads(encoder, learners, spec.seed, head)
     carried = backbone.carry(encoder, source, spec.keep_heads)
     parts = []
-    for data, task in zip(spec.mixture, tasks, strict=True):
+    for data, task, head in zip(spec.mixture, tasks, names, strict=True):
         max_length = row_length(spec.recipe.max_length, task, encoder.max_length)
         features = stage.make_features(task, read_examples(context, data), tokenizer, max_length=max_length, train=True)
         masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
-        parts.append(stage.Part(task, features, spec.head, masker))
+        parts.append(stage.Part(task, features, head, masker))
     trained = stage.fine_tune(
         encoder,
         tokenizer.pad_token_id,
@@ -76,6 +81,8 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
         spec.recipe,
         spec.sampling,
         seed=spec.seed,
+        weights=spec.weights,
+        mlm=spec.mlm,
         folder=store.partial(job.key),
         engine=context.engine,
         progress=progress,

@@ -1,0 +1,157 @@
+"""What a study says about mixtures: weights, masked text beside the labels, shared heads, sizes; and its mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.fakes import STUDY, plan_of, study_file
+
+from xlift.errors import UserError
+from xlift.studies.job import TrainSpec
+from xlift.studies.plan import Plan
+
+TWO = "mixture: [{task: isle-nli, size: 90, weight: 3}, {task: isle-qa, language: [qta, qtu], size: 30}]"
+BY_WEIGHT = f"{{name: two, {TWO}, sampling: {{rule: weights}}}}"
+MLM = "mlm: {task: isle-text, size: {qta: 500, qtu: 40}, share: 0.2, alpha: 0.5}"
+
+
+def plan_with(folder: Path, row: str, *more: str) -> Plan:
+    """The plan of the study whose one intermediate is this row, written as YAML."""
+    folder.mkdir(exist_ok=True)
+    return plan_of(study_file(folder, STUDY.replace("{task: isle-qa, size: 100}", row)), *more)
+
+
+def stages(folder: Path, row: str, *more: str) -> list[TrainSpec]:
+    """The stages of that row (the last two trainings are those of the target, with and without it)."""
+    jobs = plan_with(folder, row, *more).jobs.values()
+    specs = [job.spec for job in jobs if isinstance(job.spec, TrainSpec)]
+    return [spec for spec in specs if (spec.mixture[0].task, spec.mixture[0].size) != ("isle-nli", 50)]
+
+
+def key(folder: Path, row: str) -> str:
+    """Of the row's stage, the one with weights."""
+    jobs = plan_with(folder, row).jobs.values()
+    return next(job.key for job in jobs if isinstance(job.spec, TrainSpec) and job.spec.weights)
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_has_the_weight_that_it_says_and_its_languages_share_it(tmp_path: Path) -> None:
+    (spec,) = stages(tmp_path, BY_WEIGHT)
+    assert [data.name() for data in spec.mixture] == ["isle-nli/qta/90", "isle-qa/qta/30", "isle-qa/qtu/30"]
+    assert spec.sampling.rule == "weights"
+    assert spec.weights == (0.75, 0.125, 0.125)  # a part without a weight has 1
+
+
+def test_weights_in_the_same_proportion_are_the_same_work(tmp_path: Path) -> None:
+    same = BY_WEIGHT.replace("weight: 3", "weight: 6").replace("size: 30}", "size: 30, weight: 2}")
+    other = BY_WEIGHT.replace("weight: 3", "weight: 6")
+    made = [key(tmp_path / str(at), row) for at, row in enumerate((BY_WEIGHT, same, other))]
+    assert made[0] == made[1] != made[2]
+
+
+def test_a_stage_has_weights_too(tmp_path: Path) -> None:
+    row = f"{{name: two, stages: [{{{TWO}, sampling: {{rule: weights}}}}, {{mixture: [{{task: isle-pos, size: 9}}]}}]}}"
+    assert [spec.weights for spec in stages(tmp_path, row)] == [(0.75, 0.125, 0.125), ()]
+
+
+NO_WEIGHT = BY_WEIGHT.replace(", weight: 3", "")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (BY_WEIGHT.replace(", sampling: {rule: weights}", ""), "`weight` does nothing without the rule 'weights'"),
+        (NO_WEIGHT, "the rule is 'weights', and no part of a mixture has a `weight`"),
+        ("{task: isle-qa, sampling: {rule: weights}}", "no part of a mixture has a `weight`"),
+        (BY_WEIGHT.replace("weight: 3", "weight: -1"), "expected 0 or more, found -1"),
+        (BY_WEIGHT.replace("weight: 3", "weight: .nan"), "finite number"),
+        (BY_WEIGHT.replace("weight: 3", "weight: 0").replace("size: 30}", "size: 30, weight: 0}"), "every weight is 0"),
+        (BY_WEIGHT.replace("{rule: weights}", "{rule: weights, weights: [1, 2]}"), "unknown key 'weights'"),
+        ("{name: x, stages: [{mixture: [{task: isle-qa, weight: 2}]}]}", "does nothing without the rule 'weights'"),
+    ],
+)
+def test_mistakes_with_weights_are_said_with_their_place(row: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        plan_with(tmp_path, row)
+    assert said in str(raised.value)
+    assert "study.yaml:4" in str(raised.value)
+
+
+# --- masked text beside the labels ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        f"{{task: isle-qa, size: 100, {MLM}}}",
+        f"{{name: x, mixture: [{{task: isle-qa, size: 100}}], {MLM}}}",
+        f"{{name: x, stages: [{{mixture: [{{task: isle-qa, size: 100}}], {MLM}}}]}}",
+    ],
+)
+def test_text_beside_labels_can_stand_at_every_kind_of_row(row: str, tmp_path: Path) -> None:
+    (spec,) = stages(tmp_path, row)
+    assert [data.name() for data in spec.mixture] == ["isle-qa/qta/100", "isle-text/qta/500", "isle-text/qtu/40"]
+    assert spec.mlm is not None
+    assert spec.mlm.model_dump() == {"parts": 2, "share": 0.2, "alpha": 0.5}
+
+
+def test_text_comes_in_all_languages_and_smoothed_as_for_xlm_r_unless_the_study_says_otherwise(tmp_path: Path) -> None:
+    (spec,) = stages(tmp_path, "{task: isle-qa, size: 100, mlm: {task: isle-text, size: 20, share: 0.5}}")
+    assert spec.mlm is not None
+    assert (spec.mlm.parts, spec.mlm.alpha) == (len(spec.mixture) - 1, 0.3)
+    assert len(spec.mixture) > 10
+
+
+def test_text_is_no_part_of_the_rows_name_and_its_steps_are_counted_as_work(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, f"{{task: isle-qa, size: 100, {MLM}}}", "training.epochs=4")
+    cell = plan.cells[-1]
+    assert (cell.intermediate, cell.intermediate_language, cell.size) == ("isle-qa", "qta", "100")
+    job = next(job for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and job.spec.mlm)
+    assert job.examples == 4 * 100 / 0.8
+
+
+def test_a_shared_head_is_that_of_the_labels_and_text_keeps_its_own(tmp_path: Path) -> None:
+    mixture = "mixture: [{task: isle-nli, size: 9}, {task: isle-nli-balanced, size: 9}], head: pair"
+    row = f"{{name: x, stages: [{{{mixture}, {MLM}}}, {{{mixture}, keep_heads: [pair, MLM], {MLM}}}]}}"
+    plan = plan_with(tmp_path, row)
+    specs = [job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and job.spec.mlm]
+    assert [(spec.head, spec.keep_heads) for spec in specs] == [("pair", ()), ("pair", ("pair", "MLM"))]
+    assert not plan.warnings  # its head goes on, so none starts at random
+
+
+def test_a_head_for_text_that_starts_at_random_is_warned_of(tmp_path: Path) -> None:
+    row = f"{{name: x, stages: [{{mixture: [{{task: isle-pos, size: 9}}]}}, {{mixture: [{{task: isle-qa, size: 9}}], {MLM}}}]}}"
+    (warning,) = plan_with(tmp_path, row).warnings
+    assert "the head for masked words starts at random" in warning
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("{task: isle-qa, mlm: {task: isle-nli, share: 0.2}}", "isle-nli is classification, and `mlm` reads plain text"),
+        ("{task: isle-qa, mlm: {task: isle-text}}", "share"),
+        ("{task: isle-qa, mlm: {task: isle-text, share: 1}}", "less than 1"),
+        ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, alpha: 2}}", "expected 1 or less, found 2"),
+        ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, language: qzz}}", "isle-text has no train data in 'qzz'"),
+        ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, split: test}}", "test data is never trained on"),
+        (f"{{name: x, stages: [{{mixture: [{{task: isle-qa}}]}}], {MLM}}}", "`mlm` does nothing beside `stages`"),
+    ],
+)  # fmt: skip
+def test_mistakes_with_text_are_said_with_their_place(row: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        plan_with(tmp_path, row)
+    assert said in str(raised.value)
+    assert "study.yaml:4" in str(raised.value)
+
+
+# --- one head for several tasks and languages -------------------------------------------------------------------------
+
+
+def test_one_head_learns_several_tasks_and_languages_of_one_label_set(tmp_path: Path) -> None:
+    parts = "[{task: isle-nli, language: [qta, qtu], size: 30}, {task: isle-nli-balanced, language: qka, size: 20}]"
+    (spec,) = stages(tmp_path, f"{{name: nli, mixture: {parts}, head: isle-nli}}")
+    assert [data.name() for data in spec.mixture] == ["isle-nli/qta/30", "isle-nli/qtu/30", "isle-nli-balanced/qka/20"]
+    assert spec.head == "isle-nli"
