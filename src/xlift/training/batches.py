@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xlift.recipes import Recipe, Sampling
+from xlift.recipes import Recipe, Sampling, TextShare
 from xlift.tasks.formats.base import IGNORE, Features
 from xlift.tasks.formats.ragged import Ragged
 
@@ -27,23 +27,35 @@ class Step:
     units: np.ndarray
 
 
-def schedule(sizes: Sequence[int], recipe: Recipe, sampling: Sampling, seed: int) -> list[Step]:
+def schedule(
+    sizes: Sequence[int],
+    recipe: Recipe,
+    sampling: Sampling,
+    seed: int,
+    *,
+    weights: Sequence[float] = (),
+    mlm: TextShare | None = None,
+) -> list[Step]:
     """Every step of a stage.
 
     Each part is gone through in a fresh random order, pass after pass; the parts' shares of the steps follow the sampling
-    rule exactly (largest remainders), in random order. The total number of steps is that of the proportional rule.
+    rule exactly (largest remainders), in random order. The total number of steps is that of the proportional rule, and on
+    top of it come those of a share of text.
 
     Args:
         sizes: units in each part.
+        weights: of the parts that are not of `mlm`, where the rule is 'weights'.
+        mlm: the last parts are text, which gets this share of all steps, and at least one.
     """
-    weights = shares(sizes, sampling)
-    capped = [min(n, sampling.cap or n) for n in sizes]
+    sampled = list(sizes[: len(sizes) - mlm.parts]) if mlm else list(sizes)
+    capped = [min(n, sampling.cap or n) for n in sampled]
     # rounded first: 1.1 * 10 is a little more than 11, and would make a step of nothing
     total = recipe.steps or sum(ceil(round(recipe.epochs * n / recipe.batch_size, 6)) for n in capped)
-    exact = weights * total
-    counts = np.floor(exact).astype(int)
-    for part in np.argsort(-(exact - counts), kind="stable")[: total - counts.sum()]:
-        counts[part] += 1
+    counts = _whole(shares(sampled, sampling, weights), total)
+    if mlm:
+        smoothed = np.array(sizes[len(sampled) :], dtype=float) ** mlm.alpha
+        more = max(1, round(total * mlm.share / (1 - mlm.share)))
+        counts = np.concatenate([counts, _whole(smoothed / smoothed.sum(), more)])
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(np.repeat(np.arange(len(sizes)), counts))
     streams = [
@@ -52,16 +64,29 @@ def schedule(sizes: Sequence[int], recipe: Recipe, sampling: Sampling, seed: int
     return [Step(int(part), streams[part].next()) for part in order]
 
 
-def shares(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:
+def shares(sizes: Sequence[int], sampling: Sampling, weights: Sequence[float] = ()) -> np.ndarray:
     """(parts,) probabilities by the sampling rule (xlift.recipes.Sampling gives the formulas)."""
     capped = np.array([min(n, sampling.cap or n) for n in sizes], dtype=float)
-    if sampling.rule == "uniform":
-        weights = np.ones(len(sizes))
+    if sampling.rule == "weights":
+        given = np.array(weights, dtype=float)
+        if given.shape != capped.shape:
+            raise ValueError(f"{len(given)} weights for {len(capped)} parts")
+    elif sampling.rule == "uniform":
+        given = np.ones(len(sizes))
     elif sampling.rule == "temperature":
-        weights = capped ** (1 / sampling.temperature)
+        given = capped ** (1 / sampling.temperature)
     else:
-        weights = capped
-    return weights / weights.sum()
+        given = capped
+    return given / given.sum()
+
+
+def _whole(probabilities: np.ndarray, total: int) -> np.ndarray:
+    """`total` parted by probabilities into whole numbers, each less than 1 from its exact share (largest remainders)."""
+    exact = probabilities * total
+    counts = np.floor(exact).astype(int)
+    for part in np.argsort(-(exact - counts), kind="stable")[: total - counts.sum()]:
+        counts[part] += 1
+    return counts
 
 
 class _UnitStream:
