@@ -11,7 +11,9 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.evaluation import predict as module
-from xlift.evaluation.predict import length_batches, predict
+from xlift.evaluation import vectors
+from xlift.evaluation.predict import Asked, decode, predict, run_pass
+from xlift.evaluation.rows import batches
 from xlift.models.backbone import Encoder, pool
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks import catalog, formats
@@ -118,18 +120,16 @@ def test_the_best_window_of_a_long_context_answers() -> None:
     assert len(rows) > 3
     wanted = tokenizer(" France", add_special_tokens=False)["input_ids"][0]
 
-    class Oracle(torch.nn.Module):
-        def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
-            hidden = torch.zeros(*input_ids.shape, 32)
-            hidden[..., 0] = (input_ids == wanted).float() * 9
-            return type("Output", (), {"last_hidden_state": hidden})
+    def oracle(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        hidden = torch.zeros(*inputs["input_ids"].shape, 32)
+        hidden[..., 0] = (inputs["input_ids"] == wanted).float() * 9
+        return hidden
 
     stage.add_heads(encoder, [catalog.get("isle-qa")], seed=1)
     weight = encoder.heads["isle-qa"].state_dict()["qa_outputs.weight"]
     weight.zero_()
     weight[:, 0] = 1.0
-    config, encoder.backbone = encoder.backbone.config, Oracle()  # type: ignore[assignment]
-    encoder.backbone.config = config
+    encoder.last_hidden_state = oracle  # type: ignore[method-assign]
     (answer,) = predict(encoder, 1, catalog.get("isle-qa"), [example], rows, "isle-qa", {})
     assert "France".startswith(answer)
     assert answer
@@ -156,14 +156,14 @@ def test_the_layer_and_the_pooling_asked_for_are_taken(
 ) -> None:
     encoder = tiny.encoder("xlm-roberta", num_hidden_layers=6)  # the official one is half of them and two more
     pooled: list[torch.Tensor] = []
-    monkeypatch.setattr(module, "pool", lambda hidden, mask, how: pooled.append(hidden) or pool(hidden, mask, how))
+    monkeypatch.setattr(vectors, "pool", lambda hidden, mask, how: pooled.append(hidden) or pool(hidden, mask, how))
     options = {"pooling": pooling} | ({} if asked is None else {"layer": asked})
     retrieved(options, encoder)
     rows = features("isle-retrieval", examples("isle-retrieval", 10, "qka"), "xlm-roberta")
-    (batch,) = length_batches(rows)
-    inputs = tiny.batch([rows.input_ids[row] for row in batch])
+    ((_, inputs),) = batches(encoder, rows, 1, 8192, Progress())
     with torch.inference_mode():
         states = encoder.hidden_states(inputs)
+    assert len(pooled) == 1
     assert torch.equal(pooled[0], states[layer])
 
 
@@ -191,23 +191,86 @@ def test_centring_is_handed_on() -> None:
     assert seen == [{"center": True}, {"center": False}]
 
 
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("name", HEADED)
+def test_languages_in_one_pass_are_answered_as_alone(family: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, encoder = catalog.get(name), trained(name, family)
+    asked = []
+    for language, count in (("qta", 7), ("qka", 0), ("qtu", 12)):
+        chosen = examples(name, count, language)[:count]
+        asked.append(Asked(chosen, features(name, chosen, family)))
+    alone = [predict(encoder, 1, task, each.examples, each.features, name, {}) for each in asked]
+    seen = widths(monkeypatch)
+    together = run_pass(encoder, 1, task, asked, name, budget=100)
+    assert [decode(task, each, outputs) for each, outputs in zip(asked, together, strict=True)] == alone
+    assert seen == sorted(seen, reverse=True)  # sorted by length over all languages
+    assert len(seen) > 2
+
+
+def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The longest row of every forward pass from here on."""
+    seen: list[int] = []
+    run = Encoder._run
+    monkeypatch.setattr(
+        Encoder,
+        "_run",
+        lambda self, inputs, **more: seen.append(inputs["input_ids"].shape[1]) or run(self, inputs, **more),
+    )
+    return seen
+
+
+def test_layers_and_poolings_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, encoder = catalog.get("isle-retrieval"), tiny.encoder("xlm-roberta", num_hidden_layers=4)
+    two = [examples("isle-retrieval", 10, language) for language in ("qka", "qtu")]
+    rows = [features("isle-retrieval", chosen, "xlm-roberta") for chosen in two]
+    ways: list[tuple[int, dict[str, Any]]] = [
+        (0, {"layer": 1}), (0, {"layer": 3}), (1, {"layer": 2, "center": True}), (0, {"layer": 1, "pooling": "cls"}),
+        (0, {"layer": 1, "center": True}),
+    ]  # fmt: skip
+    asked = [Asked(two[n], rows[n], options) for n, options in ways]
+    alone = [run_pass(encoder, 1, task, [each], "")[0] for each in asked]
+    seen = widths(monkeypatch)
+    together = run_pass(encoder, 1, task, asked, "")
+    assert len(seen) == 1
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert [decode(task, each, found) for each, found in zip(asked, together, strict=True)] == [
+        decode(task, each, found) for each, found in zip(asked, alone, strict=True)
+    ]
+
+
+def test_what_company_layers_are_asked_in_changes_no_bit() -> None:
+    # mining keeps scores: its chosen and its official layer must be what either is alone
+    task, encoder = catalog.get("isle-retrieval"), tiny.encoder("xlm-roberta", num_hidden_layers=4)
+    chosen = examples("isle-retrieval", 10, "qka")
+    rows = features("isle-retrieval", chosen, "xlm-roberta")
+    asked = [Asked(chosen, rows, {"layer": layer}) for layer in (1, 3)]
+    together = run_pass(encoder, 1, task, asked, "")
+    for each, found in zip(asked, together, strict=True):
+        assert np.array_equal(run_pass(encoder, 1, task, [each], "")[0], found)
+
+
 # -- batches, progress -------------------------------------------------------------------------------------------------
 
 
-def test_batches_hold_like_lengths_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOKENS_PER_BATCH", 100)
+@pytest.mark.parametrize("family", ["xlm-roberta", "modernbert"])
+def test_batches_hold_every_row_once_within_the_budget(family: str) -> None:
     lengths = np.random.default_rng(0).integers(2, 60, 200)
-    rows = Features(Ragged.of([0] * n for n in lengths), example=np.arange(200), unit=np.arange(200))
-    batches = length_batches(rows)
-    assert sorted(np.concatenate(batches)) == list(range(200))
-    assert all(lengths[batch].max() * len(batch) <= 100 for batch in batches)
-    assert sum(lengths[batch].max() * len(batch) for batch in batches) < 1.1 * lengths.sum()
+    rows = Features(Ragged.of([7] * n for n in lengths), example=np.arange(200), unit=np.arange(200))
+    made = list(batches(tiny.encoder(family), rows, 1, 300, Progress()))
+    assert sorted(np.concatenate([places for places, _ in made])) == list(range(200))
+    for places, inputs in made:
+        assert inputs["attention_mask"].sum(dim=1).tolist() == lengths[places].tolist()
+    assert all(lengths[places].sum() <= 300 for places, _ in made)
+    assert len(made) <= lengths.sum() / 240  # full
 
 
-def test_a_row_above_the_budget_gets_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TOKENS_PER_BATCH", 10)
+def test_a_row_above_the_budget_gets_a_batch_of_its_own() -> None:
     rows = Features(Ragged.of([[0] * 40, [0] * 40]), example=np.arange(2), unit=np.arange(2))
-    assert [len(batch) for batch in length_batches(rows)] == [1, 1]
+    assert len(list(batches(tiny.encoder("bert"), rows, 1, 10, Progress()))) == 2
 
 
 def test_nothing_to_predict_is_no_prediction() -> None:

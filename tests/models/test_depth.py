@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.support import tiny
 
-from xlift.models.depth import first_layers
+from xlift.models.depth import layers_of, watched
 
 INPUTS = tiny.batch([[0, 7, 9, 2], [0, 5, 2]])
 
@@ -24,24 +24,39 @@ def test_chosen_states_are_those_of_all_layers(family: str, layers: list[int]) -
     assert torch.equal(again, every[5])  # the model is whole again
 
 
-def test_layers_far_above_are_not_computed() -> None:
+def test_a_pass_to_some_layer_changes_nothing_in_later_ones() -> None:
+    encoder, other = tiny.encoder("bert", num_hidden_layers=3), tiny.encoder("bert", num_hidden_layers=3)
+    with torch.inference_mode():
+        encoder.hidden_states(INPUTS, [1])
+        found, expected = encoder.hidden_states(INPUTS), other.hidden_states(INPUTS)
+    assert all(torch.equal(found[layer], expected[layer]) for layer in range(4))
+    assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in encoder.backbone.encoder.layer)
+
+
+def test_layers_above_are_not_computed() -> None:
     encoder = tiny.encoder("xlm-roberta", num_hidden_layers=6)
     ran: list[int] = []
-    for number, layer in enumerate(encoder.backbone.encoder.layer):
+    for number, layer in enumerate(encoder.backbone.encoder.layer, start=1):
         layer.register_forward_hook(lambda *_, number=number: ran.append(number))
     encoder.hidden_states(INPUTS, [1, 3])
-    assert ran == [0, 1, 2, 3]
+    assert ran == [1, 2, 3]
 
 
 def test_a_model_whose_layers_are_not_in_one_list_is_run_as_a_whole() -> None:
-    model = tiny.backbone("bert", num_hidden_layers=2)
-    model.more = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()])
-    with first_layers(model, 1):
-        assert len(model.encoder.layer) == 2
+    encoder, plain = tiny.encoder("bert"), tiny.encoder("bert")
+    encoder.backbone.more = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()])
+    assert layers_of(encoder.backbone) is None
+    encoder.backbone.config.model_type = "other"  # which is not packed
+    mask = INPUTS["attention_mask"].unsqueeze(-1)
+    with torch.inference_mode():
+        found, expected = encoder.hidden_states(INPUTS, [1, 2]), plain.hidden_states(INPUTS, [1, 2])
+    assert list(found) == [1, 2]
+    for layer in (1, 2):
+        torch.testing.assert_close(found[layer] * mask, expected[layer] * mask)
 
 
 def test_an_error_leaves_the_model_whole() -> None:
-    model = tiny.backbone("bert", num_hidden_layers=2)
-    with pytest.raises(RuntimeError), first_layers(model, 1):
+    model = tiny.backbone("bert")
+    with pytest.raises(RuntimeError), watched(model, [1]):
         raise RuntimeError
     assert len(model.encoder.layer) == 2

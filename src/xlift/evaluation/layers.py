@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from xlift.errors import UserError
-from xlift.evaluation.predict import length_batches
-from xlift.models.backbone import Encoder, pool
+from xlift.evaluation.predict import TOKENS_PER_BATCH
+from xlift.evaluation.vectors import Pooling, pooled_vectors
+from xlift.models.backbone import Encoder
 from xlift.tasks.formats import retrieval
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.retrieval import PairExample
-from xlift.training.batches import collate
-from xlift.training.progress import Interrupted, Progress
+from xlift.training.progress import Progress
 
 PAIRS = 1000
 """Pairs of a language that are looked at, the first of its dev set: all layers' vectors are held at once (200 MB at 24
@@ -40,12 +40,15 @@ def layer_accuracies(
     features: Features,
     options: Mapping[str, Any],
     progress: Progress,
+    *,
+    budget: int | None = None,
 ) -> list[float]:
     """Share of the pairs whose text is nearest to its translation, by layer: embeddings first, num_layers + 1 of them.
 
     Args:
         features: of the pairs, by the retrieval format.
         options: `pooling` and `center`, as in `predict`.
+        budget: tokens of one forward pass.
 
     Raises:
         Interrupted: `progress.stopping()` came true.
@@ -54,20 +57,12 @@ def layer_accuracies(
     if not pairs:
         raise UserError("no pair of translations among the dev examples to choose a layer by")
     encoder.eval()
-    vectors: list[np.ndarray] = []
-    for rows in length_batches(features):
-        if progress.stopping():
-            raise Interrupted
-        inputs, _ = collate(features, rows, pad_id)
-        states = encoder.hidden_states(inputs)
-        for layer, hidden in enumerate(states):
-            batch = pool(hidden, inputs["attention_mask"], options.get("pooling", "mean")).float().numpy()
-            if layer == len(vectors):
-                vectors.append(np.empty((len(features), batch.shape[1]), dtype=np.float32))
-            vectors[layer][rows] = batch
+    how = options.get("pooling", "mean")
+    poolings = [Pooling(layer, how) for layer in range(int(encoder.backbone.config.num_hidden_layers) + 1)]
+    (vectors,) = pooled_vectors(encoder, [features], [poolings], pad_id, budget or TOKENS_PER_BATCH, progress)
     wanted = [pair.id for pair in pairs]
     center = bool(options.get("center", False))
-    found = (retrieval.FORMAT.decode(pairs, features, layer, (), center=center) for layer in vectors)
+    found = (retrieval.FORMAT.decode(pairs, features, vectors[pooling], (), center=center) for pooling in poolings)
     return [float(np.mean([a == b for a, b in zip(answers, wanted, strict=True)])) for answers in found]
 
 

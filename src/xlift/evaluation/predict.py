@@ -1,28 +1,39 @@
-"""Predictions of a model on the examples of one task and language."""
+"""Predictions of a model on the examples of one task, in one language or in several at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from xlift.errors import UserError
-from xlift.evaluation.vectors import dual_vectors
-from xlift.models.backbone import Encoder, pool
+from xlift.evaluation.rows import batches, joined
+from xlift.evaluation.vectors import Pooling, dual_vectors, pooled_vectors
+from xlift.models.backbone import Encoder
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.task import Task
-from xlift.training.batches import collate
-from xlift.training.progress import Interrupted, Progress
+from xlift.training.progress import Progress
 
 TOKENS_PER_BATCH = 8192
-"""Padded tokens of one forward pass; a matter of memory and speed, not of results beyond rounding."""
+"""Tokens of one forward pass; a matter of memory and speed, not of results beyond rounding."""
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Asked:
+    """What a pass answers: the examples of a language, in one way."""
+
+    examples: Sequence[Any]
+    features: Features
+    options: dict[str, Any] = field(default_factory=dict)
+    """Retrieval and mining: `layer` ('official', 'last' or a number, 0 being the embeddings), `pooling` ('mean' or 'cls'),
+    `center`; mining: `margin`."""
+
+
 def predict(
     encoder: Encoder,
     pad_id: int,
@@ -32,14 +43,34 @@ def predict(
     head: str,
     options: dict[str, Any],
     *,
+    budget: int | None = None,
     progress: Progress | None = None,
 ) -> list[Any]:
-    """One JSON-able prediction per example (the format says of what shape).
+    """One JSON-able prediction per example (the format says of what shape). See `run_pass` for the rest."""
+    asked = Asked(examples, features, options)
+    (outputs,) = run_pass(encoder, pad_id, task, [asked], head, budget=budget, progress=progress)
+    return decode(task, asked, outputs)
+
+
+@torch.inference_mode()
+def run_pass(
+    encoder: Encoder,
+    pad_id: int,
+    task: Task,
+    asked: Sequence[Asked],
+    head: str,
+    *,
+    budget: int | None = None,
+    progress: Progress | None = None,
+) -> list[Any]:
+    """What `decode` wants for each of `asked`, whose rows go through the model together, sorted by length.
+
+    Those that ask the same features, for another layer or in another way, share their rows. In what company rows go
+    through changes their scores by no more than rounding.
 
     Args:
         head: name of the head that answers; not used by retrieval and mining.
-        options: retrieval and mining: `layer` ('official', 'last' or a number, 0 being the embeddings), `pooling` ('mean' or
-            'cls'), `center`; mining: `margin`.
+        budget: tokens of one forward pass.
 
     Raises:
         UserError: the model has no such layer, or there is no such pooling.
@@ -47,61 +78,55 @@ def predict(
     """
     encoder.eval()
     kind = formats.get(task.format).head
-    layer = _layer(encoder, options) if kind == "pooled" else 0
-    outputs: Any = [None] * len(features)
-    progress, done = progress or Progress(), 0
-    if kind == "dual" and len(features):
-        outputs = dual_vectors(encoder, head, features, pad_id, TOKENS_PER_BATCH, progress)
-        return formats.get(task.format).decode(examples, features, outputs, task.labels)
-    for rows in length_batches(features):
-        if progress.stopping():
-            raise Interrupted
-        inputs, _ = collate(features, rows, pad_id)
-        if kind == "pooled":
-            vectors = pool(
-                encoder.hidden_states(inputs)[layer], inputs["attention_mask"], options.get("pooling", "mean")
-            )
-            batch = vectors.numpy()
-            if not isinstance(outputs, np.ndarray):  # rows one by one would take twice the memory
-                outputs = np.empty((len(features), batch.shape[1]), dtype=np.float32)
-        else:
-            chosen = encoder.head(head)
-            batch = chosen.rows(chosen.reduce(encoder(inputs, head)), inputs["attention_mask"])
-        if isinstance(outputs, np.ndarray):
-            outputs[rows] = batch
-        else:
-            for row, output in zip(rows, batch, strict=True):
-                outputs[row] = output
-        done += len(rows)
-        progress.report(done, len(features))
+    budget, progress = budget or TOKENS_PER_BATCH, progress or Progress()
+    parts = list({id(each.features): each.features for each in asked}.values())
+    place = {id(part): number for number, part in enumerate(parts)}
+    if kind == "pooled":
+        poolings = [_pooling(encoder, each.options) for each in asked]
+        wanted: list[set[Pooling]] = [set() for _ in parts]
+        for each, pooling in zip(asked, poolings, strict=True):
+            wanted[place[id(each.features)]].add(pooling)
+        vectors = pooled_vectors(encoder, parts, wanted, pad_id, budget, progress)
+        return [vectors[place[id(each.features)]][pooling] for each, pooling in zip(asked, poolings, strict=True)]
+    if kind == "dual":
+        found = [dual_vectors(encoder, head, part, pad_id, budget, progress) if len(part) else [] for part in parts]
+    else:
+        found = _reduced(encoder, head, parts, pad_id, budget, progress)
+    return [found[place[id(each.features)]] for each in asked]
+
+
+def decode(task: Task, asked: Asked, outputs: Any) -> list[Any]:
+    """The predictions that the outputs of `run_pass` say."""
     format = formats.get(task.format)
-    decoding = {name: options.get(name, default) for name, default in getattr(format, "decoding", {}).items()}
-    return format.decode(examples, features, outputs, task.labels, **decoding)
+    decoding = {name: asked.options.get(name, default) for name, default in getattr(format, "decoding", {}).items()}
+    return format.decode(asked.examples, asked.features, outputs, task.labels, **decoding)
 
 
-def length_batches(features: Features) -> list[np.ndarray]:
-    """Row numbers in batches of like length: no more padding is computed than sorting leaves."""
-    lengths = np.array([len(row) for row in features.input_ids])
-    order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        size = max(1, TOKENS_PER_BATCH // int(lengths[order[start]]))
-        batches.append(order[start : start + size])
-        start += size
-    return batches
+def _reduced(
+    encoder: Encoder, head: str, parts: Sequence[Features], pad_id: int, budget: int, progress: Progress
+) -> list[list[Any]]:
+    """What a head's outputs come to, row by row, for each part."""
+    chosen = encoder.head(head)
+    outputs: list[Any] = [None] * sum(map(len, parts))
+    for rows, inputs in batches(encoder, joined(parts), pad_id, budget, progress):
+        batch = chosen.rows(chosen.reduce(encoder(inputs, head)), inputs["attention_mask"])
+        for row, output in zip(rows.tolist(), batch, strict=True):
+            outputs[row] = output
+    ends = np.cumsum([len(part) for part in parts]).tolist()
+    return [outputs[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]
 
 
-def _layer(encoder: Encoder, options: dict[str, Any]) -> int:
-    count = int(encoder.backbone.config.num_hidden_layers)
+def _pooling(encoder: Encoder, options: dict[str, Any]) -> Pooling:
+    how, count = options.get("pooling", "mean"), int(encoder.backbone.config.num_hidden_layers)
     asked = options.get("layer", "official")
     if asked == "official":
-        return official_layer(count)
+        return Pooling(official_layer(count), how)
     if asked == "last":
-        return count
+        return Pooling(count, how)
     if not isinstance(asked, int) or isinstance(asked, bool) or not 0 <= asked <= count:
         raise UserError(
             f"no layer '{asked}' in a model of {count} layers",
             where="options.layer",
             fix=f"expected 'official', 'last' or a number from 0 to {count}.",
         )
-    return asked
+    return Pooling(asked, how)

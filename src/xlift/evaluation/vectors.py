@@ -1,18 +1,64 @@
-"""Vectors of queries and passages by a dual encoder, for ranking."""
+"""Vectors of rows: pooled hidden states of chosen layers, and those of a dual encoder's head."""
 
 from __future__ import annotations
 
 import hashlib
 import weakref
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from xlift.models.backbone import Encoder
+from xlift.evaluation.rows import batches, joined
+from xlift.models.backbone import Encoder, pool
 from xlift.tasks.formats.base import Features
-from xlift.training.batches import collate, micro_batches
-from xlift.training.progress import Interrupted, Progress
+from xlift.training.progress import Progress
+
+
+class Pooling(NamedTuple):
+    """How one vector is made of a row."""
+
+    layer: int
+    """0 is the embeddings, num_layers the last."""
+    how: str = "mean"
+    """'mean' or 'cls'."""
+
+
+def pooled_vectors(
+    encoder: Encoder,
+    parts: Sequence[Features],
+    wanted: Sequence[Collection[Pooling]],
+    pad_id: int,
+    budget: int,
+    progress: Progress,
+) -> list[dict[Pooling, np.ndarray]]:
+    """The wanted vectors of each part, (rows, dimension) float32, all from one pass.
+
+    Of a batch only the states of wanted layers are held, and only vectors leave the device.
+
+    Raises:
+        Interrupted: `progress.stopping()` came true.
+    """
+    every = sorted(set().union(*wanted))
+    layers = {pooling.layer for pooling in every}
+    ends = np.cumsum([len(part) for part in parts])
+    dimension = int(encoder.backbone.config.hidden_size)
+    vectors = [
+        {pooling: np.empty((len(part), dimension), dtype=np.float32) for pooling in poolings}
+        for part, poolings in zip(parts, wanted, strict=True)
+    ]
+    for rows, inputs in batches(encoder, joined(parts), pad_id, budget, progress):
+        states = encoder.hidden_states(inputs, layers)
+        owner = np.searchsorted(ends, rows, side="right")
+        for pooling in every:
+            batch = pool(states[pooling.layer], inputs["attention_mask"], pooling.how).cpu().numpy()
+            for number in np.unique(owner).tolist():
+                if pooling in vectors[number]:
+                    mine = owner == number
+                    start = ends[number] - len(parts[number])
+                    vectors[number][pooling][rows[mine] - start] = batch[mine]
+    return vectors
 
 
 @dataclass
@@ -36,7 +82,7 @@ def dual_vectors(
     embedded for one language has the very bits it would have for the next.
 
     Args:
-        budget: padded tokens of one forward pass.
+        budget: tokens of one forward pass.
 
     Raises:
         Interrupted: `progress.stopping()` came true.
@@ -62,22 +108,16 @@ def _embed(
     progress: Progress, done: int, total: int,
 ) -> np.ndarray:  # fmt: skip
     result: np.ndarray | None = None
-    for part in micro_batches(np.array([len(features.input_ids[row]) for row in rows]), budget):
-        if progress.stopping():
-            raise Interrupted
-        inputs, _ = collate(features, rows[part], pad_id)
+    for places, inputs in batches(encoder, features, pad_id, budget, progress, which=rows, done=done, total=total):
         vectors = encoder(inputs, head).float().cpu().numpy()
         if result is None:
             result = np.empty((len(rows), vectors.shape[1]), dtype=np.float32)
-        result[part] = vectors
-        done += len(part)
-        progress.report(done, total)
+        result[places] = vectors
     return np.empty((0, 0), dtype=np.float32) if result is None else result
 
 
 def _digest(features: Features, rows: np.ndarray) -> bytes:
-    digest = hashlib.sha256()
-    for row in rows:
-        ids: list[Any] = features.input_ids[row]
-        digest.update(np.array([len(ids), *ids], dtype=np.int32).tobytes())
+    digest = hashlib.sha256(features.input_ids.lengths[rows].tobytes())
+    for row in rows.tolist():
+        digest.update(features.input_ids[row].tobytes())
     return digest.digest()

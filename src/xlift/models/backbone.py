@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xlift.errors import UserError
-from xlift.models.depth import first_layers
+from xlift.models.depth import layers_of, watched
 from xlift.models.heads import FAMILIES, LanguageHead, make_head
 from xlift.models.heads import pool as pool
 from xlift.models.kinds import Head, HeadSpec
@@ -87,13 +87,17 @@ class Encoder(nn.Module):
         """Layer -> (rows, tokens, hidden), 0 being the embeddings and num_layers the last.
 
         Args:
-            layers: those wanted, by default all; no state of another layer is kept, and layers far above are not computed.
+            layers: those wanted, by default all; no state of another layer is kept, and layers above are not computed.
         """
         depth = int(self.backbone.config.num_hidden_layers)
-        wanted = sorted(range(depth + 1) if layers is None else layers)
-        # The last state of a model may have a norm of its own behind it, so one layer more than wanted is computed.
-        with first_layers(self.backbone, min(depth, wanted[-1] + 1)):
-            states = self._run(inputs, output_hidden_states=wanted).hidden_states
+        wanted = list(range(depth + 1) if layers is None else layers)
+        if layers_of(self.backbone) is None:
+            every = self._run(inputs, output_hidden_states=True).hidden_states
+            return {layer: every[layer] for layer in wanted}
+        with watched(self.backbone, wanted) as states:
+            output = self._run(inputs, states=states) if self.packs else self._run(inputs)
+        if depth in wanted:
+            states[depth] = output.last_hidden_state
         return {layer: states[layer] for layer in wanted}
 
     def _run(self, inputs: dict[str, Tensor], **more: Any) -> Any:

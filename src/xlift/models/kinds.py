@@ -1,7 +1,7 @@
 """Kinds of output of a head: what is told about it, its loss, and what leaves the device.
 
 | kind     | logits                   | targets               | reduced, per row          |
-| sequence | (rows, labels)           | label: (rows,)        | (labels,) scores          |
+| sequence | (rows, labels)           | label: (rows,)        | () arg-max                |
 | token    | (rows, tokens, labels)   | label: (rows, tokens) | (tokens,) arg-max         |
 | span     | (rows, tokens, 2)        | start, end: (rows,)   | (2, tokens) scores        |
 | choice   | (rows,)                  | correct, unit: (rows,)| () score                  |
@@ -72,8 +72,8 @@ class Head(nn.Module):
         return _LOSSES[self.spec.kind](logits.float(), targets)
 
     def reduce(self, logits: Tensor) -> Tensor:
-        """What a format decodes, still padded and on the device; so whole token logits never leave it."""
-        if self.spec.kind == "token":
+        """What a format decodes, still padded and on the device; so whole logits never leave it."""
+        if self.spec.kind in ("sequence", "token"):
             return logits.argmax(dim=-1)
         return logits.float().transpose(1, 2) if self.spec.kind == "span" else logits.float()
 

@@ -186,13 +186,13 @@ def packs(model: PreTrainedModel) -> bool:
     return model.config.model_type in FAMILIES
 
 
-def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], **more: Any) -> Any:
-    """The model's output for a padded batch, computed without its padding: hidden states are (rows, width, hidden) again,
+def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], states: dict[int, Tensor] | None = None) -> Any:
+    """The model's output for a padded batch, computed without its padding: `last_hidden_state` is (rows, width, hidden) again,
     zeros on padding.
 
     Args:
         inputs: `input_ids`, `attention_mask` (padded on the right), perhaps `token_type_ids`; (rows, width) each.
-        more: for the model, such as `output_hidden_states`.
+        states: hidden states that the pass leaves behind (models/depth.py), which are made of that shape too.
     """
     mask = inputs["attention_mask"]
     packing = packing_of(mask)
@@ -200,14 +200,12 @@ def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], **more: Any) -
     own = model.config._attn_implementation
     model.config._attn_implementation = NAME
     try:
-        output = model(**packed, position_ids=packing.positions + _first_position(model), packing=packing, **more)
+        output = model(**packed, position_ids=packing.positions + _first_position(model), packing=packing)
     finally:
         model.config._attn_implementation = own
     output.last_hidden_state = packing.unpack(output.last_hidden_state, len(mask))
-    if output.get("hidden_states") is not None:
-        output.hidden_states = tuple(
-            None if states is None else packing.unpack(states, len(mask)) for states in output.hidden_states
-        )
+    if states is not None:
+        states.update({layer: packing.unpack(state, len(mask)) for layer, state in states.items()})
     return output
 
 

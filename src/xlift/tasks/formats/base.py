@@ -71,7 +71,7 @@ class Format(Protocol):
     ) -> list[Any]:
         """One JSON-able prediction per example, from one reduced output per row: a list, or an array of vectors.
 
-        `outputs[i]` by head: sequence: (labels,) float scores; token: (tokens,) int arg-max;
+        `outputs[i]` by head: sequence: int arg-max, the first of equal ones; token: (tokens,) of these;
         span: (2, tokens) float start and end scores; choice: float score; dual and pooled: (dimension,) float vector.
         """
         ...

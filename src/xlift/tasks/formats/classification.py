@@ -59,7 +59,7 @@ class Classification:
         labels: Sequence[str],
     ) -> list[str]:
         """The label of the highest score; on a tie the one that stands first in `labels`."""
-        return [labels[int(np.argmax(scores))] for scores in outputs]
+        return [labels[int(best)] for best in outputs]
 
     def gold(self, example: ClassificationExample) -> str | None:
         return example.label

@@ -74,7 +74,11 @@ class MultipleChoice:
             if layout.types is not None:
                 types.append(layout.row_types(context, second))
         correct = np.array(
-            [IGNORE if e.label is None else int(choice == e.label) for e in examples for choice in range(len(e.choices))],
+            [
+                IGNORE if e.label is None else int(choice == e.label)
+                for e in examples
+                for choice in range(len(e.choices))
+            ],
             dtype=np.int64,
         )
         return Features(
@@ -89,8 +93,8 @@ class MultipleChoice:
         self, examples: Sequence[ChoiceExample], features: Features, outputs: list[Any], labels: Sequence[str]
     ) -> list[int]:
         """The choice of the highest score; on a tie the first."""
-        ends = np.cumsum([len(e.choices) for e in examples])[:-1]
-        return [int(np.argmax(scores)) for scores in np.split(np.array(outputs, dtype=np.float64), ends)]
+        ends = np.cumsum([len(e.choices) for e in examples], dtype=int)
+        return [int(np.argmax(scores)) for scores in np.split(np.array(outputs, dtype=np.float64), ends)[:-1]]
 
     def gold(self, example: ChoiceExample) -> int | None:
         return example.label

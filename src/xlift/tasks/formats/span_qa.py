@@ -23,6 +23,8 @@ STRIDE = 128
 """Tokens from the start of one window to the start of the next (XTREME's `--doc_stride`)."""
 MAX_QUESTION = 64
 MAX_ANSWER = 30
+WINDOWS = 256
+"""Windows looked at together: their scores stay in the cache."""
 NULL = 0
 """Position that stands for "no answer in this window": the first special token."""
 
@@ -123,22 +125,17 @@ class SpanQA:
         Where the task allows no answer, '' wins if the lowest null score of the windows is above the best span's
         (SQuAD v2 with threshold 0). On a tie the earlier window, start and end win.
         """
+        score, start, end = best_spans(outputs, features.extra["context"], [len(b) for b in features.extra["begins"]])
         texts = [""] * len(examples)
         best = np.full(len(examples), -np.inf)
         null = np.full(len(examples), np.inf)
-        for row, scores in enumerate(outputs):
-            n = int(features.example[row])
-            first = features.extra["context"][row]
-            begins, ends = features.extra["begins"][row], features.extra["ends"][row]
-            null[n] = min(null[n], scores[0][NULL] + scores[1][NULL])
-            if len(begins) == 0:
-                continue
-            context = slice(first, first + len(begins))
-            score, start, end = best_span(np.asarray(scores[0][context]), np.asarray(scores[1][context]))
-            if score > best[n]:
-                best[n] = score
+        np.fmin.at(null, features.example, [scores[0][NULL] + scores[1][NULL] for scores in outputs])
+        for row, n in enumerate(features.example.tolist()):
+            if score[row] > best[n]:
+                best[n] = score[row]
+                begin, stop = features.extra["begins"][row][start[row]], features.extra["ends"][row][end[row]]
                 # a byte-level token may hold the space before its word
-                texts[n] = examples[n].context[int(begins[start]) : int(ends[end])].strip()
+                texts[n] = examples[n].context[int(begin) : int(stop)].strip()
         if NO_ANSWER in labels:
             texts = ["" if null[n] > best[n] else text for n, text in enumerate(texts)]
         return texts
@@ -147,12 +144,48 @@ class SpanQA:
         return list(example.answers)
 
 
-def best_span(start: np.ndarray, end: np.ndarray, longest: int = MAX_ANSWER) -> tuple[float, int, int]:
-    """Highest start[i] + end[j] with i <= j < i + longest, and its i and j; (tokens,) scores each."""
-    padded = np.concatenate([end, np.full(longest - 1, -np.inf)])
-    sums = start[:, None] + np.lib.stride_tricks.sliding_window_view(padded, longest)
-    i, length = divmod(int(np.argmax(sums)), longest)
-    return float(sums[i, length]), i, i + length
+def best_spans(
+    outputs: Sequence[Any], firsts: Sequence[int], lengths: Sequence[int], longest: int = MAX_ANSWER
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Highest start[i] + end[j] with i <= j < i + longest of every window, and its i and j; of equal ones the first.
+
+    Args:
+        outputs: (2, tokens) start and end scores of each window.
+        firsts, lengths: where in a window its context stands; i and j count from there.
+
+    Returns:
+        (windows,) float scores, -inf where there is no context; (windows,) int i; (windows,) int j.
+    """
+    firsts, lengths = np.asarray(firsts, dtype=int), np.asarray(lengths, dtype=int)
+    score = np.full(len(firsts), -np.inf)
+    start, end = np.zeros((2, len(firsts)), dtype=int)
+    order = np.argsort(-lengths, kind="stable")
+    order = order[: np.count_nonzero(lengths)]
+    for at in range(0, len(order), WINDOWS):
+        windows = order[at : at + WINDOWS]
+        width = int(lengths[windows[0]])
+        starts, ends = np.full(
+            (2, len(windows), width + longest - 1), -np.inf, dtype=np.asarray(outputs[windows[0]]).dtype
+        )
+        for n, window in enumerate(windows.tolist()):
+            context = slice(firsts[window], firsts[window] + lengths[window])
+            starts[n, : lengths[window]], ends[n, : lengths[window]] = (side[context] for side in outputs[window])
+        # Rounding keeps order, so the best sum of a start is that with the highest end in its reach.
+        sums = starts[:, :width] + _reach(ends, longest)[:, :width]
+        rows = np.arange(len(windows))
+        first = sums.argmax(axis=1)
+        near = starts[rows, first][:, None] + ends[rows[:, None], first[:, None] + np.arange(longest)]
+        score[windows], start[windows], end[windows] = sums[rows, first], first, first + near.argmax(axis=1)
+    return score, start, end
+
+
+def _reach(values: np.ndarray, longest: int) -> np.ndarray:
+    """(rows, n) -> (rows, n - longest + 1): the highest of each `longest` neighbours, by stretches that double."""
+    span = 1
+    while 2 * span <= longest:
+        values = np.maximum(values[:, :-span], values[:, span:])
+        span *= 2
+    return np.maximum(values[:, : values.shape[1] - (longest - span)], values[:, longest - span :])
 
 
 def _tokens(encodings: Iterable[Any]) -> tuple[Ragged, Ragged, Ragged]:
