@@ -125,7 +125,7 @@ def test_both_sides_of_a_translation_are_hidden_in_one_row() -> None:
     rows = part("isle-parallel", tokenizer, 40).features.input_ids
     hidden_on = Counter()
     masker = Masker(Masking(share=0.3), tokenizer)
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows.tolist()):
         middle = row.index(tokenizer.sep_token_id)
         assert row[middle + 1] == tokenizer.sep_token_id
         assert len(row) > middle + 3

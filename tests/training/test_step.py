@@ -67,8 +67,8 @@ def test_the_loss_is_the_mean_over_what_the_step_counts() -> None:
     loss, _ = gradients(encoder, one, budget=50)
     sums, count = 0.0, 0
     for row in range(len(one.features)):  # one by one through the stock road
-        ids = torch.tensor([list(one.features.input_ids[row])])
-        labels = torch.tensor([list(one.features.targets["label"][row])])
+        ids = torch.tensor([one.features.input_ids[row].tolist()])
+        labels = torch.tensor([one.features.targets["label"][row].tolist()])
         with torch.no_grad():
             logits = encoder({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, one.head_name)
         wanted = labels != -100
