@@ -201,7 +201,10 @@ def test_plan_as_json_lists_every_job(xlift: Xlift, tmp_path: Path):
     jobs = json.loads(xlift("plan", "study.yaml", "--store", "s", "--json").out)
     assert [job["key"] for job in jobs] == list(plan.jobs)
     assert [job["done"] for job in jobs] == [True] * (len(jobs) - 1) + [False]
-    assert set(jobs[0]) == {"key", "kind", "label", "parents", "done", "estimated_seconds"}
+    assert set(jobs[0]) == {
+        "key", "kind", "label", "parents", "done", "estimated_seconds", "estimated_memory_bytes", "tokens_trained",
+        "tokens_read", "operations", "fits",
+    }  # fmt: skip
 
 
 def test_plan_of_the_shipped_study(xlift: Xlift, tmp_path: Path):

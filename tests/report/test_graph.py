@@ -9,16 +9,26 @@ import pytest
 from rich.console import Console
 from tests.support.fakes import STUDY, finished, model_folder, plan_of, study_file
 
-from xlift.report.graph import print_plan
-from xlift.studies.estimate import Estimator
+from xlift.report.graph import as_json, left_in_words, print_plan, rests_on
+from xlift.studies.estimate import Foresight
+from xlift.studies.estimate.devices import Device, device
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 
 
 def drawn(plan: Plan, store: Store, width: int = 100, workers: int = 2) -> str:
     out = io.StringIO()
-    print_plan(plan, store, Estimator(), workers, Console(file=out, width=width))
+    console = Console(file=out, width=width)
+    foresight = Foresight(plan, store, workers)
+    print_plan(plan, store, foresight, console)
+    for line in left_in_words(plan, {key for key in plan.jobs if store.has(key)}, foresight):
+        console.print(line)
     return out.getvalue()
+
+
+def isles_plan(folder: Path) -> Plan:
+    """Of the shipped encoder, whose shape and tokenizer are there to read."""
+    return plan_of(study_file(folder), "models=[isles]")
 
 
 def test_seeds_and_languages_share_a_line(tmp_path: Path):
@@ -66,7 +76,8 @@ def test_what_is_done_is_said_line_by_line(tmp_path: Path):
     plan, store = finished(study_file(tmp_path), tmp_path / "s", leave_out=4)
     text = drawn(plan, store)
     assert "train isle-qa/qta/100  done" in text
-    assert "predict isle-nli in 10 languages  6 of 10 done,  under 1 s" in text
+    assert "predict isle-nli in 10 languages  6 of 10 done" in text
+    assert "<1 s" in text
     assert "19 done, 4 left" in text
 
 
@@ -82,3 +93,61 @@ def test_names_are_not_markup(tmp_path: Path):
     model_folder(tmp_path / "[bold]m")
     study_file(tmp_path)
     assert "[bold]m" in drawn(plan_of(tmp_path / "study.yaml", 'models=["[bold]m"]'), Store(tmp_path / "s"))
+
+
+def test_each_line_says_time_tokens_and_memory_in_columns(tmp_path: Path):
+    lines = drawn(isles_plan(tmp_path), Store(tmp_path / "s"), 80).splitlines()
+    assert lines[0].split() == ["study", "time", "tokens", "memory"]
+    line = next(line for line in lines if "train isle-nli/qta/50" in line)
+    # 50 examples in batches of 32 for 3 epochs: 5 steps, of 25 examples each on the average, of some 17 tokens
+    *_, tokens, memory, unit = line.split()
+    assert 1.5 < float(tokens.removesuffix("k")) < 3
+    assert 0.3 < float(memory) < 0.7
+    assert unit == "GB"
+    assert {len(line.rstrip()) for line in lines if line.rstrip().endswith("GB")} == {80}
+
+
+def test_all_that_is_left_is_summed_up(tmp_path: Path):
+    plan = isles_plan(tmp_path)
+    foresight = Foresight(plan, None, 2)
+    first, second = left_in_words(plan, set(), foresight)
+    assert first.startswith("0 done, 23 left: about ")
+    assert first.endswith(" with 2 workers.")
+    assert "tokens trained on" in second
+    assert second.endswith(" GB memory at once.")
+    assert rests_on(foresight, "mine") == ["Times are a guess; `xlift plan mine --calibrate` measures this machine."]
+
+
+def test_what_does_not_fit_a_device_is_named_with_what_helps(tmp_path: Path):
+    plan = isles_plan(tmp_path)
+    tiny = Device("tiny", "a tiny device", 1e12, 0.605e9, 1e10)
+    lines = left_in_words(plan, set(), Foresight(plan, None, 1, tiny))
+    assert "on a tiny device" in lines[0]
+    line = next(line for line in lines if line.startswith("does not fit: train isle-nli"))
+    assert "gradient_checkpointing: true" in line
+    assert "strategy: fsdp" in line
+    assert sum(line.startswith("does not fit: train isle-nli") for line in lines) == 1  # once, not once a seed
+
+
+def test_a_device_is_said_to_be_an_assumption(tmp_path: Path):
+    foresight = Foresight(isles_plan(tmp_path), None, 1, device("h200"))
+    assert rests_on(foresight, "mine") == [
+        "From its data sheet, at an assumed 40% of its peak: nothing was measured on it."
+    ]
+
+
+def test_json_has_what_every_job_takes(tmp_path: Path):
+    plan, store = isles_plan(tmp_path), Store(tmp_path / "s")
+    jobs = as_json(plan, store, Foresight(plan, store, 2))
+    assert [job["key"] for job in jobs] == list(plan.jobs)
+    train = next(job for job in jobs if job["kind"] == "train")
+    predict = next(job for job in jobs if job["kind"] == "predict")
+    assert train["tokens_trained"] > 0
+    assert predict["tokens_trained"] == 0 < predict["tokens_read"]
+    assert all(job["operations"] > 0 and job["estimated_memory_bytes"] > 3e8 and job["fits"] for job in jobs)
+
+
+def test_of_an_unknown_shape_no_memory_is_claimed(tmp_path: Path):
+    plan, store = plan_of(study_file(tmp_path)), Store(tmp_path / "s")  # its config.json says nothing
+    assert "GB" not in drawn(plan, store)
+    assert all(job["estimated_memory_bytes"] is None for job in as_json(plan, store, Foresight(plan, store, 2)))

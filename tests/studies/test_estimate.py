@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.fakes import finished, plan_of, study_file
 
-from xlift.studies.estimate import SECONDS_PER_EXAMPLE, Estimator, human
+from xlift.studies.estimate import SECONDS_PER_EXAMPLE, Estimator, amount, gigabytes, human
 from xlift.studies.job import Job
 
 
@@ -39,11 +39,35 @@ def test_it_learns_from_a_store_and_passes_over_what_is_damaged(tmp_path: Path):
     estimator = Estimator()
     estimator.learn(store, plan.jobs.values())
     assert estimator.seconds(predictions[1]) < SECONDS_PER_EXAMPLE["predict"] * 20 * 100
-    assert estimator._seen["predict", ""][1] == 20 * (len(predictions) - 1)
+    foreseen = SECONDS_PER_EXAMPLE["predict"] * 20 * (len(predictions) - 1)
+    assert estimator._seen["predict", ""][1] == pytest.approx(foreseen)
+
+
+def test_what_another_machine_took_teaches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plan, store = finished(study_file(tmp_path), tmp_path / "store")
+    monkeypatch.setattr("os.cpu_count", lambda: 4096)
+    estimator = Estimator()
+    estimator.learn(store, plan.jobs.values())
+    assert not estimator._seen
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "under 1 s"), (1.2, "1 s"), (80, "80 s"), (600, "10 min"), (3 * 3600, "3.0 h")]
+    ("number", "words"),
+    [(0, "0"), (950, "950"), (9_940, "9.9k"), (38_400, "38k"), (999_600, "1.0M"), (4.1e6, "4.1M"), (3e15, "3.0P")],
+)
+def test_amounts_for_people(number: float, words: str):
+    assert amount(number) == words
+
+
+def test_an_amount_before_a_unit():
+    assert amount(9.8e12, " ") + "FLOP" == "9.8 TFLOP"
+    assert gigabytes(0.44e9) == "0.4 GB"
+    assert gigabytes(141e9) == "141 GB"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.2, "under 1 s"), (1.2, "1 s"), (80, "80 s"), (600, "10 min"), (3 * 3600, "3.0 h"), (90 * 3600, "3.8 days")],
 )
 def test_times_for_people(seconds: float, words: str):
     assert human(seconds) == words

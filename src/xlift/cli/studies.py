@@ -64,19 +64,21 @@ def _run(
     """Do what the store has not, and record the study in it."""
     from xlift.execution.local import Stopped, WorkerBug, cores, run_plan
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
-    from xlift.studies.estimate import Estimator, human
+    from xlift.studies.estimate import Foresight, human
+    from xlift.studies.estimate.check import promise
     from xlift.studies.plan import make_plan
-    from xlift.studies.record import make_record, write_record
+    from xlift.studies.record import last_check, make_record, write_record
     from xlift.studies.store import Store
 
     plan = make_plan(file, data)
     store = Store(root)
-    record = make_record(file, plan)
+    record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
-    estimator = Estimator()
-    estimator.learn(store, plan.jobs.values())
     warn(plan.warnings)
     workers = workers or cores()
+    foresight = Foresight(plan, store, workers)
+    estimator = foresight.estimator
+    promised = promise(foresight, [job for job in plan.jobs.values() if not store.has(job.key)])
     terminal = console(stderr=True)
     try:
         if quiet:
@@ -92,9 +94,14 @@ def _run(
     except WorkerBug as bug:
         print(f"xlift: an error of xlift itself, please report it. Finished jobs are kept.\n{bug}", file=sys.stderr)
         raise typer.Exit(1) from None
+    if outcome.done:
+        record = replace(record, check=promised.check(store, outcome.seconds))
+        write_record(record, store)
     if not quiet:
         there = len(plan.jobs) - outcome.done
         print(f"{outcome.done} jobs done in {human(outcome.seconds)}; {there} were in {root} already.", file=sys.stderr)
+        if outcome.done and record.check:
+            print(f"The plan: {record.check.sentence()}.", file=sys.stderr)
     compare_after_run(plan, store)
     return plan, store, record
 
@@ -105,30 +112,60 @@ def plan(
     data: DataOption = None,
     set_: SetOption = None,
     workers: WorkersOption = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="DEVICE", help="Foresee it for another device: h200, a100-80gb, l4, ..."),
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure this machine first; about a minute, kept for later.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a study's jobs and what is left of them.
+    """Show a study's jobs, what is left of them and what it takes.
 
-    Nothing is trained and nothing is written.
+    Nothing is trained and nothing is written, but for what --calibrate measures.
     """
     from xlift.execution.local import cores
-    from xlift.report.graph import print_plan
-    from xlift.studies.estimate import Estimator
+    from xlift.report import graph
+    from xlift.studies.estimate import Foresight
+    from xlift.studies.estimate.devices import device
     from xlift.studies.plan import make_plan
     from xlift.studies.reading import read_study
+    from xlift.studies.record import last_check
     from xlift.studies.store import Store
 
+    place = device(on) if on else None
+    if place and calibrate:
+        raise UserError("--calibrate measures this machine, not another", where="--on", fix="leave one of the two out.")
     opened = Store(store)
     made = make_plan(read_study(study, tuple(set_ or ())), data)
-    estimator = Estimator()
-    estimator.learn(opened, made.jobs.values())
     warn(made.warnings)
+    workers = workers or (1 if place else cores())
+    if calibrate:
+        _calibrate(made, workers)
+    foresight = Foresight(made, opened, workers, place)
     if as_json:
-        jobs = [{"key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": opened.has(job.key),
-                 "estimated_seconds": round(estimator.seconds(job), 1)} for job in made.jobs.values()]  # fmt: skip
-        print(json.dumps(jobs, indent=1, ensure_ascii=False))
+        print(json.dumps(graph.as_json(made, opened, foresight), indent=1, ensure_ascii=False))
         return
-    print_plan(made, opened, estimator, workers or cores(), console())
+    terminal = console()
+    graph.print_plan(made, opened, foresight, terminal)
+    done = {key for key in made.jobs if opened.has(key)}
+    lines = graph.left_in_words(made, done, foresight)
+    if len(done) < len(made.jobs):
+        lines += graph.rests_on(foresight, study)
+    if check := last_check(opened, made.name):
+        lines.append(f"The last run of this study: {check.sentence()}.")
+    for line in lines:
+        terminal.print(line, highlight=False, markup=False)
+
+
+def _calibrate(plan: Plan, workers: int) -> None:
+    """Measure every model of a plan, and say so."""
+    from xlift.execution.calibration import calibrate, subjects
+
+    for subject in subjects(plan):
+        print(f"Measuring {subject.name} with {workers} at once.", file=sys.stderr)
+        calibrate(subject, plan.engine, workers)
 
 
 def report(

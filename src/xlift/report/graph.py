@@ -1,4 +1,4 @@
-"""`xlift plan`: the graph of jobs on a screen.
+"""`xlift plan`: the graph of jobs on a screen, with what each takes.
 
 Jobs that differ in the seed or the language only share a line; `xlift plan --json` lists every one with its key.
 """
@@ -6,17 +6,22 @@ Jobs that differ in the seed or the language only share a line; `xlift plan --js
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from xlift.studies.estimate import Estimator, human
+from xlift.studies.estimate import Foresight, amount, gigabytes, human
+from xlift.studies.estimate.devices import SHARE, remedies
 from xlift.studies.job import Job, LayerSpec, PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 
+ROOM = 66
+"""Columns below which a screen shows times only."""
 
-def print_plan(plan: Plan, store: Store, estimator: Estimator, workers: int, console: Any) -> None:
-    """The jobs as a tree, each line with what is left of it; then what is done and what is left in all."""
+
+def print_plan(plan: Plan, store: Store, foresight: Foresight, console: Any) -> None:
+    """The jobs as a tree, each line with what is left of it: time of one worker, tokens, memory of the largest. Then what is
+    done and what is left in all."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -26,6 +31,7 @@ def print_plan(plan: Plan, store: Store, estimator: Estimator, workers: int, con
         by_layer = isinstance(job.spec, PredictSpec) and job.spec.options.get("layer") == "dev"
         for parent in (job.parents[-1:] if by_layer else job.parents) or ("",):
             children.setdefault(parent, []).append(job)
+    wide = console.width >= ROOM
 
     def grow(tree: Tree, jobs: Iterable[Job]) -> None:
         """A branch for each kind of work; under it what starts from its products."""
@@ -34,10 +40,13 @@ def print_plan(plan: Plan, store: Store, estimator: Estimator, workers: int, con
             how = job.spec.recipe if isinstance(job.spec, TrainSpec) else getattr(job.spec, "options", "")
             groups.setdefault((_work(job), str(how)), []).append(job)
         for (title, _), alike in groups.items():
-            branch = tree.add(_line(title, alike, done, estimator), highlight=False)
+            branch = tree.add(_line(title, alike, done, foresight, wide), highlight=False)
             grow(branch, [child for job in alike for child in children.get(job.key, ())])
 
-    root = Tree(Text(plan.name), highlight=False)
+    heading: Any = Text(plan.name)
+    root = Tree(
+        _columns(heading, ("time", "tokens", "memory"), "dim") if wide and len(done) < len(plan.jobs) else heading
+    )
     models: dict[str, list[Job]] = {}
     for job in children.get("", ()):
         models.setdefault(_model(job, plan), []).append(job)
@@ -49,16 +58,69 @@ def print_plan(plan: Plan, store: Store, estimator: Estimator, workers: int, con
         f"{_number(len(plan.jobs), 'job')} ({kinds}) for {_number(len(plan.cells), 'cell')} of the table.",
         highlight=False,
     )
-    console.print(left_in_words(plan, done, estimator, workers), highlight=False)
 
 
-def left_in_words(plan: Plan, done: set[str], estimator: Estimator, workers: int) -> str:
+def left_in_words(plan: Plan, done: set[str], foresight: Foresight) -> list[str]:
+    """Lines: what is left in all, what it needs, what does not fit."""
     left = [job for key, job in plan.jobs.items() if key not in done]
     if not left:
-        return "All are done."
-    seconds = sum(map(estimator.seconds, left)) / workers
+        return ["All are done."]
+    seconds, on = foresight.total(left), foresight.on
     time = f"about {human(seconds)}" if seconds >= 1 else "under 1 s"
-    return f"{len(done)} done, {len(left)} left: {time} with {_number(workers, 'worker')}."
+    if on is None:
+        place = f"with {_number(foresight.workers, 'worker')}"
+    else:
+        place = f"on {on.title}" if foresight.workers == 1 else f"on {foresight.workers} devices ({on.title})"
+    lines = [f"{len(done)} done, {len(left)} left: {time} {place}."]
+    works = [foresight.works[job.key] for job in left]
+    operations = sum(work.operations for work in works)
+    if operations:
+        trained, read = (sum(tokens) for tokens in zip(*((w.trained_tokens, w.read_tokens) for w in works)))
+        need = foresight.memory_at_once(left) if on is None else max(foresight.memory(job).total for job in left)
+        where = "memory at once" if on is None else f"of its {gigabytes(on.memory)} memory"
+        lines.append(
+            f"{amount(trained)} tokens trained on, {amount(read)} read, {amount(operations, ' ')}FLOP; {gigabytes(need)} {where}."
+        )
+    return lines + _not_fitting(left, foresight)
+
+
+def _not_fitting(left: Sequence[Job], foresight: Foresight) -> list[str]:
+    """Each kind of job that the device asked about cannot hold, and what to do."""
+    lines: dict[str, str] = {}
+    engine = foresight.plan.engine
+    for job in left:
+        if foresight.fits(job) or foresight.on is None:
+            continue
+        need, there = gigabytes(foresight.memory(job).total), gigabytes(foresight.on.memory)
+        help_ = remedies(foresight.works[job.key], checkpointing=engine.gradient_checkpointing, offload=engine.offload)
+        lines.setdefault(_work(job), f"does not fit: {_work(job)} needs {need} of {there}; {help_}")
+    return list(lines.values())
+
+
+def rests_on(foresight: Foresight, study: str) -> list[str]:
+    """A line that says where the numbers come from."""
+    if foresight.on is not None:
+        return [f"From its data sheet, at an assumed {SHARE:.0%} of its peak: nothing was measured on it."]
+    if foresight.measured:
+        return ["Times are from a calibration of this machine."]
+    return [f"Times are a guess; `xlift plan {study} --calibrate` measures this machine."]
+
+
+def as_json(plan: Plan, store: Store, foresight: Foresight) -> list[dict[str, Any]]:
+    """Every job with its key and what it takes."""
+    found = []
+    for job in plan.jobs.values():
+        work = foresight.works[job.key]
+        found.append(
+            {
+                "key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": store.has(job.key),
+                "estimated_seconds": round(foresight.seconds(job), 1),
+                "estimated_memory_bytes": round(foresight.memory(job).total) if work.shape else None,
+                "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.read_tokens),
+                "operations": round(work.operations) if work.shape else None, "fits": foresight.fits(job),
+            }
+        )  # fmt: skip
+    return found
 
 
 def _model(job: Job, plan: Plan) -> str:
@@ -81,7 +143,7 @@ def _work(job: Job) -> str:
     return job.label
 
 
-def _line(title: str, jobs: list[Job], done: set[str], estimator: Estimator) -> Any:
+def _line(title: str, jobs: list[Job], done: set[str], foresight: Foresight, wide: bool) -> Any:
     from rich.text import Text
 
     left = [job for job in jobs if job.key not in done]
@@ -96,9 +158,30 @@ def _line(title: str, jobs: list[Job], done: set[str], estimator: Estimator) -> 
         text.append("  done", style="dim")
         return text
     if len(left) < len(jobs):
-        text.append(f"  {len(jobs) - len(left)} of {len(jobs)} done,", style="dim")
-    text.append(f"  {human(sum(map(estimator.seconds, left)))}", style="cyan")
-    return text
+        text.append(f"  {len(jobs) - len(left)} of {len(jobs)} done", style="dim")
+    seconds = human(sum(map(foresight.seconds, left)))
+    if not wide:
+        text.append(f"  {seconds}", style="cyan")
+        return text
+    known = any(foresight.works[job.key].shape for job in left)
+    tokens = sum(foresight.works[job.key].tokens for job in left)
+    memory = max(foresight.memory(job).total for job in left)
+    cells = (seconds.replace("under ", "<"), amount(tokens), gigabytes(memory) if known else "?")
+    return _columns(text, cells, "cyan", alarm=not all(map(foresight.fits, left)))
+
+
+def _columns(text: Any, cells: tuple[str, str, str], style: str, alarm: bool = False) -> Any:
+    """A line of the tree: its text, and numbers in columns at the right edge of the screen."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(expand=True, padding=0)
+    grid.add_column(ratio=1, overflow="fold")
+    for width in (7, 7, 8):
+        grid.add_column(justify="right", width=width, no_wrap=True)
+    last = Text(cells[2], style="red" if alarm else style)
+    grid.add_row(text, Text(cells[0], style=style), Text(cells[1], style=style), last)
+    return grid
 
 
 def _number(count: int, noun: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xlift.errors import UserError, nearest
+from xlift.studies.estimate.check import Check, from_json
 from xlift.studies.job import Data, Spec
 from xlift.studies.plan import Cell, Plan
 from xlift.studies.reading import StudyFile
@@ -44,13 +45,15 @@ class Record:
     tasks: dict[str, TaskNote]
     languages: tuple[dict[str, str], ...]
     """code, name, family, script, tier of every language in the study."""
+    check: Check | None = None
+    """How far off the plan of the last run was."""
 
     @property
     def name(self) -> str:
         return self.study["name"]
 
 
-def make_record(file: StudyFile, plan: Plan) -> Record:
+def make_record(file: StudyFile, plan: Plan, check: Check | None = None) -> Record:
     languages = catalog.all_languages()
     codes = dict.fromkeys(code for cell in plan.cells for code in (cell.train_language, cell.language) if code)
     notes = []
@@ -71,12 +74,13 @@ def make_record(file: StudyFile, plan: Plan) -> Record:
             for name, task in plan.tasks.items()
         },
         languages=tuple(notes),
+        check=check,
     )
 
 
 def _data(spec: Spec) -> Iterator[Data]:
     """All that a job reads."""
-    for value in (getattr(spec, name, ()) for name in ("data", "mixture", "text", "tokenizer_text")):
+    for value in (getattr(spec, name, ()) for name in ("data", "mixture", "dev", "text", "tokenizer_text")):
         yield from (value,) if isinstance(value, Data) else value
 
 
@@ -111,6 +115,7 @@ def read_record(store: Store, name: str) -> Record:
                 for key, note in raw["tasks"].items()
             },
             languages=tuple(raw["languages"]),
+            check=from_json(raw.get("check")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -118,6 +123,14 @@ def read_record(store: Store, name: str) -> Record:
             where=str(path),
             fix="`xlift run` with the study writes it again; no product is lost.",
         ) from None
+
+
+def last_check(store: Store, name: str) -> Check | None:
+    """How far off the plan of a study's last run was; None where it was never run here, or its record is damaged."""
+    try:
+        return read_record(store, name).check
+    except UserError:
+        return None
 
 
 def names(store: Store) -> list[str]:

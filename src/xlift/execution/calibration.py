@@ -1,0 +1,319 @@
+"""A calibration: a few small jobs of a model done by the engine itself on this machine, and the rates that explain their time.
+
+As many processes as there will be workers do them at once, since workers share caches and memory. The jobs are real ones on
+generated data: training on short rows and few, on longer rows and more, then predictions. Time is taken apart by what is known
+of each job (studies/estimate/work.py): steps as the loop reports them, then what surrounds them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError
+from xlift.execution.work.shared import Context
+from xlift.execution.worker import settle
+from xlift.recipes import Architecture, Engine, Precision, Recipe
+from xlift.studies.estimate import Foresight, rates
+from xlift.studies.estimate.rates import Rates
+from xlift.studies.estimate.shape import Shape
+from xlift.studies.estimate.tokens import LightTokenizer
+from xlift.studies.estimate.work import Work, Works
+from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
+from xlift.studies.plan import Plan
+from xlift.studies.store import Store
+from xlift.tasks import catalog
+from xlift.training.progress import Progress
+
+TRAIN_OPERATIONS = 0.25e12
+"""Of the larger kind of step, at most: seconds on a core."""
+PREDICT_OPERATIONS = 0.4e12
+"""Of the larger prediction, at most."""
+SMALL = 5e6
+"""Parameters outside the embeddings below which steps take milliseconds, and more of them are needed."""
+GIVE_UP = 600.0
+"""Seconds after which a calibration is not going to end."""
+FINGERPRINT = "0" * 64
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is calibrated: a pretrained model, or the shape of one that a job will make."""
+
+    name: str
+    shape: Shape
+    folder: Path | None
+    architecture: Architecture | None
+    precision: Precision
+
+
+def subjects(plan: Plan) -> list[Subject]:
+    """The models of a plan, once for each shape and precision."""
+    foresight = Foresight(plan, None, 1)
+    found: dict[tuple[Shape, Precision], Subject] = {}
+    for job in plan.jobs.values():
+        shape, precision = foresight.works[job.key].shape, foresight.precision[job.key]
+        if shape is None or (shape, precision) in found:
+            continue
+        root = foresight.roots[job.key]
+        if root in plan.models:
+            name, folder, made = plan.names.get(root, root[:8]), plan.models[root], None
+        else:
+            spec = plan.jobs[root].spec
+            assert isinstance(spec, PretrainSpec)
+            name, folder, made = plan.jobs[root].label.removeprefix("pretrain "), None, spec.architecture
+        found[shape, precision] = Subject(name, shape, folder, made, precision)
+    return list(found.values())
+
+
+def calibrate(subject: Subject, engine: Engine, workers: int, say: Callable[[str], None] = lambda line: None) -> Rates:
+    """Measure, and keep what was measured in the user's cache.
+
+    Args:
+        workers: processes that measure at once; fewer where their memory would not hold.
+
+    Raises:
+        UserError: the model cannot be loaded, or a process was killed.
+    """
+    processes = multiprocessing.get_context("spawn")
+    at_once = _fitting(subject, workers)
+    with tempfile.TemporaryDirectory(prefix="xlift-calibration-") as folder:
+        team = []
+        began = time.monotonic()
+        for number in range(at_once):
+            ours, theirs = processes.Pipe()
+            process = processes.Process(
+                target=_work, args=(theirs, subject, engine, Path(folder) / str(number)), daemon=True
+            )
+            process.start()
+            theirs.close()
+            team.append((process, ours))
+        try:
+            for process, connection in team:
+                _hear(process, connection)
+            start = time.monotonic() - began
+            say(f"calibrating: {at_once} at work at once")
+            for _, connection in team:
+                connection.send("go")
+            found = [_hear(process, connection) for process, connection in team]
+        finally:
+            for process, _ in team:
+                process.kill()
+                process.join()
+    mean = {each.name: statistics.fmean(getattr(one, each.name) for one in found) for each in fields(Rates)}
+    result = Rates(**{**mean, "start": start})
+    try:
+        rates.keep(result, subject.shape, subject.precision, engine, workers)
+    except OSError as error:
+        raise UserError(
+            f"the calibration cannot be kept: {error.strerror}",
+            where=str(rates.folder()),
+            fix="name a folder that can be written in the environment variable XLIFT_CACHE.",
+        ) from None
+    return result
+
+
+def _fitting(subject: Subject, workers: int) -> int:
+    """Processes whose memory this machine holds together."""
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (ValueError, OSError):
+        return workers
+    return max(1, min(workers, int(0.8 * there / (0.6e9 + 26.0 * subject.shape.parameters))))
+
+
+def _hear(process: Any, connection: Connection) -> Any:
+    try:
+        if connection.poll(GIVE_UP):
+            message, content = connection.recv()
+            if message == "error":
+                raise content
+            return content
+    except (EOFError, OSError):
+        pass
+    process.join(1)
+    raise UserError(
+        f"a calibrating process ended with exit code {process.exitcode}",
+        fix="if the machine ran out of memory, use fewer --workers; a plan without --calibrate guesses.",
+    )
+
+
+def _work(connection: Connection, subject: Subject, engine: Engine, folder: Path) -> None:
+    """The life of a calibrating process: as a worker's, with an end."""
+    settle()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import xlift.evaluation.predict
+    import xlift.training.stage  # noqa: F401 (both take seconds, which should count to no job)
+
+    process = _peak()
+    connection.send(("ready", None))
+    connection.recv()
+    try:
+        connection.send(("rates", measure(subject, engine, folder, process)))
+    except UserError as error:
+        connection.send(("error", error))
+
+
+def measure(subject: Subject, engine: Engine, folder: Path, process: float) -> Rates:
+    """The rates of this process. `start` is left 0.
+
+    Args:
+        folder: for the model and the products; must not be there yet.
+        process: bytes it has before there is a model.
+    """
+    model = subject.folder or _made(subject, folder / "model")
+    runs = _Runs(model, engine, folder / "store")
+    body, many = subject.shape.body, 1 if subject.shape.body > SMALL else 4
+    rows = max(4, min(32, round(TRAIN_OPERATIONS / (6 * body * 100))))
+    number = max(24, min(400, round(PREDICT_OPERATIONS / (2 * body * 50))))
+    steps = 6 * many if many > 1 else 4
+    recipe = Recipe(batch_size=rows, steps=steps, precision=subject.precision, retries=0)
+    short = runs.train("isle-nli", recipe.model_copy(update={"batch_size": max(2, rows // 4)}))
+    long = runs.train("isle-qa", recipe)
+    first = runs.predict(short.job, "qta", 8)
+    few = sorted((runs.predict(short.job, code, 8) for code in ("qto", "qtm", "qtu")), key=lambda run: run.seconds)[1]
+    large = runs.predict(short.job, "qka", number)
+    example = runs.example_seconds(model)
+    return _rates(short, long, first, few, large, example, _parameter_seconds(), process)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A job that was done, what it was and how long it took."""
+
+    job: Job
+    work: Work
+    seconds: float
+    step: float
+    """Median seconds of a step, without the first."""
+    stepping: float
+    """Seconds from the end of the first step to that of the last."""
+
+
+class _Runs:
+    """Does jobs in a store of their own and times them."""
+
+    def __init__(self, model: Path, engine: Engine, root: Path) -> None:
+        self.store = Store(root)
+        tasks = {name: catalog.get(name) for name in ("isle-nli", "isle-qa")}
+        self.plan = Plan("calibration", tasks=tasks, models={FINGERPRINT: model}, engine=engine)
+        self.context = Context(None, tasks, self.plan.models, engine)
+
+    def train(self, task: str, recipe: Recipe) -> _Run:
+        data = _data(task, "qta", "train", recipe.batch_size * (recipe.steps or 1))
+        return self._do(TrainSpec(model=ModelRef(fingerprint=FINGERPRINT), mixture=(data,), recipe=recipe, seed=0), ())
+
+    def predict(self, trained: Job, language: str, number: int) -> _Run:
+        data = _data("isle-nli", language, "test", number)
+        return self._do(PredictSpec(data=data, head="isle-nli"), (trained.key,), number)
+
+    def example_seconds(self, model: Path) -> float:
+        """To read and tokenize an example."""
+        from xlift.execution.work.shared import read_examples
+        from xlift.training.stage import make_features
+
+        tokenizer = LightTokenizer(model)
+        data = _data("isle-nli", "qtu", "test", 200)
+        began = time.perf_counter()
+        task = self.plan.tasks["isle-nli"]
+        make_features(task, read_examples(self.context, data), tokenizer, max_length=task.max_length, train=False)
+        return (time.perf_counter() - began) / 200
+
+    def _do(self, spec: Spec, parents: tuple[str, ...], examples: int = 0) -> _Run:
+        from xlift.execution.work import do_job
+
+        job = make_job(spec, parents, spec.kind, examples)
+        self.plan.add(job)
+        ends: list[float] = []
+        began = time.perf_counter()
+        do_job(job, self.context, self.store, Progress(lambda done, total: ends.append(time.perf_counter())))
+        seconds = time.perf_counter() - began
+        between = [later - earlier for earlier, later in zip(ends, ends[1:], strict=False)] or [0.0]
+        work = Works(self.plan, self.store, 1).of(job)
+        return _Run(job, work, seconds, statistics.median(between), sum(between))
+
+
+def _data(task: str, language: str, split: str, size: int) -> Data:
+    return Data(task=task, language=language, split=split, size=size, fingerprint=FINGERPRINT)
+
+
+def _rates(
+    short: _Run, long: _Run, first: _Run, few: _Run, large: _Run, example: float, parameter: float, process: float
+) -> Rates:
+    """Rates that explain the runs."""
+
+    def operations(run: _Run) -> float:
+        return run.work.training_operations / max(1, run.work.steps)
+
+    more = max(1.0, operations(long) - operations(short))
+    training = max(long.step - short.step, 0.1 * long.step) / more
+    fixed = max(0.0, long.step - operations(long) * training)
+    step = max(0.0, fixed - long.work.trained_parameters * parameter)
+    around = [run.seconds - run.stepping - run.step - run.work.examples * example for run in (short, long)]
+
+    def bare(run: _Run) -> float:
+        return run.seconds - run.work.examples * example
+
+    read = max(1.0, large.work.reading_operations - few.work.reading_operations)
+    predicting = max(bare(large) - bare(few), 0.1 * bare(large)) / read
+    job = max(1e-3, bare(few) - few.work.reading_operations * predicting)
+    return Rates(
+        start=0.0,
+        train_job=max(0.0, min(around)),
+        step=step,
+        parameter=min(parameter, fixed / max(1, long.work.trained_parameters)),
+        training=training,
+        load=max(0.0, first.seconds - few.seconds),
+        predict_job=job,
+        predicting=predicting,
+        example=example,
+        process=process,
+    )
+
+
+def _parameter_seconds() -> float:
+    """Of a parameter in a step of the optimizer, its gradient's norm included."""
+    import torch
+
+    from xlift.training.loop import make_optimizer
+
+    layer = torch.nn.Linear(2048, 4096, bias=False)
+    optimizer = make_optimizer(layer, Recipe())
+    taken = []
+    for _ in range(4):
+        layer.weight.grad = torch.ones_like(layer.weight)
+        began = time.perf_counter()
+        torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+        optimizer.step()
+        taken.append(time.perf_counter() - began)
+    return min(taken) / layer.weight.numel()
+
+
+def _made(subject: Subject, folder: Path) -> Path:
+    """A model of an architecture with random weights, and the shipped encoder's tokenizer."""
+    from transformers import PreTrainedTokenizerFast
+
+    from xlift import backbones
+    from xlift.models.pretrained import quiet
+    from xlift.training.pretraining import make_model
+
+    assert subject.architecture is not None
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(backbones.find("isles").folder)
+    model = make_model(subject.architecture, tokenizer, 0)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

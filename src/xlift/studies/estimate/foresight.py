@@ -1,0 +1,116 @@
+"""What a plan will take: time, memory, tokens and operations of every job, and the time of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from xlift.recipes import Precision
+from xlift.studies.estimate import rates
+from xlift.studies.estimate.devices import CONTEXT, START, Device
+from xlift.studies.estimate.estimator import Estimator, by_examples
+from xlift.studies.estimate.memory import Memory, memory_of
+from xlift.studies.estimate.schedule import makespan
+from xlift.studies.estimate.shape import Shape
+from xlift.studies.estimate.work import Work, Works
+from xlift.studies.job import Job, PretrainSpec, TrainSpec
+from xlift.studies.plan import Plan
+from xlift.studies.store import Store
+
+THREADS: Mapping[str, int] = {"pretrain": 2}
+"""Of a job by kind, where it is not one (execution/work/shared.py)."""
+
+
+class Foresight:
+    """
+    Args:
+        store: its finished jobs make the numbers of the others better. None: nothing is looked at.
+        workers: processes at work at once.
+        on: a device of the table instead of this machine; nothing measured here counts then.
+        threads: of a job by kind.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store | None,
+        workers: int,
+        on: Device | None = None,
+        threads: Mapping[str, int] = THREADS,
+    ) -> None:
+        self.plan, self.workers, self.on, self.threads = plan, workers, on, threads
+        works = Works(plan, store, workers)
+        self.roots = works.roots
+        self.works: dict[str, Work] = {job.key: works.of(job) for job in plan.jobs.values()}
+        self.known: dict[tuple[Shape, Precision], rates.Known] = {}
+        """Every shape and precision that the plan trains or predicts with, and its rates."""
+        self.precision = _precisions(plan)
+        for job in plan.jobs.values():
+            self._rates(job)
+        self.estimator = Estimator(self.foreseen)
+        if store is not None and on is None:
+            self.estimator.learn(store, plan.jobs.values())
+
+    def foreseen(self, job: Job) -> float:
+        """Seconds of a job by the model alone."""
+        work = self.works[job.key]
+        if self.on is not None:
+            return self.on.seconds(work)
+        if work.shape is None:
+            return by_examples(job)
+        known = self._rates(job).rates
+        return (rates.threaded(known, self.threads.get(job.kind, 1)) if job.kind == "pretrain" else known).seconds(work)
+
+    def seconds(self, job: Job) -> float:
+        """Seconds of a job, corrected by finished ones."""
+        return self.estimator.seconds(job)
+
+    def memory(self, job: Job) -> Memory:
+        """Bytes of a job at its peak."""
+        work, engine = self.works[job.key], self.plan.engine
+        half = work.shape is not None and self._half(job, work.shape)
+        if self.on is not None and not self.on.cpu:
+            return memory_of(work, engine, half=half, process=CONTEXT, device=self.on.memory)
+        return memory_of(work, engine, half=half, process=self._rates(job).rates.process)
+
+    def fits(self, job: Job) -> bool:
+        """Whether a job's memory is there on the device that was asked about."""
+        return self.on is None or self.memory(job).total <= self.on.memory
+
+    def total(self, todo: Sequence[Job]) -> float:
+        """Seconds from the first to the last of some jobs, parents first, and until the workers are ready."""
+        start = max((each.rates.start for each in self.known.values()), default=0.0) if self.on is None else START
+        return makespan(todo, self.seconds, self.workers, self.threads, start)
+
+    def memory_at_once(self, jobs: Iterable[Job]) -> float:
+        """Bytes of as many of the largest jobs as there are workers."""
+        return sum(sorted((self.memory(job).total for job in jobs), reverse=True)[: self.workers])
+
+    @property
+    def measured(self) -> bool:
+        """Whether every rate was measured on this machine."""
+        return bool(self.known) and all(each.measured for each in self.known.values())
+
+    def _rates(self, job: Job) -> rates.Known:
+        shape, precision = self.works[job.key].shape, self.precision[job.key]
+        if shape is None:
+            return rates.Known(rates.recorded(None, precision), measured=False)
+        if (shape, precision) not in self.known:
+            found = rates.find(shape, precision, self.plan.engine, self.workers)
+            self.known[shape, precision] = found or rates.Known(rates.recorded(shape, precision), measured=False)
+        return self.known[shape, precision]
+
+    def _half(self, job: Job, shape: Shape) -> bool:
+        precision = self.precision[job.key]
+        has = rates.has_bf16() if self.on is None else True
+        return precision == "bf16" or (precision == "auto" and shape.hidden >= rates.WIDE and has)
+
+
+def _precisions(plan: Plan) -> dict[str, Precision]:
+    """Of every job: its recipe's, or that of the stage that made its model."""
+    found: dict[str, Precision] = {}
+    for job in plan.jobs.values():
+        if isinstance(job.spec, TrainSpec | PretrainSpec):
+            found[job.key] = job.spec.recipe.precision
+        else:
+            found[job.key] = found[job.parents[0]] if job.parents else "auto"
+    return found

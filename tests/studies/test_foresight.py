@@ -1,0 +1,232 @@
+"""What a plan is foreseen to take: tokens of real rows, seconds by fixed rates, the time of several workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import tiny
+from tests.support.fakes import plan_of, study_file
+from tests.support.tiny_study import do_inline, write_study
+from tests.support.tiny_study import plan_of as tiny_plan_of
+
+from xlift.studies.estimate import Foresight
+from xlift.studies.estimate.devices import device
+from xlift.studies.estimate.rates import Rates
+from xlift.studies.estimate.schedule import makespan
+from xlift.studies.estimate.shape import Shape
+from xlift.studies.estimate.tokens import LightTokenizer, Sampler
+from xlift.studies.estimate.work import Work, Works
+from xlift.studies.job import Data, Job, PredictSpec, TrainSpec, make_job
+from xlift.studies.plan import Plan
+from xlift.studies.store import Store
+from xlift.tasks import catalog, formats
+from xlift.tasks.formats.multiple_choice import ChoiceExample
+
+RATES = Rates(
+    start=5.0, train_job=2.0, step=0.01, parameter=1e-9, training=1e-11, load=1.0, predict_job=0.1, predicting=2e-11,
+    example=1e-3,
+)  # fmt: skip
+SHAPE = Shape("xlm-roberta", 12, 768, 3072, 12, 250_002, 514)
+SIZES = st.integers(1, 10**7)
+
+
+def of_kind(plan: Plan, kind: str) -> Job:
+    return next(job for job in plan.jobs.values() if job.kind == kind)
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["isle-nli", "isle-pos", "isle-qa", "isle-reading", "isle-retrieval", "isle-text"])
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "wordpiece"])
+def test_the_light_tokenizer_makes_the_rows_of_the_real_one(tmp_path: Path, task: str, kind: str):
+    real = tiny.tokenizer(kind)
+    real.save_pretrained(tmp_path)
+    declared = catalog.get(task)
+    language = declared.source.languages("train" if task == "isle-text" else "test")[0]
+    split = "train" if task == "isle-text" else "test"
+    examples = list(declared.source.read(declared, language, split, None, size=8))
+    rows = [
+        [list(row) for row in formats.get(declared.format).features(
+            examples, tokenizer, declared.labels, max_length=48, train=False
+        ).input_ids]
+        for tokenizer in (real, LightTokenizer(tmp_path))
+    ]  # fmt: skip
+    assert rows[0] == rows[1]
+
+
+def test_rows_are_cut_at_the_maximal_length_and_choices_all_count(tmp_path: Path):
+    tiny.model_folder(tmp_path)
+    task = catalog.get("isle-reading")
+    data = Data(task=task.name, language="qta", split="test", fingerprint="f")
+    sampler = Sampler({task.name: task}, None)
+    short, long = sampler.sample(data, tmp_path, 16), sampler.sample(data, tmp_path, 512)
+    example = next(task.source.read(task, "qta", "test", None))
+    assert isinstance(example, ChoiceExample)
+    assert short.rows == len(example.choices)
+    assert short.length == 16
+    assert long.length > 16
+    assert short.units == 1
+
+
+def test_without_a_tokenizer_a_rule_of_characters_is_near(tmp_path: Path):
+    tiny.model_folder(tmp_path)
+    task = catalog.get("isle-nli")
+    data = Data(task=task.name, language="qta", split="test", fingerprint="f")
+    sampler = Sampler({task.name: task}, None)
+    guessed, shipped = sampler.sample(data, None, None), sampler.sample(data, shipped_encoder(), None)
+    assert 0.4 < guessed.tokens / shipped.tokens < 2.5
+
+
+def test_a_broken_tokenizer_is_not_fatal(tmp_path: Path):
+    (tmp_path / "tokenizer.json").write_text("{", encoding="utf-8")
+    task = catalog.get("isle-nli")
+    data = Data(task=task.name, language="qta", split="test", fingerprint="f")
+    assert Sampler({task.name: task}, None).sample(data, tmp_path, None).tokens > 0
+
+
+def shipped_encoder() -> Path:
+    from xlift import backbones
+
+    return backbones.find("isles").folder
+
+
+def test_tokens_are_those_that_a_run_finds(tmp_path: Path):
+    plan, store = tiny_plan_of(write_study(tmp_path)), Store(tmp_path / "s")
+    before = Works(plan, None, 1)
+    do_inline(plan, store)
+    after = Works(plan, store, 1)
+    for job in plan.jobs.values():
+        taken = store.open(job.key).manifest["numbers"]["tokens"]
+        guess, known = before.of(job), after.of(job)
+        tokens = known.read_tokens if job.kind == "predict" else known.trained_tokens
+        # dev examples, on which a stage may be judged, are read and not counted by it
+        assert tokens == pytest.approx(taken, rel=1e-6) or isinstance(job.spec, TrainSpec)
+        guessed = guess.read_tokens if job.kind == "predict" else guess.trained_tokens
+        assert guessed == pytest.approx(taken, rel=0.35)
+
+
+# --- seconds ----------------------------------------------------------------------------------------------------------
+
+
+def a_work(tokens: float, steps: int = 10, kind: str = "train", **more: float) -> Work:
+    trained = kind == "train"
+    return Work(
+        kind, SHAPE, tokens if trained else 0.0, 0.0 if trained else tokens, 40.0, steps, examples=tokens / 40,
+        used_rows=10_000, **more,
+    )  # fmt: skip
+
+
+def test_seconds_are_the_sum_of_job_data_steps_and_operations():
+    work = a_work(40_000)
+    operations = 3 * 40_000 * (2 * SHAPE.body + 4 * 12 * 768 * 40)
+    assert work.operations == operations
+    parameters = SHAPE.body + (10_000 + 514) * 768
+    assert RATES.seconds(work) == pytest.approx(2 + 1000 * 1e-3 + 10 * (0.01 + parameters * 1e-9) + operations * 1e-11)
+
+
+def test_a_prediction_costs_a_third_of_training_and_its_share_of_a_load():
+    work = a_work(40_000, steps=0, kind="predict", loads=0.25)
+    assert work.operations == a_work(40_000).operations / 3
+    assert RATES.seconds(work) == pytest.approx(0.1 + 0.25 + 1 + work.operations * 2e-11)
+
+
+def test_the_body_of_xlm_r_base_is_the_known_one():
+    assert SHAPE.body == 84_934_656  # 12 layers of 7,077,888; biases and norms are left out
+    assert abs(SHAPE.parameters - 277.5e6) < 1e6
+
+
+@given(SIZES, SIZES, st.sampled_from(["train", "predict"]), st.sampled_from(["rates", "h200", "cpu-2-core"]))
+def test_more_tokens_never_cost_less(few: int, more: int, kind: str, price: str):
+    low, high = sorted((few, more))
+    seconds = RATES.seconds if price == "rates" else device(price).seconds
+    assert seconds(a_work(low, kind=kind)) <= seconds(a_work(high, kind=kind))
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1, 64))
+def test_more_examples_never_cost_less(few: int, more: int, batch: int):
+    plan = Plan("p", tasks={"isle-nli": catalog.get("isle-nli")}, models={"f": shipped_encoder()})
+    works = Works(plan, None, 1)
+    works.sampler = SAMPLER
+    costs = []
+    for size in sorted((few, more)):
+        job = a_train(size, batch)
+        works.roots[job.key] = "f"
+        costs.append(RATES.seconds(works.of(job)))
+    assert costs[0] <= costs[1] * (1 + 1e-9)
+
+
+SAMPLER = Sampler({"isle-nli": catalog.get("isle-nli")}, None)
+
+
+def a_train(size: int, batch: int = 32) -> Job:
+    from xlift.recipes import Recipe
+    from xlift.studies.job import ModelRef
+
+    data = Data(task="isle-nli", language="qta", split="train", size=size, fingerprint="f")
+    spec = TrainSpec(
+        model=ModelRef(fingerprint="f"), mixture=(data,), recipe=Recipe(batch_size=batch, retries=0), seed=1
+    )
+    return make_job(spec, (), "train", 3 * size)
+
+
+# --- several workers --------------------------------------------------------------------------------------------------
+
+
+def chain(*lengths: int) -> list[Job]:
+    """Chains of training jobs."""
+    jobs: list[Job] = []
+    for number, length in enumerate(lengths):
+        parent: tuple[str, ...] = ()
+        for place in range(length):
+            jobs.append(Job(a_train(1).spec, parent, "", f"{number}-{place}", 1))
+            parent = (jobs[-1].key,)
+    return jobs
+
+
+def one(job: Job) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("jobs", "workers", "seconds"),
+    [(chain(1, 1, 1, 1), 2, 2.0), (chain(4), 8, 4.0), (chain(3, 1, 1), 2, 3.0), (chain(1, 1), 8, 1.0), ([], 2, 0.0)],
+)
+def test_the_time_of_a_run_knows_of_chains(jobs: list[Job], workers: int, seconds: float):
+    assert makespan(jobs, one, workers, {}) == seconds
+
+
+def test_a_job_of_two_threads_takes_two_places():
+    assert makespan(chain(1, 1, 1), one, 2, {"train": 2}, start=5.0) == 8.0
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.integers(1, 4))
+def test_a_run_takes_between_the_longest_chain_and_the_sum(lengths: list[int], workers: int):
+    jobs = chain(*lengths)
+    seconds = makespan(jobs, one, workers, {})
+    assert max(max(lengths), sum(lengths) / workers) <= seconds <= sum(lengths)
+
+
+def test_predictions_share_the_loading_of_their_model(tmp_path: Path):
+    plan = plan_of(study_file(tmp_path), "models=[isles]")
+    works = Foresight(plan, None, 2).works
+    loads = {
+        job.parents[0]: sum(works[other.key].loads for other in plan.jobs.values() if other.parents == job.parents)
+        for job in plan.jobs.values()
+        if isinstance(job.spec, PredictSpec)
+    }
+    assert all(share == pytest.approx(1.0) for share in loads.values())
+
+
+def test_a_stage_that_makes_a_model_counts_its_text(tmp_path: Path):
+    made = "models: [{name: mine, pretrain: {text: [{task: isle-text, language: qta, size: 90}]}}]"
+    text = (study_file(tmp_path)).read_text(encoding="utf-8").replace("models: [model]", made)
+    plan = plan_of(study_file(tmp_path, text))
+    works = Foresight(plan, None, 2).works
+    work = works[of_kind(plan, "pretrain").key]
+    assert work.trained_tokens > 90 * 10
+    assert work.predicted_words == pytest.approx(work.trained_tokens * 0.25)
+    assert works[of_kind(plan, "train").key].shape == work.shape  # what follows goes by the shape that is made
