@@ -22,7 +22,7 @@ def test_the_defaults_of_a_recipe_are_part_of_every_key():
     # whoever changes one must raise RESULT_VERSION (studies/job.py), then this line.
     assert Recipe().model_dump() == {
         "lr": 2e-5, "batch_size": 32, "epochs": 3.0, "steps": None, "warmup": 0.1, "weight_decay": 0.01, "beta2": 0.999,
-        "clip": 1.0, "max_length": None,
+        "clip": 1.0, "max_length": None, "select": None, "retries": 2, "precision": "auto",
     }  # fmt: skip
 
 

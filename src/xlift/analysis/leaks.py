@@ -128,6 +128,7 @@ def _before(plan: Plan, job: Job, targets: set[str]) -> Iterator[tuple[str, Data
             yield from (("pretraining", data) for data in parent.spec.text)
         elif isinstance(parent.spec, TrainSpec):
             yield from (("target" if key in targets else "intermediate", data) for data in parent.spec.mixture)
+            yield from (("selection", data) for data in parent.spec.dev if parent.spec.recipe.select)
         elif isinstance(parent.spec, LayerSpec):
             yield from (("selection", data) for data in parent.spec.data)
         yield from _before(plan, parent, targets)

@@ -68,6 +68,8 @@ class TrainSpec(Settings):
     sampling: Sampling = Sampling()
     weights: tuple[float, ...] = ()
     """Of the parts before those of `mlm`, with sum 1, where `sampling` goes by weights."""
+    dev: tuple[Data, ...] = ()
+    """What training is judged by (studies/dev.py)."""
     mlm: TextShare | None = None
     recipe: Recipe
     head: str = ""
@@ -76,6 +78,8 @@ class TrainSpec(Settings):
     """Heads of the parent that go on (by name); all others are made anew."""
     masking: Masking = Masking()
     """Of the parts that are text."""
+    dev: tuple[Data, ...] = ()
+    """What training is judged by (studies/dev.py)."""
     seed: int
 
 

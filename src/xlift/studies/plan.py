@@ -13,6 +13,7 @@ from typing import Any
 from xlift import backbones
 from xlift.errors import UserError
 from xlift.recipes import Engine, Masking, Recipe, Sampling
+from xlift.studies.dev import dev_data
 from xlift.studies.document import Keys
 from xlift.studies.job import Data, Job, LayerSpec, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.reading import StudyFile
@@ -123,6 +124,7 @@ class _Planner:
                         state = replace(self._stage(state, stage, seed), path=f"{start.path} > {row.name}")
                     for index, target in enumerate(self.study.targets):
                         self._target(state, row, index, target, seed)
+        self.result.warnings += self.found.notes
         if self.result.cells and "none" not in self.study.intermediate:
             self.result.warnings.append("there will be scores but no lifts: `intermediate` does not list none.")
         return self.result
@@ -214,8 +216,11 @@ class _Planner:
         if text is not None and state.seed is not None and head not in stage.keep_heads:
             place = self.file.locate(*stage.where)
             warning = f"{place}: the head for masked words starts at random, since a stage before has dropped the model's own."
-            if warning not in self.result.warnings:
-                self.result.warnings.append(warning)
+            self._warn(warning)
+
+    def _warn(self, warning: str) -> None:
+        if warning not in self.result.warnings:
+            self.result.warnings.append(warning)
 
     def _train(self, state: _State, mixture: tuple[Data, ...], stage: TrainingStage, how: Recipe, seed: int) -> _State:
         spec = TrainSpec(
@@ -228,6 +233,7 @@ class _Planner:
             head=stage.head,
             keep_heads=stage.keep_heads,
             masking=stage.masking or Masking(),
+            dev=dev_data(self.found, mixture, how, stage.where, self._warn),
             seed=seed,
         )
         label = f"train {' + '.join(dict.fromkeys(d.name() for d in mixture))} (from {state.path}, seed {seed})"
@@ -345,14 +351,14 @@ class _Planner:
             language = self.found.languages(source, "", "train", (*where, "train", "task"))[0]
             data = self.found.data_of(source, language, "train", None, seed, (*where, "train", "task"))
             head = last.name
-            state = self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept), how, seed)
+            state = self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept, where=where), how, seed)
             kept = (head,)
         self.found.stands_in(last, task, (*where, "train", "task"))
         place = (*where, "train", "language") if asked.language else (*where, "train")
         language = self.found.languages(last, asked.language, asked.split, place)[0]
         data = self.found.data_of(last, language, asked.split, asked.size, seed, (*where, "train"))
         return (
-            self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept), how, seed),
+            self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept, where=where), how, seed),
             last.name,
             language,
         )

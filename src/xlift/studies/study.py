@@ -22,7 +22,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from xlift.recipes import Architecture, Engine, Masking, Precision, Recipe, Sampling, Settings, TokenizerRecipe
+from xlift.recipes import (
+    Architecture,
+    Engine,
+    Masking,
+    Precision,
+    Recipe,
+    Sampling,
+    Select,
+    Settings,
+    TokenizerRecipe,
+)
 from xlift.studies.fields import (
     Names,
     Seed,
@@ -49,6 +59,8 @@ class RecipePatch(Settings):
     clip: float | None = Field(default=None, gt=0)
     max_length: int | None = Field(default=None, ge=8)
     precision: Precision | None = None
+    select: Select | None = None
+    retries: int | None = Field(default=None, ge=0, le=5)
 
 
 class Training(RecipePatch):
@@ -270,6 +282,12 @@ class Pretrain(Settings):
     training: RecipePatch = RecipePatch()
     half_precision: bool = False
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _nothing_to_select_by(self) -> Pretrain:
+        if self.training.select is not None:
+            raise mistake("pretraining has no dev data to select a checkpoint by", "remove it.", "training", "select")
+        return self
 
 
 class Made(Settings):
