@@ -91,6 +91,13 @@ def _squad(files: Files) -> int:
     return sum(len(p["qas"]) for a in json.loads(_json(files["x.json"]))["data"] for p in a["paragraphs"])
 
 
+def _squad_found(files: Files) -> int:
+    """Questions with an answer that stands in their passage."""
+    paragraphs = [p for a in json.loads(_json(files["x.json"]))["data"] for p in a["paragraphs"]]
+    texts = [(p["context"], [a["text"].strip() for a in q["answers"]]) for p in paragraphs for q in p["qas"]]
+    return sum(any(answer and answer in context for answer in answers) for context, answers in texts)
+
+
 def _json(content: bytes) -> str:
     return content.removeprefix(b"\xef\xbb\xbf").decode()
 
@@ -169,6 +176,11 @@ TSV = "premise\thypothesis\tlabel\n" + "".join("\t".join(row) + "\n" for row in 
 CSV = "premise,hypothesis,label\r\n" + "".join(
     ",".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in row) + "\r\n" for row in NLI_ROWS
 )
+TRANSLATED = (
+    'He said "no".\tHe agreed.\tEr sagte "nein".\tEr stimmte zu.\tcontradictory\n'
+    "It rains.\tIt is wet.\tEs regnet.\tEs ist nass.\tentailment\n"
+    "It rains.\tIt is wet.\tEs regnet.\tEs ist feucht.\tentailment\n"
+)
 QUOTED = "".join(
     "\t".join('"' + c.replace('"', '""') + '"' if '"' in c else c for c in row) + "\r\n" for row in NLI_ROWS
 )
@@ -187,6 +199,18 @@ SQUAD = {
                 {"id": "h1", "question": "Which?", "answers": [{"text": "Ben Nevis", "answer_start": 0}]}]}]},
     ],
 }  # fmt: skip
+
+SQUAD_TRANSLATED = {
+    "version": "1.1",
+    "data": [
+        {"title": "Rivers", "paragraphs": [
+            {"context": "Der Nil ist lang, der Nil ist alt. Die Rhône ist kurz.", "qas": [
+                {"id": "r1", "question": "Was ist lang?", "answers": [{"text": "Nil", "answer_start": 4}]},
+                {"id": "r2", "question": "Was ist alt?", "answers": [{"text": "Nil", "answer_start": 20}]},
+                {"id": "r3", "question": "Was ist kurz?", "answers": [{"text": "", "answer_start": 0}]},
+                {"id": "r4", "question": "Was noch?", "answers": [{"text": "Rhone", "answer_start": 39}]}]}]}],
+}  # fmt: skip
+"""An answer in its place, one two letters off, an empty one, and one that is not there."""
 
 CONLLU = "\n".join(
     [
@@ -309,6 +333,13 @@ SAMPLES: dict[str, Sample] = {
         COPA_OPTIONS,
     ),
     "squad": Sample("squad", "span-qa", {"x.json": json.dumps(SQUAD, ensure_ascii=False, indent=1).encode()}, _squad),
+    "translated-tsv": Sample(
+        "translated-tsv", "classification", {"x.tsv": TRANSLATED.encode()}, lambda f: len(text_lines(f["x.tsv"])), NLI,
+        {"values": {"label": {"contradictory": "contradiction"}}}, language="de",
+    ),
+    "squad-translated": Sample(
+        "squad-translated", "span-qa", {"x.json": json.dumps(SQUAD_TRANSLATED, ensure_ascii=False, indent=1).encode()}, _squad_found
+    ),
     "lareqa": Sample("lareqa", "dual-encoding", {"x.json": json.dumps(LAREQA, indent=1).encode()}, _lareqa),
     "mewslix": Sample(
         "mewslix", "dual-encoding",

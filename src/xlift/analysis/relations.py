@@ -64,7 +64,7 @@ RELATIONS: tuple[Relation, ...] = (
         "SQuAD, TyDiQA and MLQA take paragraphs of Wikipedia; nobody kept their articles apart.",
     ),
     Relation(
-        ("tydiqa/train",), ("tydiqa/test",), False,
+        ("tydiqa/train", "tydiqa-translate-train"), ("tydiqa/test",), False,
         "The test set of TyDiQA-GoldP in XTREME is its published dev set: a recipe that was chosen on that dev set was chosen "
         "on test.",
     ),
@@ -73,7 +73,7 @@ RELATIONS: tuple[Relation, ...] = (
         "The test set of TyDiQA-GoldP in XTREME is its published dev set: this stage trains on it.",
     ),
     Relation(
-        ("mnli", "anli-plus", "xnli-mt", "kornli"), XNLI_ITEMS, False,
+        ("mnli", "anli-plus", "xnli-mt", "xnli-translate-train", "kornli"), XNLI_ITEMS, False,
         "XNLI's pairs were collected as MNLI's were, from its ten genres, and are other items (Conneau et al. 2018); the "
         "translated training sets (xnli-mt, KorNLI) are MNLI's and SNLI's by machine.",
     ),

@@ -35,6 +35,8 @@ class Resolver:
     def __init__(self, file: StudyFile, data: Path | None) -> None:
         self.file = file
         self.data = data if data is not None else (file.folder / file.study.data if file.study.data else None)
+        self.notes: dict[str, None] = {}
+        """What is to be known about the data that was asked for, each once and in order."""
         self.used: dict[str, Task] = {}
         """The tasks that were asked for."""
         self.own: dict[str, Task] = {}
@@ -140,6 +142,8 @@ class Resolver:
         with self.placed(*where):
             there = task.source.size(task, language, split, self.data)  # reads and checks every row of a file
             fingerprint = task.source.fingerprint(task, language, split, self.data)
+            said = task.source.notes(task, language, split, self.data)
+        self.notes |= dict.fromkeys(f"{task.name} {language} {split}: {note}." for note in said)
         if size is not None and there is not None and size > there:
             raise UserError(
                 f"size {size} is larger than the data: {task.name}/{language} {split} has {there} examples",

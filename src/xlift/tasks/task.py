@@ -47,6 +47,10 @@ class Source(Protocol):
         """
         ...
 
+    def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        """What a user should know about the split as its files have it: rows left out, English without a translation."""
+        ...
+
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """Hex digest of what determines the examples: the bytes of the files, or the generator's version."""
         ...

@@ -12,6 +12,7 @@ PARAPHRASE = ("different", "paraphrase")
 PARAPHRASE_NUMBERS = {"label": {"0": "different", "1": "paraphrase"}}
 PAWSX_LANGUAGES = codes("de en es fr ja ko zh")
 TRANSLATED = codes("de es fr ja ko zh")
+_TRANSLATIONS = "xtreme_translations/PAWSX/translate-train"
 
 QQP = Task(
     "qqp",
@@ -90,22 +91,55 @@ PAWSX_MT = Task(
     Several((
         FileSource(
             reader="tsv",
-            files={"train": "x-final/{lang}/translated_train.tsv"},
-            available={"train": TRANSLATED},
+            files={
+                "train": {code: f"x-final/{code}/translated_train.tsv" for code in TRANSLATED}
+                | {"en": "x-final/en/train.tsv"}
+            },
+            available={"train": PAWSX_LANGUAGES},
             columns=_PAWSX,
             values=PARAPHRASE_NUMBERS,
+            joined=True,
         ),
-        hub("google-research-datasets/paws-x", "{lang}", {"train": "train"}, TRANSLATED,
-            columns=_PAWSX, values=PARAPHRASE_NUMBERS),
+        hub("google-research-datasets/paws-x", "{lang}", {"train": "train"}, PAWSX_LANGUAGES,
+            columns=_PAWSX, values=PARAPHRASE_NUMBERS, joined=True),
     )),
     labels=PARAPHRASE,
-    train_language="de",
+    train_language="en",
     counts={"train": 49_401},
     official=INTERMEDIATE,
     licence="free for any purpose, with acknowledgement of Google LLC",
     url="https://github.com/google-research-datasets/paws/tree/master/pawsx",
     citations=("yang-etal-2019-paws-x",),
-    note="The training sets that come with PAWS-X.",
+    note="The training sets that come with PAWS-X; English is PAWS itself. Languages are joined by the files' ids.",
 )  # fmt: skip
 
-TASKS = (QQP, PAWSX_MT, PAWSX)
+PAWSX_TRANSLATED = Task(
+    "pawsx-translate-train",
+    "PAWS translated by XTREME's authors into PAWS-X's languages",
+    "classification",
+    ("accuracy",),
+    FileSource(
+        reader="translated-tsv",
+        files={
+            "train": {code: f"{_TRANSLATIONS}/en-{code}-translated.tsv" for code in TRANSLATED}
+            | {"en": f"{_TRANSLATIONS}/en-de-translated.tsv"}
+        },
+        available={"train": PAWSX_LANGUAGES},
+        values=PARAPHRASE_NUMBERS,
+        unquote=True,
+        ragged=True,
+        joined=True,
+    ),
+    labels=PARAPHRASE,
+    train_language="en",
+    official=INTERMEDIATE,
+    licence="not stated; PAWS-X's: free for any purpose, with acknowledgement of Google LLC",
+    url="https://console.cloud.google.com/storage/browser/xtreme_translations",
+    citations=("yang-etal-2019-paws-x", "hu-etal-2020-xtreme"),
+    note="Files and columns are as TensorFlow Datasets (xtreme_pawsx) reads them, which says that some rows are wrongly "
+    "populated: those without five fields and a label 0 or 1 are left out and counted. Whether texts stand in quotes could not "
+    "be established: a pair of quotes around a whole text is taken off. Languages are joined by the English pair in each row; "
+    "'en' is the originals in the German file.",
+)  # fmt: skip
+
+TASKS = (QQP, PAWSX_MT, PAWSX_TRANSLATED, PAWSX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob
@@ -15,6 +16,7 @@ from xlift.tasks.sources.checking import Checks
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
 from xlift.tasks.sources.stripped import stripped
+from xlift.tasks.sources.translated import ENGLISH, compare, drawn
 from xlift.tasks.task import Task
 
 
@@ -67,6 +69,9 @@ class FileSource:
     ragged: bool = False
     numbered: bool = False
     """Ids are the rows' numbers, where those of the file name no single example."""
+    joined: bool = False
+    """An id names the same example in every language: a subset takes the same of them, and where the English ones are here
+    the labels are compared with theirs."""
     originals: Mapping[str, str] = field(default_factory=dict)
     """Split -> where its labels can be had, if this layout's files come without."""
     parts: Mapping[str, Part] = field(default_factory=dict)
@@ -90,8 +95,26 @@ class FileSource:
         """Number of examples; the file is read once as long as it stays the same."""
         key = self.fingerprint(task, language, split, data)
         if key not in _SIZES:
-            _SIZES[key] = sum(1 for _ in self._rows(task, language, split, data))
+            left_out: Counter[str] = Counter()
+            _SIZES[key] = sum(1 for _ in self._rows(task, language, split, data, left_out))
+            notes = [f"{number:,} rows left out: {why}" for why, number in left_out.items()]
+            _NOTES[key] = (*notes, *self._compared(task, language, split, data))
         return _SIZES[key]
+
+    def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        """What a user should know about a split as its files have it: rows that are left out, English examples without a
+        translation."""
+        self.size(task, language, split, data)
+        return _NOTES[self.fingerprint(task, language, split, data)]
+
+    def _compared(self, task: Task, language: str, split: str, data: Path | None) -> Iterator[str]:
+        if not self.joined or language == ENGLISH or not self.present(ENGLISH, split, data):
+            return
+        found = compare(lambda: self._rows(task, language, split, data), lambda: self._rows(task, ENGLISH, split, data))
+        if found.untranslated:
+            yield f"{found.untranslated:,} of the English examples have no usable translation"
+        if found.unjoined:
+            yield f"{found.unjoined:,} of {found.examples:,} translations have no English example"
 
     def read(
         self, task: Task, language: str, split: str, data: Path | None, *, size: int | None = None, seed: int = 0
@@ -107,7 +130,11 @@ class FileSource:
                 where=str(paths[0]),
                 fix=f"Ask for {there:,} or fewer, or leave the size out for all of them.",
             )
-        mask = chosen(there, size, seed, task.name, language, split)
+        if self.joined:
+            ids = (row.example.id for row in self._rows(task, language, split, data))
+            mask = drawn(ids, size, seed, task.name, split)
+        else:
+            mask = chosen(there, size, seed, task.name, language, split)
         rows = self._rows(task, language, split, data)  # first in the zip, so that it is read, and checked, to its end
         return (row.example for row, taken in zip(rows, mask, strict=False) if taken)
 
@@ -141,12 +168,15 @@ class FileSource:
             "header": self.header,
             "ragged": self.ragged,
             "numbered": self.numbered,
+            "joined": self.joined,
         }
         declared |= {name: value for name, value in later.items() if value}  # at its default an option changes no key
         return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
 
-    def _rows(self, task: Task, language: str, split: str, data: Path | None) -> Iterator[Row]:
-        """Every row of the split, checked."""
+    def _rows(
+        self, task: Task, language: str, split: str, data: Path | None, left_out: Counter[str] | None = None
+    ) -> Iterator[Row]:
+        """Every row of the split, checked; `left_out` counts those that are none, by their reasons."""
         paths = self.paths(task, language, split, data)
         layout = self.layout(task.format, language)
         reader = READERS[self.reader]
@@ -159,11 +189,20 @@ class FileSource:
             )
         part = self.parts.get(split)
 
+        def examples() -> Iterator[Row]:
+            if left_out is not None:
+                left_out.clear()  # rows are read once more where ids seem to stand twice
+            for row in reader.read(paths, layout):
+                if not row.left_out:
+                    yield row
+                elif left_out is not None:
+                    left_out[row.left_out] += 1
+
         def read() -> Iterator[Row]:
             if part is None:
-                return reader.read(paths, layout)
-            documents = part.choose(list(dict.fromkeys(_document(row) for row in reader.read(paths, layout))))
-            return (row for row in reader.read(paths, layout) if _document(row) in documents)
+                return examples()
+            documents = part.choose(list(dict.fromkeys(map(_document, examples()))))
+            return (row for row in examples() if _document(row) in documents)
 
         checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "own", original)
         return checks.rows(read)
@@ -224,3 +263,5 @@ class FileSource:
 
 _SIZES: dict[str, int] = {}
 """Fingerprint -> number of examples, for this process."""
+_NOTES: dict[str, tuple[str, ...]] = {}
+"""Fingerprint -> what `FileSource.notes` says."""

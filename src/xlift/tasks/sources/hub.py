@@ -15,6 +15,7 @@ from typing import Any
 from xlift import hub
 from xlift.errors import UserError
 from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.translated import ENGLISH
 from xlift.tasks.task import Task
 
 SAID = 5_000_000
@@ -46,6 +47,8 @@ class HubSource:
     """Column -> value of the rows to read, with {lang} as in patterns, where one file holds all languages."""
     numbered: bool = False
     """Ids are the rows' numbers, where those of the files name no single example."""
+    joined: bool = False
+    """See `FileSource.joined`. English is compared with where it lies in the same cache."""
     revision: str = "main"
     """Branch, tag or commit; `refs/convert/parquet` is the Hub's own conversion of repositories without Parquet."""
     kind: str = "hub"
@@ -75,6 +78,9 @@ class HubSource:
         self, task: Task, language: str, split: str, data: Path | None, *, size: int | None = None, seed: int = 0
     ) -> Iterator[Any]:
         return self._files(task, language, split, data).read(task, language, split, None, size=size, seed=seed)
+
+    def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        return self._files(task, language, split, data).notes(task, language, split, None)
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """Of the files' bytes and how they are read. Not of the commit: a new README is no new data."""
@@ -115,16 +121,26 @@ class HubSource:
             hub.bring(snapshot, entries, cache)
         else:
             snapshot, cache = found
+        wanted_patterns = {language: patterns}
+        if self.joined and ENGLISH in self.languages(split):
+            english = self.patterns(ENGLISH, split)
+            wanted_patterns |= {ENGLISH: english} if snapshot.whole(english, cache) else {}
         return FileSource(
             reader="parquet",
-            files={split: {language: tuple(entry.path for entry in snapshot.matching(patterns))}},
-            available={split: (language,)},
+            files={
+                split: {
+                    code: tuple(entry.path for entry in snapshot.matching(several))
+                    for code, several in wanted_patterns.items()
+                }
+            },
+            available={split: tuple(wanted_patterns)},
             codes=self.codes,
             columns=self.columns,
             values=self.values,
             drop=self.drop,
             where=self.where,
             numbered=self.numbered,
+            joined=self.joined,
             root=snapshot.folder(cache),
             kind=self.kind,
         )

@@ -69,6 +69,9 @@ class IslesSource:
                 row = example(self.example, code, split, seed, index)
                 yield make(id=f"{code}:{row['id']}", query="", passage=row["passage"])
 
+    def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        return ()
+
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         return _fingerprint(self.example, language, split)
 

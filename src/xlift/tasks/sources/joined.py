@@ -61,6 +61,10 @@ class Joined:
         mask = chosen(there, size, seed, task.name, language, split)
         return (example for taken, example in zip(mask, examples, strict=True) if taken)
 
+    def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        found = [(part.name, part.source.notes(part, language, split, data)) for part in self.parts]
+        return tuple(f"{name}: {note}" for name, notes in found for note in notes)
+
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         parts = [(part.name, part.source.fingerprint(part, language, split, data)) for part in self.parts]
         return hashlib.sha256(canonical_json(["joined", task.labels, parts]).encode()).hexdigest()

@@ -50,6 +50,9 @@ class Several:
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         return self.answering(task, language, split, data).fingerprint(task, language, split, data)
 
+    def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        return self.answering(task, language, split, data).notes(task, language, split, data)
+
     def answering(self, task: Task, language: str, split: str, data: Path | None) -> Source:
         """The member that has the examples, else the first that can bring them, which is the Hub.
 

@@ -7,6 +7,8 @@
 | copa-xml | COPA as its authors write it | multiple-choice |
 | txt | a text a line | text |
 | squad | SQuAD v1.1 and v2.0, XQuAD, MLQA, TyDiQA GoldP | span-qa |
+| translated-tsv | rows beside their English original (XTREME's translations of XNLI and PAWS-X) | classification |
+| squad-translated | SQuAD v1.1 by machine: answers are looked for | span-qa |
 | lareqa | XQuAD-R; SQuAD to train on | dual-encoding |
 | mewslix | Mewsli-X: mentions and entities | dual-encoding |
 | conll, panx, conllu, ccgbank | words and tags | tagging |
@@ -32,6 +34,7 @@ from xlift.tasks.sources.readers import (
     parquet,
     records,
     squad,
+    translated,
 )
 from xlift.tasks.sources.readers.base import Reader
 
@@ -47,6 +50,8 @@ READERS: dict[str, Reader] = {
         labelled.LABELLED,
         copa.COPA,
         squad.SQUAD,
+        translated.TRANSLATED_TSV,
+        translated.SQUAD_TRANSLATED,
         lareqa.LAREQA,
         mewslix.MEWSLIX,
         conll.CONLL,

@@ -18,6 +18,8 @@ class Row:
     example: Any
     document: str = ""
     """What must not be parted between training and test (an article); empty where rows stand alone."""
+    left_out: str = ""
+    """Why this is no example; `example` is None then, and such rows are counted."""
 
     @property
     def where(self) -> str:
