@@ -131,7 +131,9 @@ def test_seconds_are_the_sum_of_job_data_steps_and_operations():
 def test_a_prediction_costs_a_third_of_training_and_its_share_of_a_load():
     work = a_work(40_000, steps=0, kind="predict", loads=0.25)
     assert work.operations == a_work(40_000).operations / 3
-    assert RATES.seconds(work) == pytest.approx(0.1 + 0.25 + 1 + work.operations * 2e-11)
+    assert RATES.seconds(work) == pytest.approx(0.1 + 1 + work.operations * 2e-11)
+    assert RATES.loading(work) == 0.25
+    assert RATES.loading(a_work(40_000)) == 0
 
 
 def test_the_body_of_xlm_r_base_is_the_known_one():

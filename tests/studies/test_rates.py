@@ -10,7 +10,7 @@ import pytest
 
 from xlift.errors import UserError
 from xlift.recipes import Engine
-from xlift.studies.estimate import rates
+from xlift.studies.estimate import rates, work
 from xlift.studies.estimate.devices import DEVICES, device, remedies
 from xlift.studies.estimate.memory import memory_of, token_bytes
 from xlift.studies.estimate.rates import BASE, ISLES, RECORDED
@@ -107,7 +107,7 @@ def test_an_unknown_device_is_a_mistake_with_a_way_out():
 def test_memory_of_a_large_stage_by_hand():
     memory = memory_of(a_stage(), Engine(token_budget=1024), half=True, process=0.5e9)
     trained = 302_000_000 + (100_000 + 514) * 1024
-    assert memory.weights == pytest.approx(2 * 4 * LARGE.parameters)
+    assert memory.weights == pytest.approx(4 * trained, rel=0.01)
     assert memory.training == pytest.approx(trained * (4 + 8 + 2), rel=0.01)
     per_layer = 6 * 16 * 40 + 28 * 1024 + 4 * 4096
     assert memory.activations == pytest.approx(1024 * per_layer * 26)
@@ -133,6 +133,12 @@ def test_what_helps_is_not_what_is_on_already():
     assert "gradient_checkpointing" in remedies(a_stage(), checkpointing=False, offload=False)
     assert "gradient_checkpointing" not in remedies(a_stage(), checkpointing=True, offload=False)
     assert "offload" not in remedies(a_stage(), checkpointing=True, offload=True)
+
+
+def test_the_vocabulary_is_gathered_by_the_rule_of_the_engine():
+    from xlift.models import compact
+
+    assert (work.COMPACT_SHARE, work.COMPACT_SPARED) == (compact.SHARE, compact.SPARED)
 
 
 @pytest.mark.parametrize("half", [True, False])

@@ -13,7 +13,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +28,7 @@ from xlift.studies.estimate.rates import Rates
 from xlift.studies.estimate.shape import Shape
 from xlift.studies.estimate.tokens import LightTokenizer
 from xlift.studies.estimate.work import Work, Works
-from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
+from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.tasks import catalog
@@ -42,6 +42,8 @@ SMALL = 5e6
 """Parameters outside the embeddings below which steps take milliseconds, and more of them are needed."""
 GIVE_UP = 600.0
 """Seconds after which a calibration is not going to end."""
+LANGUAGES = ("qto", "qtm", "qtu")
+"""That are predicted in one pass."""
 FINGERPRINT = "0" * 64
 
 
@@ -174,29 +176,41 @@ def measure(subject: Subject, engine: Engine, folder: Path, process: float) -> R
     runs = _Runs(model, engine, folder / "store")
     body, many = subject.shape.body, 1 if subject.shape.body > SMALL else 4
     rows = max(4, min(32, round(TRAIN_OPERATIONS / (6 * body * 100))))
-    number = max(24, min(400, round(PREDICT_OPERATIONS / (2 * body * 50))))
+    number = max(16, min(400, round(PREDICT_OPERATIONS / (2 * body * 50 * len(LANGUAGES)))))
     steps = 6 * many if many > 1 else 4
     recipe = Recipe(batch_size=rows, steps=steps, precision=subject.precision, retries=0)
     short = runs.train("isle-nli", recipe.model_copy(update={"batch_size": max(2, rows // 4)}))
     long = runs.train("isle-qa", recipe)
-    first = runs.predict(short.job, "qta", 8)
-    few = sorted((runs.predict(short.job, code, 8) for code in ("qto", "qtm", "qtu")), key=lambda run: run.seconds)[1]
-    large = runs.predict(short.job, "qka", number)
-    example = runs.example_seconds(model)
-    return _rates(short, long, first, few, large, example, _parameter_seconds(), process)
+    first = runs.predict(short.jobs[0], ("qta",), 8)
+    few = runs.predict(short.jobs[0], LANGUAGES, 8)
+    large = runs.predict(short.jobs[0], LANGUAGES, number)
+    return _rates(short, long, first, few, large, runs.example_seconds(model), _parameter_seconds(), process)
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A job that was done, what it was and how long it took."""
+    """Jobs that were done together, what they were and how long they took."""
 
-    job: Job
-    work: Work
+    jobs: tuple[Job, ...]
+    works: tuple[Work, ...]
     seconds: float
     step: float
     """Median seconds of a step, without the first."""
     stepping: float
     """Seconds from the end of the first step to that of the last."""
+
+    @property
+    def work(self) -> Work:
+        return self.works[0]
+
+    @property
+    def read(self) -> float:
+        """Operations of predicting."""
+        return sum(work.reading_operations for work in self.works)
+
+    @property
+    def examples(self) -> float:
+        return sum(work.examples for work in self.works)
 
 
 class _Runs:
@@ -210,11 +224,12 @@ class _Runs:
 
     def train(self, task: str, recipe: Recipe) -> _Run:
         data = _data(task, "qta", "train", recipe.batch_size * (recipe.steps or 1))
-        return self._do(TrainSpec(model=ModelRef(fingerprint=FINGERPRINT), mixture=(data,), recipe=recipe, seed=0), ())
+        spec = TrainSpec(model=ModelRef(fingerprint=FINGERPRINT), mixture=(data,), recipe=recipe, seed=0)
+        return self._do([make_job(spec, (), "train", 0)])
 
-    def predict(self, trained: Job, language: str, number: int) -> _Run:
-        data = _data("isle-nli", language, "test", number)
-        return self._do(PredictSpec(data=data, head="isle-nli"), (trained.key,), number)
+    def predict(self, trained: Job, languages: Sequence[str], number: int) -> _Run:
+        specs = [PredictSpec(data=_data("isle-nli", code, "test", number), head="isle-nli") for code in languages]
+        return self._do([make_job(spec, (trained.key,), "predict", number) for spec in specs])
 
     def example_seconds(self, model: Path) -> float:
         """To read and tokenize an example."""
@@ -228,18 +243,21 @@ class _Runs:
         make_features(task, read_examples(self.context, data), tokenizer, max_length=task.max_length, train=False)
         return (time.perf_counter() - began) / 200
 
-    def _do(self, spec: Spec, parents: tuple[str, ...], examples: int = 0) -> _Run:
-        from xlift.execution.work import do_job
+    def _do(self, jobs: Sequence[Job]) -> _Run:
+        from xlift.execution.work import do_jobs
 
-        job = make_job(spec, parents, spec.kind, examples)
-        self.plan.add(job)
+        for job in jobs:
+            self.plan.add(job)
         ends: list[float] = []
         began = time.perf_counter()
-        do_job(job, self.context, self.store, Progress(lambda done, total: ends.append(time.perf_counter())))
+        progress = Progress(lambda done, total: ends.append(time.perf_counter()))
+        for _, outcome in do_jobs(jobs, self.context, self.store, progress):
+            if isinstance(outcome, Exception):
+                raise outcome
         seconds = time.perf_counter() - began
         between = [later - earlier for earlier, later in zip(ends, ends[1:], strict=False)] or [0.0]
-        work = Works(self.plan, self.store, 1).of(job)
-        return _Run(job, work, seconds, statistics.median(between), sum(between))
+        works = Works(self.plan, self.store, 1)
+        return _Run(tuple(jobs), tuple(map(works.of, jobs)), seconds, statistics.median(between), sum(between))
 
 
 def _data(task: str, language: str, split: str, size: int) -> Data:
@@ -258,21 +276,20 @@ def _rates(
     training = max(long.step - short.step, 0.1 * long.step) / more
     fixed = max(0.0, long.step - operations(long) * training)
     step = max(0.0, fixed - long.work.trained_parameters * parameter)
-    around = [run.seconds - run.stepping - run.step - run.work.examples * example for run in (short, long)]
+    around = [run.seconds - run.stepping - run.step - run.examples * example for run in (short, long)]
 
     def bare(run: _Run) -> float:
-        return run.seconds - run.work.examples * example
+        return run.seconds - run.examples * example
 
-    read = max(1.0, large.work.reading_operations - few.work.reading_operations)
-    predicting = max(bare(large) - bare(few), 0.1 * bare(large)) / read
-    job = max(1e-3, bare(few) - few.work.reading_operations * predicting)
+    predicting = max(bare(large) - bare(few), 0.1 * bare(large)) / max(1.0, large.read - few.read)
+    job = max(1e-3, (bare(few) - few.read * predicting) / len(few.jobs))
     return Rates(
         start=0.0,
-        train_job=max(0.0, min(around)),
+        train_job=max(1e-3, min(around)),
         step=step,
         parameter=min(parameter, fixed / max(1, long.work.trained_parameters)),
         training=training,
-        load=max(0.0, first.seconds - few.seconds),
+        load=max(1e-3, bare(first) - job - first.read * predicting),
         predict_job=job,
         predicting=predicting,
         example=example,

@@ -69,7 +69,7 @@ class Promise:
 
 def promise(foresight: Foresight, todo: Sequence[Job]) -> Promise:
     """Taken before a run: what is seen in its course must not improve it."""
-    seconds = {job.key: foresight.seconds(job) for job in todo}
+    seconds = {job.key: foresight.estimator.seconds(job) for job in todo}
     return Promise(tuple(todo), foresight.workers, foresight.measured, foresight.total(todo), seconds)
 
 

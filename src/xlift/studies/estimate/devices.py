@@ -45,13 +45,18 @@ class Device:
     """Bytes in a second."""
     cpu: bool = False
 
+    def loading(self, work: Work) -> float:
+        """A job's share of loading what it predicts with."""
+        bytes_ = 4.0 * work.shape.parameters if work.shape and work.kind == "predict" else 0.0
+        return work.loads * bytes_ / LOAD_RATE
+
     def seconds(self, work: Work) -> float:
-        """Of a job: the longest of computing, moving and launching, and what surrounds it."""
+        """Of a job: the longer of computing and moving together, and launching; and what surrounds them."""
         shape, reads = work.shape, work.kind in ("predict", "layer")
         job = (PREDICT_JOB if reads else TRAIN_JOB) + work.examples * EXAMPLE
         if shape is None:
             return job
-        job += 4.0 * shape.parameters / LOAD_RATE * (work.loads if reads else 3)
+        job += 4.0 * shape.parameters / LOAD_RATE * {"predict": 0, "layer": 1}.get(work.kind, 3)
         passes = work.read_tokens / 8192 if reads else max(1, work.steps)
         computing = work.operations / (self.peak * SHARE)
         # weights, gradients and moments are read and written once a step

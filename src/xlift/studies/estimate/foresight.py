@@ -37,7 +37,8 @@ class Foresight:
         on: Device | None = None,
         threads: Mapping[str, int] = THREADS,
     ) -> None:
-        self.plan, self.workers, self.on, self.threads = plan, workers, on, threads
+        self.plan, self.workers, self.on = plan, workers, on
+        self.threads = {**threads, "train": threads.get("train", 1) * plan.engine.devices}
         works = Works(plan, store, workers)
         self.roots = works.roots
         self.works: dict[str, Work] = {job.key: works.of(job) for job in plan.jobs.values()}
@@ -53,16 +54,21 @@ class Foresight:
     def foreseen(self, job: Job) -> float:
         """Seconds of a job by the model alone."""
         work = self.works[job.key]
-        if self.on is not None:
-            return self.on.seconds(work)
         if work.shape is None:
             return by_examples(job)
-        known = self._rates(job).rates
-        return (rates.threaded(known, self.threads.get(job.kind, 1)) if job.kind == "pretrain" else known).seconds(work)
+        if self.on is not None:
+            return self.on.seconds(work)
+        known, threads = self._rates(job), self.threads.get(job.kind, 1)
+        if (
+            job.kind == "pretrain" or not known.measured
+        ):  # one thread is what is measured, of one stage all its processes
+            return rates.threaded(known.rates, threads).seconds(work)
+        return known.rates.seconds(work)
 
     def seconds(self, job: Job) -> float:
-        """Seconds of a job, corrected by finished ones."""
-        return self.estimator.seconds(job)
+        """Seconds of a job, corrected by finished ones, and its share of loading a model."""
+        price = self.on or self._rates(job).rates
+        return self.estimator.seconds(job) + price.loading(self.works[job.key])
 
     def memory(self, job: Job) -> Memory:
         """Bytes of a job at its peak."""

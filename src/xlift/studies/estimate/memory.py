@@ -54,7 +54,7 @@ def memory_of(work: Work, engine: Engine, *, half: bool, process: float, device:
         activations = tokens * FLOAT * (kept * shape.hidden + 3 * shape.intermediate)
         return Memory(process, FLOAT * shape.parameters, 0.0, activations)
     shards = engine.devices if engine.strategy == "fsdp" else 1
-    weights = FLOAT * shape.parameters * _copies(work, bool(device)) / shards
+    weights = FLOAT * work.trained_parameters / shards
     moments = 0 if engine.offload and device else 2 * FLOAT
     training = work.trained_parameters * (FLOAT + moments + (HALF if half else 0)) / shards
     words = work.predicted_words / max(1, work.steps) * shape.vocabulary * FLOAT * 3
@@ -74,11 +74,6 @@ def token_bytes(shape: Shape, length: float, *, half: bool, checkpointing: bool 
         layer = 12 * scores + 40 * shape.hidden + 8 * gated * shape.intermediate
     kept = 4 * shape.hidden if checkpointing else layer
     return shape.layers * kept + (3 if checkpointing else 2) * layer
-
-
-def _copies(work: Work, device: bool) -> int:
-    """Of the weights: on a machine the model that a stage starts from stays beside the one that it trains."""
-    return 1 if device or work.kind == "pretrain" else 2
 
 
 def _budget(tokens: float) -> int:

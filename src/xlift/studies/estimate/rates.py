@@ -56,12 +56,17 @@ class Rates:
     """Bytes of a worker before it has a model."""
 
     def seconds(self, work: Work) -> float:
+        """Of a job, as its manifest will say: a model that is loaded for predictions counts to none of them."""
         data = work.examples * self.example
         read = work.reading_operations * self.predicting
         if work.kind in ("predict", "layer"):
-            return self.predict_job + work.loads * self.load + data + read
+            return self.predict_job + data + read + (self.load if work.kind == "layer" else 0.0)
         steps = work.steps * (self.step + work.trained_parameters * self.parameter)
         return self.train_job + data + steps + work.training_operations * self.training + read
+
+    def loading(self, work: Work) -> float:
+        """A job's share of loading what it predicts with."""
+        return work.loads * self.load if work.kind == "predict" else 0.0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from xlift.tasks.sources.isles import STANDARD_SIZE
 DISTINCT_GROWTH = 0.6
 """How the number of different tokens grows with the number of tokens: d * (N / n) ** 0.6 (Heaps' law; the exponent is an
 assumption, between 0.4 and 0.7 for text)."""
+COMPACT_SHARE, COMPACT_SPARED = 0.8, 2**22
+"""Rows of the vocabulary in use at most, and numbers that must fall away at least, for training without the others
+(models/compact.py)."""
 PAIRS = 1000
 """Pairs that a layer job looks at in a language (evaluation/layers.py)."""
 READ = 200
@@ -46,7 +49,7 @@ class Work:
     loads: float = 1.0
     """Share of loading its model that falls to this job: a worker goes on with a model it has."""
     used_rows: int = 0
-    """Rows of the vocabulary that its training text has."""
+    """Rows of the vocabulary that are trained."""
     predicted_words: float = 0.0
     """Masked tokens, each of which is compared with the whole vocabulary."""
 
@@ -72,7 +75,7 @@ class Work:
 
     @property
     def trained_parameters(self) -> int:
-        """With the rows of the vocabulary that are in use: the others are carried along without work."""
+        """Without the rows of the vocabulary that are carried along without work."""
         if self.shape is None:
             return 0
         shape = self.shape
@@ -102,7 +105,7 @@ class Works:
         tokens = self.known.get(_alike(job, self.roots))
         if tokens is None or not work.tokens:
             return work
-        share = tokens / work.tokens
+        share = tokens / (work.trained_tokens or work.read_tokens)
         return replace(
             work,
             trained_tokens=work.trained_tokens * share,
@@ -154,18 +157,31 @@ class Works:
             tokens += part
             if self.plan.tasks[data.task].format == "text":
                 words += part * spec.masking.share
-        rows = shape.vocabulary if shape else 0
-        if rows and not words and all(each.distinct for each in found):
-            rows = min(rows, ceil(sum(_distinct(n * each.tokens, each) for n, each in zip(counts, found, strict=True))))
         steps = max(1, round(sum(parts)))
+        judged, looked_at = self._judged(spec, tokenizer, steps)
+        data = [*zip(counts, found, strict=True), *looked_at]
         return Work(
-            "train", shape, tokens, self._judged(spec, tokenizer), _length(found), steps, tokens / steps, sum(counts),
-            used_rows=rows, predicted_words=words,
+            "train", shape, tokens, judged, _length(found), steps, tokens / steps, sum(n for n, _ in data),
+            used_rows=0 if shape is None else self._rows(shape, [] if words else data), predicted_words=words,
         )  # fmt: skip
 
-    def _judged(self, spec: TrainSpec, tokenizer: Path | None) -> float:
-        """Tokens of source dev examples that a stage is judged on, where it is."""
-        return 0.0
+    def _judged(self, spec: TrainSpec, tokenizer: Path | None, steps: int) -> tuple[float, list[tuple[int, Sampled]]]:
+        """Tokens of dev examples that a stage is judged on: at its end, and as often as a checkpoint is chosen."""
+        found = [(self._count(d), self.sampler.sample(d, tokenizer, spec.recipe.max_length)) for d in spec.dev]
+        looks = ceil(steps / spec.recipe.select.every) if spec.recipe.select else 1
+        return looks * sum(n * each.tokens for n, each in found), found
+
+    def _rows(self, shape: Shape, data: list[tuple[int, Sampled]]) -> int:
+        """Rows of the vocabulary that a stage trains.
+
+        Args:
+            data: number of examples and sample of all that it reads; none where every row is needed.
+        """
+        if not data or self.plan.engine.compact_vocabulary == "off" or not all(each.distinct for _, each in data):
+            return shape.vocabulary
+        used = min(shape.vocabulary, ceil(sum(_distinct(n * each.tokens, each) for n, each in data)))
+        spared = (shape.vocabulary - used) * shape.hidden
+        return used if used <= COMPACT_SHARE * shape.vocabulary and spared >= COMPACT_SPARED else shape.vocabulary
 
     def _count(self, data: Data) -> int:
         if data.size is not None:
@@ -230,7 +246,7 @@ def _alike(job: Job, roots: dict[str, str]) -> tuple[str, str]:
     same: dict[str, Any] = {"model": None}
     if isinstance(spec, TrainSpec):
         parts = tuple(data.model_copy(update={"seed": 0}) for data in spec.mixture)
-        same |= {"seed": 0, "head": "", "keep_heads": (), "mixture": parts}
+        same |= {"seed": 0, "head": "", "keep_heads": (), "mixture": parts, "dev": ()}
     elif isinstance(spec, PredictSpec):
         same |= {"head": ""}
     elif isinstance(spec, PretrainSpec):
