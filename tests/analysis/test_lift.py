@@ -10,7 +10,7 @@ from xlift.errors import UserError
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n"
+    "lift_high n trouble"
 ).split()
 
 
@@ -57,6 +57,22 @@ def find(rows: list[Row], **want) -> Row:
 
 def test_a_row_has_exactly_the_published_keys_in_order():
     assert list(analyse([cell("10")], "s")[0].to_dict()) == KEYS
+
+
+def test_the_worst_trouble_of_any_seed_language_and_target_stands_in_the_mean():
+    cells = [
+        cell("10", seed=seed, language=language, target=target, trouble=trouble)
+        for seed, language, target, trouble in (
+            (0, "sw", "xnli", ""), (1, "sw", "xnli", "retried"), (0, "ur", "xnli", ""), (1, "ur", "xnli", ""),
+            (0, "sw", "other", "collapsed"), (1, "sw", "other", "retried"),
+        )
+    ]  # fmt: skip
+    rows = analyse(cells)
+    assert find(rows, target="xnli", language="sw").trouble == "retried"
+    assert find(rows, target="xnli", language="ur").trouble == ""
+    assert find(rows, target="xnli", language="all").trouble == "retried"
+    assert find(rows, target="other", language="sw").trouble == "collapsed"
+    assert find(rows, target="all", language="all").trouble == "collapsed"
 
 
 def test_lift_is_the_paired_difference_and_none_for_the_baseline():

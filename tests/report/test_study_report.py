@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.fakes import STUDY, finished, own_study, study_file
@@ -11,6 +12,7 @@ from xlift.analysis.lift import ALL
 from xlift.errors import UserError
 from xlift.report.page import render
 from xlift.report.study import Report, make_report
+from xlift.studies.job import Job
 from xlift.studies.record import read_record
 
 
@@ -77,6 +79,27 @@ def test_a_language_outside_of_the_table_is_reported(tmp_path: Path):
     made = report(tmp_path, own_study(tmp_path))
     assert {row.language for row in made.rows} >= {"de", "cv"}
     assert "cv" in render(made.rows, made.info)
+
+
+def test_scores_tell_what_befell_the_training_behind_them(tmp_path: Path):
+    def numbers(job: Job) -> dict[str, Any]:
+        # the intermediate stage collapsed for good; the baseline's target only at first
+        found = {"train isle-qa": (3, True), "train isle-nli/qta/50 (from model,": (2, False)}
+        return next(
+            ({"attempts": n, "collapsed": bad} for start, (n, bad) in found.items() if job.label.startswith(start)), {}
+        )
+
+    _, store = finished(study_file(tmp_path), tmp_path / "store", numbers=numbers)
+    made = make_report(read_record(store, "study"), store)
+    assert {(row.intermediate, row.trouble) for row in made.rows} == {("none", "retried"), ("isle-qa", "collapsed")}
+    retried, collapsed = made.info.warnings
+    assert retried.startswith("1 of 3 training runs collapsed to chance or diverged, and learnt with a lower rate")
+    assert collapsed.startswith("1 of 3 training runs ended at chance, whatever the rate")
+
+
+def test_what_a_checkpoint_was_selected_by_is_said(tmp_path: Path):
+    text = STUDY + "training: {select: {every: 5}}\n"
+    assert "the checkpoint was taken that is best on dev data of the languages" in report(tmp_path, text).info.method
 
 
 def test_equal_stores_make_equal_pages(tmp_path: Path):

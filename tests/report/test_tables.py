@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from synthetic import rows
+from synthetic import info, rows
 
 from xlift.analysis.lift import Row
+from xlift.report.page import render
 from xlift.report.tables import (
     Terminal,
     by_language,
@@ -24,7 +25,7 @@ from xlift.report.tables import (
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n"
+    "lift_high n trouble"
 ).split()
 ROW = Row("s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500)
 BASE = replace(
@@ -103,6 +104,25 @@ def test_each_target_has_a_table_with_its_languages():
     grids = by_language(rows())
     assert [grid.title for grid in grids] == ["isle-pairs", "isle-spans", "isle-choice", "isle-retrieval"]
     assert grids[0].columns[:3] == ["all", "vel", "vem"]
+
+
+def test_scores_of_troubled_training_are_marked_everywhere_and_explained():
+    shown_rows = [BASE, replace(ROW, trouble="retried"), replace(ROW, intermediate="qa", trouble="collapsed")]
+    for text in (printed(Terminal(shown_rows), 100), to_markdown(shown_rows), render(shown_rows, info())):
+        assert "71.4†" in text
+        assert "71.4‡" in text
+        assert "68.2†" not in text
+        words = " ".join(text.split())  # the terminal breaks lines
+        assert "† a stage of this road ended at chance" in words
+        assert "‡ a stage of this road ended at chance in its last attempt, too" in words
+    latex = to_latex(shown_rows)
+    assert r"71.4$^{\dagger}$ $\pm$2.0" in latex
+    assert r"$^{\ddagger}$ a stage of this road" in latex
+    assert latex.isascii()
+
+
+def test_without_trouble_there_is_no_mark_to_explain():
+    assert not set("†‡") & set(printed(Terminal([BASE, ROW]), 100) + to_markdown([BASE, ROW]))
 
 
 def test_the_footer_says_what_the_interval_covers():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xlift.studies.job import PredictSpec
+from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan, make_plan
 from xlift.studies.reading import read_study
 from xlift.studies.record import make_record, write_record
@@ -67,11 +68,14 @@ def plan_of(path: Path, *overrides: str, data: Path | None = None) -> Plan:
     return make_plan(read_study(str(path), overrides), data)
 
 
-def finished(path: Path, root: Path, leave_out: int = 0) -> tuple[Plan, Store]:
+def finished(
+    path: Path, root: Path, leave_out: int = 0, numbers: Callable[[Job], dict[str, Any]] = lambda job: {}
+) -> tuple[Plan, Store]:
     """A store in which a study has run: training products are a file of nothing, predictions are right half the time.
 
     Args:
         leave_out: number of predictions, from the last, that are missing.
+        numbers: what a job's manifest says it measured.
     """
     file = read_study(str(path))
     plan, store = make_plan(file), Store(root)
@@ -80,6 +84,7 @@ def finished(path: Path, root: Path, leave_out: int = 0) -> tuple[Plan, Store]:
     for job in jobs[: len(jobs) - leave_out]:
         spec = job.spec
         with store.write(job.key, job.kind, spec.model_dump(mode="json"), job.parents) as draft:
+            draft.numbers.update(numbers(job))
             if not isinstance(spec, PredictSpec):
                 (draft.folder / "model.safetensors").write_bytes(b"\0" * 64)
                 continue

@@ -6,12 +6,13 @@ lift = score(road with intermediate) - score(same road without), paired by seed 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xlift.analysis.intervals import Estimate, Interval, Value, lift_interval, linearise, mean, score_interval
+from xlift.analysis.troubles import worst
 from xlift.errors import UserError
 
 BASELINE = "none"
@@ -43,6 +44,8 @@ class ScoredCell:
     """(..., K) summed counts -> (...) scores in 0..1."""
     train_language: str = ""
     """Language whose target labels were trained on; '' if none were. A lift compares equal ones only."""
+    trouble: str = ""
+    """Of the training behind it: 'retried' or 'collapsed' (analysis/troubles.py)."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Row:
     lift_high: float | None
     n: int
     """Number of test examples; for 'all' the sum."""
+    trouble: str = ""
+    """The worst that befell the training behind it: 'retried', 'collapsed', or nothing. The baseline's is not in it."""
 
     @property
     def sign(self) -> int:
@@ -102,6 +107,7 @@ class _Scored:
     columns: np.ndarray
     """(units,) column of each unit of the estimate among all ids of the target."""
     n: int
+    trouble: str
 
     def at(self, seeds: Sequence[int]) -> Estimate:
         """The estimate at some of its seeds, in the order given."""
@@ -167,7 +173,8 @@ def _score(scored: Iterable[ScoredCell]) -> tuple[Scores, dict[Target, int]]:
         estimate = Estimate(np.array([score for score, _ in runs]), np.stack([influence for _, influence in runs]))
         index = columns.setdefault(target, {})
         column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(same.ids)])
-        scores[road, target, language] = _Scored(tuple(by_seed), estimate, column, len(same.ids))
+        trouble = worst(cell.trouble for cell in cells)
+        scores[road, target, language] = _Scored(tuple(by_seed), estimate, column, len(same.ids), trouble)
     return scores, {target: len(index) for target, index in columns.items()}
 
 
@@ -210,7 +217,7 @@ def _add_target_means(scores: Scores, targets: dict[str, dict[Target, list[str]]
         parts, offset = [], 0
         for target in primary.values():
             part = scores.get((road, target, ALL))
-            parts.append(part and _Scored(part.seeds, part.estimate, part.columns + offset, part.n))
+            parts.append(part and replace(part, columns=part.columns + offset))
             offset += units[target]
         if combined := _combine(parts, offset):
             scores[road, Target(ALL, MEAN, ""), ALL] = combined
@@ -225,7 +232,8 @@ def _combine(parts: Sequence[_Scored | None], units: int) -> _Scored | None:
     if not seeds:
         return None
     estimate = mean([part.at(seeds) for part in present], [part.columns for part in present], units)
-    return _Scored(tuple(seeds), estimate, np.arange(units), sum(part.n for part in present))
+    trouble = worst(part.trouble for part in present)
+    return _Scored(tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), trouble)
 
 
 def _row(scores: Scores, key: tuple[Road, Target, str], study: str) -> Row:
@@ -248,6 +256,7 @@ def _row(scores: Scores, key: tuple[Road, Target, str], study: str) -> Row:
         lift_low=low,
         lift_high=high,
         n=scored.n,
+        trouble=scored.trouble,
     )
 
 

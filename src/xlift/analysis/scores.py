@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from xlift.analysis.lift import ScoredCell
+from xlift.analysis.troubles import Troubles
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.store import Store
@@ -33,6 +34,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     cells: list[ScoredCell] = []
     missing: list[Cell] = []
     tables: dict[tuple[str, str], tuple[list[str], np.ndarray]] = {}
+    troubles = Troubles(store)
     for cell in record.cells:
         keys = (cell.key, cell.dev_key, cell.official_key, cell.official_dev_key)
         if not all(store.has(key) for key in keys if key):
@@ -51,6 +53,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                         model=cell.model, intermediate=cell.intermediate, intermediate_language=cell.intermediate_language,
                         size=cell.size, seed=cell.seed, target=cell.target, language=cell.language, metric=name + beside,
                         ids=ids, counts=counts, value=metrics.get(name).value, train_language=cell.train_language,
+                        trouble=troubles.of(key),
                     )
                 )  # fmt: skip
     return cells, missing

@@ -8,8 +8,10 @@ from typing import Any
 
 from xlift.analysis.lift import BASELINE, Row, analyse
 from xlift.analysis.scores import load_cells
+from xlift.analysis.troubles import COLLAPSED, RETRIED
 from xlift.report.leaks import for_page
 from xlift.report.page import PageInfo
+from xlift.report.tables import MARKS
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.store import Store
@@ -36,6 +38,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         )
     if record.cells and not any(cell.intermediate == BASELINE for cell in record.cells):
         warnings.append("there are scores but no lifts: the study's `intermediate` does not list none.")
+    warnings += _troubles(record, store)
     info = PageInfo(
         study=record.name,
         title=record.study.get("title", record.name),
@@ -49,6 +52,24 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         made=_made(record, store),
     )
     return Report(rows, info)
+
+
+def _troubles(record: Record, store: Store) -> list[str]:
+    """How many training runs went wrong, and how far that was mended."""
+    numbers = [manifest["numbers"] for manifest in _manifests(record, store) if manifest["kind"] == "train"]
+    collapsed = sum(bool(each.get("collapsed")) for each in numbers)
+    retried = sum((each.get("attempts") or 1) > 1 and not each.get("collapsed") for each in numbers)
+    said = []
+    if retried:
+        said.append(
+            f"{retried} of {len(numbers)} training runs collapsed to chance or diverged, and learnt with a lower rate "
+            f"(scores marked {MARKS[RETRIED]}; training.json of each tells its attempts)."
+        )
+    if collapsed:
+        said.append(
+            f"{collapsed} of {len(numbers)} training runs ended at chance, whatever the rate (scores marked {MARKS[COLLAPSED]})."
+        )
+    return said
 
 
 def method(record: Record) -> str:
@@ -69,9 +90,7 @@ def method(record: Record) -> str:
     sentences += [_target(target, record) for target in study.get("targets", [])]
     sentences.append(
         f"Every road was run with {_number(len(seeds), 'seed')}, each with its own subset of the training data, head and order "
-        "of examples. The last checkpoint was taken: "
-        + ("no model was selected on a dev set. " if any(cell.dev_key or cell.official_key for cell in cells)
-           else "nothing was selected on a dev set, in any language. ")
+        f"of examples. {_selected(record)} "
         + ("Heads went on to the next stage where the study keeps them, else they were made anew." if "keep_heads" in str(study.get("intermediate"))
            else "Heads were made anew for every stage.")
     )  # fmt: skip
@@ -80,6 +99,19 @@ def method(record: Record) -> str:
         values = ", ".join(f"{key} {value}" for key, value in recipe.items())
         sentences.append(f"Recipe of all stages unless said otherwise: {values}.")
     return " ".join(sentences)
+
+
+def _selected(record: Record) -> str:
+    """Which checkpoints were taken, and by what."""
+    training = [record.study.get(key, {}) for key in ("training", "intermediate", "targets")]
+    if any("'select': {" in str(part) for part in training):
+        return (
+            "Where the study asks for it (`select`), the checkpoint was taken that is best on dev data of the languages that "
+            "the stage was trained on, else the last one."
+        )
+    if any(cell.dev_key or cell.official_key for cell in record.cells):
+        return "The last checkpoint was taken: no model was selected on a dev set."
+    return "The last checkpoint was taken: nothing was selected on a dev set, in any language."
 
 
 def _target(target: dict[str, Any], record: Record) -> str:

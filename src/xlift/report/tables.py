@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from xlift.analysis.lift import ALL, BASELINE, Row
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
+from xlift.analysis.troubles import COLLAPSED, RETRIED
 from xlift.tasks import metrics
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ STYLES = {1: "not bold green", -1: "not bold red", 0: "not bold dim"}
 """Of a lift in the terminal, by its sign."""
 SIGNS = {1: "▲", -1: "▼", 0: ""}
 """Marks of a lift whose interval excludes zero; they survive where colours do not."""
+MARKS = {RETRIED: "†", COLLAPSED: "‡"}
+"""Of a score, by what befell the training behind it."""
 
 Road = tuple[str, ...]
 
@@ -55,7 +58,7 @@ def shown(value: float) -> float:
 
 
 def score_text(row: Row) -> str:
-    return f"{shown(row.value):.1f} ±{half(row.low, row.high)}"
+    return f"{shown(row.value):.1f}{MARKS.get(row.trouble, '')} ±{half(row.low, row.high)}"
 
 
 def half(low: float, high: float) -> str:
@@ -152,10 +155,27 @@ def by_language(rows: Sequence[Row]) -> list[Grid]:
 
 
 def footer(rows: Sequence[Row]) -> str:
-    """What the intervals cover, and what was chosen on dev sets."""
+    """What the intervals cover, what was chosen on dev sets, and what went wrong in training."""
     if not rows:
         return ""
-    return f"{_covered(rows)}{_chosen(rows)}"
+    return f"{_covered(rows)}{_chosen(rows)}{_marked(rows)}"
+
+
+def _marked(rows: Sequence[Row]) -> str:
+    """What the marks of scores mean."""
+    found = {row.trouble for row in rows}
+    said = ""
+    if RETRIED in found:
+        said += (
+            f" {MARKS[RETRIED]} a stage of this road ended at chance on dev data of its own training language, or its loss "
+            "was no number; it was trained again with a lower rate."
+        )
+    if COLLAPSED in found:
+        said += (
+            f" {MARKS[COLLAPSED]} a stage of this road ended at chance in its last attempt, too: read the score as that of a "
+            "model that did not learn, and a lift over such a baseline as none."
+        )
+    return said
 
 
 def _chosen(rows: Sequence[Row]) -> str:
@@ -211,7 +231,8 @@ class Terminal:
     def _parts(grid: Grid, width: int) -> Iterator[list[int]]:
         """Columns of each table: as few tables as fit, with about equally many columns."""
         taken = sum(min(16, max(len(road[i]) for road in grid.roads)) + 2 for i in range(len(grid.keys)))
-        each = 2 + max([10, *(len(lift_text(row)) for line in grid.cells for row in line if row)])
+        there = [row for line in grid.cells for row in line if row]
+        each = 2 + max([10, *(max(len(score_text(row)), len(lift_text(row))) for row in there)])
         room = max(1, (width - taken) // each)
         parts = math.ceil(len(grid.columns) / room)
         size = math.ceil(len(grid.columns) / parts)
@@ -283,6 +304,8 @@ _LATEX = {
     "–": "--",
     "−": "$-$",
     "±": r"$\pm$",
+    "†": r"$^{\dagger}$",
+    "‡": r"$^{\ddagger}$",
     "▲": "",
     "▼": "",
     "<": r"\textless{}",
