@@ -17,7 +17,7 @@ from torch import nn
 from xlift.recipes import Architecture, Masking, Recipe, Sampling, Select
 from xlift.tasks import catalog, formats
 from xlift.training import loop, pretraining, stage
-from xlift.training.checkpoint import FILE, load_checkpoint
+from xlift.training.checkpoint import FILE, load_checkpoint, read_facts
 from xlift.training.loop import Diverged, StepDone, Trained, learning_rate, make_optimizer, run_steps
 from xlift.training.masking import Masker
 from xlift.training.progress import Interrupted, Progress
@@ -296,7 +296,7 @@ def test_the_checkpoint_tells_its_step(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     model = tiny.encoder("xlm-roberta")
     stage.add_heads(model, [catalog.get(name) for name in ("isle-nli", "isle-pos", "isle-text")], seed=2)
-    found = load_checkpoint(tmp_path, model, make_optimizer(model, Recipe()))
+    found = load_checkpoint(tmp_path, model, make_optimizer(model, Recipe()), read_facts(tmp_path))
     assert found.step == 11
     assert found.numbers["tokens"] > 0
 

@@ -88,7 +88,7 @@ def test_a_batch_of_questions_has_all_choices_of_each(monkeypatch: pytest.Monkey
     encoder = tiny.encoder("xlm-roberta")
     add_heads(encoder, [choices.task], seed=1)
     seen: list[int] = []
-    monkeypatch.setattr(stage, "collate", lambda features, rows, pad: seen.extend(rows) or collate(features, rows, pad))
+    monkeypatch.setattr("xlift.training.step.collate", lambda features, rows, pad: seen.extend(rows) or collate(features, rows, pad))
     fine_tune(encoder, tokenizer.pad_token_id, [choices], Recipe(batch_size=3, epochs=1), Sampling(), seed=1)
     count = UnitIndex(choices.features).count
     assert count == 10

@@ -1,6 +1,6 @@
 """A checkpoint: all that a killed run needs to end in the same bytes, in one file that is replaced whole.
 
-Weights, AdamW's moments, the random state, the step, what was counted, and the best weights so far where they are chosen on
+Weights, AdamW's moments, every rank's random state, the step, what was counted, and the best weights so far where they are chosen on
 dev. The schedule is a function of the seed and needs no state. A digest of the content stands in the file: a run that goes
 on from damaged weights would end in wrong results that look right.
 """
@@ -21,8 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from xlift.training.devices import Team, local, set_random_state, sharded_like, whole
+
 FILE = "checkpoint.safetensors"
-LAYOUT = "2"
+LAYOUT = "3"
 """Raised when an older checkpoint cannot be gone on from."""
 PROBE = 16 << 20
 """Bytes that are written to learn how fast a disk is."""
@@ -47,8 +49,10 @@ def save_checkpoint(
     *,
     facts: Mapping[str, str] | None = None,
     best: Mapping[str, Tensor] | None = None,
+    team: Team | None = None,
 ) -> None:
-    """Write beside and rename: a kill in between leaves the last checkpoint as it was.
+    """Write beside and rename: a kill in between leaves the last checkpoint as it was. Of several ranks all must call, and
+    the first one writes.
 
     Args:
         step: number of steps done.
@@ -59,12 +63,25 @@ def save_checkpoint(
     Raises:
         OSError, SafetensorError: the disk is full or cannot be written.
     """
-    tensors = {f"model.{name}": tensor.detach().contiguous() for name, tensor in _unshared(model).items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in (best or {}).items()}
+    team = team or Team()
+    tensors: dict[str, Tensor] = {}
+
+    def put(name: str, tensor: Tensor) -> None:
+        full = whole(tensor.detach())
+        if team.leads:  # what was put together of shards goes to the CPU: all of it might not fit on a GPU
+            tensors[name] = (full if full is tensor else full.cpu()).contiguous()
+
+    for name, tensor in _unshared(model).items():
+        put(f"model.{name}", tensor)
+    for name, tensor in (best or {}).items():
+        put(f"best.{name}", tensor)
     for index, parameter in enumerate(_parameters(optimizer)):
         for name, value in optimizer.state[parameter].items():
-            tensors[f"optimizer.{index}.{name}"] = value.detach().contiguous()
-    tensors |= _random_states(model)
+            put(f"optimizer.{index}.{name}", value)
+    for rank, own in enumerate(team.random_states()):
+        put(f"random.{rank}", own)
+    if not team.leads:
+        return
     state = {
         "layout": LAYOUT, "step": str(step), "numbers": json.dumps(numbers), "facts": json.dumps(dict(facts or {})),
     }  # fmt: skip
@@ -89,9 +106,14 @@ def read_facts(folder: Path) -> dict[str, str]:
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, facts: Mapping[str, str] | None = None
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, str] | None = None,
+    team: Team | None = None,
 ) -> Resumed:
-    """Put the last checkpoint into model, optimizer and random state.
+    """Put the last checkpoint into model, optimizer and random state. Of several ranks all must call; one that the run did
+    not have before keeps its random state.
 
     Returns:
         The start where there is none, or where it is damaged, of another model or of other facts: then nothing is touched,
@@ -99,7 +121,7 @@ def load_checkpoint(
     """
     path = folder / FILE
     for other in folder.glob(".*"):  # what a process killed while writing left; it may be large
-        other.unlink()
+        other.unlink(missing_ok=True)  # another rank may have been first
     if not path.is_file():
         return Resumed()
     own = _unshared(model)
@@ -116,22 +138,26 @@ def load_checkpoint(
     put_weights(model, _named(tensors, "model."))
     for index, parameter in enumerate(_parameters(optimizer)):
         moments = _named(tensors, f"optimizer.{index}.")
-        optimizer.state[parameter] = {name: tensor.to(parameter.device) for name, tensor in moments.items()}
-    torch.set_rng_state(tensors["random"])
-    if "random.cuda" in tensors and _device(model).type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"], _device(model))
+        optimizer.state[parameter] = {
+            # the count of steps is a number by itself, and never sharded
+            name: sharded_like(value, parameter) if value.dim() else value.to(parameter.device)
+            for name, value in moments.items()
+        }
+    team = team or Team()
+    if (random := tensors.get(f"random.{team.rank}")) is not None:
+        set_random_state(random, team.device)
     return Resumed(int(state["step"]), json.loads(state["numbers"]), _named(tensors, "best."))
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers in memory of their own, for `put_weights`."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in _unshared(model).items()}
+    return {name: whole(tensor.detach()).to("cpu", copy=True) for name, tensor in _unshared(model).items()}
 
 
 @torch.no_grad()
 def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     for name, tensor in _unshared(model).items():
-        tensor.copy_(weights[name])
+        tensor.copy_(sharded_like(weights[name], tensor))
 
 
 def checkpoint_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor]) -> int:
@@ -180,22 +206,11 @@ def _unshared(model: nn.Module) -> dict[str, Tensor]:
     seen: set[int] = set()
     result = {}
     for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
-            seen.add(tensor.data_ptr())
+        own = local(tensor)
+        if own.data_ptr() not in seen or own.numel() == 0:
+            seen.add(own.data_ptr())
             result[name] = tensor
     return result
-
-
-def _random_states(model: nn.Module) -> dict[str, Tensor]:
-    """Of the generators that dropout draws from: torch's own, and that of the model's device."""
-    states = {"random": torch.get_rng_state()}
-    if _device(model).type == "cuda":
-        states["random.cuda"] = torch.cuda.get_rng_state(_device(model))
-    return states
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

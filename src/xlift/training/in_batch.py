@@ -22,21 +22,34 @@ TOKENS = 8192
 differently."""
 
 
-def embed(encoder: Encoder, head: str, features: Features, rows: np.ndarray, pad_id: int) -> Tensor:
+def embed(
+    encoder: Encoder,
+    head: str,
+    features: Features,
+    rows: np.ndarray,
+    pad_id: int,
+    device: torch.device | None = None,
+) -> Tensor:
     """Vectors of some rows by a dual head, with gradient.
+
+    Args:
+        device: where to compute; default: the encoder's own.
 
     Returns:
         (rows, dimension) in the order of `rows`.
     """
-    lengths = np.array([len(features.input_ids[row]) for row in rows])
+    device = device or encoder.device
+    if len(rows) == 0:  # a rank that had none; the others wait for its part in the gradient
+        return torch.zeros(0, encoder.backbone.config.hidden_size, device=device, requires_grad=torch.is_grad_enabled())
+    lengths = features.input_ids.lengths[rows]
     parts = micro_batches(lengths, TOKENS)
     fits = sum(len(part) * int(lengths[part].max()) for part in parts) <= TOKENS
     vectors = []
     for part in parts:
         inputs, _ = collate(features, rows[part], pad_id)
-        inputs = {name: tensor.to(encoder.device) for name, tensor in inputs.items()}
+        inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
         # checkpoint puts the random state back, so that dropout is the same both times
         again = not fits and torch.is_grad_enabled()
         vectors.append(checkpoint(encoder, inputs, head, use_reentrant=False) if again else encoder(inputs, head))
     back = np.argsort(np.concatenate(parts), kind="stable")
-    return torch.cat(vectors)[torch.from_numpy(back)]
+    return torch.cat(vectors)[torch.from_numpy(back).to(device)]

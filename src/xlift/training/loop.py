@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from xlift.errors import UserError
 from xlift.recipes import Recipe
@@ -27,7 +28,9 @@ from xlift.training.checkpoint import (
     save_checkpoint,
     writing_seconds,
 )
+from xlift.training.devices import Team, whole
 from xlift.training.journal import Journal
+from xlift.training.offload import OffloadedAdamW
 from xlift.training.progress import Interrupted, Progress
 
 CHECKPOINT_SECONDS = 60.0
@@ -79,6 +82,8 @@ class Trained:
     """(steps done, scores of the judge)."""
     kept: int = 0
     """Steps behind the weights that are returned: `steps`, unless others were the best on dev."""
+    token_budget: int = 0
+    """Tokens that went through the model at once, at most; 0 where nothing was cut."""
 
 
 def run_steps(
@@ -92,8 +97,10 @@ def run_steps(
     progress: Progress | None = None,
     judge: Judge | None = None,
     facts: Mapping[str, str] | None = None,
+    team: Team | None = None,
 ) -> Trained:
-    """Train `model` in place.
+    """Train `model` in place. Of several ranks all must call with the same arguments; the first one decides when to stop,
+    and writes.
 
     Args:
         gradients: step number -> what was done; leaves the gradient of the step's mean loss on the parameters. Must depend
@@ -104,23 +111,26 @@ def run_steps(
         facts: what was settled for the whole run by the machine it started on and decides its rounding, such as the token
             budget. It goes into every checkpoint; one with other facts is not gone on from. A caller that resumes asks
             `checkpoint.read_facts(folder)` first and settles things as they are there.
+        team: who trains the model together; the model stands where `team.place` put it.
 
     Raises:
         Diverged: the loss or the gradient is not a number (the rate is too high, or the weights are broken).
         Interrupted: `progress.stopping()` came true.
     """
     progress = progress or Progress()
-    torch.manual_seed(seed)
-    optimizer = make_optimizer(model, recipe)
+    team = team or Team()
+    torch.manual_seed(team.seed(seed))
+    optimizer = make_optimizer(model, recipe, offload=team.offload and not team.shards)
     model.train()
-    found = load_checkpoint(folder, model, optimizer, facts) if folder else None
+    found = load_checkpoint(folder, model, optimizer, facts, team) if folder else None
     journal = Journal.of(steps, found.numbers if found else {})
     best = found.best if found else {}
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = [p for group in _groups(model, recipe) for p in group["params"]]
 
     def save() -> None:
         if folder:
-            save_checkpoint(folder, model, optimizer, journal.done, journal.numbers(), facts=facts, best=best)
+            numbers = journal.numbers()
+            save_checkpoint(folder, model, optimizer, journal.done, numbers, facts=facts, best=best, team=team)
 
     def size() -> int:
         return checkpoint_bytes(model, optimizer, best)
@@ -155,8 +165,8 @@ def run_steps(
         progress.report(journal.done, steps)
         if journal.done == steps:
             continue
-        stopping = progress.stopping()
-        if stopping or pace.is_due(size):
+        stopping = team.first(progress.stopping)
+        if stopping or team.first(lambda: pace.is_due(size)):
             with pace.writing():
                 save()
         if stopping:
@@ -168,22 +178,23 @@ def run_steps(
     return _told(journal, kept, recipe)
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, recipe: Recipe, *, offload: bool = False) -> torch.optim.Optimizer:
     """AdamW; no decay on biases, norms and other vectors."""
+    kind = OffloadedAdamW if offload else torch.optim.AdamW
+    return kind(_groups(model, recipe), lr=recipe.lr, betas=(0.9, recipe.beta2), fused=True)
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=recipe.lr, betas=(0.9, recipe.beta2), fused=True,
-    )  # fmt: skip
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
 
 
 def clip(parameters: list[nn.Parameter], limit: float) -> float:
     """Scale the gradients down to a norm of `limit`, and say what their norm was."""
-    norm: Tensor = torch.nn.utils.clip_grad_norm_(parameters, limit)
-    return norm.item()
+    return whole(torch.nn.utils.clip_grad_norm_(parameters, limit)).item()
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:

@@ -28,9 +28,13 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Around all forward passes of a step: casts of weights live until it ends."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+def autocast(precision: Precision, device: torch.device, *, cached: bool = True) -> torch.autocast:
+    """Around all forward passes of a step: casts of weights live until it ends.
+
+    Args:
+        cached: False where the weights are sharded, so that no rank holds casts of them all.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=cached)
 
 
 def no_autocast(device: torch.device) -> torch.autocast:

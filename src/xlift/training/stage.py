@@ -7,6 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from xlift.models.backbone import Encoder
 from xlift.models.dropout import use_bit_dropout
 from xlift.models.kinds import HeadSpec
@@ -14,14 +16,17 @@ from xlift.recipes import Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
+from xlift.training import devices
 from xlift.training.batches import UnitIndex, schedule
-from xlift.training.loop import Trained, run_steps
+from xlift.training.budget import token_budget
+from xlift.training.checkpoint import read_facts
+from xlift.training.loop import Judge, StepDone, Trained, run_steps
 from xlift.training.part import Part as Part
 from xlift.training.precision import resolve
 from xlift.training.progress import Progress
 from xlift.training.step import StageSteps
 
-TOKEN_BUDGET = 4096
+BUDGET = "token_budget"
 
 
 def add_heads(encoder: Encoder, tasks: Sequence[Task], seed: int, head: str = "") -> None:
@@ -52,6 +57,7 @@ def fine_tune(
     folder: Path | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
+    judge: Judge | None = None,
 ) -> Trained:
     """Train backbone and heads in place. Every batch is of one part; parts may share a head. Which part a step is of:
     `batches.schedule`.
@@ -60,10 +66,11 @@ def fine_tune(
         UserError, Interrupted: as `run_steps`.
     """
     engine = engine or Engine()
+    team = devices.team(engine)
     units = [UnitIndex(part.features) for part in parts]
     steps = schedule([index.count for index in units], recipe, sampling, seed, weights=weights, mlm=mlm)
     use_bit_dropout(encoder)
-    config = encoder.backbone.config
+    facts = _settled(encoder, parts, recipe, engine, team.device, read_facts(folder) if folder else {})
     gradients = StageSteps(
         encoder,
         pad_id,
@@ -71,10 +78,57 @@ def fine_tune(
         units,
         steps,
         seed=seed,
-        precision=resolve(recipe.precision, config.hidden_size, encoder.device),
-        budget=engine.token_budget or TOKEN_BUDGET,
+        precision=facts["precision"],
+        # what the study says holds, also for a run that goes on from a checkpoint with another one
+        budget=engine.token_budget or int(facts[BUDGET]),
+        team=team,
+        checkpointing=engine.gradient_checkpointing,
     )
-    return run_steps(encoder, len(steps), gradients, recipe, seed=seed, folder=folder, progress=progress)
+
+    def heard(number: int) -> StepDone:
+        done = gradients(number)
+        if gradients.budget != engine.token_budget:
+            facts[BUDGET] = str(gradients.budget)  # it was too large for the GPU
+        return done
+
+    def judged() -> list[float]:
+        assert judge is not None
+        with gradients.evaluating():
+            return team.same([float(score) for score in judge()])
+
+    trained = run_steps(
+        encoder,
+        len(steps),
+        heard,
+        recipe,
+        seed=seed,
+        folder=folder,
+        progress=progress,
+        judge=judged if judge else None,
+        facts=facts,
+        team=team,
+    )
+    if team.shards:
+        devices.make_whole(encoder)
+    trained.token_budget = gradients.budget
+    return trained
+
+
+def _settled(
+    encoder: Encoder,
+    parts: Sequence[Part],
+    recipe: Recipe,
+    engine: Engine,
+    device: torch.device,
+    before: dict[str, str],
+) -> dict[str, Any]:
+    """What the machine decides and results are rounded by, as the checkpoint of a killed run has it."""
+    config = encoder.backbone.config
+    precision = resolve(recipe.precision, config.hidden_size, device)
+    longest = max(int(part.features.input_ids.lengths.max(initial=1)) for part in parts)
+    parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    budget = token_budget(config, parameters, longest, precision, engine, device)
+    return {"precision": precision, BUDGET: str(budget), **before}
 
 
 def _seed(name: str, seed: int) -> int:

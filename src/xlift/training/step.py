@@ -1,27 +1,41 @@
 """One optimizer step of a stage: its batch cut into micro-batches under a token budget, and their gradients summed.
 
 A micro-batch's loss is a sum divided by what the whole step counts, so the gradient is that of the whole batch at once,
-however it is cut; without dropout the cut changes nothing but rounding.
+however it is cut and among however many ranks it is shared; without dropout that changes nothing but rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from xlift.errors import UserError
 from xlift.models.backbone import Encoder
 from xlift.models.kinds import Loss, counted
+from xlift.models.packing import NAME as PACKED
 from xlift.recipes import Precision
 from xlift.training.batches import Step, UnitIndex, collate, cut, row_targets
+from xlift.training.devices import Team, random_state, set_random_state, share_out
 from xlift.training.in_batch import embed
 from xlift.training.loop import StepDone
 from xlift.training.masking import hide, word_loss
 from xlift.training.part import Part
 from xlift.training.precision import autocast, no_autocast
+
+SMALLEST = 512
+"""Tokens under which a budget is not cut when a GPU's memory is full: about one row of the longest."""
+
+log = logging.getLogger(__name__)
 
 
 class StageSteps:
@@ -31,6 +45,8 @@ class StageSteps:
         steps: the schedule of the stage.
         precision: 'bf16' or 'fp32'.
         budget: tokens of a micro-batch, at most.
+        team: who shares the rows of a step. The encoder is put on its devices here.
+        checkpointing: whether activations inside of a layer are computed again instead of kept.
     """
 
     def __init__(
@@ -44,56 +60,161 @@ class StageSteps:
         seed: int,
         precision: Precision,
         budget: int,
+        team: Team | None = None,
+        checkpointing: bool = False,
     ) -> None:
         self.encoder, self.pad_id, self.seed = encoder, pad_id, seed
         self.parts, self.units, self.steps = parts, units, steps
         self.precision: Precision = precision
         self.budget = budget
+        self.team = team or Team(device=encoder.device)
+        self.whole = _Whole(encoder)
+        layers = [module for module in encoder.backbone.modules() if isinstance(module, GradientCheckpointingLayer)]
+        if checkpointing:
+            _keep_no_activations(layers, encoder.backbone.config.model_type)
+        self.team.place(self.whole, layers)
 
     def __call__(self, number: int) -> StepDone:
-        step = self.steps[number]
-        part = self.parts[step.part]
-        rows = self.units[step.part].rows(step.units)
-        tokens = sum(len(part.features.input_ids[row]) for row in rows)
-        losses, count = self._losses(part, rows, number)
-        device = self.encoder.device
-        total = torch.zeros((), device=device)
-        with autocast(self.precision, device):
-            for loss in losses:
-                value = loss().total / count
-                with no_autocast(device):
-                    value.backward()
-                total += value.detach()
-        return StepDone(total.item(), tokens)
+        """One step. Where a GPU's memory is full, the budget is halved and the step done again with the same dropout.
 
-    def _losses(self, part: Part, rows: np.ndarray, number: int) -> tuple[list[Callable[[], Loss]], int]:
-        """The loss of every micro-batch, to be computed one after the other, and what all of them count."""
-        head = self.encoder.head(part.head_name)
-        if head.spec.kind == "dual":
-            targets = row_targets(part.features, rows, width=0)
-            return [partial(self._dual_loss, part, rows, targets)], counted("dual", targets)
-        inputs, targets = collate(part.features, rows, self.pad_id)
+        Raises:
+            UserError: the memory is full all the same.
+        """
+        step, team = self.steps[number], self.team
+        part, rows = self.parts[step.part], self.units[step.part].rows(step.units)
+        while True:
+            before = random_state(team.device)
+            try:
+                total = self._gradients(part, rows, number)
+                break
+            except torch.OutOfMemoryError as error:
+                # handled behind this block: the exception holds the activations of its frames
+                said = str(error).partition("\n")[0]
+            self._make_room(part, said)
+            set_random_state(before, team.device)
+        team.sum_gradients(list(self.encoder.parameters()))
+        return StepDone(
+            team.sum(total).item(), int(part.features.input_ids.lengths[rows].sum()), self.steps[number].part
+        )
+
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Around predictions with the encoder between two steps; all ranks must make the same ones."""
+        return self.team.evaluating(self.whole)
+
+    def _gradients(self, part: Part, rows: np.ndarray, number: int) -> Tensor:
+        """Add this rank's gradients to the parameters'; its share of the step's loss."""
+        team, device = self.team, self.team.device
+        mean = torch.zeros((), device=device)
+        with autocast(self.precision, device, cached=not team.shards), _attention_of_packed(self.encoder):
+            for loss, divisor in self._losses(part, rows, number):
+                value = self.whole(loss) / divisor
+                with no_autocast(device):
+                    (value * team.size if team.shards else value).backward()  # FSDP2 takes the mean over the ranks
+                mean += value.detach()
+        return mean
+
+    def _losses(self, part: Part, rows: np.ndarray, number: int) -> list[tuple[Callable[[], Loss], float]]:
+        """The loss of each of this rank's micro-batches, to be computed one after the other, and what its sum is divided
+        by: what the whole step counts."""
+        team, features, kind = self.team, part.features, self.encoder.head(part.head_name).spec.kind
+        units, lengths = features.unit[rows], features.input_ids.lengths[rows]
+        shares = share_out(units, lengths, team.size)
+        if kind == "dual":
+            targets = row_targets(features, rows, width=0)
+            # every rank scores the whole step, and is one of so many
+            return [(partial(self._dual_loss, part, rows, shares, targets), counted(kind, targets) * team.size)]
+        inputs, targets = collate(features, rows, self.pad_id)
         if part.masker is not None:
             inputs["input_ids"], labels = hide(inputs["input_ids"], part.masker, seed=self.seed, step=number)
             targets = {"label": labels}
-        cuts = cut(
-            part.features.unit[rows], inputs["attention_mask"].sum(dim=1).numpy(), self.budget, self.encoder.packs
-        )
-        losses = [partial(self._loss, part, *_taken(inputs, targets, chosen)) for chosen in cuts]
-        return losses, max(1, counted(head.spec.kind, targets))
+        cuts = [self._cut(units, lengths, own) for own in shares]
+        own = cuts[team.rank]
+        count = float(max(1, counted(kind, targets)))
+        divisors = [count] * len(own)
+        if (
+            team.shards
+        ):  # all ranks put the weights together equally often: one with less to do adds nothing to the rest
+            idle = max(map(len, cuts)) - len(own)
+            own, divisors = own + [np.flatnonzero(units == units[0])] * idle, divisors + [math.inf] * idle
+        batches = [_taken(inputs, targets, chosen) for chosen in own]
+        return [(partial(self._loss, part, *batch), each) for batch, each in zip(batches, divisors, strict=True)]
+
+    def _cut(self, units: np.ndarray, lengths: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
+        if len(own) == 0:
+            return []
+        return [own[at] for at in cut(units[own], lengths[own], self.budget, self.encoder.packs)]
 
     def _loss(self, part: Part, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Loss:
-        device = self.encoder.device
-        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
-        targets = {name: tensor.to(device, non_blocking=True) for name, tensor in targets.items()}
+        inputs, targets = self._on_device(inputs), self._on_device(targets)
         if part.masker is not None:
             words = partial(self.encoder.word_logits, head=part.head_name)
             return word_loss(self.encoder.last_hidden_state(inputs), targets["label"], words, len(part.masker.ordinary))
         return self.encoder.head(part.head_name).loss(self.encoder(inputs, part.head_name), targets)
 
-    def _dual_loss(self, part: Part, rows: np.ndarray, targets: dict[str, Tensor]) -> Loss:
-        vectors = embed(self.encoder, part.head_name, part.features, rows, self.pad_id)
-        return self.encoder.head(part.head_name).loss(vectors, {n: t.to(vectors.device) for n, t in targets.items()})
+    def _dual_loss(
+        self, part: Part, rows: np.ndarray, shares: Sequence[np.ndarray], targets: dict[str, Tensor]
+    ) -> Loss:
+        team, head = self.team, self.encoder.head(part.head_name)
+        own = embed(self.encoder, part.head_name, part.features, rows[shares[team.rank]], self.pad_id, team.device)
+        return head.loss(team.gather_rows(own, shares), self._on_device(targets))
+
+    def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(self.team.device, non_blocking=True) for name, tensor in tensors.items()}
+
+    def _make_room(self, part: Part, said: str) -> None:
+        """Halve the budget after a GPU's memory was full.
+
+        Raises:
+            UserError: it cannot be halved, or the other ranks are in the middle of the same micro-batch.
+        """
+        together = self.team.size > 1 and (self.team.shards or self.encoder.head(part.head_name).spec.kind == "dual")
+        if together or self.budget // 2 < SMALLEST:
+            raise UserError(
+                f"the GPU's memory is full with {self.budget} tokens at once: {said}",
+                fix="in the study's `engine:`, "
+                + (f"set `token_budget: {self.budget // 2}`, or " if together and self.budget // 2 >= 64 else "")
+                + "add `gradient_checkpointing: true`, `offload: true`, or several `devices` with `strategy: fsdp`.",
+            )
+        self.budget //= 2
+        log.warning("the GPU's memory is full; going on with %d tokens at once", self.budget)
+        self.encoder.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+
+
+class _Whole(nn.Module):
+    """An encoder and all that a micro-batch does with it: FSDP2 puts weights together before a module's forward, so every
+    use of one has to happen inside of it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, loss: Callable[[], Loss]) -> Tensor:
+        return loss().total
+
+
+def _keep_no_activations(layers: Sequence[Any], model_type: str) -> None:
+    """As transformers' `gradient_checkpointing_enable`, which other versions call otherwise."""
+    if not layers:
+        raise UserError(
+            f"models of type '{model_type}' have no gradient checkpointing", fix="leave it out of `engine:`."
+        )
+    for layer in layers:
+        layer.gradient_checkpointing = True
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+
+
+@contextmanager
+def _attention_of_packed(encoder: Encoder) -> Iterator[None]:
+    """A layer that is computed again in backward must find the attention that it had in forward."""
+    config: Any = encoder.backbone.config
+    own = config._attn_implementation
+    if encoder.packs:
+        config._attn_implementation = PACKED
+    try:
+        yield
+    finally:
+        config._attn_implementation = own
 
 
 def _taken(
