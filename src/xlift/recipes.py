@@ -85,6 +85,8 @@ class Engine(Settings):
 
     token_budget: int | None = Field(default=None, ge=64)
     """Tokens that go through the model at once; default: from the memory there is (training/budget.py)."""
+    compact_vocabulary: Literal["auto", "off"] = "auto"
+    """'auto' trains the input embeddings of only those tokens that occur, where that is exact and pays (models/compact.py)."""
     device: Device = "auto"
     """'auto' is a GPU where there is one."""
     devices: int = Field(default=1, ge=1)

@@ -9,7 +9,7 @@ from tests.support import tiny
 from transformers import AutoModel, BertForPreTraining, T5Config, XLMRobertaForMaskedLM
 
 from xlift.errors import UserError
-from xlift.models.backbone import Carried, carry, load, load_backbone, pool, save
+from xlift.models.backbone import load, load_backbone, pool, save
 from xlift.models.kinds import HeadSpec
 
 NLI = HeadSpec("sequence", ("entailment", "neutral", "contradiction"))
@@ -202,72 +202,3 @@ def test_token_types_are_left_out_where_the_model_has_none():
     with torch.no_grad():
         plain, typed = encoder.last_hidden_state(inputs), encoder.last_hidden_state({**inputs, "token_type_ids": types})
     assert torch.equal(plain, typed)
-
-
-class TestCarry:
-    def stages(self, **options):
-        source, target = tiny.encoder("xlm-roberta", seed=1), tiny.encoder("xlm-roberta", seed=2, **options)
-        source.add_head("nli", NLI, seed=1)
-        source.add_head("squad", HeadSpec("span"), seed=1)
-        target.add_head("nli", NLI, seed=2)
-        target.add_head("pos", HeadSpec("token", ("NOUN",)), seed=2)
-        return source, target
-
-    def test_backbone_goes_and_heads_of_the_same_name_stay_new(self):
-        source, target = self.stages()
-        fresh = {name: tensor.clone() for name, tensor in target.heads.state_dict().items()}
-        carried = carry(target, source)
-        backbone, arrived = source.backbone.state_dict(), target.backbone.state_dict()
-        assert all(torch.equal(backbone[name], arrived[name]) for name in backbone)
-        assert all(torch.equal(fresh[name], tensor) for name, tensor in target.heads.state_dict().items())
-        parameters = sum(tensor.numel() for tensor in backbone.values())
-        assert carried == Carried(len(backbone), parameters, (), dropped=("nli", "squad"), new=("nli", "pos"))
-
-    def test_a_head_that_is_asked_for_goes_along(self):
-        source, target = self.stages()
-        carried = carry(target, source, keep_heads=("nli",))
-        old, new = source.heads["nli"].state_dict(), target.heads["nli"].state_dict()
-        assert all(torch.equal(old[name], new[name]) for name in old)
-        assert (carried.heads, carried.dropped, carried.new) == (("nli",), ("squad",), ("pos",))
-
-    def test_the_copy_is_its_own(self):
-        source, target = self.stages()
-        carry(target, source)
-        before = source.get_parameter("backbone.embeddings.word_embeddings.weight")[0, 0].item()
-        target.get_parameter("backbone.embeddings.word_embeddings.weight").data.add_(1)
-        assert source.get_parameter("backbone.embeddings.word_embeddings.weight")[0, 0].item() == before
-
-    def test_a_missing_tensor_is_an_error(self):
-        source, target = self.stages()
-        del source.backbone.encoder.layer[1].output.dense.bias
-        source.backbone.encoder.layer[1].output.dense.register_parameter("bias", None)
-        with pytest.raises(UserError, match=r"1 tensors missing, 0 too many\n.*layer.1.output.dense.bias"):
-            carry(target, source)
-
-    def test_a_surplus_tensor_is_an_error(self):
-        source, target = self.stages(num_hidden_layers=1)
-        with pytest.raises(UserError, match="16 too many"):
-            carry(target, source)
-
-    def test_another_shape_is_an_error(self):
-        source, target = self.stages(vocab_size=400)
-        with pytest.raises(UserError, match="word_embeddings.weight"):
-            carry(target, source)
-
-    def test_lost_precision_is_an_error(self):
-        source, target = self.stages()
-        target.backbone.to(torch.bfloat16)
-        with pytest.raises(UserError, match="bfloat16"):
-            carry(target, source)
-
-    def test_a_head_with_other_labels_cannot_be_kept(self):
-        # the same three labels in another order (XTREME's XNLI and GLUE's MNLI) fit in shape and mean something else
-        source, target = self.stages()
-        target.add_head("nli", HeadSpec("sequence", NLI.labels[::-1]), seed=1)
-        with pytest.raises(UserError, match="'nli' cannot be kept"):
-            carry(target, source, keep_heads=("nli",))
-
-    def test_a_head_that_is_not_there_cannot_be_kept(self):
-        source, target = self.stages()
-        with pytest.raises(UserError, match="no head 'pos' to keep\n  the earlier stage has: nli, squad"):
-            carry(target, source, keep_heads=("pos",))

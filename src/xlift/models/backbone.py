@@ -1,20 +1,22 @@
-"""Encoders: a pretrained backbone with heads; loading, saving, and carrying weights from stage to stage.
+"""Encoders: a pretrained backbone with heads; loading and saving.
 
 A saved encoder is a folder that `AutoModel.from_pretrained` reads as it stands, with the heads in files beside the
 model's:
 
     config.json  model.safetensors  tokenizer.json ...  heads.json  heads.safetensors
+
+or, after a stage with a compact vocabulary, one that has only what the stage changed (models/stored.py).
 """
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -22,12 +24,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xlift.errors import UserError
+from xlift.models.compact import Compact
 from xlift.models.depth import layers_of, watched
 from xlift.models.heads import FAMILIES, LanguageHead, make_head
 from xlift.models.heads import pool as pool
 from xlift.models.kinds import Head, HeadSpec
 from xlift.models.packing import packs, run_packed
-from xlift.models.pretrained import first_line, load_language_head, load_pretrained, quiet
+from xlift.models.pretrained import first_line, from_tensors, load_language_head, load_pretrained, quiet
+from xlift.models.stored import IDS, Origin, Stored, read_change, write_change
 
 HEADS_SPECS = "heads.json"
 HEADS_WEIGHTS = "heads.safetensors"
@@ -119,6 +123,12 @@ class Encoder(nn.Module):
         return self.backbone.get_input_embeddings().get_parameter("weight")
 
     @property
+    def table(self) -> str:
+        """Name of the input embeddings among the weights of the backbone."""
+        weight = self.embeddings
+        return next(name for name, parameter in self.backbone.named_parameters() if parameter is weight)
+
+    @property
     def max_length(self) -> int | None:
         """Tokens in the longest row the positions allow (512 for XLM-R); None where the config sets no limit."""
         limit = getattr(self.backbone.config, "max_position_embeddings", None)
@@ -179,120 +189,131 @@ def load(path_or_id: str | Path) -> tuple[Encoder, Any]:
     """A saved encoder with its heads, or a pretrained one without any, and its tokenizer.
 
     Raises:
-        UserError: as `load_backbone`; or the files of the heads are damaged.
+        UserError: as `load_backbone`; or the files of the heads are damaged; or the folder is not a whole model.
     """
-    model, tokenizer, pooler = load_pretrained(path_or_id)
-    folder = Path(path_or_id)
-    encoder = Encoder(model, pooler, load_language_head(folder, model.config))
-    if (folder / HEADS_SPECS).is_file():
-        try:
-            specs = json.loads((folder / HEADS_SPECS).read_text(encoding="utf-8"))
-            for name, spec in specs.items():
-                pooling = {"pooling": spec["pooling"]} if spec["kind"] == "dual" else {}
-                encoder.add_head(name, HeadSpec(spec["kind"], tuple(spec["labels"]), **pooling), seed=0)
-            encoder.heads.load_state_dict(load_file(folder / HEADS_WEIGHTS) if specs else {})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"the heads cannot be read: {first_line(error)}", where=str(folder)) from error
+    if read_change(Path(path_or_id)) is not None:
+        raise UserError(
+            "this folder has only what a stage changed of another model",
+            where=str(path_or_id),
+            fix="`xlift store export KEY DIR` writes the whole model of a product to a folder.",
+        )
+    encoder, tokenizer = load_bare(Stored(Path(path_or_id)))
+    add_saved_heads(encoder, Path(path_or_id))
     return encoder, tokenizer
 
 
-def blank_like(source: Encoder) -> Encoder:
-    """An encoder of the same config with other weights, to carry the source's into."""
-    model = type(source.backbone)(copy.deepcopy(source.backbone.config)).float()
-    if getattr(model, "pooler", None) is not None:
-        model.register_module("pooler", None)  # as `load` leaves it
-    return Encoder(model, {name: tensor.clone() for name, tensor in source.pooler.items()}, source.language_head)
+def load_stored(stored: Stored) -> tuple[Encoder, Any]:
+    """As `load`, where the model may be what a stage changed of another one."""
+    encoder, tokenizer = load_bare(stored)
+    add_saved_heads(encoder, stored.folder)
+    fill_table(encoder, stored)
+    return encoder, tokenizer
+
+
+def load_bare(stored: Stored) -> tuple[Encoder, Any]:
+    """The backbone without any head, and its tokenizer. Weights in float32 are mapped, and read when they are needed.
+
+    Where the model is not stored whole its input embeddings are not there yet: `fill_table` makes all of them, `compact` those
+    that are asked for.
+    """
+    if stored.change is None:
+        model, tokenizer, pooler = load_pretrained(stored.folder)
+        return Encoder(model, pooler, load_language_head(stored.folder, model.config)), tokenizer
+    tensors = {name: tensor for name in stored.own_names() if (tensor := stored.tensor(name)) is not None}
+    del tensors[IDS]
+    pooler = {name.removeprefix("pooler."): tensors.pop(name) for name in sorted(tensors) if name.startswith("pooler.")}
+    tensors[stored.change.table] = torch.empty(stored.change.shape)  # memory that nobody touches takes none
+    model, tokenizer = from_tensors(stored.folder, tensors)
+    return Encoder(model, pooler), tokenizer
+
+
+def fill_table(encoder: Encoder, stored: Stored) -> None:
+    """Make the input embeddings of a model that is not stored whole. Raises UserError where they do not become what they
+    were."""
+    if stored.change is not None:
+        embeddings = encoder.backbone.get_input_embeddings()
+        embeddings.register_parameter("weight", nn.Parameter(stored.table(encoder.table)))
+
+
+def compact(encoder: Encoder, stored: Stored, ids: np.ndarray) -> Compact:
+    """Only the input embeddings of some tokens, and no others in memory. Raises UserError as `fill_table`."""
+    stored.check()
+    return Compact(encoder.backbone, ids, stored.rows(encoder.table, torch.from_numpy(ids)))
+
+
+def saved_heads(folder: Path) -> dict[str, HeadSpec]:
+    """The heads beside a saved encoder. Raises UserError where their file is damaged."""
+    path = folder / HEADS_SPECS
+    if not path.is_file():
+        return {}
+    try:
+        specs = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: HeadSpec(
+                spec["kind"], tuple(spec["labels"]), **({"pooling": spec["pooling"]} if spec["kind"] == "dual" else {})
+            )
+            for name, spec in specs.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken_heads(folder, error) from error
+
+
+def add_saved_heads(encoder: Encoder, folder: Path) -> None:
+    """Give an encoder the heads of a saved one. Raises UserError where their files are damaged."""
+    specs = saved_heads(folder)
+    for name, spec in specs.items():
+        encoder.add_head(name, spec, seed=0)
+    put_saved_heads(encoder, folder, tuple(specs))
+
+
+def put_saved_heads(encoder: Encoder, folder: Path, names: Sequence[str]) -> None:
+    """Give heads of an encoder the weights of the saved ones of these names. Raises UserError where they are damaged."""
+    try:
+        saved = load_file(folder / HEADS_WEIGHTS) if names else {}
+        for name in names:
+            own = {key.removeprefix(f"{name}."): t for key, t in saved.items() if key.startswith(f"{name}.")}
+            encoder.heads[name].load_state_dict(own)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise _broken_heads(folder, error) from error
+
+
+def _broken_heads(folder: Path, error: Exception) -> UserError:
+    return UserError(f"the heads cannot be read: {first_line(error)}", where=str(folder))
 
 
 def save(encoder: Encoder, tokenizer: Any, folder: str | Path) -> None:
     """Write an encoder to a folder, which is made; the layout is in this module's docstring."""
     folder = Path(folder)
+    _save_all_but_the_backbone(encoder, tokenizer, folder)
+    _save_tensors(encoder.backbone_state_dict(), folder / "model.safetensors")
+
+
+def save_change(
+    encoder: Encoder, tokenizer: Any, folder: Path, compact: Compact, stored: Stored, origin: Origin, decay: float
+) -> None:
+    """Write what a stage with a compact vocabulary changed of a model (models/stored.py).
+
+    Args:
+        compact: that of the encoder.
+        stored, origin: the model that the stage started from.
+        decay: `Trained.decay`.
+    """
+    _save_all_but_the_backbone(encoder, tokenizer, folder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.backbone_state_dict().items()}
+    write_change(folder, tensors, encoder.table, compact, stored, origin, decay)
+
+
+def _save_all_but_the_backbone(encoder: Encoder, tokenizer: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         encoder.backbone.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    _save_tensors(encoder.backbone_state_dict(), folder / "model.safetensors")
     _save_tensors(encoder.heads.state_dict(), folder / HEADS_WEIGHTS)
     specs = {name: asdict(encoder.head(name).spec) for name in encoder.heads}
     for spec in specs.values():
         if spec["kind"] != "dual":
             del spec["pooling"]
     (folder / HEADS_SPECS).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Carried:
-    """What went from one stage's encoder into the next one's; for the manifest."""
-
-    tensors: int
-    """Backbone tensors, each found bit-equal afterwards."""
-    parameters: int
-    """Numbers in them."""
-    heads: tuple[str, ...]
-    """Heads carried because they were asked for."""
-    dropped: tuple[str, ...]
-    """Heads of the source that were left behind."""
-    new: tuple[str, ...]
-    """Heads of the encoder that start untrained, or from `checkpoint`."""
-    checkpoint: tuple[str, ...] = ()
-    """Of the new heads, the language head that starts from the one that came with the pretrained checkpoint."""
-
-
-@torch.no_grad()
-def carry(encoder: Encoder, source: Encoder, keep_heads: tuple[str, ...] = ()) -> Carried:
-    """Copy the source's backbone, and the heads asked for and no others, into `encoder`, and check that they arrived.
-
-    A head of the same name and size is never taken over silently: a 3-way NLI head would otherwise go on as the head
-    of any 3-way target.
-
-    Raises:
-        UserError: a tensor is missing on either side or has another shape or precision, or a head that is to be
-            kept is missing or has other labels.
-    """
-    for name in keep_heads:
-        if name not in source.heads or name not in encoder.heads:
-            raise UserError(f"no head '{name}' to keep", fix=f"the earlier stage has: {', '.join(source.heads) or '-'}")
-        old, new = source.head(name).spec, encoder.head(name).spec
-        if old != new:
-            raise UserError(f"head '{name}' cannot be kept: it was trained as {old} and is wanted as {new}")
-    encoder.pooler = {name: tensor.clone() for name, tensor in source.pooler.items()}
-    backbone = source.backbone_state_dict()
-    _copy(backbone, encoder.backbone_state_dict(), "backbone")
-    for name in keep_heads:
-        _copy(source.heads[name].state_dict(), encoder.heads[name].state_dict(), f"head '{name}'")
-    new = tuple(name for name in encoder.heads if name not in keep_heads)
-    return Carried(
-        tensors=len(backbone),
-        parameters=sum(tensor.numel() for tensor in backbone.values()),
-        heads=tuple(keep_heads),
-        dropped=tuple(name for name in source.heads if name not in keep_heads),
-        new=new,
-        checkpoint=tuple(name for name in new if encoder.language_head and encoder.head(name).spec.kind == "lm"),
-    )
-
-
-def _copy(source: dict[str, Tensor], target: dict[str, Tensor], what: str) -> None:
-    """Copy by name into the target's own storage; exactly the same names, shapes and bits, or an error."""
-    missing, surplus = sorted(target.keys() - source.keys()), sorted(source.keys() - target.keys())
-    if missing or surplus:
-        raise UserError(
-            f"the {what} of the two stages differ: {len(missing)} tensors missing, {len(surplus)} too many",
-            fix=f"for instance {(missing + surplus)[0]}; a road keeps to one backbone",
-        )
-    for name, tensor in source.items():
-        if target[name].shape != tensor.shape or target[name].dtype != tensor.dtype:
-            raise UserError(
-                f"the {what} of the two stages differ in {name}: "
-                f"{tuple(tensor.shape)} {tensor.dtype} and {tuple(target[name].shape)} {target[name].dtype}"
-            )
-        target[name].copy_(tensor)
-        if not torch.equal(_bytes(target[name]), _bytes(tensor.to(target[name].device))):
-            raise UserError(f"the {what} did not arrive whole: {name} differs after copying")
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    # compared as bytes, a NaN equals itself and -0.0 does not equal 0.0
-    return tensor.contiguous().flatten().view(torch.uint8)
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

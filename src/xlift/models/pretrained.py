@@ -16,7 +16,7 @@ import torch
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging
 
@@ -69,6 +69,29 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
             pooler = {key: tensor.clone() for key, tensor in model.pooler.state_dict().items()}
         model.pooler = None
     return model, tokenizer, pooler
+
+
+def from_tensors(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedModel, Any]:
+    """The model of a folder's config without pooler, which takes the tensors as its own, and the folder's fast tokenizer.
+
+    Raises:
+        UserError: files are missing or damaged, or the tensors are not those of the config.
+    """
+    name = str(folder)
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+            family: Any = MODEL_MAPPING[type(config)]
+            model, info = family.from_pretrained(
+                None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        raise UserError(f"the model cannot be loaded: {first_line(error)}", where=name) from error
+    _check_weights(model, info, name)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model, tokenizer
 
 
 def load_language_head(folder: Path, config: Any) -> dict[str, Tensor]:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from xlift.execution.work.shared import MODEL, Context, model_folder, read_examples, row_length
+from xlift.execution.work.opening import origin_of, stored_model
+from xlift.execution.work.shared import MODEL, Context, read_examples, row_length
+from xlift.recipes import Engine
 from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
 from xlift.tasks.formats.text import TextExample
 from xlift.training.progress import Progress
+
+if TYPE_CHECKING:
+    from xlift.models.backbone import Encoder
+    from xlift.models.compact import Compact
+    from xlift.models.stored import Stored
+    from xlift.training.part import Part
 
 
 def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
@@ -53,13 +62,14 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
 
 def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
     from xlift.models import backbone
+    from xlift.models.carrying import carry
     from xlift.training import stage
     from xlift.training.masking import Masker
 
     spec = job.spec
     assert isinstance(spec, TrainSpec)
-    source, tokenizer = backbone.load(model_folder(job, context, store))
-    encoder = backbone.blank_like(source)
+    stored = stored_model(job, context, store)
+    encoder, tokenizer = backbone.load_bare(stored)
     tasks = [context.tasks[data.task] for data in spec.mixture]
     # The text of `mlm`, the last parts, is learnt by the head of all text, whatever head the others share.
     text = spec.mlm.parts if spec.mlm else 0
@@ -67,13 +77,16 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
     for head in dict.fromkeys(names):
         learners = [task for task, name in zip(tasks, names, strict=True) if name == head]
         stage.add_heads(encoder, learners, spec.seed, head)
-    carried = backbone.carry(encoder, source, spec.keep_heads)
     parts = []
     for data, task, head in zip(spec.mixture, tasks, names, strict=True):
         max_length = row_length(spec.recipe.max_length, task, encoder.max_length)
         features = stage.make_features(task, read_examples(context, data), tokenizer, max_length=max_length, train=True)
         masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
         parts.append(stage.Part(task, features, head, masker))
+    compact = smaller_vocabulary(encoder, tokenizer, stored, parts, context.engine)
+    if compact is None:
+        backbone.fill_table(encoder, stored)
+    carried = carry(encoder, stored, spec.keep_heads, compact)
     trained = stage.fine_tune(
         encoder,
         tokenizer.pad_token_id,
@@ -87,10 +100,28 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
         engine=context.engine,
         progress=progress,
     )
-    backbone.save(encoder, tokenizer, draft.folder / MODEL)
+    if compact is None:
+        backbone.save(encoder, tokenizer, draft.folder / MODEL)
+    else:
+        backbone.save_change(encoder, tokenizer, draft.folder / MODEL, compact, stored, origin_of(job), trained.decay)
+        draft.numbers["vocabulary"] = len(compact.ids)
     note(draft, trained, carried_tensors=carried.tensors, carried_parameters=carried.parameters)
     told = {key: value for key, value in carried.__dict__.items() if value or key != "checkpoint"}
     (draft.folder / "carried.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def smaller_vocabulary(
+    encoder: Encoder, tokenizer: Any, stored: Stored, parts: Sequence[Part], engine: Engine
+) -> Compact | None:
+    """Leave an encoder the input embeddings of only those tokens that a stage reads, where that is exact and pays
+    (models/compact.py). None: it needs all of them."""
+    from xlift.models.backbone import compact
+    from xlift.models.compact import used_tokens
+
+    if engine.compact_vocabulary == "off" or any(part.masker for part in parts) or encoder.table not in stored.names:
+        return None
+    ids = used_tokens(encoder.backbone, [part.features for part in parts], tokenizer.all_special_ids)
+    return None if ids is None else compact(encoder, stored, ids)
 
 
 def note(draft: Draft, trained: Any, **more: Any) -> None:

@@ -1,0 +1,134 @@
+"""Training with the input embeddings of only those tokens that occur, exactly.
+
+Most of a multilingual encoder is a table of hundreds of thousands of rows of which a stage reads a few thousand. A row that no
+gradient reaches has moments of zero, adds nothing to the norm that clips gradients, and is only multiplied by
+(1 - rate * weight_decay) at every step. So it needs no place in memory, in the gradient or in the optimizer: the rows in use are
+trained alone, and the others are carried in closed form afterwards. What is left is rounding.
+
+    ids = used_tokens(model, features, specials)
+    if ids is not None:
+        compact = Compact(model, ids)     # the whole table is not held any more
+        trained = run_steps(...)
+        compact.undo(table, trained.decay)
+
+Not where the table predicts words as well (masked language modelling, tied outputs): there a gradient reaches every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+SHARE = 0.8
+"""Of the rows, in use at most."""
+SPARED = 2**22
+"""Numbers that must fall away at least: 16 MB each of weights, gradients and both moments. Below that the whole table is as
+good, and the product of the stage a folder that needs no other."""
+
+
+def used_tokens(
+    model: PreTrainedModel,
+    features: Iterable[Any],
+    specials: Sequence[int],
+    *,
+    share: float = SHARE,
+    spared: int = SPARED,
+) -> np.ndarray | None:
+    """The tokens whose rows a stage needs, in order; None where its table stays whole. Depends on the data and the model's
+    shape alone, so every machine decides alike.
+
+    Args:
+        features: all that goes through the model while it is trained (`input_ids`: rows of ids), dev examples too.
+        specials: ids that the model may meet besides, such as that of padding.
+    """
+    table = model.get_input_embeddings()
+    if not isinstance(table, nn.Embedding) or _is_shared(table, model):
+        return None
+    seen = np.zeros(table.num_embeddings, dtype=bool)
+    seen[list(specials)] = True
+    if table.padding_idx is not None:
+        seen[table.padding_idx] = True
+    for part in features:
+        seen[part.input_ids.values] = True
+    ids = np.flatnonzero(seen)
+    fewer = (len(seen) - len(ids)) * table.embedding_dim
+    return ids if len(ids) <= share * len(seen) and fewer >= spared else None
+
+
+class Compact:
+    """A model whose table of input embeddings is down to some rows, from now on until `undo`. Whoever holds the table no more
+    has its memory back.
+
+    Args:
+        ids: (used,) the rows' numbers, rising.
+        rows: (used, width); default: those of the table.
+    """
+
+    def __init__(self, model: PreTrainedModel, ids: np.ndarray, rows: Tensor | None = None) -> None:
+        table = model.get_input_embeddings()
+        assert isinstance(table, nn.Embedding)
+        self.ids = torch.from_numpy(ids.astype(np.int64))
+        rows = table.weight.detach()[self.ids] if rows is None else rows.to(table.weight.device)
+        self.table, self._size, self._padding = table, table.num_embeddings, table.padding_idx
+        lookup = torch.full((self._size,), len(ids), dtype=torch.int32)  # behind the last row: no row at all
+        lookup[self.ids] = torch.arange(len(ids), dtype=torch.int32)
+        table.weight = nn.Parameter(rows, table.weight.requires_grad)
+        table.num_embeddings = len(ids)
+        if self._padding is not None:
+            table.padding_idx = int(lookup[self._padding])
+        table.register_buffer("lookup", lookup.to(table.weight.device), persistent=False)
+        self._hook = table.register_forward_pre_hook(_look_up)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the whole table."""
+        return self._size, self.table.embedding_dim
+
+    @property
+    def rows(self) -> Tensor:
+        """(used, width) as they are now, on the CPU."""
+        return self.table.weight.detach().cpu()
+
+    @torch.no_grad()
+    def undo(self, table: Tensor, decay: float) -> None:
+        """The whole table again, in the memory of `table`.
+
+        Args:
+            table: (vocabulary, width) on the CPU, as it was before training; changed.
+            decay: what weight decay has made of a weight of 1 that no gradient reached (`Trained.decay`).
+        """
+        carry_rows(table, 0, decay, self.ids, self.rows)
+        self._hook.remove()
+        del self.table.lookup
+        self.table.weight = nn.Parameter(table.to(self.table.weight.device), self.table.weight.requires_grad)
+        self.table.num_embeddings, self.table.padding_idx = self._size, self._padding
+
+
+def carry_rows(block: Tensor, start: int, decay: float, ids: Tensor, rows: Tensor) -> None:
+    """Rows `start` and following of a table, after a stage that trained `rows` at `ids`: in place, and everywhere to the same
+    bytes, since a product of two float32 numbers is rounded in one way."""
+    block.mul_(torch.tensor(decay, dtype=torch.float32))
+    first, last = torch.searchsorted(ids, torch.tensor([start, start + len(block)])).tolist()
+    block[ids[first:last] - start] = rows[first:last]
+
+
+def _look_up(table: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+    assert isinstance(table, nn.Embedding)
+    (ids,) = args
+    places = table.get_buffer("lookup")[ids]
+    if places.device.type == "cpu" and bool(
+        (places == table.num_embeddings).any()
+    ):  # elsewhere a kernel's assertion says it
+        lost = ids[places == table.num_embeddings][0].item()
+        raise RuntimeError(f"token {lost} is not among the {table.num_embeddings} that this stage was said to read")
+    return (places,)
+
+
+def _is_shared(table: nn.Embedding, model: PreTrainedModel) -> bool:
+    """Whether another part of the model has the same weights, as a tied output layer does."""
+    return any(p is table.weight for m in model.modules() if m is not table for p in m.parameters(recurse=False))

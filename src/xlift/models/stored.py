@@ -1,0 +1,240 @@
+"""A model as it lies on the disk: whole, or as what a stage changed of another one.
+
+A stage that trained a compact vocabulary (models/compact.py) leaves everything but the whole table of input embeddings:
+
+    config.json  tokenizer.json ...  heads.json  heads.safetensors  changes.json  changes.safetensors
+
+`changes.safetensors` has the other tensors of the backbone, and the rows that were trained; `changes.json` says which model the
+stage started from, what weight decay made of the rows that were not trained, and the SHA-256 of the table (float32, row after
+row). The table is made again from that of the model before, and so on down to a whole one: to the same bytes, or it is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from xlift.errors import UserError
+from xlift.models.compact import Compact, carry_rows
+from xlift.models.pretrained import first_line
+
+CHANGES = "changes.json"
+CHANGED = "changes.safetensors"
+IDS = "changed.ids"
+"""Numbers of the trained rows, which stand under the table's own name."""
+BLOCK = 8192
+"""Rows of a table that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model that a stage started from: the product of a job, or a pretrained one."""
+
+    job: str = ""
+    """Its key; '' for a pretrained model."""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `changes.json` says."""
+
+    table: str
+    """Name of the tensor of input embeddings."""
+    shape: tuple[int, int]
+    decay: float
+    """What a weight of 1 is where no row was trained; a number that float32 has."""
+    origin: Origin
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model's folder, and what it takes to make the model of it.
+
+    Raises, in all of its methods:
+        UserError: a file is missing or damaged, or the table does not become what it was.
+    """
+
+    folder: Path
+    change: Change | None = None
+    before: Stored | None = None
+    """The model that the stage started from, where there is a change."""
+
+    @cached_property
+    def names(self) -> dict[str, tuple[Path, str]]:
+        """Tensor, named as in the backbone -> the file it is in and its name there. Names of checkpoints have the
+        backbone's prefix ('roberta.'), and old conversions of BERT call a norm's weight and bias gamma and beta."""
+        found: dict[str, tuple[Path, str]] = {}
+        bare: dict[str, tuple[Path, str]] = {}
+        for path in self._files():
+            with _reading(path) as file:
+                for key in file.keys():  # noqa: SIM118 (no dict)
+                    name = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+                        "LayerNorm.beta", "LayerNorm.bias"
+                    )
+                    found[name] = (path, key)
+                    bare[name.partition(".")[2]] = (path, key)
+        return {**bare, **found}
+
+    def own_names(self) -> list[str]:
+        """Names of all tensors in the files, as they are there."""
+        return sorted({key for _, key in self.names.values()})
+
+    def tensor(self, name: str) -> Tensor | None:
+        """As the files have it, mapped and not read; None where they do not. The table of a change is its rows."""
+        if name not in self.names:
+            return None
+        path, key = self.names[name]
+        with _reading(path) as file:
+            return file.get_tensor(key)
+
+    def table(self, name: str) -> Tensor:
+        """(vocabulary, width) float32: the input embeddings, whole and checked."""
+        if self.change is None:
+            return torch.cat(list(self.blocks(name)))
+        whole = torch.empty(self.change.shape)
+        start = 0
+        for block in self._checked(name):
+            whole[start : start + len(block)] = block
+            start += len(block)
+        return whole
+
+    def rows(self, name: str, ids: Tensor) -> Tensor:
+        """(ids, width) float32: some rows of the table, of which no other is read. Not checked: see `check`."""
+        if self.change is None or self.before is None:
+            return self._own(name)[ids].float()
+        rows = self.before.rows(name, ids)
+        rows.mul_(torch.tensor(self.change.decay, dtype=torch.float32))
+        own = self._own(IDS)
+        place = torch.searchsorted(own, ids).clamp(max=len(own) - 1)
+        trained = own[place] == ids
+        rows[trained] = self._own(name)[place[trained]]
+        return rows
+
+    def check(self) -> None:
+        """Whether the table becomes what it was. Nothing to do for a whole model."""
+        if self.change is not None:
+            for _ in self._checked(self.change.table):
+                pass
+
+    def blocks(self, name: str) -> Iterator[Tensor]:
+        """The table, block after block of rows, as float32; each may be changed."""
+        if self.change is None or self.before is None:
+            path, key = self._place(name)
+            with _reading(path) as file:
+                table = file.get_slice(key)
+                for start in range(0, table.get_shape()[0], BLOCK):
+                    yield table[start : start + BLOCK].to(torch.float32, copy=True)
+        else:
+            yield from changed(self.before.blocks(name), self.change.decay, self._own(IDS), self._own(name))
+
+    def _checked(self, name: str) -> Iterator[Tensor]:
+        assert self.change is not None
+        digest = hashlib.sha256()
+        for block in self.blocks(name):
+            digest.update(_bytes(block))
+            yield block
+        if digest.hexdigest() != self.change.sha256:
+            raise UserError(
+                "the model cannot be made of what its stage changed: the model before it is not the one that it started from",
+                where=str(self.folder),
+                fix=f"that one lies in {self.before and self.before.folder}; move the product of this one out of the store, and "
+                "`xlift run` with its study makes it again.",
+            )
+
+    def _own(self, name: str) -> Tensor:
+        path, key = self._place(name)
+        with _reading(path) as file:
+            return file.get_tensor(key)
+
+    def _place(self, name: str) -> tuple[Path, str]:
+        if name not in self.names:
+            raise UserError(f"the model's files have no tensor '{name}'", where=str(self.folder))
+        return self.names[name]
+
+    def _files(self) -> list[Path]:
+        if self.change is not None:
+            return [self.folder / CHANGED]
+        one = self.folder / "model.safetensors"
+        return [one] if one.is_file() else sorted(self.folder.glob("model-*.safetensors"))
+
+
+def find(folder: Path, places: Callable[[Origin], Path]) -> Stored:
+    """The model in a folder, and all that it was made from.
+
+    Args:
+        places: where an earlier model lies; raises UserError where there is none.
+    """
+    change = read_change(folder)
+    if change is None:
+        return Stored(folder)
+    return Stored(folder, change, find(places(change.origin), places))
+
+
+def read_change(folder: Path) -> Change | None:
+    """What `changes.json` says; None for a whole model. Raises UserError where it is damaged."""
+    path = folder / CHANGES
+    if not path.is_file():
+        return None
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        rows, width = told["shape"]
+        decay, sha256 = float(told["decay"]), str(told["sha256"])
+        return Change(str(told["table"]), (int(rows), int(width)), decay, Origin(**told["origin"]), sha256)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{CHANGES} is damaged: {error}", where=str(folder)) from None
+
+
+def write_change(
+    folder: Path, tensors: dict[str, Tensor], table: str, compact: Compact, before: Stored, origin: Origin, decay: float
+) -> None:
+    """Write what a stage changed of the model `before`.
+
+    Args:
+        tensors: of the backbone, with the trained rows under the name of the table.
+        decay: what weight decay has made of a weight of 1 (`Trained.decay`).
+    """
+    decay = torch.tensor(decay, dtype=torch.float32).item()
+    digest = hashlib.sha256()
+    for block in changed(before.blocks(table), decay, compact.ids, compact.rows):
+        digest.update(_bytes(block))
+    change = Change(table, compact.shape, decay, origin, digest.hexdigest())
+    save_file({**tensors, IDS: compact.ids}, folder / CHANGED)
+    told = asdict(change) | {"origin": {name: value for name, value in asdict(origin).items() if value}}
+    (folder / CHANGES).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def changed(blocks: Iterable[Tensor], decay: float, ids: Tensor, rows: Tensor) -> Iterator[Tensor]:
+    """The blocks of a table after a stage."""
+    start = 0
+    for block in blocks:
+        carry_rows(block, start, decay, ids, rows)
+        yield block
+        start += len(block)
+
+
+def _bytes(block: Tensor) -> Any:
+    return block.contiguous().numpy().data
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """`safe_open`, with errors for users."""
+    try:
+        opened = safe_open(path, framework="pt")
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"the model cannot be read: {first_line(error)}", where=str(path)) from error
+    with opened as file:
+        yield file

@@ -1,0 +1,189 @@
+"""Training with the rows of only those tokens that occur gives what training with all of them gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from tests.support import tiny
+from transformers import XLMRobertaForMaskedLM
+
+from xlift.models.backbone import Encoder
+from xlift.models.compact import Compact, carry_rows, used_tokens
+from xlift.recipes import Engine, Recipe, Sampling
+from xlift.tasks import catalog
+from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.ragged import Ragged
+from xlift.training.checkpoint import FILE
+from xlift.training.loop import Trained, make_optimizer
+from xlift.training.progress import Interrupted, Progress
+from xlift.training.stage import Part, add_heads, fine_tune, make_features
+
+RECIPE = Recipe(lr=1e-3, batch_size=4, steps=200, warmup=0.1, weight_decay=0.1, clip=0.5)
+
+
+def part(name: str, tokenizer: Any, count: int) -> Part:
+    task = catalog.get(name)
+    examples = list(task.source.read(task, "qta", "train", None, size=count, seed=1))
+    return Part(task, make_features(task, examples, tokenizer, max_length=24, train=True))
+
+
+def rows(*ids: list[int]) -> Features:
+    return Features(Ragged.of(ids), np.arange(len(ids)), np.arange(len(ids)))
+
+
+def tokens_of(encoder: Encoder, parts: list[Part], specials: list[int]) -> np.ndarray:
+    ids = used_tokens(encoder.backbone, [each.features for each in parts], specials, spared=0)
+    assert ids is not None
+    return ids
+
+
+def train(
+    family: str, recipe: Recipe, *, compact: bool, folder: Path | None = None, stop_after: int = 0, dropout: float = 0.0
+) -> tuple[dict[str, torch.Tensor], Trained, np.ndarray, str]:
+    """State, numbers, ids in use, name of the table."""
+    options = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout} if dropout else {}
+    encoder, tokenizer = tiny.encoder(family, **options), tiny.tokenizer_of(family)
+    parts = [part("isle-nli", tokenizer, 32), part("isle-pos", tokenizer, 16)]
+    add_heads(encoder, [each.task for each in parts], seed=1)
+    ids = tokens_of(encoder, parts, tokenizer.all_special_ids)
+    whole, small = encoder.embeddings.detach().clone(), Compact(encoder.backbone, ids) if compact else None
+    done: list[int] = []
+    trained = fine_tune(
+        encoder, tokenizer.pad_token_id, parts, recipe, Sampling(), seed=1, folder=folder,
+        engine=Engine(token_budget=64),  # every step is cut
+        progress=Progress(lambda *_: done.append(1), lambda: len(done) == stop_after),
+    )  # fmt: skip
+    if small:
+        small.undo(whole, trained.decay)
+    return {name: t.detach().clone() for name, t in encoder.state_dict().items()}, trained, ids, encoder.table
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_final_weights_are_those_of_training_with_the_whole_table(family: str, decay: float) -> None:
+    recipe = RECIPE.model_copy(update={"weight_decay": decay})
+    expected, whole, ids, table = train(family, recipe, compact=False)
+    found, trained, _, _ = train(family, recipe, compact=True)
+    assert min(whole.norms) > recipe.clip  # gradients were clipped
+    assert trained.losses == pytest.approx(whole.losses, rel=1e-6)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.linalg.vector_norm(found[name] - tensor) <= 1e-6 * torch.linalg.vector_norm(tensor), name
+    rest = np.setdiff1d(np.arange(500), ids)
+    assert len(rest) > 400
+    before, after = expected[f"backbone.{table}"][rest], found[f"backbone.{table}"][rest]
+    assert torch.linalg.vector_norm(after - before) <= 1e-6 * torch.linalg.vector_norm(before)
+    start = tiny.encoder(family).embeddings.detach()[rest]
+    assert torch.equal(after, start) == (decay == 0)
+
+
+def test_a_killed_run_goes_on_in_the_same_bytes_from_the_rows_in_use_alone(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"steps": 30})
+    expected, _, ids, table = train("xlm-roberta", recipe, compact=True, dropout=0.1)
+    with pytest.raises(Interrupted):
+        train("xlm-roberta", recipe, compact=True, folder=tmp_path, stop_after=11, dropout=0.1)
+    with safe_open(tmp_path / FILE, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no dict)
+    assert shapes[f"model.backbone.{table}"] == (len(ids), 32)
+    assert not any(500 in shape for shape in shapes.values())
+    found, _, _, _ = train("xlm-roberta", recipe, compact=True, folder=tmp_path, dropout=0.1)
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("packed", [True, False])
+def test_hidden_states_are_those_of_the_whole_table(family: str, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # unpacked, ids of padding go through the model too, and XLM-R counts positions from ids
+    monkeypatch.setattr(Encoder, "packs", packed)
+    encoder, inputs = tiny.encoder(family), tiny.batch([[0, 320, 77, 9, 2], [0, 320, 2]])
+    with torch.no_grad():
+        expected = encoder.last_hidden_state(inputs)
+        Compact(encoder.backbone, np.array([0, 1, 2, 9, 77, 320]))
+        assert torch.equal(encoder.last_hidden_state(inputs), expected)
+
+
+def test_an_id_that_was_not_announced_is_an_error_and_no_other_row() -> None:
+    encoder = tiny.encoder("xlm-roberta")
+    Compact(encoder.backbone, np.array([0, 1, 2, 320]))
+    with pytest.raises(RuntimeError, match="token 319 is not among the 4"):
+        encoder.last_hidden_state(tiny.batch([[0, 319, 2]]))
+
+
+def test_padding_learns_nothing() -> None:
+    encoder = tiny.encoder("xlm-roberta")
+    compact = Compact(encoder.backbone, np.array([0, 1, 2, 320]))
+    compact.table(torch.tensor([[0, 1, 320, 1]])).sum().backward()
+    assert compact.table.weight.grad is not None
+    assert compact.table.weight.grad[:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_undone_the_model_is_as_it_was() -> None:
+    encoder, inputs = tiny.encoder("xlm-roberta"), tiny.batch([[0, 319, 2]])
+    with torch.no_grad():
+        expected, whole = encoder.last_hidden_state(inputs), encoder.embeddings.detach().clone()
+        names = list(encoder.state_dict())
+        Compact(encoder.backbone, np.array([0, 1, 2, 320])).undo(whole, 1.0)
+        assert torch.equal(encoder.last_hidden_state(inputs), expected)
+    assert list(encoder.state_dict()) == names
+    assert (encoder.embeddings.shape, encoder.embeddings.requires_grad) == ((500, 32), True)
+
+
+class TestChoice:
+    model = tiny.backbone("xlm-roberta", vocab_size=500)
+
+    def test_all_that_occurs_and_what_may_come_besides(self) -> None:
+        ids = used_tokens(self.model, [rows([0, 7, 2]), rows([9], [499])], [0, 2, 4], spared=0)
+        assert ids is not None
+        assert ids.tolist() == [0, 1, 2, 4, 7, 9, 499]  # 1 is the model's padding
+
+    @pytest.mark.parametrize(("used", "small"), [(400, True), (401, False)])
+    def test_off_where_most_rows_are_in_use(self, used: int, small: bool) -> None:
+        assert (used_tokens(self.model, [rows(list(range(used)))], [], spared=0) is not None) == small
+
+    def test_off_where_the_table_is_small(self) -> None:
+        assert used_tokens(self.model, [rows([1])], []) is None
+        assert used_tokens(self.model, [rows([1])], [], spared=499 * 32) is not None
+        assert used_tokens(self.model, [rows([1])], [], spared=499 * 32 + 1) is None
+
+    def test_off_where_the_table_predicts_words(self) -> None:
+        tied = XLMRobertaForMaskedLM(tiny.config("xlm-roberta"))
+        untied = XLMRobertaForMaskedLM(tiny.config("xlm-roberta", tie_word_embeddings=False))
+        assert used_tokens(tied, [rows([1])], [], spared=0) is None
+        assert used_tokens(untied, [rows([1])], [], spared=0) is not None
+
+
+def test_rows_of_any_block_are_carried_alike() -> None:
+    torch.manual_seed(0)
+    table, ids, trained = torch.randn(50, 4), torch.tensor([0, 9, 10, 49]), torch.randn(4, 4)
+    whole = table.clone()
+    carry_rows(whole, 0, 0.9, ids, trained)
+    blocks = []
+    for start in range(0, 50, 10):
+        block = table[start : start + 10].clone()
+        carry_rows(block, start, 0.9, ids, trained)
+        blocks.append(block)
+    assert torch.equal(torch.cat(blocks), whole)
+    assert torch.equal(whole[ids], trained)
+    assert torch.equal(whole[1], table[1] * torch.tensor(0.9))
+
+
+def test_optimizer_and_gradients_have_the_rows_in_use_alone() -> None:
+    tokenizer, sizes = tiny.tokenizer(), []
+    for compact in (False, True):
+        encoder = tiny.encoder("xlm-roberta", vocab_size=50_000, hidden_size=16, num_attention_heads=2)
+        parts = [part("isle-nli", tokenizer, 8)]
+        if compact:
+            Compact(encoder.backbone, tokens_of(encoder, parts, tokenizer.all_special_ids))
+        optimizer = make_optimizer(encoder, RECIPE)
+        for parameter in encoder.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        moments = [t for state in optimizer.state.values() for t in state.values()]
+        sizes.append(sum(t.nbytes for t in (*encoder.parameters(), *moments)))
+    assert sizes[0] > 3 * 50_000 * 16 * 4
+    assert sizes[1] < 0.05 * sizes[0]
