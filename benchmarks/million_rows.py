@@ -54,6 +54,9 @@ def write(folder: Path, rows: int) -> None:
 
 def act(kind: str, action: str, folder: Path) -> None:
     """Do one thing in this process; print seconds, kilobytes and a count."""
+    import numpy as np
+
+    from xlift.tasks.formats.ragged import Ragged
     from xlift.tasks.sources.files import FileSource
     from xlift.tasks.task import Task
 
@@ -72,7 +75,9 @@ def act(kind: str, action: str, folder: Path) -> None:
     elif action.startswith("hold"):
         held = list(source.read(task, "en", "train", folder))
         if action == "hold tokens":
-            held = [held, [list(range(300, 300 + 3 * len(f"{e.text_a} {e.text_b}".split()) // 2)) for e in held]]
+            words = (len(f"{e.text_a} {e.text_b}".split()) for e in held)
+            tokens = Ragged.of(np.arange(300, 300 + 3 * count // 2) for count in words)
+            held = [held, tokens]
         count = len(held[0]) if action == "hold tokens" else len(held)
     seconds = time.perf_counter() - began
     # Not ru_maxrss: that starts at what the parent held when it forked.
