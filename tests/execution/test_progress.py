@@ -100,6 +100,22 @@ def test_a_long_job_gives_a_sign_of_life(clock: list[float]) -> None:
     assert steps == [f"[0/1] long: {n} of 100" for n in (30, 60, 90)]
 
 
+def test_company_is_told(clock: list[float]) -> None:
+    display, stream = plain()
+    first, second = job("a", kind="predict"), job("b", kind="predict")
+    display.begin([first, second], done=0)
+    clock[0] += 10
+    display.started(first, 1)
+    clock[0] += 40
+    display.step(first, 7, 20)
+    assert stream.getvalue().splitlines()[1:] == ["[0/2] a and 1 more", "[0/2] a and 1 more: 7 of 20"]
+    shown, console, _ = live(60)
+    with shown:
+        shown.begin([first, second], done=0)
+        shown.started(first, 1)
+        assert "a and 1 more" in frame(shown, console)[1]
+
+
 def test_failures_and_stops_are_told_at_once(clock: list[float]) -> None:
     display, stream = plain()
     display.begin([job("a")], done=0)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.fake_jobs import job
+from tests.support.fake_jobs import data, job
 
 from xlift.execution.queue import JobQueue, model_of
-from xlift.studies.job import Job
+from xlift.studies.job import Job, ModelRef, PredictSpec, make_job
+from xlift.tasks import catalog
 
 
 def drain(queue: JobQueue, loaded: str = "") -> list[str]:
     """The labels in the order in which a single worker does the jobs."""
     labels = []
     while (taken := queue.peek(loaded)) is not None:
-        queue.remove(taken)
+        queue.remove([taken])
         queue.finished(taken)
         labels.append(taken.label)
         if taken.kind == "predict":
@@ -46,10 +48,10 @@ def test_a_job_waits_for_all_its_parents() -> None:
     a, b = job("a"), job("b")
     child = job("child", a, b)
     queue = JobQueue([a, b, child])
-    queue.remove(a)
+    queue.remove([a])
     queue.finished(a)
     assert queue.peek() == b
-    queue.remove(b)
+    queue.remove([b])
     assert queue.peek() is None
     queue.finished(b)
     assert queue.peek() == child
@@ -97,7 +99,7 @@ def test_a_second_worker_takes_another_model() -> None:
     queue = JobQueue(jobs)
     first = queue.peek()
     assert first is not None
-    queue.remove(first)
+    queue.remove([first])
     second = queue.peek()
     assert second is not None
     assert model_of(second) != model_of(first)
@@ -112,7 +114,66 @@ def test_predictions_of_a_model_that_was_just_made_come_in_order() -> None:
 def test_a_job_that_is_given_up_elsewhere_comes_back() -> None:
     a = job("a")
     queue = JobQueue([a])
-    queue.remove(a)
+    queue.remove([a])
     assert not queue
     queue.put(a)
     assert queue.peek() == a
+
+
+# -- predictions that are made together --------------------------------------------------------------------------------
+
+
+def languages(*names: str, examples: int = 10, task: str = "xnli", model: str = "m") -> list[Job]:
+    return [job(name, kind="predict", examples=examples, task=task, model=model) for name in names]
+
+
+def company(queue: JobQueue, workers: int = 1) -> list[str]:
+    """Labels of what a worker is given next."""
+    first = queue.peek()
+    assert first is not None
+    given = queue.company(first, workers)
+    queue.remove(given)
+    return [each.label for each in given]
+
+
+def test_languages_of_a_task_go_together_and_other_tasks_and_models_do_not() -> None:
+    nli, qa, other = languages("ar", "de", "th"), languages("ar", task="xquad"), languages("ar", model="n")
+    queue = JobQueue([nli[0], qa[0], nli[1], other[0], nli[2]])
+    assert [company(queue), company(queue), company(queue)] == [["ar", "de", "th"], ["ar"], ["ar"]]
+    assert not queue
+
+
+def test_a_job_that_trains_goes_alone() -> None:
+    assert company(JobQueue([job("a"), job("b")])) == ["a"]
+
+
+def test_no_worker_takes_more_than_its_share() -> None:
+    queue = JobQueue(languages(*"abcdefg"))
+    assert company(queue, workers=3) == ["a", "b", "c"]
+    assert company(queue, workers=2) == ["d", "e"]
+    assert company(queue, workers=1) == ["f", "g"]
+
+
+def test_a_pass_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xlift.execution.queue.PASS_TOKENS", 3 * 10 * 128)
+    assert company(JobQueue(languages(*"abcde"))) == ["a", "b", "c"]
+    assert company(JobQueue(languages(*"abcde", examples=99))) == ["a"]  # one is always taken
+    monkeypatch.setattr("xlift.execution.queue.PASS_JOBS", 2)
+    assert company(JobQueue(languages(*"abcde"))) == ["a", "b"]
+
+
+def test_layers_of_the_same_data_stay_together_and_cost_no_more() -> None:
+    def at(language: str, layer: int) -> Job:
+        spec = PredictSpec(model=ModelRef(fingerprint="m"), data=data("tatoeba", language), options={"layer": layer})
+        return make_job(spec, (), f"{language}{layer}", 3000)  # two languages fill a pass
+
+    queue = JobQueue([at("ar", 7), at("de", 7), at("ar", 8), at("de", 8), at("th", 7), at("th", 8)])
+    assert company(queue) == ["ar7", "ar8", "de7", "de8"]
+    assert company(queue, workers=3) == ["th7", "th8"]
+
+
+@pytest.mark.parametrize(("task", "together"), [("isle-mining", 1), ("isle-retrieval", 2)])
+def test_mining_asks_each_language_by_itself(task: str, together: int) -> None:
+    # it keeps scores, which must not depend on what else is asked
+    queue = JobQueue(languages("qka", "qtu", task=task), {task: catalog.get(task)})
+    assert len(company(queue)) == together

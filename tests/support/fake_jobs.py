@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_info
+
 from xlift.errors import UserError
 from xlift.execution import worker
+from xlift.execution.progress import named
 from xlift.execution.work.shared import Context
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
@@ -22,17 +26,17 @@ from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress
 
 
-def data(name: str) -> Data:
-    return Data(task=name, language="qta", split="train", fingerprint="0")
+def data(name: str, language: str = "qta") -> Data:
+    return Data(task=name, language=language, split="train", fingerprint="0")
 
 
-def job(label: str, *parents: Job, kind: str = "train", examples: int = 10, model: str = "m") -> Job:
-    """A job; a prediction without parents is one with the pretrained model `model`."""
+def job(label: str, *parents: Job, kind: str = "train", examples: int = 10, model: str = "m", task: str = "") -> Job:
+    """A job; a prediction without parents is one with the pretrained model `model`. Of one `task`, the names are languages."""
     name, recipe = label.split()[0], Recipe()
     ref = None if parents else ModelRef(fingerprint=model)
     spec: Spec
     if kind == "predict":
-        spec = PredictSpec(model=ref, data=data(name))
+        spec = PredictSpec(model=ref, data=data(task, name) if task else data(name))
     elif kind == "train":
         spec = TrainSpec(model=ref, mixture=(data(name),), recipe=recipe, seed=1)
     else:
@@ -47,6 +51,9 @@ def plan(*jobs: Job) -> Plan:
     return Plan("fake", jobs={job.key: job for job in jobs})
 
 
+Done = Iterator[tuple[Job, float | Exception]]
+
+
 class Recorder:
     """A display that remembers: [("started", "a"), ("finished", "a"), ...]."""
 
@@ -56,8 +63,8 @@ class Recorder:
     def begin(self, todo: list[Job], done: int) -> None:
         self.said.append(("begin", f"{len(todo)} {done}"))
 
-    def started(self, job: Job) -> None:
-        self.said.append(("started", job.label))
+    def started(self, job: Job, others: int = 0) -> None:
+        self.said.append(("started", named(job, others)))
 
     def step(self, job: Job, done: int, total: int) -> None:
         self.said.append(("step", job.label))
@@ -87,20 +94,41 @@ def work(connection: Connection, context: Context, root: Path) -> None:
 def work_with_a_bug(connection: Connection, context: Context, root: Path) -> None:
     """Every prediction fails; training jobs do nothing, quickly."""
 
-    def do(job: Job, context: Context, store: Store, progress: Progress) -> None:
-        with store.write(job.key, job.kind, {}, job.parents):
-            if job.kind == "predict":
-                print(1 / 0)
+    def do(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) -> Done:
+        for job in jobs:
+            with store.write(job.key, job.kind, {}, job.parents):
+                if job.kind == "predict":
+                    print(1 / 0)
+            yield job, 0.1
 
     worker.serve(connection, context, Store(root), do)
 
 
-def do(job: Job, context: Context, store: Store, progress: Progress) -> None:
-    log(store, "begin", job)
-    with store.write(job.key, job.kind, {}, job.parents) as draft:
-        _obey(job.label.split()[1:], store.partial(job.key), progress)
-        (draft.folder / "pid").write_text(str(os.getpid()))
-    log(store, "end", job)
+def do(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) -> Done:
+    for job in jobs:
+        log(store, "begin", job)
+        started = time.monotonic()
+        try:
+            with store.write(job.key, job.kind, {}, job.parents) as draft:
+                (draft.folder / "company").write_text(" ".join(each.label.split()[0] for each in jobs))
+                if job.label.endswith(" threads"):
+                    (draft.folder / "threads").write_text(_blas_threads())
+                else:
+                    _obey(job.label.split()[1:], store.partial(job.key), progress)
+                (draft.folder / "pid").write_text(str(os.getpid()))
+        except Interrupted:
+            raise
+        except Exception as error:
+            yield job, error
+            continue
+        log(store, "end", job)
+        yield job, time.monotonic() - started
+
+
+def _blas_threads() -> str:
+    """What NumPy found when it was loaded, and what torch's library will find."""
+    blas = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+    return f"{max(blas)} {os.environ['MKL_NUM_THREADS']}"
 
 
 def _obey(order: list[str], partial: Path, progress: Progress) -> None:

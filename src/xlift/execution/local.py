@@ -12,15 +12,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.execution.progress import Display
+from xlift.execution.progress import Display, named
 from xlift.execution.queue import JobQueue, model_of
 from xlift.execution.work.shared import THREADS, Context
 from xlift.execution.worker import STOP_SIGNALS, WorkerBug, work
@@ -32,6 +32,9 @@ LOOK_AGAIN = 0.5
 """Seconds between looks at jobs that another process has."""
 WIND_DOWN = 60.0
 """Seconds that jobs at work have for their checkpoints when a run is stopped."""
+BLAS_THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "BLIS")} | {"VECLIB_MAXIMUM_THREADS": "1"}
+"""Of NumPy in a worker: it reads these when it is loaded, before the worker's own code. Every kind of job that multiplies
+matrices with NumPy has one thread; those of torch are set by `work.THREADS`."""
 
 
 class Stopped(Exception):
@@ -83,6 +86,21 @@ def cores() -> int:
 
 
 @contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What processes started in the block find in their environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def _stop_signals() -> Iterator[list[int]]:
     """The stop signals that come in, noted instead of raised: an exception in the middle of a message from a worker would
     lose the thread of the conversation. A signal that is ignored (nohup) stays ignored."""
@@ -103,9 +121,10 @@ def _stop_signals() -> Iterator[list[int]]:
 class _Worker:
     process: Any
     connection: Connection
-    job: Job | None = None
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """Key -> what it was given to do together and is not through with."""
     began: bool = False
-    """Whether it has begun the job it was given: a new worker is busy importing for seconds."""
+    """Whether it has begun what it was given: a new worker is busy importing for seconds."""
     loaded: str = ""
     """The model it predicted with last (execution/queue.py: model_of)."""
 
@@ -115,7 +134,7 @@ class _Run:
         self, todo: list[Job], context: Context, store: Store, display: Display, size: int, received: list[int]
     ) -> None:
         self.context, self.store, self.display, self.size, self.received = context, store, display, size, received
-        self.queue = JobQueue(todo)
+        self.queue = JobQueue(todo, context.tasks)
         self.waiting: dict[str, Job] = {}
         """Jobs that another process has the lock of."""
         self.workers: list[_Worker] = []
@@ -151,26 +170,28 @@ class _Run:
             worker.connection.close()
 
     def _busy(self) -> list[_Worker]:
-        return [worker for worker in self.workers if worker.job]
+        return [worker for worker in self.workers if worker.jobs]
 
     def _slots(self, job: Job) -> int:
-        return min(THREADS[job.kind], self.size)
+        processes = self.context.engine.devices if job.kind == "train" else 1
+        return min(THREADS[job.kind] * processes, self.size)
 
     def _dispatch(self) -> None:
         while True:
-            idle = next((worker for worker in self.workers if worker.job is None), None)
+            idle = next((worker for worker in self.workers if not worker.jobs), None)
             job = self.queue.peek(idle.loaded if idle else "")
-            used = sum(self._slots(worker.job) for worker in self.workers if worker.job)
+            used = sum(self._slots(next(iter(worker.jobs.values()))) for worker in self._busy())
             if job is None or used + self._slots(job) > self.size:
                 return
             worker = idle or self._hire()
+            jobs = self.queue.company(job, self.size - used)
             try:
-                worker.connection.send(job)
+                worker.connection.send(jobs)
             except OSError:  # killed while it had nothing to do
                 self._dismiss(worker)
                 continue
-            self.queue.remove(job)
-            worker.job, worker.began = job, False
+            self.queue.remove(jobs)
+            worker.jobs, worker.began = {each.key: each for each in jobs}, False
             if isinstance(job.spec, PredictSpec):
                 worker.loaded = model_of(job)
 
@@ -180,7 +201,8 @@ class _Run:
         # A Ctrl-C on the terminal reaches the worker too, perhaps before it can say that it wants none.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            process.start()
+            with _environment(BLAS_THREADS):
+                process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
@@ -192,22 +214,20 @@ class _Run:
         for connection in wait([worker.connection for worker in self.workers], timeout=0.2):
             worker = next(worker for worker in self.workers if worker.connection is connection)
             try:
-                message, *content = worker.connection.recv()
+                message, key, *content = worker.connection.recv()
             except (EOFError, OSError):
                 self._lost(worker)
             else:
-                self._hear(worker, message, content)
+                self._hear(worker, message, worker.jobs[key], content)
 
-    def _hear(self, worker: _Worker, message: str, content: list[Any]) -> None:
-        job = worker.job
-        assert job is not None
+    def _hear(self, worker: _Worker, message: str, job: Job, content: list[Any]) -> None:
         worker.began = True
         if message == "started":
-            self.display.started(job)
+            self.display.started(job, *content)
         elif message == "step":
             self.display.step(job, *content)
         else:  # the worker is through with it
-            worker.job = None
+            del worker.jobs[job.key]
             if message == "done":
                 self.done += 1
                 self._finished(job, content[0])
@@ -229,7 +249,7 @@ class _Run:
     def _failed(self, job: Job, error: UserError | WorkerBug) -> None:
         if self.failure is None:
             self.failure = error
-            self.display.failed(job, len(self._busy()))
+            self.display.failed(job, sum(len(worker.jobs) for worker in self._busy()))
 
     def _look_again(self) -> None:
         for job in list(self.waiting.values()):
@@ -244,15 +264,15 @@ class _Run:
                 self.queue.put(job)
 
     def _lost(self, worker: _Worker) -> None:
-        job = worker.job
         code = self._dismiss(worker)
-        if job is None:
+        if not worker.jobs:
             return
+        job, *others = worker.jobs.values()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         fix = "run again to go on: finished jobs are kept."
         if code == -signal.SIGKILL:
             fix = f"if the machine ran out of memory, use fewer --workers; {fix}"
-        self._failed(job, UserError(f"a worker process {how} in the middle of: {job.label}", fix=fix))
+        self._failed(job, UserError(f"a worker process {how} in the middle of: {named(job, len(others))}", fix=fix))
 
     def _dismiss(self, worker: _Worker) -> int:
         """Take a dead worker off the list; its exit code, negative for a signal."""
@@ -268,7 +288,7 @@ class _Run:
         for worker in self._busy():
             with suppress(OSError):  # a dead one is `_listen`'s to notice
                 worker.connection.send(None)  # anything that arrives during a job means: stop
-        self.display.stopping(sum(worker.began for worker in self._busy()))
+        self.display.stopping(sum(len(worker.jobs) for worker in self._busy() if worker.began))
         deadline = time.monotonic() + WIND_DOWN
         signals = len(self.received)
         while any(worker.began for worker in self._busy()):

@@ -15,7 +15,9 @@ class Display(Protocol):
     """What the executor tells while a plan runs."""
 
     def begin(self, todo: list[Job], done: int) -> None: ...
-    def started(self, job: Job) -> None: ...
+    def started(self, job: Job, others: int = 0) -> None:
+        """So many others go through the model with it; of the steps of all of them the first tells."""
+
     def step(self, job: Job, done: int, total: int) -> None: ...
     def finished(self, job: Job, seconds: float) -> None:
         """The product is there; 0 seconds where another process made it."""
@@ -43,6 +45,8 @@ class PlainDisplay:
     def __init__(self, estimator: Estimator, workers: int, stream: Any = None) -> None:
         self.estimator, self.workers, self.stream = estimator, workers, stream or sys.stderr
         self.left: dict[str, Job] = {}
+        self.names: dict[str, str] = {}
+        """Key of a running job -> what it is called, with its company."""
         self.total = 0
         self.said = 0.0
 
@@ -52,11 +56,12 @@ class PlainDisplay:
         if todo:
             self._say(f"{len(todo)} jobs to do, {done} done already, {self.time_left()} left")
 
-    def started(self, job: Job) -> None:
-        self._say(f"{self._count()} {job.label}", after=self._patience(job))
+    def started(self, job: Job, others: int = 0) -> None:
+        self.names[job.key] = named(job, others)
+        self._say(f"{self._count()} {self.names[job.key]}", after=self._patience(job))
 
     def step(self, job: Job, done: int, total: int) -> None:
-        self._say(f"{self._count()} {job.label}: {done} of {total}", after=self.STEPS)
+        self._say(f"{self._count()} {self.names.get(job.key, job.label)}: {done} of {total}", after=self.STEPS)
 
     def finished(self, job: Job, seconds: float) -> None:
         self._count_off(job, seconds)
@@ -105,7 +110,7 @@ class SilentDisplay:
     """Nothing at all."""
 
     def begin(self, todo: list[Job], done: int) -> None: ...
-    def started(self, job: Job) -> None: ...
+    def started(self, job: Job, others: int = 0) -> None: ...
     def step(self, job: Job, done: int, total: int) -> None: ...
     def finished(self, job: Job, seconds: float) -> None: ...
     def elsewhere(self, job: Job) -> None: ...
@@ -144,8 +149,8 @@ class LiveDisplay(PlainDisplay):
         self.whole = self.progress.add_task("", total=self.total, completed=done, amount="")
         self._refresh()
 
-    def started(self, job: Job) -> None:
-        self.lines[job.key] = self.progress.add_task(job.label, total=None, amount="")
+    def started(self, job: Job, others: int = 0) -> None:
+        self.lines[job.key] = self.progress.add_task(named(job, others), total=None, amount="")
 
     def step(self, job: Job, done: int, total: int) -> None:
         if job.key in self.lines:
@@ -179,6 +184,11 @@ class LiveDisplay(PlainDisplay):
         if time.monotonic() - self.estimated > 1 or not self.left:
             self.estimate, self.estimated = f"jobs, {self.time_left()} left", time.monotonic()
         self.progress.update(self.whole, completed=done, amount=f"{done}/{self.total}", description=self.estimate)
+
+
+def named(job: Job, others: int) -> str:
+    """'predict xnli/ar (English)', and how many jobs are done together with it."""
+    return f"{job.label} and {others} more" if others else job.label
 
 
 def _failed(job: Job, others: int) -> str:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
 
 from xlift.studies.job import Job, PredictSpec
+from xlift.tasks.task import Task
+
+PASS_TOKENS = 1_000_000
+"""Tokens that languages go through a model together with, were every row as long as it may be: enough for full batches, and
+not so many that a killed worker loses much."""
+PASS_JOBS = 64
+APART = ("mining", "dual-encoding")
+"""Formats of which each language is asked by itself: mining keeps scores, whose last bits depend on the company that rows
+have; and the candidates of a dual encoder are embedded once for all languages as it is."""
 
 
 class JobQueue:
@@ -18,9 +29,11 @@ class JobQueue:
 
     Args:
         todo: jobs in an order in which parents come first. Parents that are not among them are finished.
+        tasks: those of the predictions, by name.
     """
 
-    def __init__(self, todo: Sequence[Job]) -> None:
+    def __init__(self, todo: Sequence[Job], tasks: Mapping[str, Task] | None = None) -> None:
+        self._tasks = tasks or {}
         keys = {job.key for job in todo}
         self._missing = {job.key: {parent for parent in job.parents if parent in keys} for job in todo}
         self._children: dict[str, list[Job]] = defaultdict(list)
@@ -30,8 +43,8 @@ class JobQueue:
         self._order = {job.key: number for number, job in enumerate(todo)}
         self._work = _work_behind(todo)
         self._training: list[tuple[int, int, Job]] = []
-        self._predictions: dict[str, deque[Job]] = {}
-        """Model -> jobs, never none."""
+        self._predictions: dict[str, dict[str, Job]] = {}
+        """Model -> key -> job; of no model none."""
         for job in todo:
             if not self._missing[job.key]:
                 self.put(job)
@@ -43,7 +56,7 @@ class JobQueue:
     def put(self, job: Job) -> None:
         """A job that can be done now: its parents are finished, or another process has given it up."""
         if isinstance(job.spec, PredictSpec):
-            self._predictions.setdefault(model_of(job), deque()).append(job)
+            self._predictions.setdefault(model_of(job), {})[job.key] = job
         else:
             heapq.heappush(self._training, (-self._work[job.key], self._order[job.key], job))
 
@@ -62,23 +75,57 @@ class JobQueue:
             return None
         # else the model with most left to do: workers spread over the models
         jobs = self._predictions.get(loaded) or max(self._predictions.values(), key=len)
-        return jobs[0]
+        return next(iter(jobs.values()))
 
-    def remove(self, job: Job) -> None:
-        """Take out the job that `peek` gave."""
-        if isinstance(job.spec, PredictSpec):
-            model = model_of(job)
-            self._predictions[model].popleft()
-            if not self._predictions[model]:
-                del self._predictions[model]
-        else:
-            heapq.heappop(self._training)
+    def company(self, job: Job, workers: int = 1) -> list[Job]:
+        """The job that `peek` gave and those that should go through the model in one pass with it, in the order of the plan.
+
+        Args:
+            workers: that have nothing to do: none takes more than its share of the predictions.
+        """
+        if not isinstance(job.spec, PredictSpec):
+            return [job]
+        alike: dict[Any, list[Job]] = defaultdict(list)  # those with the same data, who differ in layers, stay together
+        for each in self._predictions[model_of(job)].values():
+            assert isinstance(each.spec, PredictSpec)
+            if self._pass_of(each.spec) == self._pass_of(job.spec):
+                alike[each.spec.data].append(each)
+        most = min(PASS_JOBS, ceil(sum(map(len, self._predictions.values())) / workers))
+        taken: list[Job] = []
+        tokens = 0
+        for jobs in alike.values():
+            tokens += _most_tokens(jobs[0])
+            if taken and (tokens > PASS_TOKENS or len(taken) + len(jobs) > most):
+                break
+            taken += jobs
+        return taken
+
+    def remove(self, jobs: Sequence[Job]) -> None:
+        """Take out what `company` gave."""
+        for job in jobs:
+            if isinstance(job.spec, PredictSpec):
+                model = model_of(job)
+                del self._predictions[model][job.key]
+                if not self._predictions[model]:
+                    del self._predictions[model]
+            else:
+                heapq.heappop(self._training)
+
+    def _pass_of(self, spec: PredictSpec) -> tuple[Any, ...]:
+        """What predictions of one model must have in common to be made in one pass."""
+        task = self._tasks.get(spec.data.task)
+        return (spec.data.task, spec.head, spec.data if task and task.format in APART else None)
 
 
 def model_of(job: Job) -> str:
     """What a prediction's model is known by: the key of the job that made it, or a pretrained one's fingerprint."""
     assert isinstance(job.spec, PredictSpec)
     return job.parents[0] if job.spec.model is None else job.spec.model.fingerprint
+
+
+def _most_tokens(job: Job) -> int:
+    assert isinstance(job.spec, PredictSpec)
+    return job.examples * (job.spec.options.get("max_length") or job.spec.data.max_length)
 
 
 def _work_behind(todo: Sequence[Job]) -> dict[str, int]:

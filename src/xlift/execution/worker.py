@@ -1,7 +1,9 @@
 """A worker process: jobs come in through a pipe, messages go out, and nothing it holds outlives its run.
 
-Messages: ("started",) and ("step", done, total) in the course of a job; at its end ("done", seconds), ("there",) when
-another process had made the product, ("busy",) when one is making it, ("interrupted",) or ("error", exception).
+A job, or several that are done together, come as a list. Messages name a job by its key: ("started", key, others) and
+("step", key, done, total) in the course of the work, by the first that is left; at the end of each ("done", key, seconds),
+("there", key) when another process had made the product, ("busy", key) when one is making it, ("interrupted", key) or
+("error", key, exception).
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
 from xlift.errors import UserError
-from xlift.execution.work import do_job
+from xlift.execution.work import do_jobs
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
+from xlift.studies.locks import Lock
 from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress
 
@@ -30,7 +33,7 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SI
 REPORT_EVERY = 0.5
 """Seconds between two reports of a job at work."""
 
-Do = Callable[[Job, Context, Store, Progress], None]
+Do = Callable[[Sequence[Job], Context, Store, Progress], Iterator[tuple[Job, float | Exception]]]
 
 
 class WorkerBug(Exception):
@@ -45,7 +48,7 @@ def work(connection: Connection, context: Context, root: Path) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for name in ("xlift.training.stage", "xlift.evaluation.predict"):  # seconds, which should count to no job
         importlib.import_module(name)
-    serve(connection, context, Store(root), do_job)
+    serve(connection, context, Store(root), do_jobs)
 
 
 def settle() -> None:
@@ -67,41 +70,63 @@ def serve(connection: Connection, context: Context, store: Store, do: Do) -> Non
     """Jobs come in, messages go out, until the run hangs up."""
     while True:
         try:
-            job = connection.recv()
+            jobs = connection.recv()
         except (EOFError, OSError):
             return
-        if job is None:  # came too late for the job it was to stop
-            continue
+        if jobs is not None:  # else it came too late for the jobs it was to stop
+            _do_together(jobs, connection, context, store, do)
+
+
+def _do_together(jobs: Sequence[Job], connection: Connection, context: Context, store: Store, do: Do) -> None:
+    ours: dict[str, tuple[Job, Lock]] = {}
+    for job in jobs:
         try:
-            message = _do_one(job, connection, context, store, do)
-        except Interrupted:
-            message = ("interrupted",)
+            lock = None if store.has(job.key) else store.try_lock(job.key)
+            if lock is not None and store.has(job.key):
+                lock.release()
+                lock = None
         except UserError as error:
-            message = ("error", error)
-        except Exception:
-            message = ("error", WorkerBug(f"in {job.label}:\n{traceback.format_exc()}"))
-        _say(connection, *message)
+            _say(connection, "error", job.key, error)
+            continue
+        if lock is not None:
+            ours[job.key] = job, lock
+        else:
+            _say(connection, "there" if store.has(job.key) else "busy", job.key)
+    if not ours:
+        return
+    _say(connection, "started", next(iter(ours)), len(ours) - 1)
+    said = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > REPORT_EVERY:
+            said = time.monotonic()
+            _say(connection, "step", next(iter(ours)), done, total)
+
+    def end(key: str, message: str, *content: Any) -> None:
+        ours.pop(key)[1].release()
+        _say(connection, message, key, *content)
+
+    # a run that is gone shows as something to read, too
+    progress = Progress(report, connection.poll)
+    try:
+        for job, outcome in do([job for job, _ in ours.values()], context, store, progress):
+            if isinstance(outcome, Exception):
+                end(job.key, "error", _told(job, outcome))
+            else:
+                end(job.key, "done", outcome)
+    except Interrupted:
+        for key in list(ours):
+            end(key, "interrupted")
+    except Exception as error:  # of something that all of them share
+        for key, (job, _) in list(ours.items()):
+            end(key, "error", _told(job, error))
 
 
-def _do_one(job: Job, connection: Connection, context: Context, store: Store, do: Do) -> tuple[Any, ...]:
-    lock = None if store.has(job.key) else store.try_lock(job.key)
-    if lock is None:
-        return ("there",) if store.has(job.key) else ("busy",)
-    with lock:
-        if store.has(job.key):
-            return ("there",)
-        _say(connection, "started")
-        said = started = time.monotonic()
-
-        def report(done: int, total: int) -> None:
-            nonlocal said
-            if time.monotonic() - said > REPORT_EVERY:
-                said = time.monotonic()
-                _say(connection, "step", done, total)
-
-        # a run that is gone shows as something to read, too
-        do(job, context, store, Progress(report, connection.poll))
-        return "done", time.monotonic() - started
+def _told(job: Job, error: Exception) -> UserError | WorkerBug:
+    if isinstance(error, UserError):
+        return error
+    return WorkerBug(f"in {job.label}:\n{''.join(traceback.format_exception(error))}")
 
 
 def _say(connection: Connection, *message: Any) -> None:

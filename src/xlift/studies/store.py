@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +134,16 @@ class Store:
         return folder
 
     @contextmanager
-    def write(self, key: str, kind: str, spec: Any, parents: Mapping[str, str] | Sequence[str] = ()) -> Iterator[Draft]:
+    def write(
+        self, key: str, kind: str, spec: Any, parents: Mapping[str, str] | Sequence[str] = (), *, spent: float = 0.0
+    ) -> Iterator[Draft]:
         """Write a product: what fills the draft's folder becomes the product at the end of the block; after an
         exception nothing is left. Takes the key's lock, unless it was taken through this store already.
 
         Args:
             spec: what determines the result, as JSON.
             parents: keys of the products it is made from.
+            spent: seconds of work on it before this block, which its manifest counts too.
 
         Raises:
             UserError: another process is at work on `key`, or took over because this machine gave no sign of life.
@@ -157,7 +160,7 @@ class Store:
                     shutil.rmtree(folder)
             draft = Draft(self._layout.tmp / f"{key}.{lock.token}")
             draft.folder.mkdir(parents=True)
-            started, clock = datetime.now(UTC), time.perf_counter()
+            started, clock = datetime.now(UTC) - timedelta(seconds=spent), time.perf_counter() - spent
             try:
                 yield draft
                 finish(

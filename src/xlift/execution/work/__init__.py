@@ -1,4 +1,4 @@
-"""The work of one job: read the spec and the parents' products, compute, write the product.
+"""The work of jobs: read the spec and the parents' products, compute, write the product.
 
 A job never sees the study. `Context` holds what is the same for all jobs of a run and stands in no key.
 """
@@ -6,52 +6,54 @@ A job never sees the study. `Context` holds what is the same for all jobs of a r
 from __future__ import annotations
 
 import gc
-import os
-import re
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from xlift.execution.work import prediction, training
-from xlift.execution.work.shared import THREADS, Context
+from xlift.execution.work.shared import THREADS, Context, written
 from xlift.studies.job import Job
 from xlift.studies.store import Store
 from xlift.training.progress import Progress
 
 
-def do_job(job: Job, context: Context, store: Store, progress: Progress) -> None:
-    """Do a job, whose lock the caller has taken through `store`, and put its product there.
+def do_jobs(
+    jobs: Sequence[Job], context: Context, store: Store, progress: Progress
+) -> Iterator[tuple[Job, float | Exception]]:
+    """Do one job, or several predictions that go through a model in one pass, and put their products into the store, through
+    which the caller has taken their locks.
+
+    Yields:
+        Each job with the seconds that went into it; or with what is wrong with it alone, which is no matter of the others.
 
     Raises:
-        UserError: data or a parent's product cannot be read.
-        Interrupted: asked to stop; a checkpoint is left in the store.
+        UserError: a parent's product cannot be read, or another thing that all of them need.
+        Interrupted: asked to stop; a checkpoint is left in the store. Jobs that were not yielded are not done.
     """
     import torch
 
-    torch.set_num_threads(THREADS[job.kind])
-    work: dict[str, Callable[..., None]] = {
-        "pretrain": training.pretrain, "train": training.train, "layer": prediction.layers, "predict": prediction.predict,
-    }  # fmt: skip
-    spec = job.spec.model_dump(mode="json", exclude_defaults=True)
-    if job.kind in ("pretrain", "train"):
-        prediction.loaded.cache_clear()  # training needs the memory
-    with store.write(job.key, job.kind, spec, job.parents) as draft:
-        draft.numbers["examples"] = job.examples
-        with _plain_disk_errors(draft.folder):
-            work[job.kind](job, context, store, draft, progress)
-        draft.numbers["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    torch.set_num_threads(THREADS[jobs[0].kind])
+    if jobs[0].kind == "predict":
+        yield from prediction.predict(jobs, context, store, progress)
+    else:
+        for job in jobs:
+            started = time.perf_counter()
+            _do_alone(job, context, store, progress)
+            yield job, time.perf_counter() - started
     gc.collect()
 
 
-@contextmanager
-def _plain_disk_errors(folder: Path) -> Iterator[None]:
-    """Errors of a full or forbidden disk as OSErrors, which the store explains: safetensors has the number in its text."""
-    from safetensors import SafetensorError
+def do_job(job: Job, context: Context, store: Store, progress: Progress) -> None:
+    """As `do_jobs`, but what is wrong is raised."""
+    for _, outcome in do_jobs([job], context, store, progress):
+        if isinstance(outcome, Exception):
+            raise outcome
 
-    try:
-        yield
-    except SafetensorError as error:
-        if found := re.search(r"os error (\d+)", str(error)):
-            raise OSError(int(found[1]), os.strerror(int(found[1])), str(folder)) from error
-        raise
+
+def _do_alone(job: Job, context: Context, store: Store, progress: Progress) -> None:
+    work: dict[str, Callable[..., None]] = {
+        "pretrain": training.pretrain, "train": training.train, "layer": prediction.layers,
+    }  # fmt: skip
+    if job.kind in ("pretrain", "train"):
+        prediction.forget_model()  # training needs the memory
+    with written(job, store) as draft:
+        work[job.kind](job, context, store, draft, progress)

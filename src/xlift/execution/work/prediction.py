@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from xlift.execution.work.opening import open_model, origin_of
 from xlift.execution.work.shared import (
     LAYERS,
     PREDICTIONS,
@@ -15,11 +19,19 @@ from xlift.execution.work.shared import (
     model_folder,
     read_examples,
     row_length,
+    written,
 )
-from xlift.studies.job import Data, Job, LayerSpec, PredictSpec
+from xlift.studies.job import Job, LayerSpec, PredictSpec
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
-from xlift.training.progress import Progress
+from xlift.tasks.formats.base import Features
+from xlift.tasks.task import Task
+from xlift.training.progress import Interrupted, Progress
+
+if TYPE_CHECKING:
+    from xlift.evaluation.predict import Asked
+    from xlift.models.backbone import Encoder
+    from xlift.models.stored import Origin
 
 
 def layers(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
@@ -27,7 +39,7 @@ def layers(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
 
     spec = job.spec
     assert isinstance(spec, LayerSpec)
-    encoder, tokenizer = loaded(str(model_folder(job, context, store)))
+    encoder, tokenizer = loaded_model(job, context, store)
     accuracies: dict[str, list[float]] = {}
     draft.numbers["tokens"] = 0
     for number, data in enumerate(spec.data):
@@ -36,37 +48,100 @@ def layers(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
         pairs = pairs_to_look_at(read_examples(context, data))
         features = formats.get("retrieval").features(pairs, tokenizer, (), max_length=max_length, train=False)
         accuracies[data.language] = layer_accuracies(
-            encoder, tokenizer.pad_token_id, pairs, features, spec.options, progress
+            encoder, tokenizer.pad_token_id, pairs, features, spec.options, progress, budget=context.engine.token_budget
         )
         draft.numbers["tokens"] += count_tokens(features)
     (draft.folder / LAYERS).write_text(json.dumps({"accuracies": accuracies}) + "\n", encoding="utf-8")
 
 
-def predict(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    from xlift.evaluation.predict import predict
+@dataclass
+class _Ready:
+    """A job whose rows are ready for the pass."""
 
-    spec = job.spec
+    job: Job
+    asked: Asked
+    seconds: float
+    """That have gone into it."""
+    layer: int | None
+    """That was chosen on dev."""
+
+
+def predict(
+    jobs: Sequence[Job], context: Context, store: Store, progress: Progress
+) -> Iterator[tuple[Job, float | Exception]]:
+    """The predictions of one model on languages of one task, all in one pass; see `do_jobs`.
+
+    The time of the pass is shared among the jobs by their tokens.
+    """
+    from xlift.evaluation.predict import decode, run_pass
+
+    spec = jobs[0].spec
     assert isinstance(spec, PredictSpec)
-    folder = model_folder(job, context, store)
-    encoder, tokenizer = loaded(str(folder))
     task = context.tasks[spec.data.task]
-    max_length = row_length(spec.options.get("max_length"), task, encoder.max_length)
-    examples, features = _test_features(context, spec.data, folder, max_length)
-    options = dict(spec.options)
-    if options.get("layer") == "dev":
-        from xlift.evaluation.layers import choose_layer
-
-        chosen = json.loads(store.open(job.parents[-1]).file(LAYERS).read_text(encoding="utf-8"))
-        draft.numbers["layer"] = options["layer"] = choose_layer(chosen["accuracies"], spec.data.language)
-    predictions = predict(
-        encoder, tokenizer.pad_token_id, task, examples, features, spec.head, options, progress=progress
+    encoder, tokenizer = loaded_model(jobs[0], context, store)
+    ready: list[_Ready] = []
+    for job in jobs:
+        if progress.stopping():
+            raise Interrupted
+        try:
+            ready.append(_prepare(job, task, context, store))
+        except Exception as error:  # whatever is wrong with one language must not cost the others
+            yield job, error
+    if not ready:
+        return
+    started = time.perf_counter()
+    asked = [each.asked for each in ready]
+    outputs = run_pass(
+        encoder, tokenizer.pad_token_id, task, asked, spec.head, budget=context.engine.token_budget, progress=progress
     )
+    spent = time.perf_counter() - started
+    for each, share in zip(ready, _shares(asked), strict=True):
+        each.seconds += share * spent
+    for number, each in enumerate(ready):
+        started = time.perf_counter()
+        try:
+            with written(each.job, store, spent=each.seconds) as draft:
+                predictions = decode(task, each.asked, outputs[number])
+                _write(task, each, predictions, draft)
+        except Exception as error:
+            yield each.job, error
+        else:
+            yield each.job, each.seconds + time.perf_counter() - started
+        outputs[number] = None  # vectors may be large
+
+
+def _prepare(job: Job, task: Task, context: Context, store: Store) -> _Ready:
+    from xlift.evaluation.layers import choose_layer
+    from xlift.evaluation.predict import Asked
+
+    spec, started = job.spec, time.perf_counter()
+    assert isinstance(spec, PredictSpec)
+    encoder, _ = loaded_model(job, context, store)
+    max_length = row_length(spec.options.get("max_length"), task, encoder.max_length)
+    examples, features = _test_features(job, context, store, max_length)
+    options, layer = dict(spec.options), None
+    if options.get("layer") == "dev":
+        chosen = json.loads(store.open(job.parents[-1]).file(LAYERS).read_text(encoding="utf-8"))
+        layer = options["layer"] = choose_layer(chosen["accuracies"], spec.data.language)
+    return _Ready(job, Asked(examples, features, options), time.perf_counter() - started, layer)
+
+
+def _shares(asked: Sequence[Asked]) -> list[float]:
+    """Of each in the tokens of a pass; those that ask the same rows share them."""
+    askers = Counter(id(each.features) for each in asked)
+    tokens = [count_tokens(each.features) / askers[id(each.features)] for each in asked]
+    return [own / (sum(tokens) or 1) for own in tokens]
+
+
+def _write(task: Task, ready: _Ready, predictions: Sequence[Any], draft: Draft) -> None:
     format = formats.get(task.format)
-    rows = [(e.id, format.gold(e), answer) for e, answer in zip(examples, predictions, strict=True)]
+    rows = [(e.id, format.gold(e), answer) for e, answer in zip(ready.asked.examples, predictions, strict=True)]
     if format.head == "dual":  # candidates are asked nothing, and may be a million
         rows = [row for row in rows if row[1] is not None]
     write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
-    draft.numbers["tokens"] = count_tokens(features)
+    draft.numbers["tokens"] = count_tokens(ready.asked.features)
+    if ready.layer is not None:
+        draft.numbers["layer"] = ready.layer
 
 
 def write_predictions(path: Path, ids: list[str], gold: list[Any], predictions: list[Any]) -> None:
@@ -83,27 +158,41 @@ def write_predictions(path: Path, ids: list[str], gold: list[Any], predictions: 
     pq.write_table(table, path, compression="zstd")
 
 
-@lru_cache(maxsize=1)
-def loaded(folder: str) -> tuple[Any, Any]:
-    """The last model predicted with: its jobs, one per task and language, come one after the other."""
-    from xlift.models import backbone
-
-    return backbone.load(folder)
+_MODEL: dict[Origin, tuple[Encoder, Any]] = {}
+"""The last model predicted with, and its tokenizer: its jobs come one after the other."""
 
 
-_FEATURES: dict[tuple[Any, ...], tuple[list[Any], Any]] = {}
+def loaded_model(job: Job, context: Context, store: Store) -> tuple[Encoder, Any]:
+    """The model that a job asks, and its tokenizer, on the device that the study wants."""
+    from xlift.training.devices import pick
+
+    origin = origin_of(job)
+    if origin not in _MODEL:
+        forget_model()  # before the next is loaded: two may not fit
+        encoder, tokenizer = open_model(job, context, store)
+        _MODEL[origin] = encoder.to(pick(context.engine.device)), tokenizer
+    return _MODEL[origin]
+
+
+def forget_model() -> None:
+    _MODEL.clear()
+
+
+_FEATURES: dict[tuple[Any, ...], tuple[list[Any], Features]] = {}
 """Tokenized test sets of this process, the last used last: every model of a study is asked the same questions."""
 _FEATURES_TOKENS = 4_000_000
-"""Tokens of all of them together; Python's lists take about 40 bytes a token."""
+"""Tokens of all of them together. Their rows take 4 bytes a token, but the texts that they were made from stay too."""
 
 
-def _test_features(context: Context, data: Data, folder: Path, max_length: int) -> tuple[list[Any], Any]:
+def _test_features(job: Job, context: Context, store: Store, max_length: int) -> tuple[list[Any], Features]:
     from xlift.training.stage import make_features
 
-    key = (data, max_length, tokenizer_digest(folder))
+    assert isinstance(job.spec, PredictSpec)
+    data = job.spec.data
+    key = (data, max_length, tokenizer_digest(model_folder(job, context, store)))
     found = _FEATURES.pop(key, None)
     if found is None:
-        _, tokenizer = loaded(str(folder))
+        _, tokenizer = loaded_model(job, context, store)
         examples = read_examples(context, data)
         task = context.tasks[data.task]
         found = examples, make_features(task, examples, tokenizer, max_length=max_length, train=False)

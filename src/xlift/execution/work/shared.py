@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +14,7 @@ from typing import Any
 from xlift.errors import UserError
 from xlift.recipes import Engine
 from xlift.studies.job import Data, Job, PretrainSpec
-from xlift.studies.store import Store
+from xlift.studies.store import Draft, Store
 from xlift.tasks.task import Task
 
 PREDICTIONS = "predictions.parquet"
@@ -55,3 +60,32 @@ def read_examples(context: Context, data: Data) -> list[Any]:
 
 def count_tokens(features: Any) -> int:
     return len(features.input_ids.values)
+
+
+@contextmanager
+def written(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft]:
+    """The product of a job, to be filled in the block.
+
+    Args:
+        spent: seconds that went into it before.
+    """
+    spec = job.spec.model_dump(mode="json", exclude_defaults=True)
+    with store.write(job.key, job.kind, spec, job.parents, spent=spent) as draft:
+        draft.numbers["examples"] = job.examples
+        with _plain_disk_errors(draft.folder):
+            yield draft
+        # of several processes, the first has said its own
+        draft.numbers.setdefault("peak_memory_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+@contextmanager
+def _plain_disk_errors(folder: Path) -> Iterator[None]:
+    """Errors of a full or forbidden disk as OSErrors, which the store explains: safetensors has the number in its text."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        if found := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(folder)) from error
+        raise
