@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.support.fakes import STUDY, plan_of, study_file
 
 from xlift.errors import UserError
+from xlift.execution.work.shared import Context, read_examples
 from xlift.studies.job import TrainSpec
 from xlift.studies.plan import Plan
 
+SAMPLES = Path(__file__).parents[1] / "tasks/samples"
 TWO = "mixture: [{task: isle-nli, size: 90, weight: 3}, {task: isle-qa, language: [qta, qtu], size: 30}]"
 BY_WEIGHT = f"{{name: two, {TWO}, sampling: {{rule: weights}}}}"
 MLM = "mlm: {task: isle-text, size: {qta: 500, qtu: 40}, share: 0.2, alpha: 0.5}"
 
 
-def plan_with(folder: Path, row: str, *more: str) -> Plan:
+def plan_with(folder: Path, row: str, *more: str, data: Path | None = None) -> Plan:
     """The plan of the study whose one intermediate is this row, written as YAML."""
     folder.mkdir(exist_ok=True)
-    return plan_of(study_file(folder, STUDY.replace("{task: isle-qa, size: 100}", row)), *more)
+    return plan_of(study_file(folder, STUDY.replace("{task: isle-qa, size: 100}", row)), *more, data=data)
 
 
 def stages(folder: Path, row: str, *more: str) -> list[TrainSpec]:
@@ -145,6 +148,81 @@ def test_mistakes_with_text_are_said_with_their_place(row: str, said: str, tmp_p
         plan_with(tmp_path, row)
     assert said in str(raised.value)
     assert "study.yaml:4" in str(raised.value)
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+SWEEP = (
+    "{name: both, size: [20, 60, null], mixture: [{task: isle-qa, language: [qta, qtu]}, {task: isle-pos, size: 9}]}"
+)
+
+
+def test_a_sweep_over_sizes_is_a_row_for_each_and_is_of_the_parts_without_their_own(tmp_path: Path) -> None:
+    plan = plan_with(tmp_path, SWEEP)
+    assert list(dict.fromkeys(cell.size for cell in plan.cells)) == ["", "49", "129"]
+    specs = [job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 3]
+    assert [[data.size for data in spec.mixture] for spec in specs] == [[20, 20, 9], [60, 60, 9], [None, None, 9]]
+
+
+def test_a_smaller_mixture_lies_inside_the_larger_of_its_sweep(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLES / "xnli-mt/native", tmp_path / "data")
+    parts = "[{task: xnli-mt, language: [en, de]}, {task: isle-qa}, {task: isle-nli, language: qtu}]"
+    plan = plan_with(tmp_path, f"{{name: m, size: [1, 2], mixture: {parts}}}", data=tmp_path / "data")
+    small, large = (
+        [set(read_examples(Context(plan.data, plan.tasks, {}), data)) for data in job.spec.mixture]
+        for job in plan.jobs.values()
+        if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 4
+    )
+    assert all(len(few) == 1 and len(more) == 2 and few < more for few, more in zip(small, large, strict=True))
+    assert [[e.id for e in few] for few in small[:1]] == [
+        [e.id for e in few] for few in small[1:2]
+    ]  # translations of it
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            "{name: x, size: 9, mixture: [{task: isle-qa, size: 8}]}",
+            "`size` does nothing, since every part has its own",
+        ),
+        ("{name: x, size: 9, stages: [{mixture: [{task: isle-qa}]}]}", "`size` does nothing beside `stages`"),
+    ],
+)
+def test_mistakes_with_sizes_are_said_with_their_place(row: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        plan_with(tmp_path, row)
+    assert said in str(raised.value)
+    assert "study.yaml:4" in str(raised.value)
+
+
+# --- translated training data -----------------------------------------------------------------------------------------
+
+
+def test_translations_are_parts_of_a_mixture_like_any_other_and_what_they_lack_is_told(tmp_path: Path) -> None:
+    row = "{name: mt, mixture: [{task: squad-mt, language: [en, de], size: 3}]}"
+    plan = plan_with(tmp_path, row, data=SAMPLES / "squad-mt/native")
+    spec = next(
+        job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 2
+    )
+    assert [data.name() for data in spec.mixture] == ["squad-mt/en/3", "squad-mt/de/3"]
+    told = "squad-mt de train: 1 rows left out: a question whose answer is not in the translated passage."
+    assert told in plan.warnings
+    assert len(plan.warnings) == len(set(plan.warnings))
+
+
+def test_a_target_is_trained_on_several_languages_at_once(tmp_path: Path) -> None:
+    target = (
+        "  - {task: xnli, train: {task: xnli-translate-train, language: [en, de, sw]}, languages: [de], split: dev}\n"
+    )
+    folder = tmp_path / "data"
+    for name in ("xnli", "xnli-translate-train"):
+        shutil.copytree(SAMPLES / name / "native", folder, dirs_exist_ok=True)
+    path = study_file(tmp_path, STUDY.partition("intermediate")[0] + "targets:\n" + target)
+    plan = plan_of(path, data=folder)
+    (spec,) = (job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec))
+    assert [data.language for data in spec.mixture] == ["en", "de", "sw"]
+    assert {cell.train_language for cell in plan.cells} == {"en+de+sw"}
 
 
 # --- one head for several tasks and languages -------------------------------------------------------------------------

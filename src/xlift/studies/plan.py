@@ -340,7 +340,7 @@ class _Planner:
     def _train_target(
         self, state: _State, task: Task, asked: TargetData, how: Recipe, seed: int, where: Keys
     ) -> tuple[_State, str, str]:
-        """The trained model, the name of the head that answers, and the language of its labels."""
+        """The trained model, the name of the head that answers, and the language of its labels ('en+de' of several)."""
         names = (asked.task,) if isinstance(asked.task, str) else asked.task
         if names == ("",):
             names = (task.name,) if asked.split in task.source.splits() or not task.train_task else task.train_task
@@ -355,13 +355,13 @@ class _Planner:
             kept = (head,)
         self.found.stands_in(last, task, (*where, "train", "task"))
         place = (*where, "train", "language") if asked.language else (*where, "train")
-        language = self.found.languages(last, asked.language, asked.split, place)[0]
-        data = self.found.data_of(last, language, asked.split, asked.size, seed, (*where, "train"))
-        return (
-            self._train(state, (data,), TrainingStage((), Sampling(), (), head, kept, where=where), how, seed),
-            last.name,
-            language,
+        languages = self.found.languages(last, asked.language, asked.split, place)
+        mixture = tuple(
+            self.found.data_of(last, language, asked.split, asked.size, seed, (*where, "train"))
+            for language in languages
         )
+        stage = TrainingStage((), Sampling(), (), head, kept, where=where)
+        return self._train(state, mixture, stage, how, seed), last.name, "+".join(languages)
 
     def _check_target(self, task: Task, target: Target, where: Keys) -> None:
         trainable = task.format in TRAINABLE

@@ -82,11 +82,12 @@ def rows_of(found: Resolver) -> list[Row]:
 
 
 def _entry(found: Resolver, entry: Intermediate, where: Keys) -> Iterator[Row]:
+    sizes = entry.size if isinstance(entry.size, tuple) else (entry.size,)
     if not entry.task:
-        yield _mixed_row(found, entry, where)
+        for size in sizes:
+            yield _mixed_row(found, entry, size, where)
         return
     task = found.training_task(entry.task, (*where, "task"), text=True)
-    sizes = entry.size if isinstance(entry.size, tuple) else (entry.size,)
     for language in found.languages(task, entry.language, entry.split, _language_key(entry, where)):
         for size in sizes:
             share = Share(task, language, entry.split, size, where)
@@ -98,8 +99,12 @@ def _entry(found: Resolver, entry: Intermediate, where: Keys) -> Iterator[Row]:
             yield Row(entry.name or entry.task, language, "" if size is None else str(size), (stage,))
 
 
-def _mixed_row(found: Resolver, entry: Intermediate, where: Keys) -> Row:
-    """Of a mixture or of several stages; its size is that of all parts together, if each says its own."""
+def _mixed_row(found: Resolver, entry: Intermediate, size: int | None, where: Keys) -> Row:
+    """Of a mixture or of several stages; its size is that of all parts together, if each has one.
+
+    Args:
+        size: of the parts that say none of their own.
+    """
     if entry.stages:
         given = [(stage, (*where, "stages", number)) for number, stage in enumerate(entry.stages)]
     else:
@@ -107,7 +112,7 @@ def _mixed_row(found: Resolver, entry: Intermediate, where: Keys) -> Row:
     stages: list[TrainingStage] = []
     for stage, here in given:
         shares = tuple(
-            share for n, part in enumerate(stage.mixture) for share in _shares(found, part, (*here, "mixture", n))
+            share for n, part in enumerate(stage.mixture) for share in _shares(found, part, size, (*here, "mixture", n))
         )
         how = (entry.training, stage.training)
         text = _text(found, stage.mlm, (*here, "mlm"))
@@ -122,13 +127,13 @@ def _mixed_row(found: Resolver, entry: Intermediate, where: Keys) -> Row:
     return Row(entry.name, languages, str(sum(sizes)) if len(sizes) == len(shares) else "", tuple(stages))
 
 
-def _shares(found: Resolver, part: Part, where: Keys) -> Iterator[Share]:
+def _shares(found: Resolver, part: Part, size: int | None, where: Keys) -> Iterator[Share]:
     """One for each language; they have equal parts of the weight."""
     task = found.training_task(part.task, (*where, "task"), text=True)
     languages = found.languages(task, part.language, part.split, _language_key(part, where))
     weight = 1.0 if part.weight is None else part.weight
     for language in languages:
-        yield Share(task, language, part.split, part.size, where, weight / len(languages))
+        yield Share(task, language, part.split, part.size or size, where, weight / len(languages))
 
 
 def _text(found: Resolver, asked: MaskedText | None, where: Keys) -> tuple[Share, ...]:

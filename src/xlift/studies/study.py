@@ -159,6 +159,7 @@ class Intermediate(Settings):
     task: str = ""
     language: Names = ""
     size: Sizes = None
+    """Beside a mixture: of each part that has none of its own, in each language. Several make a row each."""
     split: TrainSplit = "train"
     mixture: tuple[Part, ...] = ()
     stages: tuple[Stage, ...] = ()
@@ -177,7 +178,7 @@ class Intermediate(Settings):
             fix = "a single task, several at once, or one stage after the other."
             raise mistake(f"expected one of `task`, `mixture` and `stages`, found {found}", fix)
         inside = {
-            "mixture": ("language", "size", "split"),
+            "mixture": ("language", "split"),
             "stages": ("language", "size", "split", "sampling", "head", "keep_heads", "masking", "mlm"),
         }
         idle = next((key for key in inside.get(given[0], ()) if key in self.model_fields_set), None)
@@ -188,6 +189,8 @@ class Intermediate(Settings):
             raise mistake(f"an intermediate with `{given[0]}` needs a `name:`, as a row of the table", "add it.")
         if self.name == "none":
             raise mistake("'none' is the road without an intermediate task", "choose another name.", "name")
+        if self.mixture and self.size is not None and all(part.size is not None for part in self.mixture):
+            raise mistake("`size` does nothing, since every part has its own", "remove one or the other.", "size")
         _check_weights(self.mixture, self.sampling)
         return self
 
@@ -198,10 +201,11 @@ class TargetData(Settings):
     task: Names = ""
     """Another task of the same format and labels (XNLI <- MNLI), or several, one after the other with one head (XCOPA <-
     SocialIQA, COPA). Default: the target task itself, or what the catalogue says where it has no training data."""
-    language: str = ""
-    """Of the last task; those before it are read in their training language."""
+    language: Names = ""
+    """Of the last task; those before it are read in their training language. Several are learnt as one mixture
+    (translate-train)."""
     size: Size | None = None
-    """Of the last task; those before it are read whole."""
+    """Of the last task, in each language; those before it are read whole."""
     split: TrainSplit = "train"
     """Of the last task."""
 

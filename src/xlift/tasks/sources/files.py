@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from xlift.tasks.sources.checking import Checks
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
 from xlift.tasks.sources.stripped import stripped
-from xlift.tasks.sources.translated import ENGLISH, compare, drawn
+from xlift.tasks.sources.translated import ENGLISH, Column, column, compare, drawn
 from xlift.tasks.task import Task
 
 
@@ -96,9 +97,13 @@ class FileSource:
         key = self.fingerprint(task, language, split, data)
         if key not in _SIZES:
             left_out: Counter[str] = Counter()
-            _SIZES[key] = sum(1 for _ in self._rows(task, language, split, data, left_out))
-            notes = [f"{number:,} rows left out: {why}" for why, number in left_out.items()]
-            _NOTES[key] = (*notes, *self._compared(task, language, split, data))
+            rows = self._rows(task, language, split, data, left_out)
+            if self.joined:
+                here = column(rows)
+                _SIZES[key], joined = len(here.ids), tuple(self._compared(here, task, language, split, data))
+            else:
+                _SIZES[key], joined = sum(1 for _ in rows), ()
+            _NOTES[key] = (*(f"{number:,} rows left out: {why}" for why, number in left_out.items()), *joined)
         return _SIZES[key]
 
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
@@ -107,14 +112,28 @@ class FileSource:
         self.size(task, language, split, data)
         return _NOTES[self.fingerprint(task, language, split, data)]
 
-    def _compared(self, task: Task, language: str, split: str, data: Path | None) -> Iterator[str]:
-        if not self.joined or language == ENGLISH or not self.present(ENGLISH, split, data):
+    def _compared(self, here: Column, task: Task, language: str, split: str, data: Path | None) -> Iterator[str]:
+        """What there is to say about the translations of English examples, if those are here.
+
+        Raises:
+            UserError: a translation has another label than its English example.
+        """
+        if language == ENGLISH or not self.present(ENGLISH, split, data):
             return
-        found = compare(lambda: self._rows(task, language, split, data), lambda: self._rows(task, ENGLISH, split, data))
+        key = self.fingerprint(task, ENGLISH, split, data)
+        if key not in _ENGLISH:
+            _ENGLISH[key] = column(self._rows(task, ENGLISH, split, data))
+        found = compare(here, _ENGLISH[key])
+        if found.wrong is not None:
+            row = next(islice(self._rows(task, language, split, data), found.wrong, None))
+            raise UserError(
+                f"the label is '{row.example.label}', and that of its English example is another", where=row.where,
+                fix="The files do not fit together: take both from one place and one version.",
+            )  # fmt: skip
         if found.untranslated:
             yield f"{found.untranslated:,} of the English examples have no usable translation"
         if found.unjoined:
-            yield f"{found.unjoined:,} of {found.examples:,} translations have no English example"
+            yield f"{found.unjoined:,} of {len(here.ids):,} translations have no English example"
 
     def read(
         self, task: Task, language: str, split: str, data: Path | None, *, size: int | None = None, seed: int = 0
@@ -265,3 +284,5 @@ _SIZES: dict[str, int] = {}
 """Fingerprint -> number of examples, for this process."""
 _NOTES: dict[str, tuple[str, ...]] = {}
 """Fingerprint -> what `FileSource.notes` says."""
+_ENGLISH: dict[str, Column] = {}
+"""Fingerprint -> what translations are compared with."""
