@@ -24,6 +24,7 @@ from xlift.execution.work.shared import Context
 from xlift.execution.worker import settle
 from xlift.recipes import Architecture, Engine, Precision, Recipe
 from xlift.studies.estimate import Foresight, rates
+from xlift.studies.estimate.memory import memory_of
 from xlift.studies.estimate.rates import Rates
 from xlift.studies.estimate.shape import Shape
 from xlift.studies.estimate.tokens import LightTokenizer
@@ -182,6 +183,7 @@ def measure(subject: Subject, engine: Engine, folder: Path, process: float) -> R
     short = runs.train("isle-nli", recipe.model_copy(update={"batch_size": max(2, rows // 4)}))
     long = runs.train("isle-qa", recipe)
     first = runs.predict(short.jobs[0], ("qta",), 8)
+    process = max(process, _peak() - _beside_process(short, long, first))
     few = runs.predict(short.jobs[0], LANGUAGES, 8)
     large = runs.predict(short.jobs[0], LANGUAGES, number)
     return _rates(short, long, first, few, large, runs.example_seconds(model), _parameter_seconds(), process)
@@ -295,6 +297,11 @@ def _rates(
         example=example,
         process=process,
     )
+
+
+def _beside_process(*runs: _Run) -> float:
+    """Bytes of the largest of some jobs, the process left out."""
+    return max(memory_of(run.work, Engine(), half=False, process=0.0).total for run in runs)
 
 
 def _parameter_seconds() -> float:
