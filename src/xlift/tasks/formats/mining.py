@@ -68,7 +68,11 @@ class Mining(Retrieval):
         input_ids, token_type_ids = encoding.encode(tokenizer, texts, [None] * len(texts), max_length=max_length)
         owner = np.array(owners, dtype=np.int64)
         return Features(
-            input_ids, example=owner, unit=owner, token_type_ids=token_type_ids, targets={"side": np.array(sides, dtype=np.int64)}
+            input_ids,
+            example=owner,
+            unit=owner,
+            token_type_ids=token_type_ids,
+            targets={"side": np.array(sides, dtype=np.int64)},
         )
 
     def decode(
