@@ -39,6 +39,26 @@ def test_formats_do_not_import_torch():
 
 
 @pytest.mark.parametrize("kind", tiny.TOKENIZERS)
+def test_rows_are_those_of_the_tokenizers_own_call_in_order_across_chunks(kind, monkeypatch):
+    monkeypatch.setattr(encoding, "CHUNK", 3)
+    tokenizer = tiny.tokenizer(kind)
+    firsts = [MAN, "Paris", "", "a <mask> in </s> it", "the river", MAN, "книга 本 ☃"]
+    seconds = [None, MAN, "the book", None, None, "the north", MAN]
+    lengths = [6, 12, 12, 64, 64, 9, 64]
+    ids, types = encoding.encode(tokenizer, firsts, seconds, max_length=lengths)
+    for row, (first, second, length) in enumerate(zip(firsts, seconds, lengths, strict=True)):
+        own = tokenizer(first, second, truncation="longest_first", max_length=length)
+        assert ids[row].tolist() == own["input_ids"]
+        assert (types and types[row].tolist()) == own.get("token_type_ids")
+
+
+def test_a_tokenizer_is_left_without_truncation():
+    tokenizer = tiny.tokenizer()
+    encoding.encode(tokenizer, [MAN], [None], max_length=6)
+    assert tokenizer.backend_tokenizer.truncation is None  # it would be saved with the tokenizer
+
+
+@pytest.mark.parametrize("kind", tiny.TOKENIZERS)
 @pytest.mark.parametrize("pair", [False, True])
 def test_layout_gives_the_rows_of_the_tokenizer_itself(kind, pair):
     tokenizer = tiny.tokenizer(kind)
