@@ -24,7 +24,7 @@ from xlift.training.progress import Progress
 
 STUDY: dict[str, Any] = {
     "models": ["model"],
-    "training": {"lr": 0.001, "batch_size": 8, "steps": 4, "max_length": 64},
+    "training": {"lr": 0.001, "batch_size": 8, "steps": 4, "max_length": 64, "retries": 0},
     "intermediate": ["none", {"task": "isle-pos", "size": 24}],
     "targets": [
         {"task": "isle-nli", "train": {"size": 24}, "languages": ["qta", "qtu"], "size": 12},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xlift.execution.work.judging import Attempt, DevJudge, label_entropy, with_retries
 from xlift.execution.work.opening import origin_of, stored_model
 from xlift.execution.work.shared import MODEL, Context, read_examples, row_length
-from xlift.recipes import Engine
+from xlift.recipes import Engine, Recipe
 from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from xlift.models.backbone import Encoder
     from xlift.models.compact import Compact
     from xlift.models.stored import Stored
+    from xlift.tasks.formats.base import Features
+    from xlift.training.loop import Trained
     from xlift.training.part import Part
 
 
@@ -61,57 +65,71 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
 
 
 def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+    """A stage, with its attempts (work/judging.py): each starts from the stored model, with heads made anew."""
     from xlift.models import backbone
-    from xlift.models.carrying import carry
+    from xlift.models.carrying import Carried, carry
     from xlift.training import stage
     from xlift.training.masking import Masker
 
     spec = job.spec
     assert isinstance(spec, TrainSpec)
     stored = stored_model(job, context, store)
-    encoder, tokenizer = backbone.load_bare(stored)
+    bare, tokenizer = backbone.load_bare(stored)
+    fresh = [bare]
     tasks = [context.tasks[data.task] for data in spec.mixture]
     # The text of `mlm`, the last parts, is learnt by the head of all text, whatever head the others share.
     text = spec.mlm.parts if spec.mlm else 0
     names = [spec.head] * (len(tasks) - text) + [""] * text
-    for head in dict.fromkeys(names):
-        learners = [task for task, name in zip(tasks, names, strict=True) if name == head]
-        stage.add_heads(encoder, learners, spec.seed, head)
-    parts = []
+    parts, entropies = [], []
     for data, task, head in zip(spec.mixture, tasks, names, strict=True):
-        max_length = row_length(spec.recipe.max_length, task, encoder.max_length)
-        features = stage.make_features(task, read_examples(context, data), tokenizer, max_length=max_length, train=True)
+        max_length = row_length(spec.recipe.max_length, task, bare.max_length)
+        examples = read_examples(context, data)
+        features = stage.make_features(task, examples, tokenizer, max_length=max_length, train=True)
         masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
         parts.append(stage.Part(task, features, head, masker))
-    compact = smaller_vocabulary(encoder, tokenizer, stored, parts, context.engine)
-    if compact is None:
-        backbone.fill_table(encoder, stored)
-    carried = carry(encoder, stored, spec.keep_heads, compact)
-    trained = stage.fine_tune(
-        encoder,
-        tokenizer.pad_token_id,
-        parts,
-        spec.recipe,
-        spec.sampling,
-        seed=spec.seed,
-        weights=spec.weights,
-        mlm=spec.mlm,
-        folder=store.partial(job.key),
-        engine=context.engine,
-        progress=progress,
-    )
+        entropies.append(label_entropy(task, examples))
+    judge = DevJudge(spec, context, tokenizer, bare.max_length)
+    del bare
+
+    def attempt(recipe: Recipe, folder: Path) -> Attempt[tuple[Encoder, Compact | None, Carried]]:
+        encoder = fresh.pop() if fresh else backbone.load_bare(stored)[0]
+        for head in dict.fromkeys(names):
+            learners = [task for task, name in zip(tasks, names, strict=True) if name == head]
+            stage.add_heads(encoder, learners, spec.seed, head)
+        compact = smaller_vocabulary(encoder, tokenizer, stored, parts, judge.features, context.engine)
+        if compact is None:
+            backbone.fill_table(encoder, stored)
+        carried = carry(encoder, stored, spec.keep_heads, compact)
+        trained = stage.fine_tune(
+            encoder,
+            tokenizer.pad_token_id,
+            parts,
+            recipe,
+            spec.sampling,
+            seed=spec.seed,
+            weights=spec.weights,
+            mlm=spec.mlm,
+            folder=folder,
+            engine=context.engine,
+            progress=progress,
+            judge=judge.of(encoder, tokenizer.pad_token_id, progress),
+        )
+        return Attempt((encoder, compact, carried), trained, judge.verdict(trained, entropies))
+
+    last, attempts = with_retries(spec.recipe, store.partial(job.key), attempt)
+    (encoder, compact, carried), trained = last.made, last.trained
     if compact is None:
         backbone.save(encoder, tokenizer, draft.folder / MODEL)
     else:
         backbone.save_change(encoder, tokenizer, draft.folder / MODEL, compact, stored, origin_of(job), trained.decay)
         draft.numbers["vocabulary"] = len(compact.ids)
-    note(draft, trained, carried_tensors=carried.tensors, carried_parameters=carried.parameters)
+    note(draft, trained, attempts, carried_tensors=carried.tensors, carried_parameters=carried.parameters)
     told = {key: value for key, value in carried.__dict__.items() if value or key != "checkpoint"}
     (draft.folder / "carried.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def smaller_vocabulary(
-    encoder: Encoder, tokenizer: Any, stored: Stored, parts: Sequence[Part], engine: Engine
+    encoder: Encoder, tokenizer: Any, stored: Stored, parts: Sequence[Part], dev: Sequence[Features], engine: Engine
 ) -> Compact | None:
     """Leave an encoder the input embeddings of only those tokens that a stage reads, where that is exact and pays
     (models/compact.py). None: it needs all of them."""
@@ -120,13 +138,26 @@ def smaller_vocabulary(
 
     if engine.compact_vocabulary == "off" or any(part.masker for part in parts) or encoder.table not in stored.names:
         return None
-    ids = used_tokens(encoder.backbone, [part.features for part in parts], tokenizer.all_special_ids)
+    ids = used_tokens(encoder.backbone, [*(part.features for part in parts), *dev], tokenizer.all_special_ids)
     return None if ids is None else compact(encoder, stored, ids)
 
 
-def note(draft: Draft, trained: Any, **more: Any) -> None:
-    draft.numbers.update(steps=trained.steps, tokens=trained.tokens, loss=trained.losses[-1], **more)
-    (draft.folder / "training.json").write_text(json.dumps({"losses": trained.losses}) + "\n", encoding="utf-8")
+def note(draft: Draft, trained: Trained, attempts: Sequence[dict[str, Any]] = (), **more: Any) -> None:
+    """Numbers of a training for the manifest, and what it saw of itself for training.json.
+
+    Args:
+        attempts: what came of each, the last being the one that is kept (work/judging.py).
+    """
+    draft.numbers.update(
+        steps=trained.steps, tokens=trained.tokens, loss=trained.losses[-1], spikes=trained.num_spikes, **more
+    )
+    told: dict[str, Any] = {"losses": trained.losses, "norms": trained.norms, "spikes": trained.spikes}
+    if attempts:
+        draft.numbers["attempts"] = len(attempts)
+        told |= {"kept": trained.kept, "dev": trained.dev, "attempts": attempts}
+    if attempts and attempts[-1]["dev"]:  # else nothing was judged
+        draft.numbers["collapsed"] = attempts[-1]["outcome"] == "collapsed"
+    (draft.folder / "training.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
 
 
 def documents(context: Context, data: Data) -> list[TextExample]:
