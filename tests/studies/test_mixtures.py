@@ -114,6 +114,7 @@ def test_text_is_no_part_of_the_rows_name_and_its_steps_are_counted_as_work(tmp_
     assert (cell.intermediate, cell.intermediate_language, cell.size) == ("isle-qa", "qta", "100")
     job = next(job for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and job.spec.mlm)
     assert job.examples == 4 * 100 / 0.8
+    assert job.label.startswith("train isle-qa/qta/100 + 20% isle-text (from")
 
 
 def test_a_shared_head_is_that_of_the_labels_and_text_keeps_its_own(tmp_path: Path) -> None:

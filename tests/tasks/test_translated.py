@@ -16,6 +16,7 @@ from tests.support.samples import SAMPLES
 from xlift.errors import UserError
 from xlift.tasks import catalog
 from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.sources.own import own_task
 from xlift.tasks.sources.translated import drawn
 from xlift.tasks.task import Task
 
@@ -129,6 +130,31 @@ def test_pairs_that_stand_twice_are_two_examples(tmp_path: Path) -> None:
     german, swahili = (read("xnli-translate-train", code, tmp_path) for code in ("de", "sw"))
     assert len(german) == 3
     assert german.keys() == swahili.keys()
+
+
+def test_translations_of_ones_own_are_joined_by_a_word_in_their_declaration(tmp_path: Path) -> None:
+    for code, order in (("en", range(20)), ("ln", range(19, -1, -1))):
+        lines = [f"{i},{code} {i},{'ab'[i % 2]}" for i in order]
+        (tmp_path / f"{code}.csv").write_text("id,text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    declared = {
+        "name": "tickets",
+        "format": "classification",
+        "files": {"train": "{lang}.csv"},
+        "languages": ["en", "ln"],
+    }
+    apart, joined = own_task(declared, tmp_path), own_task(declared | {"joined": True}, tmp_path)
+    taken = [
+        [
+            {example.id for example in task.source.read(task, code, "train", None, size=6, seed=1)}
+            for code in ("en", "ln")
+        ]
+        for task in (apart, joined)
+    ]
+    assert taken[0][0] != taken[0][1]
+    assert taken[1][0] == taken[1][1]
+    assert apart.source.fingerprint(apart, "ln", "train", None) != joined.source.fingerprint(
+        joined, "ln", "train", None
+    )
 
 
 # --- the labels ---------------------------------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ class FileSource:
             rows = self._rows(task, language, split, data, left_out)
             if self.joined:
                 here = column(rows)
+                if language == ENGLISH:
+                    _ENGLISH[key] = here
                 _SIZES[key], joined = len(here.ids), tuple(self._compared(here, task, language, split, data))
             else:
                 _SIZES[key], joined = sum(1 for _ in rows), ()

@@ -80,6 +80,9 @@ class OwnTask(BaseModel):
     """Column -> value of the rows to read; {lang} in it stands for the language."""
     header: list[str] = []
     """Names of the columns of a .csv or .tsv that has no header line."""
+    joined: bool = False
+    """An id names the same example in every language (translations): a subset takes the same ones of each, and labels must
+    be those of English, if that is there. Without a column of ids the number of the row is the id."""
     labels: list[str] = []
     """The order of the classes; read off the training files and sorted if left out. Span QA: `[no-answer]` where
     questions may have none."""
@@ -112,6 +115,7 @@ def own_task(declaration: dict[str, Any], base: Path) -> Task:
         values=own.values,
         where=own.where,
         header=tuple(own.header),
+        joined=own.joined,
         root=base,
         kind="own",
     )
