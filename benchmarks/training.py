@@ -17,6 +17,7 @@ import json
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
@@ -41,7 +42,12 @@ def measure(runs: dict[str, Run], repeats: int) -> Told:
     environment = {"OMP_WAIT_POLICY": "ACTIVE", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     if any(run.threads == 0 for run in runs.values()):
         os.environ.pop("OMP_NUM_THREADS", None)
-    told = in_processes({name: run.command() for name, run in runs.items()}, repeats, environment)
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = {run.sizes(): f"{temporary}/{number}" for number, run in enumerate(runs.values())}
+        makers = [replace(run, way="make", folder=folders[run.sizes()]) for run in runs.values()]
+        in_processes({f"make {run.folder}": run.command() for run in makers}, 1)
+        commands = {name: replace(run, folder=folders[run.sizes()]).command() for name, run in runs.items()}
+        told = in_processes(commands, repeats, environment)
     for name, rounds in told.items():
         for numbers in rounds:
             loss = numbers.get("loss", math.log(len(xnli_shape.LABELS)))
@@ -135,7 +141,7 @@ def main() -> None:
     which.add_argument("--parts", action="store_true")
     which.add_argument("--precision", action="store_true")
     options = parser.parse_args()
-    run = Run("", options.shape, options.steps, options.spread, threads=options.threads)
+    run = Run("", shape=options.shape, steps=options.steps, spread=options.spread, threads=options.threads)
     if options.parts or options.precision:
         (parts if options.parts else precision)(run, options.repeats)
         return

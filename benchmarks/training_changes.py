@@ -13,11 +13,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlift.recipes import Engine
+
 
 @dataclass(frozen=True)
 class Change:
     precision: str = ""
-    token_budget: int | None = None
+    engine: Engine = Engine()
 
 
 def replace(module: Any, name: str, value: Any) -> None:
@@ -68,10 +70,11 @@ def slow_adamw() -> Change:
 
 CHANGES: dict[str, Callable[[], Change]] = {
     "": Change,
+    "whole vocabulary": partial(Change, engine=Engine(compact_vocabulary="off")),
     "padded and cut, not packed": padded,
     "torch's dropout": torch_dropout,
     "torch's attention": torch_attention,
     "AdamW not fused": slow_adamw,
     "fp32": partial(Change, precision="fp32"),
-    "micro-batches of 512 tokens": partial(Change, token_budget=512),
+    "micro-batches of 512 tokens": partial(Change, engine=Engine(token_budget=512)),
 }

@@ -1,7 +1,7 @@
 """One contestant of `benchmarks.training`, in a process of its own: python -m benchmarks.training_runs '{"way": ...}'.
 
-Every way fine-tunes a random model of one shape for as many steps, the first of them to warm up, and tells when each step
-ended, the real tokens of each, its mean loss, and the most memory that the process held.
+Every way fine-tunes the model of a folder for as many steps, the first of them to warm up, and tells how long the others took,
+their real tokens, the mean loss, and the most memory that the process held. The way 'make' makes that model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from torch import nn
 
 from benchmarks import xnli_shape
 from benchmarks.timing import peak_megabytes, tell
-from benchmarks.xnli_shape import BATCH, LONGEST, PAD, SHAPES, Shape
-from xlift.recipes import Engine, Recipe, Sampling
+from benchmarks.xnli_shape import BATCH, BEGIN, END, LONGEST, PAD, SHAPES, Shape
+from xlift.recipes import Recipe, Sampling
 
 RATE, SEED = 2e-5, 1
 
@@ -42,6 +43,8 @@ class Run:
     """Of the model instead of the shape's: four layers, and a vocabulary of 16,000."""
     threads: int = 0
     """0: as many as torch takes."""
+    folder: str = ""
+    """Of the model."""
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "benchmarks.training_runs", json.dumps(asdict(self))]
@@ -77,24 +80,42 @@ class Clock:
         }
 
 
-def ours(run: Run, clock: Clock) -> float:
-    from transformers import AutoModel, XLMRobertaConfig
+def make(run: Run) -> None:
+    """A random model, and a tokenizer with as many words, in the run's folder."""
+    from tokenizers import Tokenizer, models
+    from transformers import AutoModel, PreTrainedTokenizerFast, XLMRobertaConfig
 
+    from xlift.models import backbone
+
+    words = {"<s>": BEGIN, "<pad>": PAD, "</s>": END, "<unk>": 3}
+    words |= {f"word{number}": number for number in range(len(words), run.sizes().vocabulary)}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")), model_input_names=["input_ids", "attention_mask"],
+        bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+    )  # fmt: skip
+    torch.manual_seed(SEED)
+    model = AutoModel.from_config(XLMRobertaConfig(**run.sizes().config()))  # pyright: ignore[reportArgumentType]
+    model.pooler = None
+    backbone.save(backbone.Encoder(model), tokenizer, run.folder)
+
+
+def ours(run: Run, clock: Clock) -> float:
+    """What a training job does from its model's folder on (execution/work/training.py)."""
     from benchmarks.training_changes import CHANGES
-    from xlift.models.backbone import Encoder
+    from xlift.execution.work.training import smaller_vocabulary
+    from xlift.models import backbone
+    from xlift.models.stored import Stored
     from xlift.training import stage
     from xlift.training.batches import UnitIndex, schedule
     from xlift.training.progress import Progress
 
-    recipe = Recipe(lr=RATE, batch_size=BATCH, steps=run.steps + 1, precision=run.precision)  # pyright: ignore
     change = CHANGES[run.change]()
-    if change.precision:
-        recipe = recipe.model_copy(update={"precision": change.precision})
-    torch.manual_seed(SEED)
-    backbone = AutoModel.from_config(XLMRobertaConfig(**run.sizes().config()))  # pyright: ignore[reportArgumentType]
-    backbone.pooler = None
-    encoder, task = Encoder(backbone), xnli_shape.task()
-    del backbone
+    recipe = Recipe.model_validate(
+        {"lr": RATE, "batch_size": BATCH, "steps": run.steps + 1, "precision": change.precision or run.precision}
+    )
+    stored = Stored(Path(run.folder))
+    encoder, tokenizer = backbone.load_bare(stored)
+    task = xnli_shape.task()
     stage.add_heads(encoder, [task], seed=SEED)
     rows = [row for batch in xnli_shape.random_batches(run.sizes(), run.steps, run.spread) for row in batch]
     parts = [stage.Part(task, part) for part in (xnli_shape.features(rows), xnli_shape.whole_vocabulary(run.sizes()))]
@@ -104,19 +125,24 @@ def ours(run: Run, clock: Clock) -> float:
     assert {step.part for step in steps} == {0}
     clock.tokens += [sum(len(rows[row]) for row in units[0].rows(step.units)) for step in steps]
     clock.begun = time.perf_counter()
+    if smaller_vocabulary(encoder, tokenizer, stored, parts, (), change.engine) is None:
+        backbone.fill_table(encoder, stored)
     trained = stage.fine_tune(
         encoder, PAD, parts, recipe, sampling, seed=SEED, weights=weights,
-        engine=Engine(token_budget=change.token_budget), progress=Progress(report=clock.end_step),
+        engine=change.engine, progress=Progress(report=clock.end_step),
     )  # fmt: skip
     return float(np.mean(trained.losses))
 
 
 def stock_model(run: Run) -> Any:
-    from transformers import AutoModelForSequenceClassification, XLMRobertaConfig
+    from transformers import AutoModelForSequenceClassification
+
+    from xlift.models.pretrained import quiet
 
     torch.manual_seed(SEED)
-    config = XLMRobertaConfig(**run.sizes().config())  # pyright: ignore[reportArgumentType]
-    return AutoModelForSequenceClassification.from_config(config)
+    labels = len(xnli_shape.LABELS)
+    with quiet():
+        return AutoModelForSequenceClassification.from_pretrained(run.folder, num_labels=labels, dtype=torch.float32)
 
 
 def trainer(run: Run, clock: Clock, *, grouped: bool = False) -> float:
@@ -124,26 +150,15 @@ def trainer(run: Run, clock: Clock, *, grouped: bool = False) -> float:
 
     Its batches are given to it in order, since it would need all of MNLI to group by length as it does on all of MNLI.
     """
-    from tokenizers import Tokenizer, models
-    from transformers import (
-        DataCollatorWithPadding,
-        PreTrainedTokenizerFast,
-        Trainer,
-        TrainerCallback,
-        TrainingArguments,
-    )
+    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
     from xlift.training.precision import resolve
 
-    marks = Tokenizer(models.WordLevel({"<s>": 0, "<pad>": PAD, "</s>": 2, "<unk>": 3}, unk_token="<unk>"))
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=marks, pad_token="<pad>", model_input_names=["input_ids", "attention_mask"]
-    )
     model = stock_model(run)
     precision = resolve(run.precision, model.config.hidden_size, torch.device("cpu"))  # pyright: ignore
     batches = (xnli_shape.grouped_batches if grouped else xnli_shape.random_batches)(run.sizes(), run.steps, run.spread)
     rows = [row.tolist() for batch in batches for row in batch]
-    pad = DataCollatorWithPadding(tokenizer)
+    pad = DataCollatorWithPadding(AutoTokenizer.from_pretrained(run.folder))
 
     def collate(examples: list[dict[str, Any]]) -> Any:
         clock.tokens.append(sum(len(example["input_ids"]) for example in examples))
@@ -229,8 +244,8 @@ def main() -> None:
     run = replace(Run(""), **json.loads(sys.argv[1]))
     if run.threads:
         torch.set_num_threads(run.threads)
-    if run.way == "matmul":
-        tell(matmul())
+    if run.way in ("matmul", "make"):
+        tell(matmul() if run.way == "matmul" else make(run) or {})
         return
     clock = Clock()
     tell(clock.told(WAYS[run.way](run, clock)))

@@ -108,6 +108,6 @@ def features(rows: Sequence[np.ndarray]) -> Features:
 
 
 def whole_vocabulary(shape: Shape) -> Features:
-    """One row with every word of the training data: a part that gets no step. A run of a few steps meets a few thousand
-    words; the stage that it stands for would meet all of them."""
-    return features([words(shape)])
+    """Rows with every word of the training data: a part that gets no step. A run of a few steps meets a few thousand words;
+    the stage that it stands for would meet all of them."""
+    return features(np.array_split(words(shape), -(-shape.distinct // LONGEST)))
