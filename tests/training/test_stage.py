@@ -12,7 +12,7 @@ from xlift.models.backbone import Encoder
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks import catalog
 from xlift.tasks.formats.span_qa import SpanExample
-from xlift.training import loop, stage
+from xlift.training import loop
 from xlift.training.batches import UnitIndex, collate
 from xlift.training.stage import Part, add_heads, fine_tune, make_features
 
@@ -88,7 +88,9 @@ def test_a_batch_of_questions_has_all_choices_of_each(monkeypatch: pytest.Monkey
     encoder = tiny.encoder("xlm-roberta")
     add_heads(encoder, [choices.task], seed=1)
     seen: list[int] = []
-    monkeypatch.setattr("xlift.training.step.collate", lambda features, rows, pad: seen.extend(rows) or collate(features, rows, pad))
+    monkeypatch.setattr(
+        "xlift.training.step.collate", lambda features, rows, pad: seen.extend(rows) or collate(features, rows, pad)
+    )
     fine_tune(encoder, tokenizer.pad_token_id, [choices], Recipe(batch_size=3, epochs=1), Sampling(), seed=1)
     count = UnitIndex(choices.features).count
     assert count == 10

@@ -80,11 +80,15 @@ def save_checkpoint(
             put(f"optimizer.{index}.{name}", value)
     for rank, own in enumerate(team.random_states()):
         put(f"random.{rank}", own)
-    if not team.leads:
-        return
     state = {
         "layout": LAYOUT, "step": str(step), "numbers": json.dumps(numbers), "facts": json.dumps(dict(facts or {})),
     }  # fmt: skip
+    if team.leads:
+        _write(folder, tensors, state)
+    team.wait()
+
+
+def _write(folder: Path, tensors: dict[str, Tensor], state: dict[str, str]) -> None:
     new = folder / f".{FILE}.new"
     save_file(tensors, new, metadata={**state, "sha256": _digest(tensors, state)})
     with new.open("rb") as file:
@@ -121,7 +125,7 @@ def load_checkpoint(
     """
     path = folder / FILE
     for other in folder.glob(".*"):  # what a process killed while writing left; it may be large
-        other.unlink(missing_ok=True)  # another rank may have been first
+        other.unlink(missing_ok=True)  # another rank may have been first; none is writing now
     if not path.is_file():
         return Resumed()
     own = _unshared(model)

@@ -116,6 +116,11 @@ class Team:
         dist.broadcast(said, src=0)
         return bool(said.item())
 
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        if self.size > 1:
+            dist.barrier()
+
     def same(self, numbers: Sequence[float]) -> list[float]:
         """Those of the first rank: where ranks decide by them they must not differ in the last digit."""
         said = torch.tensor(numbers, dtype=torch.float64, device=self.device)
