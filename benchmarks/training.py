@@ -48,11 +48,11 @@ def measure(runs: dict[str, Run], repeats: int) -> Told:
         in_processes({f"make {run.folder}": run.command() for run in makers}, 1)
         commands = {name: replace(run, folder=folders[run.sizes()]).command() for name, run in runs.items()}
         told = in_processes(commands, repeats, environment)
+    guessing = math.log(len(xnli_shape.LABELS))  # labels are random: there is nothing to learn
     for name, rounds in told.items():
-        for numbers in rounds:
-            loss = numbers.get("loss", math.log(len(xnli_shape.LABELS)))
-            if not abs(loss - math.log(len(xnli_shape.LABELS))) < 0.3:  # labels are random: nothing to learn
-                sys.exit(f"{name}: the mean loss is {loss}, far from that of guessing")
+        for loss in [numbers["loss"] for numbers in rounds if "loss" in numbers]:
+            if not guessing / 2 < loss < 2 * guessing:
+                sys.exit(f"{name}: the mean loss is {loss}, far from the {guessing:.2f} of guessing")
     return told
 
 
