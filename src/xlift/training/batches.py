@@ -181,17 +181,3 @@ def cut(units: np.ndarray, lengths: np.ndarray, budget: int, packed: bool) -> li
         batches[-1].append(unit)
         spent += cost
     return [np.concatenate([rows[unit] for unit in sorted(batch)]) for batch in batches]
-
-
-def micro_batches(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-    """Positions cut into batches of like length, the longest first: each of at most `budget` tokens with its padding (or
-    of one row), and without rows under half the length of its first, of which more would be padding than text."""
-    order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        longest = int(lengths[order[start]])
-        end = start + max(1, budget // longest)
-        like = int(np.searchsorted(-lengths[order], -longest / 2, side="right"))
-        batches.append(order[start : min(end, max(like, start + 1))])
-        start += len(batches[-1])
-    return batches

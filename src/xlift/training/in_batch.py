@@ -15,10 +15,10 @@ from torch.utils.checkpoint import checkpoint
 
 from xlift.models.backbone import Encoder
 from xlift.tasks.formats.base import Features
-from xlift.training.batches import collate, micro_batches
+from xlift.training.batches import collate, cut
 
 TOKENS = 8192
-"""Padded tokens whose activations are held at a time: 32 pairs of 256 tokens. Fixed, since another cut rounds
+"""Tokens (with their padding, where rows are not packed) whose activations are held at a time: 32 pairs of 256. Fixed, since another cut rounds
 differently."""
 
 
@@ -42,8 +42,9 @@ def embed(
     if len(rows) == 0:  # a rank that had none; the others wait for its part in the gradient
         return torch.zeros(0, encoder.backbone.config.hidden_size, device=device, requires_grad=torch.is_grad_enabled())
     lengths = features.input_ids.lengths[rows]
-    parts = micro_batches(lengths, TOKENS)
-    fits = sum(len(part) * int(lengths[part].max()) for part in parts) <= TOKENS
+    parts = cut(np.arange(len(rows)), lengths, TOKENS, encoder.packs)
+    held = [int(lengths[part].sum() if encoder.packs else len(part) * lengths[part].max()) for part in parts]
+    fits = sum(held) <= TOKENS
     vectors = []
     for part in parts:
         inputs, _ = collate(features, rows[part], pad_id)
