@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.tiny_study import digests, do_inline, plan_of, write_study
 
+from xlift.execution.work.shared import Context, read_examples
 from xlift.models import backbone
 from xlift.studies.job import TrainSpec
 from xlift.studies.store import Store
 
+SAMPLES = Path(__file__).parents[1] / "tasks/samples"
 TARGETS = [{"task": "isle-retrieval", "languages": ["qtu"], "size": 8}]
 MLM = {"task": "isle-text", "size": {"qta": 12, "qtu": 6}, "share": 0.5}
 ROWS: dict[str, dict[str, Any]] = {
@@ -35,6 +38,21 @@ ROWS: dict[str, dict[str, Any]] = {
 HEADS = {"weights": ["isle-nli", "isle-pos"], "mlm": ["MLM", "isle-pos"], "shared-head": ["MLM", "nli"]}
 STEPS = {"weights": 4, "mlm": 8, "shared-head": 8}
 """The tiny study trains for 4 steps; with half of them text, the stage has as many again."""
+
+
+def test_a_target_is_trained_on_translations_from_files(tmp_path: Path) -> None:
+    for name in ("xnli", "xnli-translate-train"):
+        shutil.copytree(SAMPLES / name / "native", tmp_path / "data", dirs_exist_ok=True)
+    train = {"task": "xnli-translate-train", "language": ["en", "de", "sw"], "size": 2}
+    target = {"task": "xnli", "train": train, "languages": ["de"], "split": "dev"}
+    study = write_study(tmp_path, intermediate=["none"], targets=[target], data="data")
+    plan, store = plan_of(study), Store(tmp_path / "store")
+    do_inline(plan, store)
+    ((key, spec),) = ((job.key, job.spec) for job in plan.jobs.values() if isinstance(job.spec, TrainSpec))
+    assert list(backbone.load(store.open(key).folder / "model")[0].heads) == ["xnli-translate-train"]
+    context = Context(plan.data, plan.tasks, plan.models)
+    english, *others = (read_examples(context, data) for data in spec.mixture)
+    assert all({e.id for e in examples} == {e.id for e in english} for examples in others)
 
 
 @pytest.mark.parametrize("name", ROWS)

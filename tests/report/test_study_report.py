@@ -47,6 +47,12 @@ def test_the_method_names_the_task_that_stood_in(tmp_path: Path):
     assert "trained on the examples of other in en only" in report(tmp_path, text.replace("OTHER", other)).info.method
 
 
+def test_the_method_names_all_the_languages_of_a_target(tmp_path: Path):
+    text = STUDY.replace("train: {size: 50}", "train: {size: 50, language: [qta, qtu]}")
+    method = report(tmp_path, text).info.method
+    assert "trained on 50 examples of isle-nli in each of qta, qtu only and scored in 10 languages." in method
+
+
 def test_without_intermediates_nothing_is_said_of_them(tmp_path: Path):
     assert "on each target, without an intermediate stage" in report(tmp_path, own_study(tmp_path)).info.method
 

@@ -128,7 +128,8 @@ def _target(target: dict[str, Any], record: Record) -> str:
     asked = target.get("train") or {}
     size, source = asked.get("size"), asked.get("task") or target["task"]
     amount = f"{size:,} examples of" if size else "the examples of"
-    return f"{what} was trained on {amount} {source} in {trained} only and {scored}."
+    where = f"each of {trained.replace('+', ', ')}" if "+" in trained else trained
+    return f"{what} was trained on {amount} {source} in {where} only and {scored}."
 
 
 def _looked_at(target: dict[str, Any], cells: list[Cell]) -> str:
