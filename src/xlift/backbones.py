@@ -63,6 +63,11 @@ def _check(folder: Path, name: str) -> None:
         raise UserError(
             f"'{name}' is not a model: it has no config.json", fix="expected a folder written by save_pretrained()."
         )
+    if (folder / "changes.json").is_file():
+        raise UserError(
+            f"'{name}' has only what a stage of training changed of another model",
+            fix="`xlift store export KEY DIR` writes the whole model of a product to a folder.",
+        )
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             f"'{name}' has no safetensors weights",

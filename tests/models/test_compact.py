@@ -46,7 +46,9 @@ def train(
     family: str, recipe: Recipe, *, compact: bool, folder: Path | None = None, stop_after: int = 0, dropout: float = 0.0
 ) -> tuple[dict[str, torch.Tensor], Trained, np.ndarray, str]:
     """State, numbers, ids in use, name of the table."""
-    options = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout} if dropout else {}
+    options: dict[str, Any] = {"num_hidden_layers": 1}
+    if dropout:
+        options |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     encoder, tokenizer = tiny.encoder(family, **options), tiny.tokenizer_of(family)
     parts = [part("isle-nli", tokenizer, 32), part("isle-pos", tokenizer, 16)]
     add_heads(encoder, [each.task for each in parts], seed=1)
@@ -66,7 +68,7 @@ def train(
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_final_weights_are_those_of_training_with_the_whole_table(family: str, decay: float) -> None:
-    recipe = RECIPE.model_copy(update={"weight_decay": decay})
+    recipe = RECIPE.model_copy(update={"weight_decay": decay, "steps": 200 if decay else 50})
     expected, whole, ids, table = train(family, recipe, compact=False)
     found, trained, _, _ = train(family, recipe, compact=True)
     assert min(whole.norms) > recipe.clip  # gradients were clipped
@@ -78,7 +80,7 @@ def test_final_weights_are_those_of_training_with_the_whole_table(family: str, d
     assert len(rest) > 400
     before, after = expected[f"backbone.{table}"][rest], found[f"backbone.{table}"][rest]
     assert torch.linalg.vector_norm(after - before) <= 1e-6 * torch.linalg.vector_norm(before)
-    start = tiny.encoder(family).embeddings.detach()[rest]
+    start = tiny.encoder(family, num_hidden_layers=1).embeddings.detach()[rest]
     assert torch.equal(after, start) == (decay == 0)
 
 
@@ -145,10 +147,11 @@ class TestChoice:
     def test_off_where_most_rows_are_in_use(self, used: int, small: bool) -> None:
         assert (used_tokens(self.model, [rows(list(range(used)))], [], spared=0) is not None) == small
 
-    def test_off_where_the_table_is_small(self) -> None:
-        assert used_tokens(self.model, [rows([1])], []) is None
-        assert used_tokens(self.model, [rows([1])], [], spared=499 * 32) is not None
-        assert used_tokens(self.model, [rows([1])], [], spared=499 * 32 + 1) is None
+    @pytest.mark.parametrize(("spared", "small"), [(499 * 32, True), (499 * 32 + 1, False), (2**22, False)])
+    def test_off_where_the_table_is_small(self, spared: int, small: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert (used_tokens(self.model, [rows([1])], [], spared=spared) is not None) == small
+        monkeypatch.setattr("xlift.models.compact.SPARED", spared)
+        assert (used_tokens(self.model, [rows([1])], []) is not None) == small
 
     def test_off_where_the_table_predicts_words(self) -> None:
         tied = XLMRobertaForMaskedLM(tiny.config("xlm-roberta"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -103,6 +104,69 @@ def store_du(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
     for kind, used in usage.items():
         print(f"{kind:12} {used.count:6}  {_bytes(used.bytes):>8}")
     print(f"{'in all':12} {sum(u.count for u in usage.values()):6}  {_bytes(sum(u.bytes for u in usage.values())):>8}")
+
+
+@app.command("export")
+def store_export(
+    key: Annotated[str, typer.Argument(help="The job's key, or its beginning (`xlift store ls`).", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    store: StoreOption = DEFAULT_STORE,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", help="The pretrained model it was trained from, if that has moved.", show_default=False
+        ),
+    ] = "",
+) -> None:
+    """Write the whole model of a job to a folder.
+
+    The products of large models hold only what a stage changed. The folder is one that transformers reads, and that a study
+    can name under `models:`.
+    """
+    from xlift.execution.work.opening import stored_product
+    from xlift.models.backbone import load_stored, save
+
+    opened = _existing(store)
+    if folder.exists():
+        raise UserError(f"'{folder}' is there already", fix="name a new folder.")
+    stored = stored_product(
+        _whole_key(opened, key), opened, lambda fingerprint: _pretrained(opened, fingerprint, model)
+    )
+    if stored.change is None:
+        shutil.copytree(stored.folder, folder)
+    else:
+        save(*load_stored(stored), folder)
+    print(f"wrote {folder}")
+
+
+def _whole_key(store: Store, beginning: str) -> str:
+    found = [entry.key for entry in store.ls() if entry.status == "done" and entry.key.startswith(beginning)]
+    if len(found) != 1:
+        raise UserError(
+            f"{'no' if not found else 'more than one'} product has a key that begins with '{beginning}'",
+            fix="`xlift store ls` lists them." if not found else "give more of it.",
+        )
+    return found[0]
+
+
+def _pretrained(store: Store, fingerprint: str, named: str) -> Path | None:
+    """The folder of a pretrained model: the one that is named, or one that a study of this store names."""
+    from xlift import backbones
+    from xlift.studies.record import names, read_record
+
+    studies = () if named else (read_record(store, name).study for name in names(store))
+    for name in (
+        [named] if named else dict.fromkeys(m for study in studies for m in study["models"] if isinstance(m, str))
+    ):
+        try:
+            found = backbones.find(name)
+        except UserError:
+            if named:
+                raise
+            continue  # a folder beside a study that is not here
+        if found.fingerprint == fingerprint:
+            return found.folder
+    return None
 
 
 def _existing(root: Path) -> Store:

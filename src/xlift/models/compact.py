@@ -32,12 +32,7 @@ good, and the product of the stage a folder that needs no other."""
 
 
 def used_tokens(
-    model: PreTrainedModel,
-    features: Iterable[Any],
-    specials: Sequence[int],
-    *,
-    share: float = SHARE,
-    spared: int = SPARED,
+    model: PreTrainedModel, features: Iterable[Any], specials: Sequence[int], *, spared: int | None = None
 ) -> np.ndarray | None:
     """The tokens whose rows a stage needs, in order; None where its table stays whole. Depends on the data and the model's
     shape alone, so every machine decides alike.
@@ -45,6 +40,7 @@ def used_tokens(
     Args:
         features: all that goes through the model while it is trained (`input_ids`: rows of ids), dev examples too.
         specials: ids that the model may meet besides, such as that of padding.
+        spared: instead of SPARED.
     """
     table = model.get_input_embeddings()
     if not isinstance(table, nn.Embedding) or _is_shared(table, model):
@@ -57,7 +53,7 @@ def used_tokens(
         seen[part.input_ids.values] = True
     ids = np.flatnonzero(seen)
     fewer = (len(seen) - len(ids)) * table.embedding_dim
-    return ids if len(ids) <= share * len(seen) and fewer >= spared else None
+    return ids if len(ids) <= SHARE * len(seen) and fewer >= (SPARED if spared is None else spared) else None
 
 
 class Compact:

@@ -148,10 +148,10 @@ class Stored:
             yield block
         if digest.hexdigest() != self.change.sha256:
             raise UserError(
-                "the model cannot be made of what its stage changed: the model before it is not the one that it started from",
+                "the model cannot be made of what its stage changed: what lies before it is not the model that it started from",
                 where=str(self.folder),
-                fix=f"that one lies in {self.before and self.before.folder}; move the product of this one out of the store, and "
-                "`xlift run` with its study makes it again.",
+                fix=f"before it lies {self.before and self.before.folder}. Put the right one there; or move the product of this one out "
+                "of the store, and `xlift run` with its study makes it again.",
             )
 
     def _own(self, name: str) -> Tensor:

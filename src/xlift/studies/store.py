@@ -225,7 +225,8 @@ class Store:
 
     def gc(self, keep: AbstractSet[str], *, dry_run: bool = False) -> list[upkeep.Removal]:
         """Remove the products and checkpoints of keys not in `keep`, checkpoints of finished products, what killed
-        processes left in `tmp`, and products moved aside; never what a live process holds the lock of."""
+        processes left in `tmp`, and products moved aside; never what a live process holds the lock of, nor the model that a
+        kept one holds only the changes of."""
         with self._layout.explained():
             return upkeep.collect(self._layout, self._locks, keep, dry_run=dry_run)
 

@@ -15,6 +15,9 @@ from xlift.studies.layout import Layout, folder_bytes, keyed, move
 from xlift.studies.locks import Locks
 from xlift.studies.product import check_file, hash_now, read_manifest
 
+CHANGES = "model/changes.json"
+"""A product with this file holds only what its stage changed of its parent's model (models/stored.py)."""
+
 Waste = Literal["product", "partial", "temporary", "aside"]
 
 
@@ -96,9 +99,10 @@ def verify(layout: Layout, locks: Locks, *, repair: bool) -> list[Problem]:
 
 
 def collect(layout: Layout, locks: Locks, keep: AbstractSet[str], *, dry_run: bool) -> list[Removal]:
-    """Remove what `_garbage` lists, except what a live process holds the lock of, and stale locks."""
+    """Remove what `_garbage` lists, except what a live process holds the lock of, and stale locks. Products that a kept one
+    is made from are kept with it."""
     removals: list[Removal] = []
-    for what, key, folder in _garbage(layout, keep):
+    for what, key, folder in _garbage(layout, _with_origins(layout, keep)):
         size = folder_bytes(folder)
         if _remove(layout, locks, key, folder, dry_run):
             removals.append(Removal(key, what, size))
@@ -159,6 +163,23 @@ def _move_aside(layout: Layout, locks: Locks, key: str) -> Path | None:
         aside = layout.aside / f"{key}.{lock.token}"
         move(folder, aside)
     return aside
+
+
+def _with_origins(layout: Layout, keep: AbstractSet[str]) -> set[str]:
+    found: set[str] = set()
+    todo = list(keep)
+    while todo:
+        key = todo.pop()
+        if key in found:
+            continue
+        found.add(key)
+        try:
+            manifest = read_manifest(layout.product(key), key)
+        except UserError:  # not there, or broken
+            continue
+        if CHANGES in manifest["files"]:
+            todo += manifest["parents"]
+    return found
 
 
 def _garbage(layout: Layout, keep: AbstractSet[str]) -> Iterator[tuple[Waste, str, Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,24 +45,24 @@ def stored_model(job: Job, context: Context, store: Store) -> Stored:
     Raises:
         UserError: a model it is made from is missing, or a file is damaged.
     """
-    return _stored(model_folder(job, context, store), store, context.models)
+    return _stored(model_folder(job, context, store), store, context.models.get)
 
 
-def stored_product(key: str, store: Store, models: Mapping[str, Path]) -> Stored:
-    """The files of the model that a finished job made.
+def stored_product(key: str, store: Store, pretrained: Callable[[str], Path | None]) -> Stored:
+    """The files of the model that a finished job made; `backbone.load_stored` makes the encoder of them.
 
     Args:
-        models: fingerprint -> folder of the pretrained models at hand.
+        pretrained: fingerprint -> folder of a pretrained model, if it is at hand (`plan.models.get`).
 
     Raises:
         UserError: the job made none; or as `stored_model`.
     """
     product = store.open(key)
     product.file(f"{MODEL}/config.json")
-    return _stored(product.folder / MODEL, store, models)
+    return _stored(product.folder / MODEL, store, pretrained)
 
 
-def _stored(folder: Path, store: Store, models: Mapping[str, Path]) -> Stored:
+def _stored(folder: Path, store: Store, pretrained: Callable[[str], Path | None]) -> Stored:
     from xlift.models import stored
 
     def place(origin: Origin) -> Path:
@@ -73,12 +73,13 @@ def _stored(folder: Path, store: Store, models: Mapping[str, Path]) -> Stored:
                 f"this model is stored as what its stage changed of that of job {origin.job}, which is not in the store",
                 where=str(folder), fix="`xlift run` with the study makes that one again.",
             )  # fmt: skip
-        if origin.fingerprint in models:
-            return models[origin.fingerprint]
+        if found := pretrained(origin.fingerprint):
+            return found
         raise UserError(
             f"this model is stored as what its stage changed of the pretrained model {origin.fingerprint}, "
             "which is not at hand",
-            where=str(folder), fix="put the model that the study names in its place again.",
+            where=str(folder),
+            fix="put the model that the study names in its place again; for `xlift store export`, --model says where it is.",
         )  # fmt: skip
 
     return stored.find(folder, place)
