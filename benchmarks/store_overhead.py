@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,7 +54,7 @@ def safe(jobs: list[Job], root: Path) -> None:
     os.close(folder)
 
 
-def make(job: Job, context: Context, store: Store, progress: Progress) -> None:
+def make(store: Store, job: Job) -> None:
     with store.write(job.key, job.kind, {}, job.parents) as draft:
         (draft.folder / NAME).write_text(CONTENT, encoding="utf-8")
 
@@ -65,13 +65,21 @@ def stored(jobs: list[Job], root: Path) -> None:
     for job in jobs:
         with store.lock(job.key):
             if not store.has(job.key):
-                make(job, Context(), store, Progress())
+                make(store, job)
+
+
+def do(
+    jobs: Sequence[Job], context: Context, store: Store, progress: Progress
+) -> Iterator[tuple[Job, float | Exception]]:
+    for job in jobs:
+        make(store, job)
+        yield job, 0.0
 
 
 def work(connection: Connection, context: Context, root: Path) -> None:
     """A worker that imports no torch."""
     worker.settle()
-    worker.serve(connection, context, Store(root), make)
+    worker.serve(connection, context, Store(root), do)
 
 
 def run(jobs: list[Job], root: Path) -> None:
