@@ -1,0 +1,106 @@
+"""A stage killed with SIGKILL at any moment, in a step, in a checkpoint, while it is judged, ends in the same bytes.
+
+Each run is a process of its own, forked from a server that has imported everything, so that a start costs milliseconds and
+forty of them fit into a test.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.tiny_study import plan_of, write_study
+
+from xlift.execution.work.shared import Context
+from xlift.studies import dev
+from xlift.studies.job import Job
+from xlift.studies.store import Store
+
+MIXTURE = [{"task": "isle-nli", "size": 40}, {"task": "isle-pos", "size": 40}, {"task": "isle-text", "size": 40}]
+SELECTED = {"lr": 0.002, "batch_size": 4, "steps": 30, "max_length": 48, "select": {"every": 3, "patience": 9}}
+"""Two labelled tasks and masked text, with dropout; the best checkpoint is kept."""
+COLLAPSING = {"lr": 1e-9, "batch_size": 4, "steps": 9, "max_length": 48}
+"""A rate that learns nothing: three attempts, one after the other."""
+
+
+def do_training(job: Job, context: Context, root: Path) -> None:
+    """In a process of its own: the job, with a checkpoint after every step."""
+    from xlift.execution.work import do_job
+    from xlift.training import loop
+    from xlift.training.progress import Progress
+
+    loop.CHECKPOINT_SECONDS, loop.CHECKPOINT_SHARE = 0.0, 1e9
+    do_job(job, context, Store(root), Progress())
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["xlift.execution.work.training", "xlift.training.stage", "xlift.evaluation.predict", __name__]
+    )
+    return context
+
+
+def start(processes: ForkServerContext, *work: Any) -> Any:
+    process = processes.Process(target=do_training, args=work)
+    process.start()
+    return process
+
+
+def run(processes: ForkServerContext, *work: Any) -> float:
+    """To its end; the seconds it took."""
+    started = time.monotonic()
+    process = start(processes, *work)
+    process.join(120)
+    assert process.exitcode == 0
+    return time.monotonic() - started
+
+
+def first_training(folder: Path, training: dict[str, Any]) -> tuple[Job, Context]:
+    study = write_study(
+        folder, intermediate=[{"name": "mix", "mixture": MIXTURE}], training=training, targets=[
+            {"task": "isle-nli", "train": {"size": 8}, "languages": ["qta"], "size": 8}
+        ],
+    )  # fmt: skip
+    plan = plan_of(study)
+    job = next(job for job in plan.jobs.values() if job.kind == "train")
+    return job, Context(plan.data, plan.tasks, plan.models)
+
+
+@pytest.mark.parametrize(("training", "kills"), [(SELECTED, 20), (COLLAPSING, 6)], ids=["selected", "collapsing"])
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(
+    training: dict[str, Any], kills: int, processes: ForkServerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "LOOKED_AT", 20)
+    job, context = first_training(tmp_path, training)
+    run(processes, job, context, tmp_path / "warm")  # the server's first start imports everything
+    seconds = run(processes, job, context, tmp_path / "undisturbed")
+    undisturbed = Store(tmp_path / "undisturbed").open(job.key)
+    numbers = undisturbed.manifest["numbers"]
+    assert numbers["attempts"] == (1 if training is SELECTED else 3)
+    assert numbers["collapsed"] == (training is COLLAPSING)
+
+    moments, killed, resumed = random.Random(17), 0, 0
+    for number in range(3 * kills):
+        root = tmp_path / f"killed-{number}"
+        process = start(processes, job, context, root)
+        process.join(moments.uniform(0.05, 0.9) * seconds)
+        process.kill()
+        process.join()
+        if Store(root).has(job.key):  # it was quicker than the undisturbed one
+            continue
+        killed += 1
+        resumed += any((root / "partial" / job.key).rglob("checkpoint.safetensors"))
+        run(processes, job, context, root)
+        assert Store(root).open(job.key).sha256 == undisturbed.sha256
+        assert not (root / "partial" / job.key).exists()
+        if killed == kills:
+            break
+    assert killed == kills
+    assert resumed > kills // 2  # most of them had something to go on from
