@@ -23,7 +23,7 @@ from xlift.training.loop import Trained, make_optimizer
 from xlift.training.progress import Interrupted, Progress
 from xlift.training.stage import Part, add_heads, fine_tune, make_features
 
-RECIPE = Recipe(lr=1e-3, batch_size=4, steps=200, warmup=0.1, weight_decay=0.1, clip=0.5)
+RECIPE = Recipe(lr=1e-3, batch_size=4, steps=200, warmup=0.1, weight_decay=0.1, clip=0.1)
 
 
 def part(name: str, tokenizer: Any, count: int) -> Part:
