@@ -135,7 +135,7 @@ def _work(job: Job) -> str:
     """What a job does, without its seed and, of a prediction, its language."""
     spec = job.spec
     if isinstance(spec, TrainSpec):
-        return "train " + " + ".join(dict.fromkeys(data.name() for data in spec.mixture))
+        return "train " + " + ".join(spec.parts())
     if isinstance(spec, LayerSpec):
         return "layers by dev pairs of " + " + ".join(dict.fromkeys(data.task for data in spec.data))
     if isinstance(spec, PredictSpec):

@@ -68,8 +68,6 @@ class TrainSpec(Settings):
     sampling: Sampling = Sampling()
     weights: tuple[float, ...] = ()
     """Of the parts before those of `mlm`, with sum 1, where `sampling` goes by weights."""
-    dev: tuple[Data, ...] = ()
-    """What training is judged by (studies/dev.py)."""
     mlm: TextShare | None = None
     recipe: Recipe
     head: str = ""
@@ -81,6 +79,14 @@ class TrainSpec(Settings):
     dev: tuple[Data, ...] = ()
     """What training is judged by (studies/dev.py)."""
     seed: int
+
+    def parts(self) -> tuple[str, ...]:
+        """What it trains on, in short: '20% isle-text' for all the languages of masked text."""
+        text = self.mlm.parts if self.mlm else 0
+        names = [data.name() for data in self.mixture[: len(self.mixture) - text]]
+        if self.mlm:
+            names.append(f"{self.mlm.share:.0%} {self.mixture[-1].task}")
+        return tuple(dict.fromkeys(names))
 
 
 class LayerSpec(Settings):

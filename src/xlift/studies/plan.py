@@ -237,8 +237,7 @@ class _Planner:
             seed=seed,
         )
         sampled = mixture[: len(mixture) - len(stage.text)]
-        names = [data.name() for data in sampled] + ([f"{stage.mlm.share:.0%} {stage.mlm.task}"] if stage.mlm else [])
-        label = f"train {' + '.join(dict.fromkeys(names))} (from {state.path}, seed {seed})"
+        label = f"train {' + '.join(spec.parts())} (from {state.path}, seed {seed})"
         counts = [min(self.found.count(data), stage.sampling.cap or 10**12) for data in sampled]
         examples = _examples(how, sum(counts)) / (1 - (stage.mlm.share if stage.mlm else 0))
         key = self.result.add(make_job(spec, state.parents, label, round(examples)))
