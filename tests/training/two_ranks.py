@@ -92,7 +92,7 @@ def train(engine: Engine, tasks: tuple[str, ...]) -> tuple[Told, dict[str, torch
     inputs = tiny.batch([[0, 5, 6, 7, 2], [0, 9, 2]])
     with gradients.evaluating(), torch.inference_mode():
         told.vectors = encoder.last_hidden_state(inputs)[:, 0].flatten().tolist()
-    devices.make_whole(encoder)
+    devices.take_back(encoder)
     return told, {name: tensor.detach().clone() for name, tensor in encoder.state_dict().items()}
 
 

@@ -255,13 +255,15 @@ def sharded_like(tensor: Tensor, like: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def make_whole(module: nn.Module) -> None:
-    """Put the sharded weights of a model together on the CPU, in place, for those who know nothing of shards."""
+def take_back(module: nn.Module) -> None:
+    """Put a model back on the CPU as it was before `Team.place`, for those who know nothing of devices. All ranks must ask for
+    it; a model that was sharded can be read then, and not be run."""
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
             if isinstance(parameter, DTensor):
                 # a module's own setter may be that of FSDP2, which wants no whole weights
                 part._parameters[name] = nn.Parameter(parameter.full_tensor().cpu(), parameter.requires_grad)
+    module.to("cpu")
 
 
 def random_state(device: torch.device) -> Tensor:

@@ -20,6 +20,7 @@ from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.tasks.formats.text import FORMAT as TEXT
 from xlift.tasks.formats.text import TextExample
 from xlift.training.batches import like_lengths
+from xlift.training.devices import Team
 from xlift.training.loop import StepDone, Trained, run_steps
 from xlift.training.masking import Masker, hide, word_loss
 from xlift.training.progress import Progress
@@ -111,6 +112,7 @@ def pretrain(
     recipe: Recipe,
     *,
     seed: int,
+    device: torch.device | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Trained:
@@ -118,7 +120,10 @@ def pretrain(
 
     Args:
         rows: one int array of `input_ids` per document, special tokens included.
+        device: where to compute; the model is on the CPU again afterwards.
     """
+    team = Team(device=device or torch.device("cpu"))
+    model.to(team.device)  # pyright: ignore[reportArgumentType]
     lengths = np.array([len(row) for row in rows])
     steps = recipe.steps or max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     batches = like_lengths(lengths, recipe.batch_size, steps, seed)
@@ -131,13 +136,16 @@ def pretrain(
             original[i, : len(row)] = row
         attention_mask = torch.from_numpy((original != tokenizer.pad_token_id).astype(np.int64))
         masked, labels = hide(torch.from_numpy(original), masker, seed=seed, step=number)
+        attention_mask, masked, labels = (each.to(team.device) for each in (attention_mask, masked, labels))
         hidden = model.base_model(input_ids=masked, attention_mask=attention_mask).last_hidden_state
         loss = word_loss(hidden, labels, lambda hidden: _language_head(model, hidden), len(masker.ordinary))
         mean = loss.total / loss.count.clamp(min=1)
         mean.backward()
         return StepDone(mean.item(), int(attention_mask.sum()))
 
-    return run_steps(model, steps, gradients, recipe, seed=seed, folder=folder, progress=progress)
+    trained = run_steps(model, steps, gradients, recipe, seed=seed, folder=folder, progress=progress, team=team)
+    model.to("cpu")  # pyright: ignore[reportArgumentType]
+    return trained
 
 
 def _language_head(model: PreTrainedModel, hidden: Tensor) -> Tensor:

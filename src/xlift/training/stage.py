@@ -108,8 +108,7 @@ def fine_tune(
         facts=facts,
         team=team,
     )
-    if team.shards:
-        devices.make_whole(encoder)
+    devices.take_back(encoder)
     trained.token_budget = gradients.budget
     return trained
 

@@ -9,7 +9,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from xlift.execution.work import prediction, training
+from xlift.execution.work import prediction, torchrun, training
 from xlift.execution.work.shared import THREADS, Context, written
 from xlift.studies.job import Job
 from xlift.studies.store import Store
@@ -53,6 +53,8 @@ def _do_alone(job: Job, context: Context, store: Store, progress: Progress) -> N
     work: dict[str, Callable[..., None]] = {
         "pretrain": training.pretrain, "train": training.train, "layer": prediction.layers,
     }  # fmt: skip
+    if context.engine.devices > 1:
+        work["train"] = torchrun.train_on_several
     if job.kind in ("pretrain", "train"):
         prediction.forget_model()  # training needs the memory
     with written(job, store) as draft:

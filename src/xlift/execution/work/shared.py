@@ -72,14 +72,14 @@ def written(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft]:
     spec = job.spec.model_dump(mode="json", exclude_defaults=True)
     with store.write(job.key, job.kind, spec, job.parents, spent=spent) as draft:
         draft.numbers["examples"] = job.examples
-        with _plain_disk_errors(draft.folder):
+        with plain_disk_errors(draft.folder):
             yield draft
         # of several processes, the first has said its own
         draft.numbers.setdefault("peak_memory_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 @contextmanager
-def _plain_disk_errors(folder: Path) -> Iterator[None]:
+def plain_disk_errors(folder: Path) -> Iterator[None]:
     """Errors of a full or forbidden disk as OSErrors, which the store explains: safetensors has the number in its text."""
     from safetensors import SafetensorError
 

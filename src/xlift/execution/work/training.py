@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
     from xlift.models.pretrained import quiet
     from xlift.training import pretraining
+    from xlift.training.devices import pick
 
     spec = job.spec
     assert isinstance(spec, PretrainSpec)
@@ -53,6 +54,7 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
         spec.masking,
         spec.recipe,
         seed=spec.seed,
+        device=pick(context.engine.device),
         folder=store.partial(job.key),
         progress=progress,
     )
@@ -65,10 +67,12 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
 
 
 def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    """A stage, with its attempts (work/judging.py): each starts from the stored model, with heads made anew."""
+    """A stage, with its attempts (work/judging.py): each starts from the stored model, with heads made anew. Of several ranks
+    the first one fills the draft."""
     from xlift.models import backbone
     from xlift.models.carrying import Carried, carry
     from xlift.training import stage
+    from xlift.training.devices import team
     from xlift.training.masking import Masker
 
     spec = job.spec
@@ -112,12 +116,15 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
             folder=folder,
             engine=context.engine,
             progress=progress,
-            judge=judge.of(encoder, tokenizer.pad_token_id, progress),
+            # of several ranks none may leave the others alone in the middle of a judgement
+            judge=judge.of(encoder, tokenizer.pad_token_id, progress if context.engine.devices == 1 else Progress()),
         )
         return Attempt((encoder, compact, carried), trained, judge.verdict(trained, entropies))
 
     last, attempts = with_retries(spec.recipe, store.partial(job.key), attempt)
     (encoder, compact, carried), trained = last.made, last.trained
+    if not team(context.engine).leads:
+        return
     if compact is None:
         backbone.save(encoder, tokenizer, draft.folder / MODEL)
     else:
@@ -151,6 +158,8 @@ def note(draft: Draft, trained: Trained, attempts: Sequence[dict[str, Any]] = ()
     draft.numbers.update(
         steps=trained.steps, tokens=trained.tokens, loss=trained.losses[-1], spikes=trained.num_spikes, **more
     )
+    if trained.token_budget:
+        draft.numbers["token_budget"] = trained.token_budget
     told: dict[str, Any] = {"losses": trained.losses, "norms": trained.norms, "spikes": trained.spikes}
     if attempts:
         draft.numbers["attempts"] = len(attempts)
