@@ -32,6 +32,16 @@ def test_what_was_seen_of_the_same_task_counts_most(tmp_path: Path):
     assert estimator.seconds(qa) == pytest.approx(2.0 * qa.examples)
 
 
+def test_a_first_short_job_does_not_overturn_what_was_foreseen(tmp_path: Path):
+    job = a_job(plan_of(study_file(tmp_path)).jobs, "predict")
+    estimator = Estimator(lambda job: 0.1, trust=5.0)
+    estimator.saw(job, 1.8)
+    assert 0.1 < estimator.seconds(job) < 0.15
+    for _ in range(1000):
+        estimator.saw(job, 0.2)
+    assert estimator.seconds(job) == pytest.approx(0.2, rel=0.1)
+
+
 def test_it_learns_from_a_store_and_passes_over_what_is_damaged(tmp_path: Path):
     plan, store = finished(study_file(tmp_path), tmp_path / "store")
     predictions = [job for job in plan.jobs.values() if job.kind == "predict"]

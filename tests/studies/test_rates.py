@@ -107,7 +107,7 @@ def test_an_unknown_device_is_a_mistake_with_a_way_out():
 def test_memory_of_a_large_stage_by_hand():
     memory = memory_of(a_stage(), Engine(token_budget=1024), half=True, process=0.5e9)
     trained = 302_000_000 + (100_000 + 514) * 1024
-    assert memory.weights == pytest.approx(4 * trained, rel=0.01)
+    assert memory.weights == pytest.approx(2 * 4 * trained, rel=0.01)
     assert memory.training == pytest.approx(trained * (4 + 8 + 2), rel=0.01)
     per_layer = 6 * 16 * 40 + 28 * 1024 + 4 * 4096
     assert memory.activations == pytest.approx(1024 * per_layer * 26)

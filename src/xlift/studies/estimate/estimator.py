@@ -25,10 +25,11 @@ class Estimator:
     """
     Args:
         foreseen: seconds of a job before any was seen.
+        trust: seconds of work that have to be seen before that counts more than what was foreseen.
     """
 
-    def __init__(self, foreseen: Callable[[Job], float] = by_examples) -> None:
-        self.foreseen = foreseen
+    def __init__(self, foreseen: Callable[[Job], float] = by_examples, trust: float = 0.0) -> None:
+        self.foreseen, self.trust = foreseen, trust
         self._seen: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
         """Kind and task, or kind alone -> seconds taken and seconds foreseen."""
 
@@ -54,7 +55,7 @@ class Estimator:
         for key in ((job.kind, _task(job)), (job.kind, "")):
             taken, foreseen = self._seen.get(key, (0.0, 0.0))
             if foreseen:
-                return taken / foreseen * self.foreseen(job)
+                return (taken + self.trust) / (foreseen + self.trust) * self.foreseen(job)
         return self.foreseen(job)
 
 

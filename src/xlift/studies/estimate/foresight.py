@@ -18,6 +18,8 @@ from xlift.studies.store import Store
 
 THREADS: Mapping[str, int] = {"pretrain": 2}
 """Of a job by kind, where it is not one (execution/work/shared.py)."""
+TRUST = 5.0
+"""Seconds of work of a kind: less than that is mostly a process's first steps."""
 
 
 class Foresight:
@@ -47,7 +49,7 @@ class Foresight:
         self.precision = _precisions(plan)
         for job in plan.jobs.values():
             self._rates(job)
-        self.estimator = Estimator(self.foreseen)
+        self.estimator = Estimator(self.foreseen, TRUST)
         if store is not None and on is None:
             self.estimator.learn(store, plan.jobs.values())
 

@@ -48,13 +48,14 @@ def memory_of(work: Work, engine: Engine, *, half: bool, process: float, device:
     shape = work.shape
     if shape is None:
         return Memory(process, 0.0, 0.0, 0.0)
+    copies = 1 if device else 2  # on a machine the file that a model is read from is in memory too
     if work.kind in ("predict", "layer"):
         kept = shape.layers + 1 if work.kind == "layer" else 4
         tokens = min(work.read_tokens, READ_BUDGET)
         activations = tokens * FLOAT * (kept * shape.hidden + 3 * shape.intermediate)
-        return Memory(process, FLOAT * shape.parameters, 0.0, activations)
+        return Memory(process, FLOAT * shape.parameters * copies, 0.0, activations)
     shards = engine.devices if engine.strategy == "fsdp" else 1
-    weights = FLOAT * work.trained_parameters / shards
+    weights = FLOAT * work.trained_parameters * copies / shards
     moments = 0 if engine.offload and device else 2 * FLOAT
     training = work.trained_parameters * (FLOAT + moments + (HALF if half else 0)) / shards
     words = work.predicted_words / max(1, work.steps) * shape.vocabulary * FLOAT * 3
