@@ -101,9 +101,8 @@ class Stored:
             return file.get_tensor(key)
 
     def table(self, name: str) -> Tensor:
-        """(vocabulary, width) float32: the input embeddings, whole and checked."""
-        if self.change is None:
-            return torch.cat(list(self.blocks(name)))
+        """(vocabulary, width) float32: the input embeddings of a model that is not stored whole, made again and checked."""
+        assert self.change is not None
         whole = torch.empty(self.change.shape)
         start = 0
         for block in self._checked(name):
@@ -142,10 +141,16 @@ class Stored:
 
     def _checked(self, name: str) -> Iterator[Tensor]:
         assert self.change is not None
-        digest = hashlib.sha256()
-        for block in self.blocks(name):
-            digest.update(_bytes(block))
-            yield block
+        digest, rows = hashlib.sha256(), 0
+        try:
+            for block in self.blocks(name):
+                digest.update(_bytes(block))
+                rows += len(block)
+                if rows > self.change.shape[0]:
+                    break
+                yield block
+        except (RuntimeError, IndexError):  # row numbers or shapes that do not go together
+            digest.update(b"damaged")
         if digest.hexdigest() != self.change.sha256:
             raise UserError(
                 "the model cannot be made of what its stage changed: what lies before it is not the model that it started from",
