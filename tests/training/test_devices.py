@@ -23,6 +23,7 @@ from tests.training.two_ranks import CASES, FSDP, TASKS
 
 from xlift.errors import UserError
 from xlift.recipes import Engine
+from xlift.studies.plan import make_plan
 from xlift.studies.reading import read_study
 from xlift.training import devices
 from xlift.training.batches import Step, UnitIndex
@@ -204,3 +205,15 @@ def test_shards_want_several_devices(tmp_path: Path) -> None:
         read_study(str(study))
     assert "engine.strategy" in error.value.where
     assert "devices: 2" in error.value.fix
+
+
+def test_a_dual_encoder_with_shards_is_refused_in_the_plan(tmp_path: Path) -> None:
+    tiny.model_folder(tmp_path / "model")
+    study = tmp_path / "study.yaml"
+    target = "targets: [{task: isle-answer-pairs, train: {size: 8}, languages: [qta]}]"
+    study.write_text(f"models: [model]\nengine: {{strategy: fsdp, devices: 2}}\n{target}\n")
+    with pytest.raises(UserError, match="dual encoder cannot be trained with fsdp: isle-answer-pairs") as error:
+        make_plan(read_study(str(study)))
+    assert "engine.strategy" in error.value.where
+    study.write_text(f"models: [model]\nengine: {{devices: 2}}\n{target}\n")
+    assert make_plan(read_study(str(study))).engine.devices == 2

@@ -14,6 +14,7 @@ from xlift import backbones
 from xlift.errors import UserError
 from xlift.recipes import Engine, Masking, Recipe, Sampling
 from xlift.studies.dev import dev_data
+from xlift.studies.devices import check_engine
 from xlift.studies.document import Keys
 from xlift.studies.job import Data, Job, LayerSpec, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.reading import StudyFile
@@ -124,6 +125,7 @@ class _Planner:
                         state = replace(self._stage(state, stage, seed), path=f"{start.path} > {row.name}")
                     for index, target in enumerate(self.study.targets):
                         self._target(state, row, index, target, seed)
+        check_engine(self.study.engine, self.result.jobs.values(), self.found.used, self.file)
         self.result.warnings += self.found.notes
         if self.result.cells and "none" not in self.study.intermediate:
             self.result.warnings.append("there will be scores but no lifts: `intermediate` does not list none.")
