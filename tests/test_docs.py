@@ -201,8 +201,11 @@ def test_documented_messages_are_ones_that_the_code_has(page, heading):
 SECTIONS: dict[type[BaseModel], str] = {
     studies.Study: "The study",
     studies.Training: "`training`",
+    studies.Select: "`select`",
+    studies.Engine: "`engine`",
     studies.Intermediate: "`intermediate`",
     studies.Part: "`mixture`",
+    studies.MaskedText: "`mlm`",
     studies.Stage: "`stages`",
     studies.Sampling: "`sampling`",
     studies.Target: "`targets`",

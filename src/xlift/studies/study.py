@@ -58,9 +58,9 @@ class RecipePatch(Settings):
     beta2: float | None = Field(default=None, gt=0, lt=1)
     clip: float | None = Field(default=None, gt=0)
     max_length: int | None = Field(default=None, ge=8)
-    precision: Precision | None = None
     select: Select | None = None
     retries: int | None = Field(default=None, ge=0, le=5)
+    precision: Precision | None = None
 
 
 class Training(RecipePatch):
