@@ -116,6 +116,10 @@ def calibrate(subject: Subject, engine: Engine, workers: int, say: Callable[[str
                 process.join()
     mean = {each.name: statistics.fmean(getattr(one, each.name) for one in found) for each in fields(Rates)}
     result = Rates(**{**mean, "start": start + mean["start"]})
+    return _kept(result, subject, engine, workers)
+
+
+def _kept(result: Rates, subject: Subject, engine: Engine, workers: int) -> Rates:
     try:
         rates.keep(result, subject.shape, subject.precision, engine, workers)
     except OSError as error:
@@ -295,7 +299,7 @@ def _rates(
     around = [run.seconds - run.stepping - run.step - run.examples * example for run in (short, long)]
 
     def bare(run: _Run) -> float:
-        return run.seconds - run.examples * example
+        return max(1e-3, run.seconds - run.examples * example)
 
     predicting = max(bare(large) - bare(few), 0.1 * bare(large)) / max(1.0, large.read - few.read)
     job = max(1e-3, (bare(few) - few.read * predicting) / len(few.jobs))

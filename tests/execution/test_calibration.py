@@ -1,0 +1,135 @@
+"""A calibration: rates from jobs that the engine does, kept for the next plan."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import tiny
+from tests.support.command import Xlift
+from tests.support.fakes import STUDY, plan_of, study_file
+
+from xlift.errors import UserError
+from xlift.execution import calibration
+from xlift.execution.calibration import Subject, _rates, _Run, measure, subjects
+from xlift.recipes import Engine
+from xlift.studies.estimate import Foresight, rates
+from xlift.studies.estimate.rates import ISLES, RECORDED, Rates
+from xlift.studies.estimate.shape import shape_of
+from xlift.studies.estimate.work import Work
+
+TRUE = Rates(
+    start=0.7, train_job=2.0, step=0.004, parameter=1e-9, training=2e-11, load=0.5, predict_job=0.1, predicting=3e-11,
+    example=1e-3, process=5e8,
+)  # fmt: skip
+
+
+def a_run(kind: str, tokens: float, jobs: int = 1, steps: int = 0, late: float = 0.0) -> _Run:
+    """Jobs that take exactly what TRUE says, and something more where they come late."""
+    trained = kind == "train"
+    work = Work(
+        kind, ISLES, tokens if trained else 0.0, 0.0 if trained else tokens, 20.0, steps, examples=10, used_rows=6000
+    )
+    whole = TRUE.seconds(work)
+    step = (whole - TRUE.train_job - 10 * TRUE.example) / steps if steps else 0.0
+    return _Run((), (work,) * jobs, jobs * whole + late, step, step * (steps - 1) if steps else 0.0)
+
+
+def test_rates_are_found_again_in_runs_that_obey_them():
+    found = _rates(
+        a_run("train", 3000, steps=24, late=0.4),
+        a_run("train", 26_000, steps=24),
+        a_run("predict", 140, late=TRUE.load + 0.3),
+        a_run("predict", 140, late=TRUE.load),
+        replace(a_run("predict", 140, jobs=3), jobs=(None,) * 3),  # type: ignore[arg-type]
+        replace(a_run("predict", 7000, jobs=3), jobs=(None,) * 3),  # type: ignore[arg-type]
+        TRUE.example,
+        TRUE.parameter,
+        TRUE.process,
+    )
+    assert asdict(found) == pytest.approx(asdict(TRUE), rel=1e-6)
+
+
+def test_noise_never_makes_a_rate_negative():
+    slow, fast = a_run("train", 26_000, steps=24, late=9.0), a_run("train", 3000, steps=24)
+    slow = replace(slow, step=0.001)  # larger steps that went faster
+    few, many = (replace(a_run("predict", n, jobs=3), jobs=(None,) * 3) for n in (140, 7000))  # type: ignore[arg-type]
+    found = _rates(fast, slow, few, few, replace(few, seconds=99.0), many, 1.0, 1.0, 1.0)
+    assert all(value >= 0 and math.isfinite(value) for value in asdict(found).values())
+    assert found.training > 0
+    assert found.predicting > 0
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_tiny_model_is_measured_by_real_jobs(tmp_path: Path, made: bool):
+    folder = tiny.model_folder(tmp_path / "model")
+    shape = shape_of(folder)
+    assert shape is not None
+    if made:
+        from xlift.recipes import Architecture
+
+        architecture = Architecture(layers=2, hidden_size=32, intermediate_size=64)
+        subject = Subject("tiny", shape, None, architecture, "fp32")
+    else:
+        subject = Subject("tiny", shape, folder, None, "auto")
+    found = measure(subject, Engine(), tmp_path / "work", 1e8)
+    assert all(value >= 0 and math.isfinite(value) for value in asdict(found).values())
+    assert 0 < found.predict_job < 60
+    assert found.training < 1e-6
+    assert not list((tmp_path / "model").glob("*products*"))  # nothing is written into the model's folder
+
+
+def test_each_model_is_a_subject_once(tmp_path: Path):
+    text = STUDY.replace("models: [model]", "models: [isles, model]")
+    names = [subject.name for subject in subjects(plan_of(study_file(tmp_path, text)))]
+    assert names == ["isles"]  # of the other, nothing is known that could be measured
+    made = "models: [{name: mine, pretrain: {text: [{task: isle-text, language: qta, size: 9}]}}]"
+    (subject,) = subjects(plan_of(study_file(tmp_path, STUDY.replace("models: [model]", made))))
+    assert (subject.name, subject.folder) == ("mine", None)
+    assert subject.architecture is not None
+
+
+def test_plan_calibrates_when_it_is_asked_to(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XLIFT_CACHE", str(tmp_path / "cache"))
+    asked: list[tuple[str, int]] = []
+
+    def calibrate(subject: Subject, engine: Engine, workers: int, *_: Any) -> None:
+        asked.append((subject.name, workers))
+        rates.keep(RECORDED[ISLES], subject.shape, subject.precision, engine, workers)
+
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
+    study_file(tmp_path, STUDY.replace("[model]", "[isles]"))
+    before = xlift("plan", "study.yaml", "--workers", "3")
+    assert "Times are a guess; `xlift plan study.yaml --calibrate` measures this machine." in before.out
+    answer = xlift("plan", "study.yaml", "--calibrate", "--workers", "3")
+    assert asked == [("isles", 3)]
+    assert "Measuring isles with 3 at once." in answer.err
+    assert "Times are from a calibration of this machine." in answer.out
+    assert "Times are from a calibration" in xlift("plan", "study.yaml").out  # it is kept
+    assert Foresight(plan_of(tmp_path / "study.yaml"), None, 3).measured
+
+
+def test_plan_for_another_device(xlift: Xlift, tmp_path: Path):
+    study_file(tmp_path, STUDY.replace("[model]", "[isles]"))
+    answer = xlift("plan", "study.yaml", "--on", "a100-80gb")
+    assert answer.code == 0
+    assert "on NVIDIA A100 80 GB SXM." in answer.out
+    assert "nothing was measured on it" in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 80
+    wrong = xlift("plan", "study.yaml", "--on", "a100")
+    assert (wrong.code, "unknown device 'a100'" in wrong.err) == (2, True)
+    both = xlift("plan", "study.yaml", "--on", "l4", "--calibrate")
+    assert (both.code, "leave one of the two out" in both.err) == (2, True)
+
+
+def test_a_cache_that_cannot_be_written_is_a_mistake_with_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XLIFT_CACHE", "/dev/null/none")
+    folder = tiny.model_folder(tmp_path / "model")
+    shape = shape_of(folder)
+    assert shape is not None
+    with pytest.raises(UserError) as error:
+        calibration._kept(RECORDED[ISLES], Subject("tiny", shape, folder, None, "auto"), Engine(), 1)
+    assert "XLIFT_CACHE" in str(error.value.fix)
