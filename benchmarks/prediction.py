@@ -81,7 +81,7 @@ def made(shape: Shape, head: HeadSpec | None) -> Encoder:
 
 def stock(encoder: Encoder, kind: str) -> Any:
     """The same weights in the class that XTREME's scripts and Trainer use."""
-    config = encoder.backbone.config
+    config: Any = encoder.backbone.config
     config.num_labels = 2 if kind == "span" else len(LABELS)
     maker = XLMRobertaForQuestionAnswering if kind == "span" else XLMRobertaForSequenceClassification
     model = maker(config)

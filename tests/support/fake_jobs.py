@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,24 @@ class Recorder:
 
     def all(self, word: str) -> list[str]:
         return [label for said, label in self.said if said == word]
+
+
+def after(display: Recorder, word: str, label: str, act: Callable[[], object], delay: float = 0.0) -> threading.Thread:
+    """Do something once the display has said something, while the main thread runs the plan."""
+
+    def watch() -> None:
+        while (word, label) not in display.said:
+            time.sleep(0.01)
+        time.sleep(delay)
+        act()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def send(number: int) -> Callable[[], object]:
+    return lambda: os.kill(os.getpid(), number)
 
 
 def work(connection: Connection, context: Context, root: Path) -> None:

@@ -12,7 +12,7 @@ from xlift.studies.job import Job, PredictSpec
 from xlift.tasks.task import Task
 
 PASS_TOKENS = 1_000_000
-"""Tokens that languages go through a model together with, were every row as long as it may be: enough for full batches, and
+"""Tokens of the examples that go through a model together, were each as long as it may be: enough for full batches, and
 not so many that a killed worker loses much."""
 PASS_JOBS = 64
 APART = ("mining", "dual-encoding")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features
@@ -145,7 +146,7 @@ class SpanQA:
 
 
 def best_spans(
-    outputs: Sequence[Any], firsts: Sequence[int], lengths: Sequence[int], longest: int = MAX_ANSWER
+    outputs: Sequence[Any], firsts: ArrayLike, lengths: ArrayLike, longest: int = MAX_ANSWER
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Highest start[i] + end[j] with i <= j < i + longest of every window, and its i and j; of equal ones the first.
 
@@ -156,7 +157,7 @@ def best_spans(
     Returns:
         (windows,) float scores, -inf where there is no context; (windows,) int i; (windows,) int j.
     """
-    firsts, lengths = np.asarray(firsts, dtype=int), np.asarray(lengths, dtype=int)
+    firsts, lengths = np.array(firsts, dtype=int), np.array(lengths, dtype=int)
     score = np.full(len(firsts), -np.inf)
     start, end = np.zeros((2, len(firsts)), dtype=int)
     order = np.argsort(-lengths, kind="stable")
