@@ -66,7 +66,6 @@ class DevJudge:
         """Args: longest: tokens of a row that the model's positions allow."""
         from xlift.training.stage import make_features
 
-        self.alone = context.engine.devices == 1
         self.asked: list[_Asked] = []
         for data in spec.dev:
             task = context.tasks[data.task]
@@ -88,8 +87,7 @@ class DevJudge:
         """The judge of an encoder at work; None where there is nothing to ask."""
         from xlift.evaluation.predict import predict
 
-        # several ranks must all answer: none of them may leave in the middle
-        quiet = Progress(stopping=progress.stopping) if self.alone else Progress()
+        quiet = Progress(stopping=progress.stopping)
 
         def judge() -> list[float]:
             return [
