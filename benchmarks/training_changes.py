@@ -61,7 +61,7 @@ def slow_adamw() -> Change:
 
     from xlift.training import loop
 
-    def optimizer(model: nn.Module, recipe: Any) -> torch.optim.Optimizer:
+    def optimizer(model: nn.Module, recipe: Any, *, offload: bool) -> torch.optim.Optimizer:
         return torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, recipe.beta2), fused=False)
 
     replace(loop, "make_optimizer", optimizer)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ class Run:
     """0: as many as torch takes."""
     folder: str = ""
     """Of the model."""
+    device: Literal["cpu", "cuda"] = "cpu"
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "benchmarks.training_runs", json.dumps(asdict(self))]
@@ -64,6 +65,8 @@ class Clock:
         self.tokens: list[int] = []
 
     def end_step(self, *_: object) -> None:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
 
     def told(self, loss: float) -> dict[str, Any]:
@@ -77,6 +80,7 @@ class Clock:
             "besides": over - sum(steps),
             "loss": loss,
             "peak": peak_megabytes(),
+            "device_peak": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0,
         }
 
 
@@ -129,7 +133,7 @@ def ours(run: Run, clock: Clock) -> float:
         backbone.fill_table(encoder, stored)
     trained = stage.fine_tune(
         encoder, PAD, parts, recipe, sampling, seed=SEED, weights=weights,
-        engine=change.engine, progress=Progress(report=clock.end_step),
+        engine=change.engine.model_copy(update={"device": run.device}), progress=Progress(report=clock.end_step),
     )  # fmt: skip
     return float(np.mean(trained.losses))
 
@@ -155,7 +159,7 @@ def trainer(run: Run, clock: Clock, *, grouped: bool = False) -> float:
     from xlift.training.precision import resolve
 
     model = stock_model(run)
-    precision = resolve(run.precision, model.config.hidden_size, torch.device("cpu"))  # pyright: ignore
+    precision = resolve(run.precision, model.config.hidden_size, torch.device(run.device))  # pyright: ignore
     batches = (xnli_shape.grouped_batches if grouped else xnli_shape.random_batches)(run.sizes(), run.steps, run.spread)
     rows = [row.tolist() for batch in batches for row in batch]
     pad = DataCollatorWithPadding(AutoTokenizer.from_pretrained(run.folder))
@@ -170,7 +174,7 @@ def trainer(run: Run, clock: Clock, *, grouped: bool = False) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, use_cpu=True, bf16=precision == "bf16", max_steps=run.steps + 1, learning_rate=RATE, seed=SEED,
+            folder, use_cpu=run.device == "cpu", bf16=precision == "bf16", max_steps=run.steps + 1, learning_rate=RATE, seed=SEED,
             per_device_train_batch_size=BATCH, train_sampling_strategy="sequential", save_strategy="no",
             report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
         )  # fmt: skip
@@ -210,16 +214,19 @@ def fixed(run: Run, clock: Clock) -> float:
     return float(np.mean(losses))
 
 
-def matmul(size: int = 2048, seconds: float = 4.0) -> dict[str, float]:
+def matmul(device: str = "cpu", seconds: float = 4.0) -> dict[str, float]:
     """FLOP/s of the best product of square matrices in bf16 and in fp32: what the machine can do."""
+    size = 2048 if device == "cpu" else 8192
     best = {}
     for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        one, other = torch.randn(2, size, size).to(dtype)
+        one, other = torch.randn(2, size, size, device=device).to(dtype)
         fastest, until = math.inf, time.perf_counter() + seconds / 2
         with torch.inference_mode():
             while time.perf_counter() < until:
                 started = time.perf_counter()
                 _ = one @ other
+                if device == "cuda":
+                    torch.cuda.synchronize()
                 fastest = min(fastest, time.perf_counter() - started)
         best[name] = 2 * size**3 / fastest
     return best
@@ -245,7 +252,7 @@ def main() -> None:
     if run.threads:
         torch.set_num_threads(run.threads)
     if run.way in ("matmul", "make"):
-        tell(matmul() if run.way == "matmul" else make(run) or {})
+        tell(matmul(run.device) if run.way == "matmul" else make(run) or {})
         return
     clock = Clock()
     tell(clock.told(WAYS[run.way](run, clock)))

@@ -46,6 +46,7 @@ class Shape:
 
 
 SHAPES = {
+    "large": Shape(24, 1024, 16),
     "base": Shape(12, 768, 12),
     "small": Shape(6, 384, 12),
     "tiny": Shape(2, 32, 4, vocabulary=5_000, distinct=500),
