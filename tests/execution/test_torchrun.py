@@ -17,6 +17,7 @@ import pytest
 from tests.support.tiny_study import plan_of, start, write_study
 
 from xlift.errors import UserError
+from xlift.execution import local
 from xlift.execution.work import do_job, torchrun
 from xlift.execution.work.shared import Context
 from xlift.execution.work.torchrun import RankBug, train_on_several
@@ -190,3 +191,16 @@ def test_a_rank_ends_when_its_worker_does(tmp_path: Path) -> None:
         assert rank.wait(timeout=30) == 1
         assert rank.stderr is not None
         assert rank.stderr.read() == b""  # not by an error of its own
+
+
+def test_a_gpu_has_one_worker_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(local, "GPUS", tmp_path / "none")
+    processors = local.usual_workers(Engine())
+    assert processors >= 1
+    monkeypatch.setattr(local, "GPUS", tmp_path)
+    (tmp_path / "0000:01:00.0").mkdir()
+    assert local.usual_workers(Engine()) == 1
+    assert local.usual_workers(Engine(device="cpu")) == processors
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert local.usual_workers(Engine()) == processors

@@ -62,7 +62,7 @@ def _run(
     file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool
 ) -> tuple[Plan, Store, Record]:
     """Do what the store has not, and record the study in it."""
-    from xlift.execution.local import Stopped, WorkerBug, cores, run_plan
+    from xlift.execution.local import Stopped, WorkerBug, run_plan, usual_workers
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
     from xlift.studies.estimate import Foresight, human
     from xlift.studies.estimate.check import promise
@@ -75,7 +75,7 @@ def _run(
     record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
     warn(plan.warnings)
-    workers = workers or cores()
+    workers = workers or usual_workers(plan.engine)
     foresight = Foresight(plan, store, workers)
     estimator = foresight.estimator
     promised = promise(foresight, [job for job in plan.jobs.values() if not store.has(job.key)])
@@ -125,7 +125,7 @@ def plan(
 
     Nothing is trained and nothing is written, but for what --calibrate measures.
     """
-    from xlift.execution.local import cores
+    from xlift.execution.local import usual_workers
     from xlift.report import graph
     from xlift.studies.estimate import Foresight
     from xlift.studies.estimate.devices import device
@@ -140,7 +140,7 @@ def plan(
     opened = Store(store)
     made = make_plan(read_study(study, tuple(set_ or ())), data)
     warn(made.warnings)
-    workers = workers or (1 if place else cores())
+    workers = workers or (1 if place else usual_workers(made.engine))
     if calibrate:
         _calibrate(made, workers)
     foresight = Foresight(made, opened, workers, place)

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
@@ -24,12 +25,15 @@ from xlift.execution.progress import Display, named
 from xlift.execution.queue import JobQueue, model_of
 from xlift.execution.work.shared import THREADS, Context
 from xlift.execution.worker import STOP_SIGNALS, WorkerBug, work
+from xlift.recipes import Engine
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 
 LOOK_AGAIN = 0.5
 """Seconds between looks at jobs that another process has."""
+GPUS = Path("/proc/driver/nvidia/gpus")
+"""Where Linux has a folder for each of NVIDIA's devices: asking torch would take seconds."""
 WIND_DOWN = 60.0
 """Seconds that jobs at work have for their checkpoints when a run is stopped."""
 BLAS_THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "BLIS")} | {"VECLIB_MAXIMUM_THREADS": "1"}
@@ -57,7 +61,7 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     """Do every job of the plan that the store has not.
 
     Args:
-        workers: processes (default: one for each processor this process may use). No result depends on it.
+        workers: processes (default: `usual_workers`). No result depends on it.
 
     Raises:
         UserError: a job's data or a product cannot be used, or a worker was killed. What is done by then is kept, jobs
@@ -72,7 +76,7 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     started = time.monotonic()
     with _stop_signals() as received:
         context = Context(plan.data, plan.tasks, plan.models, plan.engine)
-        run = _Run(todo, context, store, display, min(workers or cores(), len(todo)), received)
+        run = _Run(todo, context, store, display, min(workers or usual_workers(plan.engine), len(todo)), received)
         try:
             run.go()
         finally:
@@ -80,8 +84,11 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     return Outcome(run.done, time.monotonic() - started)
 
 
-def cores() -> int:
-    """Processors that this process may use."""
+def usual_workers(engine: Engine) -> int:
+    """One for each processor that this process may use; one alone where a GPU does the work, which several would have to
+    share."""
+    if engine.device != "cpu" and os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(GPUS.glob("*")):
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
