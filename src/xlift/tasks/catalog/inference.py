@@ -194,8 +194,8 @@ XNLI_MT = _inference(
     licence="CC BY-NC 4.0",
     url="https://github.com/facebookresearch/XNLI",
     citations=("conneau-etal-2018-xnli",),
-    note="The English file is MultiNLI itself. Row n of every file is taken for a translation of row n of the English one, as "
-    "the Hub's configuration of all languages takes it; the labels are compared where both are here.",
+    note="The English file is MultiNLI itself. Row n of every file is taken for a translation of row n of the English one, "
+    "which no source was found to say; the labels are compared where both are here, and tell if it is not so.",
 )  # fmt: skip
 
 XNLI_TRANSLATED = _inference(
