@@ -25,10 +25,10 @@ def bit_dropout(x: Tensor, rate: float) -> Tensor:
     """`x` with each element at zero with probability `rate`, and the others scaled by 1 / (1 - rate)."""
     if rate <= 0:
         return x
-    if x.device.type != "cpu" or rate >= 1:
+    dropped = round(rate * _LEVELS)
+    if x.device.type != "cpu" or dropped == _LEVELS:
         return functional.dropout(x, rate, training=True)
     bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    dropped = round(rate * _LEVELS)
     keep = bits[: x.numel()].view(x.shape) >= dropped - _LEVELS // 2
     return x * keep.to(x.dtype).mul_(_LEVELS / (_LEVELS - dropped))
 
