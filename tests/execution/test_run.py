@@ -77,11 +77,12 @@ def test_two_workers_give_the_bytes_of_one(
 
 
 def test_a_run_says_what_it_does_and_nothing_else(with_two_workers: subprocess.CompletedProcess[str]) -> None:
-    *lines, summary, page = with_two_workers.stderr.splitlines()
+    *lines, summary, check, page = with_two_workers.stderr.splitlines()
     assert lines[0].startswith("9 jobs to do, 0 done already")
     assert all(re.match(r"\[\d/9\] ", line) for line in lines[1:]), lines  # no warnings, no bars of other libraries
     assert lines[-1].startswith("[9/9] done in ")
     assert summary.startswith("9 jobs done in ")
+    assert check.startswith("The plan: foreseen ")
     assert "xlift report" in page
     assert "isle-pos" in with_two_workers.stdout
 
