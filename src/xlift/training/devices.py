@@ -259,11 +259,12 @@ def take_back(module: nn.Module) -> None:
     """Put a model back on the CPU as it was before `Team.place`, for those who know nothing of devices. All ranks must ask for
     it; a model that was sharded can be read then, and not be run."""
     for part in module.modules():
+        # tensor by tensor, as FSDP2's own way of moving and of setting wants shards
         for name, parameter in list(part.named_parameters(recurse=False)):
-            if isinstance(parameter, DTensor):
-                # a module's own setter may be that of FSDP2, which wants no whole weights
-                part._parameters[name] = nn.Parameter(parameter.full_tensor().cpu(), parameter.requires_grad)
-    module.to("cpu")
+            if isinstance(parameter, DTensor) or parameter.device.type != "cpu":
+                part._parameters[name] = nn.Parameter(whole(parameter.detach()).cpu(), parameter.requires_grad)
+        for name, buffer in list(part.named_buffers(recurse=False)):
+            part._buffers[name] = whole(buffer).cpu()
 
 
 def random_state(device: torch.device) -> Tensor:
