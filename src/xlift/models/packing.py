@@ -176,7 +176,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float
     scores = (q * scaling) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return bit_dropout(scores.softmax(dim=-1).to(v.dtype), dropout) @ v
+    with torch.autocast(q.device.type, enabled=False):  # which would make a float32 copy; the kernel sums in float32 anyway
+        shares = scores.softmax(dim=-1)
+    return bit_dropout(shares, dropout) @ v
 
 
 AttentionInterface.register(NAME, packed_attention)

@@ -17,6 +17,7 @@ from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
 from xlift.training import devices
+from xlift.training.allocator import give_back_freed_memory, keep_freed_memory
 from xlift.training.batches import UnitIndex, schedule
 from xlift.training.budget import token_budget
 from xlift.training.checkpoint import read_facts
@@ -67,6 +68,7 @@ def fine_tune(
     """
     engine = engine or Engine()
     team = devices.team(engine)
+    keep_freed_memory()
     units = [UnitIndex(part.features) for part in parts]
     steps = schedule([index.count for index in units], recipe, sampling, seed, weights=weights, mlm=mlm)
     use_bit_dropout(encoder)
@@ -109,6 +111,7 @@ def fine_tune(
         team=team,
     )
     devices.take_back(encoder)
+    give_back_freed_memory()
     trained.token_budget = gradients.budget
     return trained
 
