@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 from xlift.errors import nearest
 
 Precision = Literal["auto", "bf16", "fp32"]
+WIDE = 512
+"""Hidden size from which 'auto' is bf16 (docs/benchmarks.md, `python -m benchmarks.training --precision`)."""
 Device = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["ddp", "fsdp"]
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from xlift.recipes import Precision
-
-WIDE = 512
-"""Hidden size from which bf16 pays (docs/benchmarks.md, `benchmarks/training.py --precision`)."""
+from xlift.recipes import WIDE, Precision
 
 
 def resolve(asked: Precision, hidden_size: int, device: torch.device) -> Precision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from xlift.recipes import Precision
+from xlift.recipes import WIDE, Precision
 from xlift.studies.estimate import rates
 from xlift.studies.estimate.devices import CONTEXT, START, Device
 from xlift.studies.estimate.estimator import Estimator, by_examples
@@ -110,7 +110,7 @@ class Foresight:
     def _half(self, job: Job, shape: Shape) -> bool:
         precision = self.precision[job.key]
         has = rates.has_bf16() if self.on is None else True
-        return precision == "bf16" or (precision == "auto" and shape.hidden >= rates.WIDE and has)
+        return precision == "bf16" or (precision == "auto" and shape.hidden >= WIDE and has)
 
 
 def _precisions(plan: Plan) -> dict[str, Precision]:

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import xlift
-from xlift.recipes import Engine, Precision
+from xlift.recipes import WIDE, Engine, Precision
 from xlift.studies.estimate.shape import Shape
 from xlift.studies.estimate.work import Work
 
-WIDE = 512
-"""Hidden size from which 'auto' computes in bf16 (training/precision.py)."""
 WITHOUT_BF16 = 423 / 176
 """How much longer products of wide models take without native bf16: measured peaks of bf16 and fp32 on one machine."""
 SHARED = 0.8
