@@ -23,7 +23,8 @@ SetOption = Annotated[
     typer.Option("--set", help="Overrule a key of the study: seeds=[1,2,3], training.lr=0.001, targets.0.size=100."),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Worker processes (default: one for each processor, one on a GPU).")
+    int | None,
+    typer.Option("--workers", min=1, help="Worker processes (default: one for each processor, one on a GPU)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORE = Path("xlift-store")

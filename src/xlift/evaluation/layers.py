@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from xlift.errors import UserError
-from xlift.evaluation.predict import TOKENS_PER_BATCH
+from xlift.evaluation.predict import tokens_at_once
 from xlift.evaluation.vectors import Pooling, pooled_vectors
 from xlift.models.backbone import Encoder
 from xlift.tasks.formats import retrieval
@@ -59,7 +59,7 @@ def layer_accuracies(
     encoder.eval()
     how = options.get("pooling", "mean")
     poolings = [Pooling(layer, how) for layer in range(int(encoder.backbone.config.num_hidden_layers) + 1)]
-    (vectors,) = pooled_vectors(encoder, [features], [poolings], pad_id, budget or TOKENS_PER_BATCH, progress)
+    (vectors,) = pooled_vectors(encoder, [features], [poolings], pad_id, budget or tokens_at_once(encoder), progress)
     wanted = [pair.id for pair in pairs]
     center = bool(options.get("center", False))
     found = (retrieval.FORMAT.decode(pairs, features, vectors[pooling], (), center=center) for pooling in poolings)

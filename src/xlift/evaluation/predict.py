@@ -19,8 +19,15 @@ from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.task import Task
 from xlift.training.progress import Progress
 
-TOKENS_PER_BATCH = 8192
-"""Tokens of one forward pass; a matter of memory and speed, not of results beyond rounding."""
+TOKENS_PER_BATCH = 2048
+"""Tokens of one forward pass on a CPU, whose caches hold what they make (docs/log.md); a matter of memory and speed, not of
+results beyond rounding."""
+TOKENS_ON_GPU = 16384
+
+
+def tokens_at_once(encoder: Encoder) -> int:
+    """Tokens of one forward pass where the study does not say."""
+    return TOKENS_PER_BATCH if encoder.device.type == "cpu" else TOKENS_ON_GPU
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def run_pass(
     """
     encoder.eval()
     kind = formats.get(task.format).head
-    budget, progress = budget or TOKENS_PER_BATCH, progress or Progress()
+    budget, progress = budget or tokens_at_once(encoder), progress or Progress()
     parts = list({id(each.features): each.features for each in asked}.values())
     place = {id(part): number for number, part in enumerate(parts)}
     if kind == "pooled":

@@ -176,7 +176,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float
     scores = (q * scaling) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    with torch.autocast(q.device.type, enabled=False):  # which would make a float32 copy; the kernel sums in float32 anyway
+    # autocast would make a float32 copy; the kernel sums in float32 anyway
+    with torch.autocast(q.device.type, enabled=False):
         shares = scores.softmax(dim=-1)
     return bit_dropout(shares, dropout) @ v
 
