@@ -69,6 +69,8 @@ def start(study: Path, store: Path, *options: str, terminal: int | None = None) 
     """
     source = Path(__file__).parents[2] / "src"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(source)}
+    for name in ("COLUMNS", "LINES"):  # of the terminal that the tests were started on, and not of this one
+        environment.pop(name, None)
     command = [sys.executable, "-m", "xlift", "run", str(study), "--store", str(store), *options]
     said = subprocess.PIPE if terminal is None else terminal
     return subprocess.Popen(
