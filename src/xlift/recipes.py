@@ -14,7 +14,12 @@ from xlift.errors import nearest
 
 Precision = Literal["auto", "bf16", "fp32"]
 WIDE = 512
-"""Hidden size from which 'auto' is bf16 (docs/benchmarks.md, `python -m benchmarks.training --precision`)."""
+"""Hidden size from which 'auto' is bf16. At 768 it pays (docs/benchmarks.md); narrower models were not timed alone yet
+(`python -m benchmarks.training --precision`)."""
+TOKENS_PER_BATCH = 2048
+"""Tokens of one forward pass of predictions on a CPU, whose caches hold what they make (docs/log.md); a matter of memory and
+speed, not of results beyond rounding."""
+TOKENS_ON_GPU = 16384
 Device = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["ddp", "fsdp"]
 

@@ -13,16 +13,12 @@ from xlift.errors import UserError
 from xlift.evaluation.rows import batches, joined
 from xlift.evaluation.vectors import Pooling, dual_vectors, pooled_vectors
 from xlift.models.backbone import Encoder
+from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.task import Task
 from xlift.training.progress import Progress
-
-TOKENS_PER_BATCH = 2048
-"""Tokens of one forward pass on a CPU, whose caches hold what they make (docs/log.md); a matter of memory and speed, not of
-results beyond rounding."""
-TOKENS_ON_GPU = 16384
 
 
 def tokens_at_once(encoder: Encoder) -> int:

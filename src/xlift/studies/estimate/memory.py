@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xlift.recipes import Engine
+from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Engine
 from xlift.studies.estimate.shape import Shape
 from xlift.studies.estimate.work import Work
 
@@ -17,8 +17,6 @@ LEAST, MOST_CPU, MOST_GPU = 512, 4096, 65_536
 """Tokens that go through the model at once, where the engine's line does not say."""
 SHARE = 0.8
 """Of a device's memory that the engine fills by itself."""
-READ_BUDGET = 8192
-"""Tokens at once in prediction (evaluation/predict.py)."""
 FLOAT, HALF = 4, 2
 
 
@@ -51,7 +49,7 @@ def memory_of(work: Work, engine: Engine, *, half: bool, process: float, device:
     copies = 1 if device else 2  # on a machine the file that a model is read from is in memory too
     if work.kind in ("predict", "layer"):
         kept = shape.layers + 1 if work.kind == "layer" else 4
-        tokens = min(work.read_tokens, READ_BUDGET)
+        tokens = min(work.read_tokens, TOKENS_ON_GPU if device else TOKENS_PER_BATCH)
         activations = tokens * FLOAT * (kept * shape.hidden + 3 * shape.intermediate)
         return Memory(process, FLOAT * shape.parameters * copies, 0.0, activations)
     shards = engine.devices if engine.strategy == "fsdp" else 1
