@@ -1,1 +1,1 @@
-"""Measurements that print a table each; none is a test. `python -m benchmarks.NAME` from the repository's root."""
+"""Benchmarks. Each prints a table; none is a test. Run `python -m benchmarks.NAME` in the root of the repository."""

@@ -1,13 +1,15 @@
-"""Choosing among given answers by their likelihood: one pass over a row's answers against loops over them.
+"""Choosing among candidate answers by likelihood: one pass over all answers of a row against loops over answers.
 
-    python -m benchmarks.likelihood [--family qwen3 mt5] [--width 256] [--rows 64] [--answers 3] [--tokens 100] [--repeats 3]
+    python -m benchmarks.likelihood [--family qwen3 mt5] [--width 256] [--rows 64] [--answers 3] [--tokens 100]
+    [--repeats 3]
 
-Run it alone. A random model of four layers answers rows of random tokens, lengths lognormal around --tokens. The contestants take
-turns in one process, and their scores are compared:
+Run nothing else beside it. A random model of four layers scores rows of random tokens with lognormal lengths around
+--tokens. The contestants run in turns in one process, and their scores are compared:
 
-- one (row, answer) at a time through the stock class, whole logits: what a naive loop does;
-- batches of 8 (row, answer) pairs in the order of the data, padded to the longest, whole logits: what evaluation harnesses do;
-- ours: rows sorted by length, the source once for all of its answers, scores at written places only.
+- one (row, answer) at a time with the transformers class and full logits, as in a naive loop;
+- batches of 8 (row, answer) pairs in the order of the data, padded to the longest, with full logits, as in evaluation
+  harnesses;
+- xlift: rows sorted by length, each source computed once for all of its answers, logits only at answer positions.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from benchmarks.timing import in_turn, ratios, spread, table
+from benchmarks.timing import ratios, spread, table, time_in_turns
 from xlift.models.model import Model
-from xlift.models.texting import candidate_scores
+from xlift.models.text_mode import candidate_scores
 from xlift.recipes import TOKENS_PER_BATCH
-from xlift.training.batches import cut
+from xlift.training.batches import split_into_micro_batches
 
 LAYERS, VOCABULARY, BATCH = 4, 32_000, 8
 
 
-def model_of(family: str, width: int) -> Model:
+def make_model(family: str, width: int) -> Model:
     torch.manual_seed(0)
     if family == "mt5":
         config = AutoConfig.for_model(
@@ -51,43 +53,43 @@ def model_of(family: str, width: int) -> Model:
     return Model(AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **sizes, **heads)).eval())
 
 
-def padded(rows: list[np.ndarray], fill: int) -> torch.Tensor:
+def pad(rows: list[np.ndarray], fill: int) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence(
         [torch.from_numpy(row) for row in rows], batch_first=True, padding_value=fill
     )
 
 
-def stock(model: Model, pairs: list[tuple[np.ndarray, np.ndarray]], batch: int) -> np.ndarray:
-    """Log likelihoods of (source, answer) pairs by the stock class."""
+def score_with_transformers(model: Model, pairs: list[tuple[np.ndarray, np.ndarray]], batch: int) -> np.ndarray:
+    """Log likelihoods of (source, answer) pairs with the transformers class."""
     backbone: Any = model.backbone
-    found: list[float] = []
+    scores_by_pair: list[float] = []
     for start in range(0, len(pairs), batch):
         some = pairs[start : start + batch]
         if model.family == "seq2seq":
-            sources, labels = padded([source for source, _ in some], 0), padded([answer for _, answer in some], -100)
-            mask = padded([np.ones_like(source) for source, _ in some], 0)
+            sources, labels = pad([source for source, _ in some], 0), pad([answer for _, answer in some], -100)
+            mask = pad([np.ones_like(source) for source, _ in some], 0)
             scores = backbone(input_ids=sources, attention_mask=mask, labels=labels).logits.log_softmax(-1)
         else:
-            whole = padded([np.concatenate(pair) for pair in some], 0)
-            mask = padded([np.ones(len(source) + len(answer), int) for source, answer in some], 0)
+            whole = pad([np.concatenate(pair) for pair in some], 0)
+            mask = pad([np.ones(len(source) + len(answer), int) for source, answer in some], 0)
             scores = backbone(input_ids=whole, attention_mask=mask).logits[:, :-1].log_softmax(-1)
             labels = whole[:, 1:].clone()
             for row, (source, answer) in enumerate(some):
                 labels[row, : len(source) - 1] = -100
                 labels[row, len(source) + len(answer) - 1 :] = -100
         each = scores.gather(2, labels.clamp(min=0)[..., None])[..., 0].masked_fill(labels < 0, 0)
-        found += each.sum(1).tolist()
-    return np.array(found)
+        scores_by_pair += each.sum(1).tolist()
+    return np.array(scores_by_pair)
 
 
-def ours(model: Model, sources: list[np.ndarray], answers: list[list[np.ndarray]]) -> np.ndarray:
+def score_with_xlift(model: Model, sources: list[np.ndarray], answers: list[list[np.ndarray]]) -> np.ndarray:
     lengths = np.array([len(source) + sum(map(len, given)) for source, given in zip(sources, answers, strict=True)])
-    found: list[Any] = [None] * len(sources)
-    for rows in cut(np.arange(len(sources)), lengths, TOKENS_PER_BATCH, packed=False):
+    scores_by_row: list[Any] = [None] * len(sources)
+    for rows in split_into_micro_batches(np.arange(len(sources)), lengths, TOKENS_PER_BATCH, packed=False):
         scores = candidate_scores(model, [sources[row] for row in rows], [answers[row] for row in rows], 0)
         for row, each in zip(rows.tolist(), scores, strict=True):
-            found[row] = each
-    return np.concatenate(found)
+            scores_by_row[row] = each
+    return np.concatenate(scores_by_row)
 
 
 @torch.inference_mode()
@@ -96,27 +98,27 @@ def main() -> None:
     parser.add_argument("--family", nargs="+", default=["qwen3", "mt5"])
     for name, default in (("width", 256), ("rows", 64), ("answers", 3), ("tokens", 100), ("repeats", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
-    lengths = np.clip(rng.lognormal(np.log(asked.tokens), 0.4, asked.rows), 8, 4 * asked.tokens).astype(int)
+    lengths = np.clip(rng.lognormal(np.log(options.tokens), 0.4, options.rows), 8, 4 * options.tokens).astype(int)
     sources = [rng.integers(5, VOCABULARY, size=length) for length in lengths]
-    answers = [[rng.integers(5, VOCABULARY, size=rng.integers(2, 5)) for _ in range(asked.answers)] for _ in sources]
+    answers = [[rng.integers(5, VOCABULARY, size=rng.integers(2, 5)) for _ in range(options.answers)] for _ in sources]
     pairs = [(source, answer) for source, given in zip(sources, answers, strict=True) for answer in given]
-    for family in asked.family:
-        model = model_of(family, asked.width)
-        roads = {
-            "one pair at a time": lambda model=model: stock(model, pairs, 1),
-            f"batches of {BATCH} pairs": lambda model=model: stock(model, pairs, BATCH),
-            "ours": lambda model=model: ours(model, sources, answers),
+    for family in options.family:
+        model = make_model(family, options.width)
+        contestants = {
+            "one pair at a time": lambda model=model: score_with_transformers(model, pairs, 1),
+            f"batches of {BATCH} pairs": lambda model=model: score_with_transformers(model, pairs, BATCH),
+            "xlift": lambda model=model: score_with_xlift(model, sources, answers),
         }
-        expected = roads["one pair at a time"]()
-        for name, road in roads.items():
-            print(f"{family}, {name}: scores differ by at most {np.abs(road() - expected).max():.1e}")
-        seconds = in_turn(roads, asked.repeats)
+        expected = contestants["one pair at a time"]()
+        for name, contestant in contestants.items():
+            print(f"{family}, {name}: scores differ by at most {np.abs(contestant() - expected).max():.1e}")
+        seconds = time_in_turns(contestants, options.repeats)
         rows = [
-            (name, spread(times), spread(ratios(times, seconds["ours"]), ",.1f")) for name, times in seconds.items()
+            (name, spread(times), spread(ratios(times, seconds["xlift"]), ",.1f")) for name, times in seconds.items()
         ]
-        print(table((family, "seconds", "times ours"), rows))
+        print(table((family, "seconds", "relative to xlift"), rows))
 
 
 if __name__ == "__main__":

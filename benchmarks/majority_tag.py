@@ -1,4 +1,5 @@
-"""Accuracy of the commonest tag on the tagging targets of studies/real-small.yaml: what any tagger must stand above.
+"""Accuracy of the most frequent tag on the tagging targets of studies/real-small.yaml: the baseline that a tagger must
+beat.
 
 python benchmarks/majority_tag.py --data ../shared/data
 """
@@ -13,14 +14,14 @@ from xlift.tasks import catalog
 
 TARGETS = {"udpos-pud": ("en", "de", "fr", "hi")}
 SIZE = 500
-"""Test sentences of a language, the same as in the study."""
+"""Test sentences per language, as in the study."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     options = parser.parse_args()
-    print("| task | language | commonest tag | accuracy |\n| --- | --- | --- | --- |")
+    print("| task | language | most frequent tag | accuracy |\n| --- | --- | --- | --- |")
     for name, languages in TARGETS.items():
         task = catalog.get(name)
         for language in languages:

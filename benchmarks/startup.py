@@ -1,4 +1,4 @@
-"""Seconds until the commands answer that a user waits for with nothing to compute.
+"""Start-up seconds of commands that have nothing to compute.
 
     python benchmarks/startup.py [--store DIR]
 
@@ -15,10 +15,10 @@ import time
 COMMANDS = (["--help"], ["tasks"], ["plan", "quickstart"], ["run", "quickstart"], ["report", "quickstart"])
 
 
-def seconds(arguments: list[str]) -> float:
-    started = time.perf_counter()
+def time_command(arguments: list[str]) -> float:
+    start_time = time.perf_counter()
     subprocess.run([sys.executable, "-m", "xlift", *arguments], check=True, capture_output=True)
-    return time.perf_counter() - started
+    return time.perf_counter() - start_time
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     print(f"{'command':24} {'best':>6} {'median':>6}   of {options.repeats}, seconds")
     for command in COMMANDS:
         arguments = command if command[0] in ("--help", "tasks") else [*command, "--store", options.store]
-        times = sorted(seconds(arguments) for _ in range(options.repeats))
+        times = sorted(time_command(arguments) for _ in range(options.repeats))
         print(f"{'xlift ' + ' '.join(command):24} {times[0]:6.2f} {times[len(times) // 2]:6.2f}")
 
 

@@ -1,9 +1,9 @@
-"""What the store costs: jobs a second that do nothing but leave four kilobytes, against the same in plain files.
+"""Overhead of the store: jobs per second that only write four kilobytes, against plain files.
 
     python -m benchmarks.store_overhead [--jobs 500] [--repeats 5] [--store xlift-store]
 
-Half a minute; needs the repository's tests beside it. With `--store`, a store that holds a finished quickstart (`make demo` leaves
-one in ./xlift-store), it also says which share of that study's time the store is.
+Takes half a minute and imports from the tests of the repository. With `--store`, a store with a finished quickstart
+(`make demo` leaves one in ./xlift-store), it also prints the share of the store in the time of that study.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statistics import median
 
 from tests.support import fake_jobs
 
-from benchmarks.timing import in_turn, spread, table
+from benchmarks.timing import spread, table, time_in_turns
 from xlift.execution import local, worker
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
@@ -28,19 +28,19 @@ from xlift.studies.store import Store
 from xlift.training.progress import Progress
 
 CONTENT = json.dumps(list(range(10_000, 10_585)))
-"""4 kB: a prediction of the quickstart is as large."""
+"""4 kB, the size of a prediction of the quickstart."""
 NAME = "predictions.json"
 
 
-def plain(jobs: list[Job], root: Path) -> None:
-    """A file per job, as a script would write it."""
+def write_plain(jobs: list[Job], root: Path) -> None:
+    """Write one file per job, as a script does."""
     root.mkdir()
     for job in jobs:
         (root / f"{job.key}.json").write_text(CONTENT, encoding="utf-8")
 
 
-def safe(jobs: list[Job], root: Path) -> None:
-    """A file per job that is there whole or not at all, even if the power goes."""
+def write_safely(jobs: list[Job], root: Path) -> None:
+    """Write one file per job atomically and safe against a power failure."""
     root.mkdir()
     folder = os.open(root, os.O_RDONLY)
     for job in jobs:
@@ -59,8 +59,8 @@ def make(store: Store, job: Job) -> None:
         (draft.folder / NAME).write_text(CONTENT, encoding="utf-8")
 
 
-def stored(jobs: list[Job], root: Path) -> None:
-    """A product per job: lock, files with digests, manifest, one rename."""
+def write_artifacts(jobs: list[Job], root: Path) -> None:
+    """Write one artifact per job: lock, files with digests, manifest, one rename."""
     store = Store(root)
     for job in jobs:
         with store.lock(job.key):
@@ -77,14 +77,14 @@ def do(
 
 
 def work(connection: Connection, context: Context, root: Path) -> None:
-    """A worker that imports no torch."""
-    worker.settle()
+    """Main function of a worker that does not import torch."""
+    worker.set_up_worker()
     worker.serve(connection, context, Store(root), do)
 
 
 def run(jobs: list[Job], root: Path) -> None:
-    """All of it: a run with one worker process, which is told its jobs one by one."""
-    local.work = work
+    """A complete run with one worker process, which receives jobs one by one."""
+    local.run_worker = work
     local.run_plan(fake_jobs.plan(*jobs), Store(root), fake_jobs.Recorder(), workers=1)
 
 
@@ -94,14 +94,14 @@ def read_plain(jobs: list[Job], root: Path) -> None:
 
 
 def read_stored(jobs: list[Job], root: Path) -> None:
-    """With every digest checked, in a store opened anew."""
+    """Read every artifact in a newly opened store and check every digest."""
     store = Store(root)
     for job in jobs:
         json.loads(store.open(job.key).file(NAME).read_text(encoding="utf-8"))
 
 
-def ask(jobs: list[Job], root: Path) -> None:
-    """Whether each is done: what a second run of a study does."""
+def check_done(jobs: list[Job], root: Path) -> None:
+    """Check whether each job is done, as a second run of a study does."""
     store = Store(root)
     assert all(store.has(job.key) for job in jobs)
 
@@ -110,28 +110,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--folder", type=Path, default=Path(), help="on the disk to be measured; default: this one")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(), help="folder on the disk to measure; default: the current one"
+    )
     parser.add_argument("--store", type=Path)
     options = parser.parse_args()
     jobs = [fake_jobs.job(f"job{number}", kind="predict") for number in range(options.jobs)]
     assert len({job.key for job in jobs}) == len(jobs)
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         fresh, files, store = count(), Path(temporary) / "files", Path(temporary) / "store"
-        plain(jobs, files)
-        stored(jobs, store)
+        write_plain(jobs, files)
+        write_artifacts(jobs, store)
 
-        def anew(write: Callable[[list[Job], Path], None]) -> Callable[[], None]:
+        def fresh_folder(write: Callable[[list[Job], Path], None]) -> Callable[[], None]:
             return lambda: write(jobs, Path(temporary) / str(next(fresh)))
 
-        seconds = in_turn(
+        seconds = time_in_turns(
             {
-                "write: plain files": anew(plain),
-                "write: files that survive a crash": anew(safe),
-                "write: the store": anew(stored),
-                "write: a run with one worker": anew(run),
+                "write: plain files": fresh_folder(write_plain),
+                "write: files that survive a crash": fresh_folder(write_safely),
+                "write: the store": fresh_folder(write_artifacts),
+                "write: a run with one worker": fresh_folder(run),
                 "read: plain files": lambda: read_plain(jobs, files),
                 "read: the store": lambda: read_stored(jobs, store),
-                "ask whether done: the store": lambda: ask(jobs, store),
+                "check whether done: the store": lambda: check_done(jobs, store),
             },
             options.repeats,
         )
@@ -139,14 +141,14 @@ def main() -> None:
         (name, spread([1000 * s / len(jobs) for s in times], ",.3f"), f"{len(jobs) / median(times):,.0f}")
         for name, times in seconds.items()
     ]
-    print(table(("jobs of 4 kB", "ms a job", "jobs/s"), lines))
+    print(table(("jobs of 4 kB", "ms per job", "jobs/s"), lines))
     if options.store:
         done = [entry for entry in Store(options.store).ls() if entry.status == "done"]
         work_seconds = sum(entry.seconds or 0 for entry in done)
         cost = len(done) * median(seconds["write: a run with one worker"]) / len(jobs)
         print(
-            f"\n{options.store}: {len(done)} products that took {work_seconds:,.0f} s of work; at this rate the store and the run "
-            f"around them took {cost:.1f} s, {cost / (work_seconds + cost):.1%} of all."
+            f"\n{options.store}: {len(done)} artifacts that took {work_seconds:,.0f} s of work; at this rate the store and the run "
+            f"around them took {cost:.1f} s, {cost / (work_seconds + cost):.1%} of the total."
         )
 
 

@@ -1,8 +1,10 @@
-"""Tokens per second of a pretraining step of the shipped encoder's shape, by threads and precision, alone and in pairs.
+"""Tokens per second of a pretraining step with the shape of the shipped encoder, by threads and precision, alone and in
+pairs.
 
     python benchmarks/threads.py
 
-Two minutes; run it alone. It is why jobs have one thread each and workers wait passively (execution/local.py).
+Takes two minutes; run nothing else beside it. The results are the reason why jobs have one thread each and workers wait
+passively (execution/local.py).
 """
 
 from __future__ import annotations
@@ -31,28 +33,28 @@ def measure(threads: int, bf16: bool) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     input_ids = torch.randint(5, 6000, (ROWS, TOKENS))
     attention_mask = torch.ones_like(input_ids)
-    wanted = torch.rand(ROWS, TOKENS) < 0.25
+    is_masked = torch.rand(ROWS, TOKENS) < 0.25
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            logits = model.decoder(model.head(hidden[wanted]))
-        functional.cross_entropy(logits.float(), input_ids[wanted]).backward()
+            logits = model.decoder(model.head(hidden[is_masked]))
+        functional.cross_entropy(logits.float(), input_ids[is_masked]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
 
     for _ in range(5):
         step()
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < SECONDS:
+    start_time, steps = time.perf_counter(), 0
+    while time.perf_counter() - start_time < SECONDS:
         step()
         steps += 1
-    return steps * ROWS * TOKENS / (time.perf_counter() - started)
+    return steps * ROWS * TOKENS / (time.perf_counter() - start_time)
 
 
-def together(*runs: tuple[int, bool], passive: bool = False) -> list[int]:
-    """Tokens per second of runs side by side, each in its own process."""
+def measure_together(*runs: tuple[int, bool], passive: bool = False) -> list[int]:
+    """Tokens per second of simultaneous runs, each in its own process."""
     environment = {**os.environ, **({"OMP_WAIT_POLICY": "PASSIVE"} if passive else {})}
     processes = [
         subprocess.Popen(
@@ -68,14 +70,14 @@ def main() -> None:
         print(measure(int(sys.argv[1]), bool(int(sys.argv[2]))))
         return
     table = {
-        "1 thread": together((1, False)),
-        "1 thread, bf16": together((1, True)),
-        "2 threads": together((2, False)),
-        "2 threads, bf16": together((2, True)),
-        "2 threads, passive": together((2, False), passive=True),
-        "1 beside 1": together((1, False), (1, False)),
-        "1 beside 2": together((1, False), (2, False)),
-        "1 beside 2, passive": together((1, False), (2, False), passive=True),
+        "1 thread": measure_together((1, False)),
+        "1 thread, bf16": measure_together((1, True)),
+        "2 threads": measure_together((2, False)),
+        "2 threads, bf16": measure_together((2, True)),
+        "2 threads, passive": measure_together((2, False), passive=True),
+        "1 beside 1": measure_together((1, False), (1, False)),
+        "1 beside 2": measure_together((1, False), (2, False)),
+        "1 beside 2, passive": measure_together((1, False), (2, False), passive=True),
     }
     print("| processes | tokens/s of each |\n| --- | --- |")
     for name, rates in table.items():

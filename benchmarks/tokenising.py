@@ -1,13 +1,13 @@
-"""Generated examples made into rows of tokens: xlift against loops over the tokenizer, in rows a second and memory.
+"""Tokenization of generated examples: xlift against loops over the tokenizer, in rows per second and memory.
 
     python -m benchmarks.tokenising [--rows N] [--repeats N]
 
-The tokenizer is the shipped one. Entailment (isle-nli): pairs. Questions (isle-qa): windows with the first and last
-token of the answer. `one by one` calls the tokenizer for each example and keeps lists, as XTREME's scripts do; `batches` calls
-it for 1,000 at a time and keeps lists, as the function given to `datasets.map` in transformers' run_xnli.py and run_qa.py
-does (without datasets, which would write them to disk besides). Every contestant is a process of its own, in turns; reading
-the examples is not counted. Memory is what the peak of the process grew by while the rows were made: the rows and what it took
-to make them. All must come to the same number of tokens.
+Uses the shipped tokenizer. NLI (isle-nli): pairs. QA (isle-qa): windows with the first and last token of the answer.
+`one by one` calls the tokenizer for each example and keeps lists, as XTREME's scripts do; `batches` calls it for 1,000
+examples at a time and keeps lists, as `datasets.map` in transformers' run_xnli.py and run_qa.py does (without the
+writing to disk of datasets). Every contestant is a separate process, in turns. Reading the examples does not count.
+Memory is the growth of the peak of the process during tokenization. All contestants must produce the same number of
+tokens.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import in_processes, peak_megabytes, ratios, spread, table, tell
+from benchmarks.timing import peak_megabytes, ratios, report_results, run_in_processes, spread, table
 
 ENCODER = Path(__file__).parent.parent / "src/xlift/archipelago/encoder"
-TASKS = {"isle-nli": "entailment", "isle-qa": "questions"}
+TASKS = {"isle-nli": "NLI", "isle-qa": "QA"}
 LENGTHS = {"isle-nli": 128, "isle-qa": 384}
-"""Of questions so long that every context is one window: how far windows overlap is a rule of each way's own."""
+"""For QA long enough that every context is one window, as the contestants overlap windows differently."""
 STRIDE, BATCH = 128, 1000
 Rows = dict[str, list[Any]]
 Maker = Callable[[list[Any], Any, tuple[str, ...]], Rows]
@@ -102,8 +102,8 @@ PEERS: dict[tuple[str, str], Maker] = {
 CONTESTANTS = ("xlift", "one by one", "batches")
 
 
-def act(name: str, contestant: str, count: int) -> None:
-    """Make the rows once, in this process."""
+def run_contestant(name: str, contestant: str, count: int) -> None:
+    """Tokenize once, in this process."""
     from transformers import AutoTokenizer
 
     from xlift.tasks import catalog
@@ -119,38 +119,52 @@ def act(name: str, contestant: str, count: int) -> None:
         return PEERS[name, contestant](some, tokenizer, task.labels)["input_ids"]
 
     make(examples[:100])
-    before, began = peak_megabytes(), time.perf_counter()
+    before, start_time = peak_megabytes(), time.perf_counter()
     rows = make(examples)
-    seconds, after = time.perf_counter() - began, peak_megabytes()
-    tell({"rate": len(rows) / seconds, "memory": after - before, "tokens": sum(map(len, rows)), "rows": len(rows)})
+    seconds, after = time.perf_counter() - start_time, peak_megabytes()
+    report_results(
+        {"rate": len(rows) / seconds, "memory": after - before, "tokens": sum(map(len, rows)), "rows": len(rows)}
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000, help="examples of a task")
+    parser.add_argument("--rows", type=int, default=100_000, help="examples per task")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--act", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.act:
-        return act(options.act[0], options.act[1], options.rows)
+        return run_contestant(options.act[0], options.act[1], options.rows)
     for name, title in TASKS.items():
         command = [sys.executable, "-m", "benchmarks.tokenising", "--rows", str(options.rows), "--act", name]
-        told = in_processes({who: [*command, who] for who in CONTESTANTS}, options.repeats, {"HF_HUB_OFFLINE": "1"})
-        column = {who: {key: [numbers[key] for numbers in rounds] for key in rounds[0]} for who, rounds in told.items()}
-        made = {(numbers["rows"], numbers["tokens"]) for rounds in told.values() for numbers in rounds}
-        if len(made) > 1:
-            sys.exit(f"{name}: the contestants made different rows: {made}")
-        ((rows, tokens),) = made
+        results = run_in_processes(
+            {contestant: [*command, contestant] for contestant in CONTESTANTS}, options.repeats, {"HF_HUB_OFFLINE": "1"}
+        )
+        column = {
+            contestant: {key: [numbers[key] for numbers in rounds] for key in rounds[0]}
+            for contestant, rounds in results.items()
+        }
+        totals = {(numbers["rows"], numbers["tokens"]) for rounds in results.values() for numbers in rounds}
+        if len(totals) > 1:
+            sys.exit(f"{name}: the contestants made different rows: {totals}")
+        ((rows, tokens),) = totals
         print(f"\n{title}: {options.rows:,} examples, {rows:,} rows, {tokens:,} tokens ({os.cpu_count()} cores)\n")
-        header = ("way", "rows a second", "MB", "bytes a token", "speed to xlift", "memory to xlift")
+        header = (
+            "contestant",
+            "rows per second",
+            "MB",
+            "bytes per token",
+            "speed relative to xlift",
+            "memory relative to xlift",
+        )
         ours = column["xlift"]
         print(table(header, [
             (
-                who, spread(found["rate"], ",.0f"), spread(found["memory"], ",.0f"),
+                contestant, spread(found["rate"], ",.0f"), spread(found["memory"], ",.0f"),
                 spread([megabytes * 2**20 / tokens for megabytes in found["memory"]], ",.0f"),
                 spread(ratios(found["rate"], ours["rate"])), spread(ratios(found["memory"], ours["memory"])),
             )
-            for who, found in column.items()
+            for contestant, found in column.items()
         ]))  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Our engine with one of its parts taken out, for `benchmarks.training --parts`.
+"""The xlift engine without one of its parts, for `benchmarks.training --parts`.
 
-Each change is made in the process that is measured, by putting something else in the place of what the engine calls.
+Each change patches a function that the engine calls, in the measured process.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Change:
 
 
 def replace(module: Any, name: str, value: Any) -> None:
-    getattr(module, name)  # fails where the engine has been changed and this measures nothing
+    getattr(module, name)  # raises if the engine no longer has this name
     setattr(module, name, value)
 
 
 def padded() -> Change:
-    """Rows are padded and cut into micro-batches of like length, instead of packed."""
+    """Pad rows in micro-batches of similar length instead of packing them."""
     from xlift.models import model
 
-    replace(model, "packs", lambda backbone: False)
+    replace(model, "supports_packing", lambda backbone: False)
     return Change()
 
 
@@ -45,7 +45,7 @@ def torch_dropout() -> Change:
 
 
 def torch_attention() -> Change:
-    """torch's scaled_dot_product_attention where ours multiplies by itself."""
+    """Use torch's scaled_dot_product_attention."""
     from xlift.models import packing
 
     def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float, dropout: float) -> Tensor:
@@ -56,13 +56,15 @@ def torch_attention() -> Change:
 
 
 def slow_adamw() -> Change:
-    """AdamW that is not fused."""
+    """Use unfused AdamW."""
     import torch
 
     from xlift.training import loop
 
     def optimizer(model: nn.Module, recipe: Any, *, offload: bool) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, recipe.beta2), fused=False)
+        return torch.optim.AdamW(
+            model.parameters(), lr=recipe.lr, betas=(0.9, recipe.adam_beta2), eps=recipe.adam_epsilon, fused=False
+        )
 
     replace(loop, "make_optimizer", optimizer)
     return Change()
@@ -71,10 +73,10 @@ def slow_adamw() -> Change:
 CHANGES: dict[str, Callable[[], Change]] = {
     "": Change,
     "whole vocabulary": partial(Change, engine=Engine(compact_vocabulary="off")),
-    "padded and cut, not packed": padded,
+    "padded instead of packed": padded,
     "torch's dropout": torch_dropout,
     "torch's attention": torch_attention,
-    "AdamW not fused": slow_adamw,
+    "unfused AdamW": slow_adamw,
     "fp32": partial(Change, precision="fp32"),
     "micro-batches of 512 tokens": partial(Change, engine=Engine(token_budget=512)),
 }

@@ -1,4 +1,4 @@
-"""Where models are found, and what is said when they are not."""
+"""Finding models, and the errors where there is none."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from xlift import backbones
 from xlift.errors import UserError
 
 
-def test_a_folder_beside_the_study_comes_before_one_in_the_current_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_folder_beside_the_study_precedes_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     beside, current = model_folder(tmp_path / "study" / "m"), model_folder(tmp_path / "here" / "m", b"other")
     monkeypatch.chdir(tmp_path / "here")
     assert backbones.find("m", tmp_path / "study").folder == beside
     assert backbones.find("m").folder.resolve() == current
 
 
-def test_the_fingerprint_is_that_of_the_bytes_and_not_of_the_place(tmp_path: Path):
+def test_fingerprint_depends_on_the_bytes_and_not_the_location(tmp_path: Path):
     one, same, other = (
         backbones.find(str(model_folder(tmp_path / name, weights))).fingerprint
         for name, weights in (("a", b"1"), ("b", b"1"), ("c", b"2"))
@@ -30,18 +28,18 @@ def test_the_fingerprint_is_that_of_the_bytes_and_not_of_the_place(tmp_path: Pat
     assert one != other
 
 
-def test_a_tokenizer_is_part_of_the_fingerprint(tmp_path: Path):
+def test_tokenizer_is_part_of_the_fingerprint(tmp_path: Path):
     plain, with_tokenizer = model_folder(tmp_path / "a"), model_folder(tmp_path / "b")
     (with_tokenizer / "tokenizer.json").write_text("{}")
     assert backbones.find(str(plain)).fingerprint != backbones.find(str(with_tokenizer)).fingerprint
 
 
-def test_the_name_is_that_of_the_folder_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_name_is_the_folder_name_however_the_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(model_folder(tmp_path / "mine"))
     assert backbones.find(".").name == "mine"
 
 
-def test_heads_of_an_earlier_stage_are_told(tmp_path: Path):
+def test_heads_of_an_earlier_stage_are_listed(tmp_path: Path):
     folder = model_folder(tmp_path / "m")
     assert backbones.find(str(folder)).heads == ()
     (folder / "heads.json").write_text('{"isle-qa": {}, "isle-nli": {}}')
@@ -55,7 +53,7 @@ def test_heads_of_an_earlier_stage_are_told(tmp_path: Path):
     ("missing", "what", "fix"),
     [("config.json", "it has no config.json", "save_pretrained"), ("model.safetensors", "no safetensors", "pickled")],
 )
-def test_a_folder_that_is_no_model(tmp_path: Path, missing: str, what: str, fix: str):
+def test_folder_without_a_model_is_an_error(tmp_path: Path, missing: str, what: str, fix: str):
     folder = model_folder(tmp_path / "m")
     (folder / "pytest_model.bin").write_bytes(b"")
     (folder / missing).unlink()
@@ -65,13 +63,13 @@ def test_a_folder_that_is_no_model(tmp_path: Path, missing: str, what: str, fix:
 
 
 @pytest.mark.parametrize("name", ["./gone", "/gone", "~/gone", "a/b/c", " "])
-def test_a_path_is_never_taken_for_a_name_of_the_hub(name: str, monkeypatch: pytest.MonkeyPatch):
+def test_path_is_never_used_as_a_hub_id(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(backbones, "_from_hub", None)
     with pytest.raises(UserError, match="no model folder"):
         backbones.find(name)
 
 
-def test_a_shipped_model_that_is_not_there_is_not_a_fingerprint_of_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_missing_shipped_model_is_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(backbones.SHIPPED, "isles", "no/such/folder")
     with pytest.raises(UserError, match="the model 'isles' is not in this installation"):
         backbones.find("isles")
@@ -90,7 +88,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(("name", "hint"), [("islse", "did you mean 'isles'?"), ("org/model", "It is not a folder")])
-def test_without_network_a_name_of_the_hub_is_a_quick_message(name: str, hint: str):
+def test_hub_id_without_network_fails_quickly(name: str, hint: str):
     started = time.monotonic()
     with pytest.raises(UserError, match=f"cannot find the model '{name}'") as error:
         backbones.find(name)
@@ -100,12 +98,12 @@ def test_without_network_a_name_of_the_hub_is_a_quick_message(name: str, hint: s
 
 
 @pytest.mark.usefixtures("no_network")
-def test_what_no_model_of_the_hub_can_be_called():
+def test_invalid_hub_id_is_an_error():
     with pytest.raises(UserError, match="cannot find the model"):
         backbones.find("what is this?")
 
 
-def test_a_model_of_the_hub_goes_by_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_hub_model_is_identified_by_its_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import huggingface_hub
 
     folder = model_folder(tmp_path / "snapshots" / "abc123")
@@ -114,7 +112,7 @@ def test_a_model_of_the_hub_goes_by_its_revision(tmp_path: Path, monkeypatch: py
     assert (found.name, found.fingerprint) == ("org/model", "abc123")
 
 
-def test_a_model_of_the_hub_without_safetensors_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_hub_model_without_safetensors_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import huggingface_hub
 
     folder = model_folder(tmp_path / "abc123")
@@ -124,7 +122,7 @@ def test_a_model_of_the_hub_without_safetensors_is_refused(tmp_path: Path, monke
         backbones.find("org/model")
 
 
-def test_weights_stay_where_they_are_if_they_are_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_weights_are_downloaded_only_if_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import huggingface_hub
 
     folder = tmp_path / "0123abc"

@@ -1,4 +1,4 @@
-"""The command line: what it prints, how it ends, and how quickly it answers."""
+"""The command line: output, exit codes and speed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 from tests.support.command import Answer, Xlift
-from tests.support.fakes import STUDY, finished, own_study, study_file
+from tests.support.fakes import STUDY, custom_task_study, finished_study, study_file
 
 from xlift import cli
 from xlift.execution.local import Outcome
 from xlift.studies.job import PretrainSpec
 from xlift.studies.plan import Plan
-from xlift.studies.record import names, read_record
+from xlift.studies.record import list_studies, read_record
 from xlift.studies.store import Store
 
 HEAVY = ("torch", "transformers", "sklearn", "pandas", "scipy", "pyarrow", "altair")
 ROW = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n trouble"
+    "lift_high n training_status"
 ).split()
 
 
 def process(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user starts it."""
+    """Run the command in a process, as a user does."""
     path = str(Path(cli.__file__).parents[2])
     return subprocess.run(
         [sys.executable, "-m", "xlift", *map(str, words)],
@@ -39,7 +39,7 @@ def process(*words: object, cwd: Path, **environment: str) -> subprocess.Complet
 # --- quick ------------------------------------------------------------------------------------------------------------
 
 
-def test_help_answers_at_once(tmp_path: Path):
+def test_help_is_quick(tmp_path: Path):
     # The aim is 0.3 s; twice that, best of five, holds on a busy machine too.
     times = []
     for _ in range(5):
@@ -50,7 +50,7 @@ def test_help_answers_at_once(tmp_path: Path):
 
 
 @pytest.mark.parametrize("words", ["[]", "['--help']", "['run', '--help']"])
-def test_nothing_heavy_is_imported_for_help(words: str):
+def test_help_imports_no_slow_package(words: str):
     code = f"""
 import sys
 import xlift.cli
@@ -65,7 +65,7 @@ print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
-def test_planning_knows_no_torch(tmp_path: Path):
+def test_plan_does_not_import_torch(tmp_path: Path):
     study_file(tmp_path)
     code = """
 import sys
@@ -90,7 +90,7 @@ def test_version(xlift: Xlift):
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 MISTAKES = {
-    # what is wrong: (text of the study, where it stands, what is said)
+    # mistake: (text of the study, its location, the message)
     "unknown key": (STUDY + "trainig: {lr: 0.1}\n", "study.yaml:7: trainig: ", "did you mean 'training'?"),
     "misspelt task": (
         STUDY.replace("isle-nli", "isle-nil"),
@@ -99,8 +99,8 @@ MISTAKES = {
     ),
     "language": (STUDY.replace("size: 20", "languages: sw"), "study.yaml:6: targets.0.languages: ", "It has: qta, qtm"),
     "YAML": (STUDY + "seeds: [1\n", "study.yaml:7: ", "not valid YAML"),
-    "lr: 1e-5": (STUDY + "training: {lr: 1e-5}\n", "study.yaml:7: training.lr: ", "write 1.0e-5"),
-    "seeds": (STUDY + "seeds: [1, 1]\n", "study.yaml:7: seeds: ", "1 stands twice"),
+    "lr: fast": (STUDY + "training: {lr: fast}\n", "study.yaml:7: training.lr: ", "expected a number, found 'fast'"),
+    "seeds": (STUDY + "seeds: [1, 1]\n", "study.yaml:7: seeds: ", "1 is listed twice"),
     "not UTF-8": (STUDY.encode() + b"title: \xff\n", "study.yaml:7: ", "not UTF-8"),
     "no such model": (STUDY.replace("[model]", "[./gone]"), "study.yaml:1: models.0: ", "no model folder"),
 }
@@ -108,7 +108,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_in_a_study_is_one_message(xlift: Xlift, tmp_path: Path, command: str, case: str):
+def test_mistake_in_a_study_prints_one_message(xlift: Xlift, tmp_path: Path, command: str, case: str):
     text, where, said = MISTAKES[case]
     path = study_file(tmp_path)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -117,7 +117,7 @@ def test_a_mistake_in_a_study_is_one_message(xlift: Xlift, tmp_path: Path, comma
     assert answer.err.startswith(f"xlift: {where}")
     assert said in answer.err
     assert len(answer.err.splitlines()) == 2
-    assert not (tmp_path / "xlift-store").exists()  # nothing is begun that cannot be ended
+    assert not (tmp_path / "xlift-store").exists()  # nothing starts
 
 
 BROKEN_DATA = {
@@ -133,9 +133,9 @@ BROKEN_DATA = {
 
 
 @pytest.mark.parametrize("case", BROKEN_DATA)
-def test_a_mistake_in_the_data_is_found_before_anything_runs(xlift: Xlift, tmp_path: Path, case: str):
+def test_mistake_in_the_data_is_found_before_any_job(xlift: Xlift, tmp_path: Path, case: str):
     name, content, begins = BROKEN_DATA[case]
-    study_file(tmp_path, own_study(tmp_path).replace("train: {}", "train: {size: 5}"))
+    study_file(tmp_path, custom_task_study(tmp_path).replace("train: {}", "train: {size: 5}"))
     (tmp_path / name).write_text(content, encoding="utf-8")
     answer = xlift("run", "study.yaml")
     assert (answer.code, answer.out) == (2, "")
@@ -143,30 +143,29 @@ def test_a_mistake_in_the_data_is_found_before_anything_runs(xlift: Xlift, tmp_p
     assert "Traceback" not in answer.err
 
 
-def test_as_a_process_a_mistake_ends_with_2_and_without_a_traceback(tmp_path: Path):
-    study_file(tmp_path, STUDY + "training: {lr: 1e-5}\n")
+def test_process_with_a_mistake_exits_with_2_without_traceback(tmp_path: Path):
+    study_file(tmp_path, STUDY + "training: {lr: fast}\n")
     done = process("run", "study.yaml", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "xlift: study.yaml:7: training.lr: expected a number, found '1e-5'\n"
-        "  to YAML it is text; write 1.0e-5, with a point and without quotes.\n"
-    )
+    message, fix = done.stderr.splitlines()
+    assert message == "xlift: study.yaml:7: training.lr: expected a number, found 'fast'"
+    assert fix.startswith("  ")
 
 
-def test_a_study_that_is_not_there(xlift: Xlift):
+def test_unknown_study(xlift: Xlift):
     answer = xlift("plan", "quickstrat")
     assert answer.code == 2
     assert "did you mean 'quickstart'?" in answer.err
 
 
-def test_a_set_that_means_nothing(xlift: Xlift, tmp_path: Path):
+def test_set_with_an_unknown_key(xlift: Xlift, tmp_path: Path):
     study_file(tmp_path)
     answer = xlift("plan", "study.yaml", "--set", "trainig.lr=1")
     assert answer.code == 2
     assert answer.err.startswith("xlift: --set trainig.lr=1: unknown key 'trainig'")
 
 
-def test_a_model_of_the_hub_without_network(tmp_path: Path):
+def test_hub_model_without_network(tmp_path: Path):
     study_file(tmp_path, STUDY.replace("[model]", "[org/model]"))
     started = time.monotonic()
     done = process("plan", "study.yaml", cwd=tmp_path, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path / "hf"))
@@ -175,7 +174,7 @@ def test_a_model_of_the_hub_without_network(tmp_path: Path):
     assert time.monotonic() - started < 10
 
 
-def test_a_terminal_without_unicode_is_no_reason_to_stop(tmp_path: Path):
+def test_terminal_without_unicode(tmp_path: Path):
     study_file(tmp_path)
     assert process("plan", "study.yaml", cwd=tmp_path, PYTHONIOENCODING="ascii").returncode == 0
 
@@ -183,21 +182,21 @@ def test_a_terminal_without_unicode_is_no_reason_to_stop(tmp_path: Path):
 # --- plan -------------------------------------------------------------------------------------------------------------
 
 
-def test_plan_shows_what_is_done_and_what_is_left(xlift: Xlift, tmp_path: Path):
+def test_plan_shows_done_and_remaining_jobs(xlift: Xlift, tmp_path: Path):
     path = study_file(tmp_path)
     fresh = xlift("plan", "study.yaml")
     assert fresh.code == 0
     assert "0 done, 23 left: " in fresh.out
-    assert not (tmp_path / "xlift-store").exists()  # to ask writes nothing
-    finished(path, tmp_path / "xlift-store", leave_out=4)
+    assert not (tmp_path / "xlift-store").exists()  # plan writes nothing
+    finished_study(path, tmp_path / "xlift-store", leave_out=4)
     assert "19 done, 4 left: " in xlift("plan", "study.yaml").out
     finished_store = tmp_path / "other"
-    finished(path, finished_store)
-    assert "All are done." in xlift("plan", "study.yaml", "--store", finished_store).out
+    finished_study(path, finished_store)
+    assert "All jobs are done." in xlift("plan", "study.yaml", "--store", finished_store).out
 
 
 def test_plan_as_json_lists_every_job(xlift: Xlift, tmp_path: Path):
-    plan, _ = finished(study_file(tmp_path), tmp_path / "s", leave_out=1)
+    plan, _ = finished_study(study_file(tmp_path), tmp_path / "s", leave_out=1)
     jobs = json.loads(xlift("plan", "study.yaml", "--store", "s", "--json").out)
     assert [job["key"] for job in jobs] == list(plan.jobs)
     assert [job["done"] for job in jobs] == [True] * (len(jobs) - 1) + [False]
@@ -214,16 +213,16 @@ def test_plan_of_the_shipped_study(xlift: Xlift, tmp_path: Path):
     assert "train isle-qa/qta/3000, 2 seeds" in answer.out
 
 
-def test_a_missing_baseline_is_said(xlift: Xlift, tmp_path: Path):
+def test_missing_baseline_is_a_warning(xlift: Xlift, tmp_path: Path):
     study_file(tmp_path, STUDY.replace("  - none\n", ""))
     answer = xlift("plan", "study.yaml")
     assert answer.code == 0
     assert answer.err.startswith("xlift: warning: there will be scores but no lifts")
 
 
-def test_the_data_folder_is_taken_from_the_command(xlift: Xlift, tmp_path: Path):
+def test_data_folder_option(xlift: Xlift, tmp_path: Path):
     (tmp_path / "data").mkdir()
-    study_file(tmp_path, own_study(tmp_path / "data"))
+    study_file(tmp_path, custom_task_study(tmp_path / "data"))
     assert xlift("plan", "study.yaml").code == 2
     assert xlift("plan", "study.yaml", "--data", "data").code == 0
 
@@ -234,34 +233,47 @@ def test_the_data_folder_is_taken_from_the_command(xlift: Xlift, tmp_path: Path)
 def test_run_records_the_study_and_prints_its_table(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = study_file(tmp_path)
     monkeypatch.setattr(
-        "xlift.execution.local.run_plan", lambda *_: finished(path, tmp_path / "s") and Outcome(23, 2.0)
+        "xlift.execution.local.run_plan", lambda *_: finished_study(path, tmp_path / "s") and Outcome(23, 2.0)
     )
     answer = xlift("run", "study.yaml", "--store", "s", "--set", "title=Mine")
     assert answer.code == 0
-    assert "23 jobs done in 2 s; 0 were in s already." in answer.err
+    assert "23 jobs in 2 s; " in answer.err
+    assert "0 were in s already." in answer.err
     assert "isle-qa" in answer.out
     assert "xlift report study.yaml --store s --html study.html" in answer.err
 
 
-def test_pretrain_leaves_the_record_of_the_whole_study_alone(
+def test_run_of_a_renamed_study_suggests_its_own_report(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = study_file(tmp_path)
+    monkeypatch.setattr(
+        "xlift.execution.local.run_plan", lambda *_: finished_study(path, tmp_path / "s") and Outcome(23, 2.0)
+    )
+    answer = xlift("run", "study.yaml", "--store", "s", "--set", "name=other")
+    command = next(line for line in answer.err.splitlines() if "xlift report" in line).partition("xlift ")[2]
+    assert command == "report other --store s --html other.html"
+    assert xlift(*command.split()).code == 0
+    assert (tmp_path / "other.html").exists()
+
+
+def test_pretrain_does_not_change_the_record_of_the_study(
     xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    # `gc` and `report` go by the record: if pretraining replaced it, a study's results would be cleaned away.
+    # `gc` and `report` read the record: if pretraining replaced it, gc would remove the study's results.
     made = "models: [model, {name: mine, pretrain: {text: [{task: isle-text, language: qta, size: 9}]}}]"
     path = study_file(tmp_path, STUDY.replace("models: [model]", made))
-    plan, _ = finished(path, tmp_path / "s")
+    plan, _ = finished_study(path, tmp_path / "s")
     pretrain = next(job for job in plan.jobs.values() if isinstance(job.spec, PretrainSpec))
-    asked: list[Plan] = []
-    monkeypatch.setattr("xlift.execution.local.run_plan", lambda plan, *_: asked.append(plan) or Outcome(0, 0.0))
+    plans: list[Plan] = []
+    monkeypatch.setattr("xlift.execution.local.run_plan", lambda plan, *_: plans.append(plan) or Outcome(0, 0.0))
     answer = xlift("pretrain", "study.yaml", "--store", "s")
     store = Store(tmp_path / "s")
     assert answer.out.strip() == str(store.path(pretrain.key) / "model")
-    assert list(asked[0].jobs) == [pretrain.key]
+    assert list(plans[0].jobs) == [pretrain.key]
     assert set(read_record(store, "study").keys) == set(plan.jobs)
-    assert names(store) == ["study", "study-pretrain"]
+    assert list_studies(store) == ["study", "study-pretrain"]
 
 
-def test_pretrain_of_a_study_without_a_model_to_make(xlift: Xlift, tmp_path: Path):
+def test_pretrain_without_a_model_to_pretrain(xlift: Xlift, tmp_path: Path):
     study_file(tmp_path)
     answer = xlift("pretrain", "study.yaml")
     assert answer.code == 2
@@ -271,9 +283,9 @@ def test_pretrain_of_a_study_without_a_model_to_make(xlift: Xlift, tmp_path: Pat
 # --- report -----------------------------------------------------------------------------------------------------------
 
 
-def test_report_in_every_form(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s")
-    (tmp_path / "model" / "model.safetensors").unlink()  # it reads nothing but the store
+def test_report_in_every_format(xlift: Xlift, tmp_path: Path):
+    finished_study(study_file(tmp_path), tmp_path / "s")
+    (tmp_path / "model" / "model.safetensors").unlink()  # report reads only the store
     rows = json.loads(xlift("report", "study.yaml", "--store", "s", "--json").out)
     assert all(list(row) == ROW for row in rows)
     assert {row["language"] for row in rows} >= {"all", "qta", "qen"}
@@ -281,19 +293,19 @@ def test_report_in_every_form(xlift: Xlift, tmp_path: Path):
     for form in ("--csv", "--latex", "--markdown"):
         assert xlift("report", "study", "--store", "s", form).out
     answer = xlift("report", "study", "--store", "s", "--html", "pages/x.html")
-    assert (answer.code, answer.err) == (0, "wrote pages/x.html\n")
+    assert (answer.code, answer.err) == (0, "Wrote pages/x.html\n")
     assert (tmp_path / "pages/x.html").read_text().startswith("<!doctype html>")
 
 
-def test_report_of_an_unfinished_study_says_so(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s", leave_out=3)
+def test_report_of_an_unfinished_study_warns(xlift: Xlift, tmp_path: Path):
+    finished_study(study_file(tmp_path), tmp_path / "s", leave_out=3)
     answer = xlift("report", "study", "--store", "s")
     assert answer.code == 0
-    assert "warning: 3 of 20 predictions are not there yet" in answer.err
+    assert "warning: 3 of 20 predictions are missing" in answer.err
 
 
 def test_report_without_any_result(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s", leave_out=23)
+    finished_study(study_file(tmp_path), tmp_path / "s", leave_out=23)
     answer = xlift("report", "study", "--store", "s")
     assert answer.code == 0
     assert answer.err.endswith("There are no results yet.\n")
@@ -305,26 +317,24 @@ def test_report_of_a_study_that_was_not_run(xlift: Xlift, tmp_path: Path, root: 
     answer = xlift("report", "quickstart", "--store", root)
     assert answer.code == 2
     assert "the store has no study 'quickstart'" in answer.err
-    assert "`xlift run quickstart` comes first" in answer.err
+    assert "`xlift run quickstart`" in answer.err
 
 
-def test_a_page_that_cannot_be_written(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s")
+def test_page_that_cannot_be_written(xlift: Xlift, tmp_path: Path):
+    finished_study(study_file(tmp_path), tmp_path / "s")
     answer = xlift("report", "study", "--store", "s", "--html", tmp_path)
     assert answer.code == 2
     assert "cannot write the page" in answer.err
 
 
-def test_two_forms_of_a_report_at_once(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s")
+def test_two_report_formats_at_once(xlift: Xlift, tmp_path: Path):
+    finished_study(study_file(tmp_path), tmp_path / "s")
     answer = xlift("report", "study", "--store", "s", "--json", "--csv")
     assert (answer.code, answer.out) == (2, "")
     assert "--json and --csv" in answer.err
 
 
-def test_a_folder_for_a_new_model_is_tried_before_the_work(
-    xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_output_folder_is_created_before_pretraining(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cli.studies, "_run", lambda *_: pytest.fail("the model was made first"))
     (tmp_path / "file").touch()
     answer = xlift("pretrain", "isles-encoder", "--out", "file/model", "--store", "s")
@@ -332,16 +342,16 @@ def test_a_folder_for_a_new_model_is_tried_before_the_work(
     assert "cannot be written" in answer.err
 
 
-def test_pages_of_the_archipelago_in_a_file(xlift: Xlift, tmp_path: Path):
+def test_archipelago_with_a_file_as_folder(xlift: Xlift, tmp_path: Path):
     (tmp_path / "file").touch()
     answer = xlift("archipelago", "--out", "file")
     assert answer.code == 2
     assert "file: cannot be written" in answer.err
-    assert "name another folder" in answer.err
+    assert "Name another folder" in answer.err
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_data_folder_that_is_not_there(xlift: Xlift, tmp_path: Path, command: str):
+def test_missing_data_folder(xlift: Xlift, tmp_path: Path, command: str):
     study_file(tmp_path)
     answer = xlift(command, "study.yaml", "--data", "nowhere", "--store", "s")
     assert answer.code == 2
@@ -351,7 +361,7 @@ def test_a_data_folder_that_is_not_there(xlift: Xlift, tmp_path: Path, command: 
 # --- tasks and doctor -------------------------------------------------------------------------------------------------
 
 
-def test_a_task_that_is_not_there(xlift: Xlift):
+def test_unknown_task(xlift: Xlift):
     answer = xlift("tasks", "isle-nil")
     assert answer.code == 2
     assert "did you mean 'isle-nli'?" in answer.err
@@ -368,7 +378,7 @@ def test_doctor_as_json(xlift: Xlift):
     "words", [["tasks"], ["tasks", "isle-supertags"], ["plan", "study.yaml"], ["store", "ls", "--store", "s"]]
 )
 def test_no_line_is_longer_than_the_terminal(xlift: Xlift, tmp_path: Path, words: list[str], columns: int):
-    finished(study_file(tmp_path), tmp_path / "s")
+    finished_study(study_file(tmp_path), tmp_path / "s")
     answer = xlift(*words, columns=columns)
     assert answer.code == 0
     assert max(map(len, answer.out.splitlines())) <= columns

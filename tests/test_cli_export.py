@@ -1,4 +1,4 @@
-"""`xlift export` and `xlift predict`: what is taken out of a store answers as it did in there."""
+"""`xlift export` and `xlift predict`: an exported model gives the predictions of the store."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pyarrow.parquet as pq
 import pytest
 from tests.support.command import Xlift
 from tests.support.hub import TOKEN, Hub
-from tests.support.taken import CHANGES, EVERY, made, one_of_each
 from tests.support.tiny_study import plan_of
+from tests.support.trained_studies import OPTIONS, TRANSFORMERS_CLASSES, run_small_study, run_study_of_all_heads
 
 from xlift import backbones
-from xlift.cli.exporting import at_hand
+from xlift.cli.export import find_pretrained_folder
 from xlift.studies.plan import Cell, Plan
-from xlift.studies.reading import read_study
 from xlift.studies.record import make_record, write_record
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 from xlift.tasks import catalog
 
 UNTRAINED = ("--target", "isle-nli", "--intermediate", "none", "--seed", 1)
-"""The road without an intermediate task."""
+"""Options of the pipeline without an intermediate task."""
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Store]:
     """Two rows, two seeds, two targets."""
     folder = tmp_path_factory.mktemp("ran")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("xlift.studies.dev.LOOKED_AT", 30)  # examples, which is what takes the time
-        return folder, *made(folder, training={**CHANGES["training"], "retries": 1})
+        patched.setattr("xlift.studies.dev_data.MAX_DEV_EXAMPLES", 30)  # examples; they take most of the time
+        return folder, *run_small_study(folder, training={**OPTIONS["training"], "retries": 1})
 
 
 @pytest.fixture(scope="module")
 def every(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, Store]:
-    return one_of_each(tmp_path_factory.mktemp("every"))
+    return run_study_of_all_heads(tmp_path_factory.mktemp("every"))
 
 
 def cell_of(plan: Plan, **names: Any) -> Cell:
@@ -50,10 +50,10 @@ def predictions(store: Store, cell: Cell) -> list[Any]:
     return [json.loads(each) for each in table["prediction"].to_pylist()]
 
 
-# --- a road by its names ----------------------------------------------------------------------------------------------
+# --- a pipeline by its names ------------------------------------------------------------------------------------------
 
 
-def test_a_road_by_its_names(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+def test_pipeline_by_its_names(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     folder, _, _ = ran
     answer = xlift(
         "export",
@@ -72,14 +72,16 @@ def test_a_road_by_its_names(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_pa
     assert "AutoModelForSequenceClassification" in answer.out
     files = {path.name for path in (tmp_path / "m").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "xlift.json"} <= files
-    assert not list(tmp_path.glob(".m*"))  # nothing is left beside
-    assert json.loads((tmp_path / "m/xlift.json").read_text())["made"]["road"]["seed"] == "2"
+    assert not list(tmp_path.glob(".m*"))  # no temporary folder is left
+    assert json.loads((tmp_path / "m/xlift.json").read_text())["provenance"]["pipeline"]["seed"] == "2"
 
 
-def test_names_that_leave_a_doubt(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+def test_names_that_match_several_pipelines(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     answer = xlift("export", "study", "m", "--store", ran[0] / "s")
     assert answer.code == 2
-    assert "6 roads fit" in answer.err  # retrieval without an intermediate asks the pretrained model, which is one
+    assert (
+        "6 pipelines match" in answer.err
+    )  # retrieval without an intermediate asks the pretrained model, which is one
     assert "--target isle-nli, isle-retrieval" in answer.err
     assert "--seed 1, 2" in answer.err
     assert "--size" not in answer.err  # it follows from the intermediate
@@ -90,65 +92,65 @@ def test_names_that_leave_a_doubt(xlift: Xlift, ran: tuple[Path, Plan, Store], t
     ("words", "said"),
     [
         (("--target", "isle-nil"), "did you mean 'isle-nli'?"),
-        (("--target", "isle-nli", "--intermediate", "isle-qa"), "There is none, isle-pos."),
-        (("--target", "isle-nli", "--seed", "7"), "There is 1, 2."),
-        (("--head", "isle-nli"), "--head is for a job's key"),
+        (("--target", "isle-nli", "--intermediate", "isle-qa"), "Values: none, isle-pos."),
+        (("--target", "isle-nli", "--seed", "7"), "Values: 1, 2."),
+        (("--head", "isle-nli"), "--head needs the key of a job"),
     ],
 )
-def test_names_that_are_none(xlift: Xlift, ran: tuple[Path, Plan, Store], words: tuple[str, ...], said: str):
+def test_unknown_names(xlift: Xlift, ran: tuple[Path, Plan, Store], words: tuple[str, ...], said: str):
     answer = xlift("export", "study", "m", "--store", ran[0] / "s", *words)
     assert answer.code == 2
     assert said in answer.err
 
 
-def test_the_best_by_the_language_it_was_trained_on(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+def test_best_by_dev_data_of_the_training_language(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     folder, plan, store = ran
     scores: dict[tuple[str, int], float] = {}
     for cell in plan.cells:
         if cell.target == "isle-nli":
             job = plan.jobs[cell.key].parents[0]
-            told = json.loads((store.path(job) / "training.json").read_text())["attempts"][-1]["dev"]
-            assert {each["language"] for each in told} == {"qta"}
-            scores[cell.intermediate, cell.seed] = told[0]["score"]
+            dev = json.loads((store.path(job) / "training.json").read_text())["attempts"][-1]["dev"]
+            assert {each["language"] for each in dev} == {"qta"}
+            scores[cell.intermediate, cell.seed] = dev[0]["score"]
     means = {name: sum(scores[name, seed] for seed in (1, 2)) / 2 for name in ("none", "isle-pos")}
     row = max(means, key=lambda name: means[name])
     seed = max((1, 2), key=lambda seed: scores[row, seed])
     answer = xlift("export", "study", "m", "--store", folder / "s", "--target", "isle-nli", "--best", "--json")
-    told = json.loads(answer.out)
-    assert (told["intermediate"], told["seed"]) == (row, str(seed))
-    assert "isle-nli dev in qta" in told["chosen"]
-    assert "No language that is only scored was looked at" in (tmp_path / "m/README.md").read_text()
+    result = json.loads(answer.out)
+    assert (result["intermediate"], result["seed"]) == (row, str(seed))
+    assert "isle-nli dev in qta" in result["chosen"]
+    assert "Languages that are only scored did not count" in (tmp_path / "m/README.md").read_text()
 
 
-def test_the_best_needs_one_target_and_scores_on_dev(xlift: Xlift, ran: tuple[Path, Plan, Store]):
+def test_best_needs_one_target_and_dev_scores(xlift: Xlift, ran: tuple[Path, Plan, Store]):
     answer = xlift("export", "study", "m", "--store", ran[0] / "s", "--best")
-    assert (answer.code, "the best of which target?" in answer.err) == (2, True)
+    assert (answer.code, "--best needs one target" in answer.err) == (2, True)
     answer = xlift("export", "study", "m", "--store", ran[0] / "s", "--best", "--target", "isle-retrieval")
     assert answer.code == 2
     assert "no dev score to choose by" in answer.err
 
 
-def test_a_job_by_its_key(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+def test_job_by_its_key(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     folder, plan, _ = ran
     cell = cell_of(plan, target="isle-nli", intermediate="isle-pos", seed=1)
     trained = plan.jobs[cell.key].parents[0]
     assert xlift("export", trained[:12], "m", "--store", folder / "s").code == 0
     assert xlift("export", cell.key, "n", "--store", folder / "s").code == 0
     assert (tmp_path / "m/README.md").read_text() == (tmp_path / "n/README.md").read_text()
-    stage = plan.jobs[trained].parents[0]  # the intermediate: no column of the table asks its head
+    stage = plan.jobs[trained].parents[0]  # the intermediate: no column of the table uses its head
     assert xlift("export", stage, "o", "--store", folder / "s").code == 0
     assert json.loads((tmp_path / "o/xlift.json").read_text())["task"] == "isle-pos"
     answer = xlift("export", "0000000000", "p", "--store", folder / "s")
-    assert (answer.code, "no product has a key" in answer.err) == (2, True)
+    assert (answer.code, "no artifact has a key" in answer.err) == (2, True)
 
 
-def test_a_study_or_store_that_is_not_there(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+def test_missing_study_or_store(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     assert "no store at 'gone'" in xlift("export", "study", "m", "--store", "gone").err
     answer = xlift("export", "stdy", "m", "--store", ran[0] / "s")
     assert "did you mean 'study'?" in answer.err
 
 
-def test_the_pretrained_model_is_not_a_road(xlift: Xlift, ran: tuple[Path, Plan, Store]):
+def test_pretrained_model_is_not_exported(xlift: Xlift, ran: tuple[Path, Plan, Store]):
     answer = xlift(
         "export",
         "study",
@@ -163,41 +165,41 @@ def test_the_pretrained_model_is_not_a_road(xlift: Xlift, ran: tuple[Path, Plan,
         1,
     )
     assert answer.code == 2
-    assert "nothing was trained" in answer.err
+    assert "this pipeline trains nothing" in answer.err
 
 
-def test_the_usual_model_is_at_hand_though_a_record_leaves_it_out(tmp_path: Path):
-    # A stage with LoRA, and a small one, is stored as what it changed of the pretrained model.
+def test_default_model_is_found_though_the_record_leaves_it_out(tmp_path: Path):
+    # A stage with LoRA and a small one are stored as a delta to the pretrained model.
     study = tmp_path / "study.yaml"
     study.write_text("name: study\ntargets: [{task: isle-nli, train: {size: 24}, languages: [qta], size: 12}]\n")
     store = Store(tmp_path / "s")
     write_record(make_record(read_study(str(study)), plan_of(study)), store)
-    usual = backbones.find("isles")
-    assert at_hand(store, usual.fingerprint) == usual.folder
-    assert at_hand(store, "0" * 64) is None
+    default = backbones.find("isles")
+    assert find_pretrained_folder(store, default.fingerprint) == default.folder
+    assert find_pretrained_folder(store, "0" * 64) is None
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_not_empty(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+def test_folder_that_is_not_empty(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     road = ("export", "study", "m", "--store", ran[0] / "s", *UNTRAINED)
     (tmp_path / "m").mkdir()
-    assert xlift(*road).code == 0  # an empty one will do
+    assert xlift(*road).code == 0  # an empty folder is allowed
     (tmp_path / "m/mine.txt").write_text("notes")
     answer = xlift(*road)
     assert (answer.code, "--force" in answer.err) == (2, True)
     assert xlift(*road, "--force").code == 0
     assert not (tmp_path / "m/mine.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
-    (tmp_path / "m/xlift.json").unlink()  # now it may be anything
+    (tmp_path / "m/xlift.json").unlink()  # without this file the folder is not an export
     answer = xlift(*road, "--force")
     assert answer.code == 2
-    assert "--force does not remove" in answer.err
+    assert "--force does not replace it" in answer.err
     assert (tmp_path / "m/config.json").exists()
 
 
-def test_nothing_is_left_of_an_export_that_fails(
+def test_failed_export_leaves_nothing(
     xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*_: object) -> str:
@@ -229,7 +231,7 @@ def test_vectors(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
     assert (sheet["kind"], sheet["pooling"]["pooling"]) == ("pooled", "mean")
     assert f"hidden_states[{sheet['pooling']['layer']}]" in (tmp_path / "m/README.md").read_text()
     answer = xlift("predict", "m", "rows.txt")
-    assert (answer.code, "labels nothing" in answer.err) == (2, True)
+    assert (answer.code, "does not support models of the format 'retrieval'" in answer.err) == (2, True)
 
 
 # --- predict ----------------------------------------------------------------------------------------------------------
@@ -247,9 +249,9 @@ RECORDS: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("task", EVERY)
+@pytest.mark.parametrize("task", TRANSFORMERS_CLASSES)
 @pytest.mark.parametrize("language", ["qta", "qtu"])
-def test_a_file_gets_the_labels_that_the_store_has(
+def test_predictions_equal_those_of_the_store(
     xlift: Xlift, every: tuple[Path, Plan, Store], tmp_path: Path, task: str, language: str
 ):
     folder, plan, store = every
@@ -258,7 +260,7 @@ def test_a_file_gets_the_labels_that_the_store_has(
     lines = [json.dumps({"id": f"x{n}", **RECORDS[task](example)}) for n, example in enumerate(examples)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
     answer = xlift("export", "study", "m", "--store", folder / "s", "--target", task, "--json")
-    assert json.loads(answer.out)["class"] == EVERY[task]
+    assert json.loads(answer.out)["class"] == TRANSFORMERS_CLASSES[task]
     answer = xlift("predict", "m", "rows.jsonl", "--out", "answers.jsonl")
     assert answer.code == 0, answer.err
     found = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
@@ -268,7 +270,7 @@ def test_a_file_gets_the_labels_that_the_store_has(
     assert list(tmp_path.glob(".answers*")) == []
 
 
-def test_a_key_may_stand_for_its_model(xlift: Xlift, every: tuple[Path, Plan, Store], tmp_path: Path):
+def test_predict_with_a_key(xlift: Xlift, every: tuple[Path, Plan, Store], tmp_path: Path):
     folder, plan, store = every
     cell = cell_of(plan, target="isle-pos", language="qtu")
     (tmp_path / "rows.txt").write_text("the old man\n")
@@ -278,27 +280,25 @@ def test_a_key_may_stand_for_its_model(xlift: Xlift, every: tuple[Path, Plan, St
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.txt"]
 
 
-def test_an_export_may_be_uploaded_at_once(
-    xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_export_and_push(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     road = ("export", "study", "m", "--store", ran[0] / "s", *UNTRAINED)
     with Hub() as hub:
         hub.connect(monkeypatch, tmp_path / "cache")
         monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
         answer = xlift(*road, "--push", "me/mine")
         assert (answer.code, "nobody is logged in" in answer.err) == (2, True)
-        assert not (tmp_path / "m").exists()  # known before any work
+        assert not (tmp_path / "m").exists()  # found before any work
         monkeypatch.setattr("huggingface_hub.get_token", lambda: TOKEN)
         answer = xlift(*road, "--push", "me/mine")
         assert answer.code == 0, answer.err
-        assert f"uploaded to {hub.url}/me/mine" in answer.out
+        assert f"Uploaded to {hub.url}/me/mine" in answer.out
         repository = hub.repositories["model", "me/mine"]
         files = repository.commits[repository.branches["main"]]
     assert {path.name for path in (tmp_path / "m").iterdir()} == set(files) - {".gitattributes"}
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_what_is_printed_fits_a_narrow_terminal(xlift: Xlift, ran: tuple[Path, Plan, Store], columns: int):
+def test_help_fits_a_narrow_terminal(xlift: Xlift, ran: tuple[Path, Plan, Store], columns: int):
     for command in ("export", "predict", "push"):
         answer = xlift(command, "--help", columns=columns)
         assert answer.code == 0

@@ -1,4 +1,4 @@
-"""`xlift predict`: a user's file in, labels out; whatever is wrong with a row is said with its place, before any work."""
+"""`xlift predict`: predictions for a user's file. A bad row is reported with its line before any work."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support import tiny
 from tests.support.command import Xlift
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, pipeline
 
-from xlift.models.export import Sheet, write_model
-from xlift.models.kinds import HeadSpec
+from xlift.models.export import ExportMetadata, write_model
+from xlift.models.outputs import HeadSpec
 
 LABELS = ("billing", "delivery", "other")
 
@@ -26,7 +26,7 @@ def model(folder: Path, kind: str = "sequence", family: str = "bert", **sheet: A
     write_model(made, tiny.tokenizer_of(family), "task", folder, max_length=32)
     formats = {"sequence": "classification", "token": "tagging", "span": "span-qa", "choice": "multiple-choice"}
     labels = LABELS if kind in ("sequence", "token") else ()
-    Sheet("task", formats[kind], kind, labels, 32, **sheet).write(folder)
+    ExportMetadata("task", formats[kind], kind, labels, 32, **sheet).write(folder)
     return folder
 
 
@@ -35,7 +35,7 @@ def translator(folder: Path) -> Path:
     write_model(made, tiny.tokenizer_of("qwen3"), "", folder, max_length=64, max_new_tokens=8)
     template = {"name": "t.v1", "language": "en", "source": "{source_language}: {source}\n{target_language}:"}
     wording = {"settings": {"max_new_tokens": 4}, "templates": {"": template}}
-    Sheet("pairs", "translation", "text", (), 64, wording=wording).write(folder)
+    ExportMetadata("pairs", "translation", "text", (), 64, prompt=wording).write(folder)
     return folder
 
 
@@ -43,14 +43,14 @@ def table(answer_or_text: str) -> list[list[str]]:
     return [line.split("\t") for line in answer_or_text.splitlines()]
 
 
-def test_plain_lines(xlift: Xlift, tmp_path: Path):
+def test_text_lines(xlift: Xlift, tmp_path: Path):
     folder = model(tmp_path / "m")
     (tmp_path / "rows.txt").write_text("the old man\n\nParis in the north of France\n")
     answer = xlift("predict", "m", "rows.txt")
     assert answer.code == 0
     header, *rows = table(answer.out)
     assert header == ["id", "label", "score"]
-    assert [row[0] for row in rows] == ["1", "3"]  # numbers of their lines
+    assert [row[0] for row in rows] == ["1", "3"]  # line numbers
     said = pipeline("text-classification", model=str(folder))(["the old man", "Paris in the north of France"])
     assert [row[1] for row in rows] == [each["label"] for each in said]
     assert [float(row[2]) for row in rows] == pytest.approx([each["score"] for each in said], abs=1e-5)
@@ -64,7 +64,7 @@ def test_plain_lines(xlift: Xlift, tmp_path: Path):
         ("rows.jsonl", '{"id": "a", "message": "the old man, reads"}\n{"id": "b", "message": "Paris"}\n'),
     ],
 )
-def test_tables_with_columns_of_other_names(xlift: Xlift, tmp_path: Path, name: str, text: str):
+def test_tables_with_other_column_names(xlift: Xlift, tmp_path: Path, name: str, text: str):
     model(tmp_path / "m")
     (tmp_path / name).write_text(text)
     answer = xlift("predict", "m", name, "--column", "text_a=message", "--out", "out.tsv")
@@ -74,8 +74,8 @@ def test_tables_with_columns_of_other_names(xlift: Xlift, tmp_path: Path, name: 
     assert {row[1] for row in rows[1:]} <= set(LABELS)
 
 
-def test_more_rows_than_a_chunk_come_in_order(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("xlift.execution.labelling.asking.CHUNK", 7)
+def test_rows_of_several_chunks_are_in_order(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("xlift.execution.file_prediction.predictor.CHUNK", 7)
     folder = model(tmp_path / "m", family="xlm-roberta")
     texts = [" ".join(["the old man"] * (1 + n % 5)) + f" {n}" for n in range(30)]
     (tmp_path / "rows.txt").write_text("\n".join(texts) + "\n")
@@ -111,16 +111,16 @@ def test_tags_of_words(xlift: Xlift, tmp_path: Path):
         assert [float(row[2]) for row in rows] == pytest.approx(chances.max(-1).values.tolist(), abs=1e-5)
 
 
-def test_a_long_sentence_gets_a_tag_for_every_word(xlift: Xlift, tmp_path: Path):
+def test_long_sentence_has_a_tag_for_every_word(xlift: Xlift, tmp_path: Path):
     model(tmp_path / "m", "token")
     (tmp_path / "rows.txt").write_text("the old man reads a book " * 20 + "\n")  # 120 words in rows of 32 tokens
     answer = xlift("predict", "m", "rows.txt", "--out", "out.jsonl")
     assert answer.code == 0, answer.err
-    told = json.loads((tmp_path / "out.jsonl").read_text())
-    assert len(told["label"]) == len(told["words"]) == len(told["scores"]) == 120
+    record = json.loads((tmp_path / "out.jsonl").read_text())
+    assert len(record["label"]) == len(record["words"]) == len(record["scores"]) == 120
 
 
-def test_questions_in_the_layout_of_squad(xlift: Xlift, tmp_path: Path):
+def test_questions_in_squad_layout(xlift: Xlift, tmp_path: Path):
     model(tmp_path / "m", "span")
     paragraph = {
         "context": "the old man reads a book " * 8,
@@ -141,13 +141,13 @@ def test_choices(xlift: Xlift, tmp_path: Path):
     assert 0.5 <= float(score) <= 1
 
 
-def test_a_model_of_somebody_else(xlift: Xlift, tmp_path: Path):
+def test_model_without_xlift_json(xlift: Xlift, tmp_path: Path):
     (model(tmp_path / "m") / "xlift.json").unlink()
     (tmp_path / "rows.txt").write_text("the old man\n")
     assert table(xlift("predict", "m", "rows.txt").out)[1][1] in LABELS
 
 
-# --- what can be wrong ------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,18 @@ def test_a_model_of_somebody_else(xlift: Xlift, tmp_path: Path):
         ("r.txt", b"one\n\xff\xfe\n", "r.txt:2: byte 0xff at column 1 is not UTF-8"),
         ("r.txt", b"", "r.txt: the file is empty"),
         ("r.txt", b"\n\n", "r.txt: the file has no rows"),
-        ("r.tsv", b"text\tlabel\none\tx\ntwo\n", "r.tsv:3: 1 fields where the header has 2"),
-        ("r.tsv", b"text\none\n \n", "r.tsv:3: there is no text"),
-        ("r.csv", b'text\n"one\n', "broken CSV"),
+        ("r.tsv", b"text\tlabel\none\tx\ntwo\n", "r.tsv:3: 1 fields, the header has 2"),
+        ("r.tsv", b"text\none\n \n", "r.tsv:3: the row has no text"),
+        ("r.csv", b'text\n"one\n', "invalid CSV"),
         ("r.csv", b"message\none\n", "r.csv:2: no column for 'text_a'"),
-        ("r.jsonl", b'{"text": "one"}\n{"text": }\n', "r.jsonl:2: broken JSON"),
-        ("r.jsonl", b'{"text": "one"}\n{"text": null}\n', "r.jsonl:2: 'text' is null, not a text"),
-        ("r.jsonl", b'{"text": "\\ud800"}\n', "half of a surrogate pair"),
-        ("r.conll", b"a B\n", "a '.conll' file holds nothing for a model of the format 'classification'"),
-        ("r.xlsx", b"PK", "It reads .csv, .tsv, .jsonl, .txt."),
+        ("r.jsonl", b'{"text": "one"}\n{"text": }\n', "r.jsonl:2: invalid JSON"),
+        ("r.jsonl", b'{"text": "one"}\n{"text": null}\n', "r.jsonl:2: 'text' is null, expected a text"),
+        ("r.jsonl", b'{"text": "\\ud800"}\n', "unpaired surrogate"),
+        ("r.conll", b"a B\n", "a model of the format 'classification' cannot read '.conll' files"),
+        ("r.xlsx", b"PK", "Expected .csv, .tsv, .jsonl, .txt."),
     ],
 )
-def test_a_file_that_is_broken(xlift: Xlift, tmp_path: Path, name: str, text: bytes, said: str):
+def test_damaged_file(xlift: Xlift, tmp_path: Path, name: str, text: bytes, said: str):
     model(tmp_path / "m")
     (tmp_path / name).write_bytes(text)
     answer = xlift("predict", "m", name, "--out", "out.tsv")
@@ -183,17 +183,17 @@ def test_a_file_that_is_broken(xlift: Xlift, tmp_path: Path, name: str, text: by
         (("m", "gone.txt"), "gone.txt: no such file"),
         (("gone", "r.txt"), "gone: no such folder"),
         (("m", "r.txt", "--column", "text_a"), "'text_a' names no column"),
-        (("m", "r.txt", "--column", "text=x"), "no field 'text'"),
+        (("m", "r.txt", "--column", "text=x"), "unknown field 'text'"),
         (("m", "r.txt", "--column", "text_a=x"), "'.txt' files have no columns"),
-        (("m", "r.txt", "--out", "out.xlsx"), "no '.xlsx' files are written"),
-        (("m", "r.txt", "--out", "out.conll"), "no '.conll' files are written of classification"),
-        (("m", "r.txt", "--device", "tpu"), "no device 'tpu'"),
-        (("m", "r.txt", "--device", "cuda"), "--device: torch sees no GPU"),
-        (("m", "r.txt", "--out", "./r.txt"), "the answers would take the place of the rows"),
+        (("m", "r.txt", "--out", "out.xlsx"), "cannot write classification predictions as '.xlsx'"),
+        (("m", "r.txt", "--out", "out.conll"), "cannot write classification predictions as '.conll'"),
+        (("m", "r.txt", "--device", "tpu"), "unknown device 'tpu'"),
+        (("m", "r.txt", "--device", "cuda"), "--device: torch finds no GPU"),
+        (("m", "r.txt", "--out", "./r.txt"), "the output would overwrite the input file"),
         (("0123456789abcdef", "r.txt", "--store", "s"), "no store at 's'"),
     ],
 )
-def test_words_that_are_wrong(
+def test_wrong_arguments(
     xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -206,15 +206,15 @@ def test_words_that_are_wrong(
     assert (tmp_path / "r.txt").read_text() == "one\n"
 
 
-def test_a_model_of_pairs_wants_two_texts(xlift: Xlift, tmp_path: Path):
-    model(tmp_path / "m", pair=True)
+def test_pair_model_needs_two_texts(xlift: Xlift, tmp_path: Path):
+    model(tmp_path / "m", is_pair=True)
     (tmp_path / "r.txt").write_text("one\n")
     (tmp_path / "r.tsv").write_text("text\none\n")
-    assert "trained on pairs of texts" in xlift("predict", "m", "r.txt").err
+    assert "the model needs pairs of texts" in xlift("predict", "m", "r.txt").err
     assert "no column for 'text_b'" in xlift("predict", "m", "r.tsv").err
 
 
-def test_weights_that_are_missing(xlift: Xlift, tmp_path: Path):
+def test_missing_weights(xlift: Xlift, tmp_path: Path):
     from safetensors.torch import load_file, save_file
 
     folder = model(tmp_path / "m")
@@ -230,22 +230,22 @@ def test_weights_that_are_missing(xlift: Xlift, tmp_path: Path):
     assert "no safetensors weights" in xlift("predict", "m", "r.txt").err
 
 
-def test_a_column_that_is_missing_is_named_by_the_option_of_this_command(xlift: Xlift, tmp_path: Path):
+def test_missing_column_names_the_option(xlift: Xlift, tmp_path: Path):
     model(tmp_path / "m")
     (tmp_path / "rows.tsv").write_text("message\nthe old man\n")
     answer = xlift("predict", "m", "rows.tsv")
     assert answer.code == 2
-    assert "Columns there: message. `--column FIELD=NAME` says which" in answer.err
+    assert "Columns of the file: message. `--column FIELD=NAME` maps a field to its column" in answer.err
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--language", "xx", "--to", "en"), "--language: 'xx' is no language"),
-        (("--language", "sw", "--to", "qzz"), "--to: 'qzz' is no language"),
+        (("--source-language", "xx", "--target-language", "en"), "--source-language: unknown language 'xx'"),
+        (("--source-language", "sw", "--target-language", "qzz"), "--target-language: unknown language 'qzz'"),
     ],
 )
-def test_a_language_that_is_none(xlift: Xlift, tmp_path: Path, words: tuple[str, ...], said: str):
+def test_unknown_language(xlift: Xlift, tmp_path: Path, words: tuple[str, ...], said: str):
     translator(tmp_path / "m")
     (tmp_path / "r.txt").write_text("one\n")
     answer = xlift("predict", "m", "r.txt", *words)
@@ -255,11 +255,12 @@ def test_a_language_that_is_none(xlift: Xlift, tmp_path: Path, words: tuple[str,
     assert not answer.out
 
 
-def test_a_language_goes_by_its_usual_code(xlift: Xlift, tmp_path: Path):
+def test_language_codes_are_normalized(xlift: Xlift, tmp_path: Path):
     translator(tmp_path / "m")
     (tmp_path / "r.txt").write_text("the old man\n")
-    said = [
-        xlift("predict", "m", "r.txt", "--language", own, "--to", "en") for own in ("sw", "swh", " sw")
-    ]  # the name of the language stands in the prompt
-    assert [answer.code for answer in said] == [0, 0, 0], said[1].err
-    assert "'sw'" in xlift("predict", "m", "r.txt", "--language", "swh", "--to", "swa").err  # both are one
+    words = ("predict", "m", "r.txt", "--source-language")
+    answers = [
+        xlift(*words, code, "--target-language", "en") for code in ("sw", "swh", " sw")
+    ]  # the prompt has its name
+    assert [answer.code for answer in answers] == [0, 0, 0], answers[1].err
+    assert "'sw'" in xlift(*words, "swh", "--target-language", "swa").err  # both codes mean the same language

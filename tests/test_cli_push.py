@@ -1,4 +1,4 @@
-"""`xlift push`: the real client uploads to a stand-in of the Hub, and what is downloaded again is what was uploaded."""
+"""`xlift push`: the real client uploads to a fake Hub, and the downloaded files equal the uploaded ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support import tiny
 from tests.support.command import Xlift
 from tests.support.hub import TOKEN, Hub
 
-from xlift.models.export import Sheet, write_model
-from xlift.models.kinds import HeadSpec
+from xlift.models.export import ExportMetadata, write_model
+from xlift.models.outputs import HeadSpec
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     model = tiny.encoder("bert")
     model.add_head("task", HeadSpec("sequence", ("a", "b")), seed=1)
     write_model(model, tiny.tokenizer_of("bert"), "task", tmp_path / "m", max_length=32)
-    Sheet("task", "classification", "sequence", ("a", "b")).write(tmp_path / "m")
+    ExportMetadata("task", "classification", "sequence", ("a", "b")).write(tmp_path / "m")
     (tmp_path / "m" / "README.md").write_text("---\nlibrary_name: transformers\n---\n# m\n")
     (tmp_path / "m" / ".hidden").write_text("mine")
     return tmp_path / "m"
@@ -41,13 +41,13 @@ def held(standin: Hub, name: str = "me/mine") -> dict[str, bytes]:
     return repository.commits[repository.branches["main"]]
 
 
-def test_what_is_uploaded_comes_back_the_same(xlift: Xlift, standin: Hub, folder: Path, tmp_path: Path):
+def test_downloaded_files_equal_the_uploaded_ones(xlift: Xlift, standin: Hub, folder: Path, tmp_path: Path):
     answer = xlift("push", folder, "me/mine")
-    assert (answer.code, answer.out) == (0, f"uploaded to {standin.url}/me/mine\n")
+    assert (answer.code, answer.out) == (0, f"Uploaded to {standin.url}/me/mine\n")
     assert standin.repositories["model", "me/mine"].private
     uploaded = {name: contents for name, contents in held(standin).items() if name != ".gitattributes"}
     assert uploaded == {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".hidden"}
-    assert len(standin.repositories["model", "me/mine"].commits) == 2  # that which made it, and ours
+    assert len(standin.repositories["model", "me/mine"].commits) == 2  # the commit that created it, and ours
 
     from transformers import AutoModelForSequenceClassification
 
@@ -58,28 +58,28 @@ def test_what_is_uploaded_comes_back_the_same(xlift: Xlift, standin: Hub, folder
         assert torch.equal(again(rows).logits, here(rows).logits)
 
 
-def test_a_second_upload_replaces_the_first(xlift: Xlift, standin: Hub, folder: Path):
+def test_second_upload_replaces_the_first(xlift: Xlift, standin: Hub, folder: Path):
     assert xlift("push", folder, "me/mine").code == 0
     (folder / "README.md").write_text("---\nlibrary_name: transformers\n---\n# n\n")
     assert xlift("push", folder, "me/mine").code == 0
     assert held(standin)["README.md"].endswith(b"# n\n")
 
 
-def test_for_everybody_to_see(xlift: Xlift, standin: Hub, folder: Path):
+def test_public_repository(xlift: Xlift, standin: Hub, folder: Path):
     assert xlift("push", folder, "me/mine", "--public").code == 0
     assert not standin.repositories["model", "me/mine"].private
 
 
-def test_a_public_repository_gets_nothing_by_accident(xlift: Xlift, standin: Hub, folder: Path):
+def test_existing_public_repository_needs_the_option(xlift: Xlift, standin: Hub, folder: Path):
     standin.commit("model", "me/mine", {"README.md": b"before"})
     answer = xlift("push", folder, "me/mine")
     assert answer.code == 2
-    assert "everybody can see it" in answer.err
+    assert "already exists and is public" in answer.err
     assert "--public" in answer.err
     assert held(standin) == {"README.md": b"before"}
 
 
-def test_nobody_is_logged_in(xlift: Xlift, standin: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_login(xlift: Xlift, standin: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     answer = xlift("push", folder, "me/mine")
@@ -89,28 +89,28 @@ def test_nobody_is_logged_in(xlift: Xlift, standin: Hub, folder: Path, monkeypat
     assert standin.requests == []
 
 
-def test_a_token_that_the_hub_does_not_know(xlift: Xlift, standin: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_rejected_token(xlift: Xlift, standin: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     answer = xlift("push", folder, "me/mine")
     assert answer.code == 2
-    assert "the Hub does not know the token" in answer.err
+    assert "the Hub rejects the token" in answer.err
     assert "hf_wrong" not in answer.err + answer.out
 
 
-def test_somebody_elses_name(xlift: Xlift, standin: Hub, folder: Path):
+def test_name_of_another_user(xlift: Xlift, standin: Hub, folder: Path):
     answer = xlift("push", folder, "you/yours")
     assert answer.code == 2
-    assert "the token may not write there" in answer.err
+    assert "the token has no write access there" in answer.err
 
 
 @pytest.mark.parametrize("step", ["repos/create", "preupload", "/commit/"])
-def test_a_hub_that_fails(xlift: Xlift, standin: Hub, folder: Path, step: str):
+def test_failing_hub(xlift: Xlift, standin: Hub, folder: Path, step: str):
     standin.answer(step, method="POST", status=500, times=-1)
     answer = xlift("push", folder, "me/mine")
     assert answer.code == 2
-    assert "the Hub answers 500" in answer.err
+    assert "the Hub returns 500" in answer.err
     assert "Traceback" not in answer.err
-    assert set(held(standin) if standin.repositories else ()) <= {".gitattributes"}  # nothing of it is there
+    assert set(held(standin) if standin.repositories else ()) <= {".gitattributes"}  # no file was uploaded
 
 
 def test_no_network(xlift: Xlift, standin: Hub, folder: Path):
@@ -131,7 +131,7 @@ def test_offline(xlift: Xlift, standin: Hub, folder: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("files", "said"), [({}, "it has no config.json"), ({"config.json": "{}"}, "it has no weights")]
 )
-def test_a_folder_that_is_no_model(xlift: Xlift, standin: Hub, tmp_path: Path, files: dict[str, str], said: str):
+def test_folder_without_a_model(xlift: Xlift, standin: Hub, tmp_path: Path, files: dict[str, str], said: str):
     (tmp_path / "other").mkdir()
     for name, text in files.items():
         (tmp_path / "other" / name).write_text(text)
@@ -142,7 +142,7 @@ def test_a_folder_that_is_no_model(xlift: Xlift, standin: Hub, tmp_path: Path, f
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_wrong_folder_is_told_before_the_login_is_asked_for(
+def test_folder_is_checked_before_the_login(
     xlift: Xlift, standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool
 ):
     monkeypatch.delenv("HF_TOKEN")
@@ -155,7 +155,7 @@ def test_a_wrong_folder_is_told_before_the_login_is_asked_for(
     assert "logged in" not in answer.err
 
 
-def test_a_name_that_is_none(xlift: Xlift, standin: Hub, folder: Path):
+def test_invalid_repository_name(xlift: Xlift, standin: Hub, folder: Path):
     answer = xlift("push", folder, "a/b/c")
     assert answer.code == 2
-    assert "'a/b/c' cannot be the name of a model" in answer.err
+    assert "'a/b/c' is not a valid model name" in answer.err

@@ -1,4 +1,4 @@
-"""`xlift store`, and what the other commands say of a damaged product."""
+"""`xlift store`, and other commands with a damaged artifact."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.command import Xlift
-from tests.support.fakes import finished, study_file
+from tests.support.fakes import finished_study, study_file
 
 # --- a flipped byte ---------------------------------------------------------------------------------------------------
 
@@ -18,8 +18,8 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-def test_a_flipped_byte_is_told_and_mended_and_nothing_else_is_lost(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
+def test_flipped_byte_is_found_and_repaired(xlift: Xlift, tmp_path: Path):
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
     key = plan.cells[-1].key
     flip(store.path(key) / "predictions.parquet")
     answer = xlift("report", "study", "--store", "s")
@@ -31,15 +31,15 @@ def test_a_flipped_byte_is_told_and_mended_and_nothing_else_is_lost(xlift: Xlift
     assert found.code == 2
     assert key in found.out
     assert xlift("store", "verify", "--store", "s", "--repair").code == 0
-    assert xlift("store", "verify", "--store", "s").out == "all products are whole\n"
+    assert xlift("store", "verify", "--store", "s").out == "All artifacts are intact.\n"
     assert "22 done, 1 left" in xlift("plan", "study.yaml", "--store", "s").out
 
 
-def test_a_flipped_byte_in_a_manifest(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
+def test_flipped_byte_in_a_manifest(xlift: Xlift, tmp_path: Path):
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
     flip(store.path(plan.cells[0].key) / "manifest.json")
     assert xlift("report", "study", "--store", "s").code == 2
-    assert xlift("plan", "study.yaml", "--store", "s").code == 0  # a guess of the time can do without it
+    assert xlift("plan", "study.yaml", "--store", "s").code == 0  # the estimate does not need it
     broken = [
         entry for entry in json.loads(xlift("store", "ls", "--store", "s", "--json").out) if entry["status"] != "done"
     ]
@@ -50,7 +50,7 @@ def test_a_flipped_byte_in_a_manifest(xlift: Xlift, tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", ["ls", "verify", "gc", "du"])
-def test_a_store_that_is_not_there(xlift: Xlift, tmp_path: Path, command: str):
+def test_missing_store(xlift: Xlift, tmp_path: Path, command: str):
     for more in ((), ("--json",)):
         answer = xlift("store", command, "--store", "gone", *more)
         assert (answer.code, answer.out) == (2, "")
@@ -61,13 +61,13 @@ def test_a_store_that_is_not_there(xlift: Xlift, tmp_path: Path, command: str):
 @pytest.mark.parametrize(
     ("command", "said", "as_json"),
     [
-        ("ls", "the store is empty", []),
-        ("verify", "all products are whole", []),
+        ("ls", "The store is empty.", []),
+        ("verify", "All artifacts are intact.", []),
         ("gc", "freed 0 B", []),
-        ("du", "in all", {}),
+        ("du", "total", {}),
     ],
 )
-def test_an_empty_store(xlift: Xlift, tmp_path: Path, command: str, said: str, as_json: object):
+def test_empty_store(xlift: Xlift, tmp_path: Path, command: str, said: str, as_json: object):
     (tmp_path / "s").mkdir()
     assert said in xlift("store", command, "--store", "s").out
     answer = xlift("store", command, "--store", "s", "--json")
@@ -75,7 +75,7 @@ def test_an_empty_store(xlift: Xlift, tmp_path: Path, command: str, said: str, a
 
 
 @pytest.mark.parametrize("command", ["ls", "verify", "gc", "du"])
-def test_a_folder_of_something_else_is_no_store(xlift: Xlift, tmp_path: Path, command: str):
+def test_other_folder_is_refused(xlift: Xlift, tmp_path: Path, command: str):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("x")
     answer = xlift("store", command, "--store", "thesis")
@@ -85,7 +85,7 @@ def test_a_folder_of_something_else_is_no_store(xlift: Xlift, tmp_path: Path, co
 
 
 def test_ls_has_every_job_with_its_digest(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
     entries = json.loads(xlift("store", "ls", "--store", "s", "--json").out)
     assert {entry["key"] for entry in entries} == set(plan.jobs)
     assert all(list(entry) == ["key", "kind", "status", "sha256", "seconds", "bytes"] for entry in entries)
@@ -95,8 +95,8 @@ def test_ls_has_every_job_with_its_digest(xlift: Xlift, tmp_path: Path):
     assert len(xlift("store", "ls", "--store", "s").out.splitlines()) == len(plan.jobs)
 
 
-def test_gc_keeps_what_a_recorded_study_needs(xlift: Xlift, tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
+def test_gc_keeps_artifacts_of_recorded_studies(xlift: Xlift, tmp_path: Path):
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
     assert json.loads(xlift("store", "gc", "--store", "s", "--json").out) == []
     (tmp_path / "s/studies/study.json").unlink()
     planned = json.loads(xlift("store", "gc", "--store", "s", "--dry-run", "--json").out)
@@ -107,8 +107,8 @@ def test_gc_keeps_what_a_recorded_study_needs(xlift: Xlift, tmp_path: Path):
 
 
 def test_gc_stops_at_a_damaged_record(xlift: Xlift, tmp_path: Path):
-    # It says which products a study needs: without it, all of them would go.
-    plan, store = finished(study_file(tmp_path), tmp_path / "s")
+    # The record lists the artifacts that a study needs; without it, gc would remove all of them.
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
     (tmp_path / "s/studies/study.json").write_text("{")
     answer = xlift("store", "gc", "--store", "s")
     assert answer.code == 2
@@ -117,6 +117,6 @@ def test_gc_stops_at_a_damaged_record(xlift: Xlift, tmp_path: Path):
 
 
 def test_du_counts_by_kind(xlift: Xlift, tmp_path: Path):
-    finished(study_file(tmp_path), tmp_path / "s")
+    finished_study(study_file(tmp_path), tmp_path / "s")
     usage = json.loads(xlift("store", "du", "--store", "s", "--json").out)
     assert {kind: used["count"] for kind, used in usage.items()} == {"predict": 20, "train": 3}

@@ -20,22 +20,23 @@ from tests.support import tiny
 from typer.main import get_command
 
 from xlift import recipes
-from xlift.analysis.lift import Row
+from xlift.analysis.lift import LiftRow
+from xlift.analysis.robustness import RobustnessRow
 from xlift.cli import app
-from xlift.studies.declared import intermediate, models, targets, text, training
-from xlift.studies.document import parse
 from xlift.studies.plan import make_plan
-from xlift.studies.reading import StudyFile, read_study
+from xlift.studies.schema import intermediate, models, targets, text, training
 from xlift.studies.study import Study, shipped_studies
-from xlift.tasks import formats
-from xlift.tasks.sources import own
+from xlift.studies.study_file import StudyFile, read_study
+from xlift.studies.yaml_document import parse_yaml
+from xlift.tasks import formats, metrics
+from xlift.tasks.sources import custom
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.fields import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("tutorial", "own-task", "reference", "how-to", "intervals", "models", "words", "translation", "robustness")
+PAGES = ("tutorial", "custom-task", "reference", "how-to", "intervals", "models", "text-mode", "translation", "robustness")
 DOCS = {name: (ROOT / "docs" / f"{name}.md") for name in PAGES}
-OF_THE_HUB = ("words",)
+OF_THE_HUB = ("text-mode",)
 """Pages whose studies name models that are not here."""
 
 
@@ -74,7 +75,7 @@ def table(page: str, heading: str) -> dict[str, list[str]]:
     return {row[0].strip("*`"): row[1:] for row in rows}
 
 
-# --- own-task.md, executed --------------------------------------------------------------------------------------------
+# --- custom-task.md, executed --------------------------------------------------------------------------------------------
 
 
 class Ran(NamedTuple):
@@ -100,13 +101,13 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The page's files in a folder, and its commands run there. Only the model is another: a random one of a test's size."""
     folder = tmp_path_factory.mktemp("tickets")
     tiny.model_folder(folder / "tiny-model")
-    for block in blocks("own-task", "csv", "yaml"):
+    for block in blocks("custom-task", "csv", "yaml"):
         text = block.text
         if block.kind == "yaml":
             assert "models: [isles]" in text
             text = text.replace("models: [isles]", "models: [tiny-model]")
         (folder / block.file).write_text(text, encoding="utf-8")
-    return Ran(folder, {command: xlift(command, folder) for command in commands("own-task")})
+    return Ran(folder, {command: xlift(command, folder) for command in commands("custom-task")})
 
 
 def test_the_own_task_gets_a_score_in_every_language(tickets):
@@ -125,16 +126,17 @@ def test_the_own_task_page_runs_plan_run_and_report(tickets):
 
 def test_documented_keys_of_json_are_those_printed(tickets):
     rows = json.loads(tickets.outputs["xlift report tickets.yaml --json"])
-    assert list(table("reference", "Keys of `xlift report --json`")) == list(rows[0]) == list(Row.__annotations__)
+    assert list(table("reference", "JSON of `xlift report`")) == list(rows[0]) == list(LiftRow.__annotations__)
     for command in ("store ls", "plan"):
         study = " tickets.yaml" if command == "plan" else ""
         printed = json.loads(xlift(f"xlift {command}{study} --json", tickets.folder))
-        assert list(table("reference", f"Keys of `xlift {command} --json`")) == list(printed[0])
+        assert list(table("reference", f"JSON of `xlift {command}`")) == list(printed[0])
+    assert list(table("reference", "JSON of `xlift report --noise`")) == list(RobustnessRow.__annotations__)
 
 
 def test_documented_keys_and_files_of_a_product_are_those_written(tickets):
-    described = table("reference", "Files of a product")
-    manifests = list(tickets.folder.glob("xlift-store/products/*/*/manifest.json"))
+    described = table("reference", "Files of an artifact")
+    manifests = list(tickets.folder.glob("xlift-store/artifacts/*/*/manifest.json"))
     assert manifests
     for path in manifests:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -155,7 +157,7 @@ def test_the_model_of_the_how_to_is_exported_and_its_python_runs(tickets):
     assert list(model.config.id2label.values()) == ["billing", "delivery"]
 
 
-# --- own-task.md, tables ----------------------------------------------------------------------------------------------
+# --- custom-task.md, tables ----------------------------------------------------------------------------------------------
 
 FIELDS = {
     "classification": ("text_a", "text_b", "label", "id"),
@@ -171,9 +173,9 @@ FIELDS = {
 
 
 def test_every_format_has_its_fields_documented():
-    assert set(FIELDS) == set(formats.FORMATS) == set(own.FORMATS)
+    assert set(FIELDS) == set(formats.FORMATS) == set(custom.DEFAULT_METRICS)
     for name, fields in FIELDS.items():
-        documented = table("own-task", name)
+        documented = table("custom-task", name)
         assert tuple(documented) == fields, name
         for field in fields:
             if field in COLUMNS:
@@ -181,18 +183,18 @@ def test_every_format_has_its_fields_documented():
 
 
 def test_file_types_and_metrics_of_every_format_are_documented():
-    assert set(table("own-task", "File types")) == set(own.EXTENSIONS)
-    for name, metrics in own.FORMATS.items():
-        text = section("own-task", name)
+    assert set(table("custom-task", "File types")) == set(custom.EXTENSIONS)
+    for name, metrics in custom.DEFAULT_METRICS.items():
+        text = section("custom-task", name)
         types_ = text[text.index("File types:") : text.index("etric")]
-        expected = {extension for extension, reader in own.EXTENSIONS.items() if name in READERS[reader].formats}
+        expected = {extension for extension, reader in custom.EXTENSIONS.items() if name in READERS[reader].formats}
         assert set(re.findall(r"`(\.\w+)`", types_)) == expected, name
         assert all(f"`{metric}`" in text for metric in metrics), name
 
 
 @pytest.mark.parametrize(
     ("page", "heading"),
-    [("own-task", "Messages, and how to mend what they name"), ("how-to", "Mend a broken store")],
+    [("custom-task", "Error messages"), ("how-to", "Repair a damaged store")],
 )
 def test_documented_messages_are_ones_that_the_code_has(page, heading):
     # A message is an f-string in the code: what stands between the … of the page must stand there letter by letter.
@@ -207,12 +209,12 @@ def test_documented_messages_are_ones_that_the_code_has(page, heading):
 SECTIONS: dict[type[BaseModel], str] = {
     Study: "The study",
     training.Training: "`training`",
-    recipes.Select: "`select`",
+    recipes.EarlyStopping: "`early_stopping`",
     recipes.Lora: "`lora`",
     recipes.Engine: "`engine`",
-    training.WordingPatch: "`wording`",
+    training.PromptSettingsPatch: "`prompt`",
     intermediate.Intermediate: "`intermediate`",
-    intermediate.Part: "`mixture`",
+    intermediate.MixturePart: "`mixture`",
     text.MaskedText: "`mlm`",
     intermediate.Stage: "`stages`",
     recipes.Sampling: "`sampling`",
@@ -220,19 +222,19 @@ SECTIONS: dict[type[BaseModel], str] = {
     targets.TargetData: "`train`",
     targets.Options: "`options`",
     recipes.Noise: "`noise`",
-    models.Named: "`models`: a model that is there",
-    models.Made: "`models`: a model that the study makes",
+    models.NamedModel: "`models`: an existing model",
+    models.PretrainedModel: "`models`: a model to pretrain",
     models.Pretrain: "`pretrain`",
     text.PretrainText: "`text`",
     recipes.Architecture: "`architecture`",
     recipes.TokenizerRecipe: "`tokenizer`",
     recipes.Masking: "`masking`",
-    own.OwnTask: "`tasks`",
+    custom.CustomTask: "`tasks`",
 }
 """RecipePatch is a part of Training and has no table of its own."""
 PATCHED: dict[type[BaseModel], type[BaseModel]] = {
     training.Training: recipes.Recipe,
-    training.WordingPatch: recipes.Wording,
+    training.PromptSettingsPatch: recipes.PromptSettings,
 }
 """Where the defaults of a patch stand."""
 
@@ -256,11 +258,11 @@ def reached(model: type[BaseModel], found: set[type[BaseModel]]) -> set[type[Bas
 
 
 def test_models_are_found_inside_of_unions_and_lists():
-    assert list(models_in(Union[tuple[intermediate.Part, ...], None, dict[str, int]])) == [intermediate.Part]  # noqa: UP007
+    assert list(models_in(Union[tuple[intermediate.MixturePart, ...], None, dict[str, int]])) == [intermediate.MixturePart]  # noqa: UP007
 
 
 def test_every_part_of_a_study_has_a_section():
-    assert reached(Study, set()) | {own.OwnTask} == {*SECTIONS, training.RecipePatch}
+    assert reached(Study, set()) | {custom.CustomTask} == {*SECTIONS, training.RecipePatch}
 
 
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda model: model.__name__)
@@ -275,6 +277,20 @@ def test_every_key_of_a_study_is_documented_with_its_default(model):
         if isinstance(default, int | float) or (isinstance(default, str) and default and told.startswith("`")):
             assert yaml.safe_load(told.strip("`")) == default, name
         assert documented[name][0], f"{name} has no type"
+
+
+def test_every_synonym_of_a_key_is_documented():
+    text = section("reference", "`training`")
+    for name in training.RecipePatch.model_fields:
+        assert all(f"`{spelling}`" in text for spelling in training.RecipePatch.spellings(name)), name
+
+
+def test_every_metric_is_documented_and_no_other():
+    documented = table("reference", "Metrics")
+    assert set(documented) == set(metrics.names())
+    for name, defaults in custom.DEFAULT_METRICS.items():
+        for metric in defaults:
+            assert name in documented[metric][0] and "default" in documented[metric][1], (name, metric)
 
 
 def test_every_command_and_option_is_documented_and_no_other():
@@ -336,7 +352,7 @@ def test_studies_of_the_page_can_be_planned(page, number, tmp_path):
     for language in ("en", "de", "sw"):
         (tmp_path / f"text.{language}.txt").write_text("one\ntwo\n", encoding="utf-8")
     tiny.model_folder(tmp_path / "tiny-model")
-    written = BASE | parse(block.text, page).value
+    written = BASE | parse_yaml(block.text, page).value
     if all(isinstance(model, str) for model in written.get("models", [])):
         written["models"] = ["tiny-model"]  # no network, and none of the reader's folders
     path = tmp_path / (block.file or "study.yaml")

@@ -1,4 +1,4 @@
-"""The table of languages: valid by meaning, not only by form (a catalogue in the wild has 'cmo' for Mandarin)."""
+"""The table of languages: codes have the right meaning (another catalogue has 'cmo', Central Mnong, for Mandarin)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ XTREME_R = (
 ).split()
 
 
-def test_every_language_of_xtreme_r_and_of_the_data_is_there():
+def test_every_language_of_xtreme_r_and_of_the_data_is_in_the_table():
     assert set(XTREME_R) | {"gn", "ay", "quy", "ha"} <= {language.code for language in LANGUAGES}
 
 
@@ -45,17 +45,17 @@ szl_Latn tam_Taml tat_Cyrl tel_Telu tgk_Cyrl tgl_Latn tha_Thai tir_Ethi taq_Latn
 tuk_Latn tum_Latn tur_Latn twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn vec_Latn vie_Latn war_Latn
 wol_Latn xho_Latn ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
 """.split()
-"""The 204 codes of its README; its file of Santali is in Ol Chiki, though the README once said Bengali."""
+"""The 204 codes of its README; the Santali file is in Ol Chiki, where the README once had Bengali script."""
 
-WRITTEN_OTHERWISE = (
+IN_ANOTHER_SCRIPT = (
     "ace-Arab ar-Latn bjn-Arab bn-Latn hi-Latn kr-Arab ks-Deva min-Arab ne-Latn si-Latn taq-Tfng ur-Latn zh-Hant"
 ).split()
-"""Those that stand beside the same language in its usual script."""
+"""Codes of languages that are also in the table in their usual script."""
 
 each_language = pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.code)
 
 
-def test_every_code_of_flores_is_a_language_of_its_own():
+def test_every_code_of_flores_is_a_separate_language():
     assert len(FLORES_200) == 204
     assert len({canonical(code) for code in FLORES_200} - {None}) == 204
 
@@ -65,8 +65,8 @@ def test_a_code_of_flores_keeps_its_meaning_and_its_script(code):
     langcodes = pytest.importorskip("langcodes")
     language = get(code)
     primary, _, script = code.partition("_")
-    meant, ours = langcodes.Language.get(primary), langcodes.Language.get(language.code.partition("-")[0])
-    assert meant.to_alpha3() == ours.to_alpha3() or langcodes.standardize_tag(primary, macro=True) == ours.language
+    flores, ours = langcodes.Language.get(primary), langcodes.Language.get(language.code.partition("-")[0])
+    assert flores.to_alpha3() == ours.to_alpha3() or langcodes.standardize_tag(primary, macro=True) == ours.language
     assert language.script == {"Hang": "Kore"}.get(script, script)
 
 
@@ -74,40 +74,39 @@ def test_a_code_of_flores_keeps_its_meaning_and_its_script(code):
 def test_code_is_the_shortest_valid_one(language):
     langcodes = pytest.importorskip("langcodes")
     assert langcodes.tag_is_valid(language.code)
-    # CLDR writes Tagalog as Filipino and Dari as Persian of Afghanistan; the registry of BCP-47, and every benchmark,
-    # has 'tl' and 'prs'.
+    # CLDR has Filipino for Tagalog and Persian of Afghanistan for Dari; BCP-47 and every benchmark have 'tl' and 'prs'.
     assert language.code in ("tl", "prs") or langcodes.standardize_tag(language.code) == language.code
 
 
 @each_language
-def test_script_is_the_likely_one_or_stands_in_the_code(language):
+def test_script_is_the_likely_one_or_part_of_the_code(language):
     langcodes = pytest.importorskip("langcodes")
     primary, _, script = language.code.partition("-")
     likely = langcodes.Language.get(primary).maximize()
     if script:
         assert script == language.script
         assert script != likely.script
-    elif likely.territory != "US" or primary == "en":  # CLDR gives a language that it does not know English's script
+    elif likely.territory != "US" or primary == "en":  # CLDR returns the script of English for an unknown language
         assert likely.script == language.script
 
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_alias_means_the_same_language(alias):
     langcodes = pytest.importorskip("langcodes")
-    meant = langcodes.standardize_tag(alias, macro=True)
+    standard = langcodes.standardize_tag(alias, macro=True)
     # Twi is one of the Akan languages, and FLORES has both.
-    assert {"fil": "tl"}.get(meant, meant) == ALIASES[alias] or (alias, meant) == ("twi", "ak")
+    assert {"fil": "tl"}.get(standard, standard) == ALIASES[alias] or (alias, standard) == ("twi", "ak")
 
 
 @each_language
 def test_name_is_the_one_of_cldr(language):
     langcodes = pytest.importorskip("langcodes")
-    pytest.importorskip("language_data")  # the names are in a package of their own
+    pytest.importorskip("language_data")  # a separate package with the names
     other = {"bn": "Bangla", "tl": "Filipino", "luo": "Luo (Kenya and Tanzania)", "prs": "Persian"}
     name, _, script = language.name.partition(", ")
     primary = language.code.partition("-")[0]
     assert langcodes.Language.get(primary).language_name() == other.get(primary, name)
-    assert bool(script) == (language.code in WRITTEN_OTHERWISE)
+    assert bool(script) == (language.code in IN_ANOTHER_SCRIPT)
 
 
 def test_tiers_and_families_are_filled():
@@ -126,21 +125,21 @@ def test_spellings_of_published_files(spelling, code):
 
 
 @pytest.mark.parametrize("spelling", ["cmo", "deu_Cyrl", "no", "xx", ""])
-def test_what_is_not_in_the_table_is_not_guessed(spelling):
+def test_unknown_and_ambiguous_codes_give_none(spelling):
     # 'cmo' is Central Mnong, and 'no' may be Bokmål or Nynorsk.
     assert canonical(spelling) is None
 
 
-def test_unknown_language_names_the_nearest():
+def test_unknown_language_suggests_the_nearest():
     with pytest.raises(UserError, match="Swahili is 'sw'"):
         get("swahili")
     with pytest.raises(UserError, match="did you mean 'german'"):
         get("germann")
 
 
-def test_table_knows_nothing_of_the_archipelago():
-    # Layers: languages.py stands below everything but errors.py.
+def test_table_imports_only_errors():
+    # Layers: languages.py is below every module except errors.py.
     source = Path(languages.__file__).read_text(encoding="utf-8")
     assert {line for line in source.splitlines() if line.startswith("from xlift")} == {
-        "from xlift.errors import UserError, nearest"
+        "from xlift.errors import UserError, did_you_mean"
     }

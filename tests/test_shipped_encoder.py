@@ -1,4 +1,4 @@
-"""The encoder that ships is the one whose quality is recorded beside it, and it is good enough for what stands on it."""
+"""The shipped encoder has its recorded quality, which is good enough for the shipped studies."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from benchmarks.encoder_quality import RECORD, measure
 
 FOLDER = RECORD.parent
 NOISE = 0.02
-"""Another processor rounds otherwise; of 1,000 pairs, twenty answers may then differ."""
+"""Another processor rounds differently: 20 of 1,000 predictions may differ."""
 
 
 @pytest.fixture(scope="module")
@@ -16,12 +16,12 @@ def recorded() -> dict[str, dict[str, float]]:
     return json.loads(RECORD.read_text(encoding="utf-8"))
 
 
-def test_it_is_small_and_not_pickled():
+def test_shipped_encoder_is_small_and_not_pickled():
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 6_000_000
     assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors"}
 
 
-def test_recorded_quality_is_what_it_scores_now(recorded, tmp_path: Path):
+def test_recorded_quality_equals_current_scores(recorded, tmp_path: Path):
     for task, languages in measure(tmp_path / "store").items():
         for language, score in languages.items():
             assert score == pytest.approx(recorded[task][language], abs=NOISE), (task, language)
@@ -29,7 +29,7 @@ def test_recorded_quality_is_what_it_scores_now(recorded, tmp_path: Path):
 
 def test_transfer_falls_with_distance(recorded):
     nli, retrieval = recorded["isle-nli"], recorded["isle-retrieval"]
-    # the pivot, its two nearest relatives, and the unseen tongue of another family
+    # the source language, its two nearest relatives, and an unseen language of another family
     assert nli["qta"] >= 0.78
     assert min(nli["qtm"], nli["qto"]) >= 0.70
     assert nli["qen"] <= 0.40

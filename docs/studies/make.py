@@ -15,9 +15,9 @@ from pathlib import Path
 from xlift.report.page import answer, render
 from xlift.report.study import make_report
 from xlift.report.tables import to_markdown
-from xlift.studies.reading import read_study
 from xlift.studies.record import read_record
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

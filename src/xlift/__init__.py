@@ -1,3 +1,3 @@
-"""xlift: a laboratory for cross-lingual lift."""
+"""xlift: measure the cross-lingual lift of intermediate tasks."""
 
 __version__ = "0.1.0"

@@ -1,18 +1,18 @@
-"""The one kind of error that a user can cause, and can mend.
+"""The error class for mistakes that a user can fix.
 
-Anything that a study, a data file or a store can have wrong is raised as `UserError`. The command line prints it
-as one message and ends with exit code 2; every other exception is a bug of ours and keeps its traceback.
+Invalid studies, data files and stores raise `UserError`. The command line prints it as one message and exits with code 2;
+every other exception is a bug in xlift and keeps its traceback.
 """
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """Bad input, said so that the reader knows what to do next.
+    """Invalid input, with a message that says how to fix it.
 
     Args:
         what: what is wrong, in one clause ("unknown task 'isle-nil'").
-        where: the file, line or key where it stands ("quickstart.yaml: targets.0.task").
+        where: the file, line or key of the mistake ("quickstart.yaml: targets.0.task").
         fix: what was expected and what to do ("did you mean 'isle-nli'? `xlift tasks` lists them all").
     """
 
@@ -24,7 +24,7 @@ class UserError(Exception):
         message = f"{self.where}: {self.what}" if self.where else self.what
         return f"{message}\n  {self.fix}" if self.fix else message
 
-    def __reduce__(self):  # crosses from worker processes to the parent with its parts
+    def __reduce__(self):  # pickling between processes keeps the arguments
         return (_rebuild, (self.what, self.where, self.fix))
 
 
@@ -32,9 +32,9 @@ def _rebuild(what: str, where: str, fix: str) -> UserError:
     return UserError(what, where=where, fix=fix)
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """The sentence "did you mean 'x'?" for a misspelt word, or the empty string when nothing is near."""
+def did_you_mean(word: str, choices: list[str] | tuple[str, ...]) -> str:
+    """The hint "did you mean 'x'? " for a misspelt word, or '' if no choice is similar."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean '{found[0]}'? " if found else ""
+    matches = get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f"did you mean '{matches[0]}'? " if matches else ""

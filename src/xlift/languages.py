@@ -1,27 +1,25 @@
-"""What a language is: a code with a name, a family, a script and a resource tier.
+"""The table of languages: code, name, family, script and resource tier.
 
-The table holds every language of XTREME and XTREME-R and of the other published tasks in the catalogue, those of
-FLORES-200 among them. The generated languages of the archipelago carry private-use codes (qaa to qtz) and are declared
-there; `tasks.catalog.all_languages` joins both tables.
+The table has every language of XTREME, XTREME-R and the other published tasks in the catalogue, including FLORES-200.
+The generated languages have private-use codes (qaa to qtz) and are declared in `archipelago.languages`;
+`tasks.catalog.all_languages` combines both tables.
 
-Codes are BCP-47, so the two letters of ISO 639-1 where there are any. A script stands in the code only where it is not
-the one that the language is usually written in: 'zh' is Chinese in simplified characters, 'zh-Hant' in traditional
-ones. Published files spell the same language in many ways ('swh', 'swa', 'sw'): `canonical` maps them. The individual
-language that the files of a macrolanguage hold goes under the macrolanguage (Standard Latvian 'lvs' is 'lv'), where
-CLDR says that it is the one meant; Southern Pashto and Ayacucho Quechua are not, and keep codes of their own. There is
-no 'no': Norwegian files are Bokmål ('nb') or Nynorsk ('nn'). Names are CLDR's English ones with a few usual ones
-instead; scripts are ISO 15924 and the one that the published data use.
+Codes are BCP-47, so ISO 639-1 where it has a code. A code includes the script only if it differs from the usual one: 'zh'
+is Chinese in simplified characters, 'zh-Hant' in traditional ones. Published files use several codes for one language
+('swh', 'swa', 'sw'); `canonical` maps them. An individual language has the code of its macrolanguage (Standard Latvian
+'lvs' is 'lv') where CLDR says that the macrolanguage's code means it; Southern Pashto and Ayacucho Quechua keep separate
+codes. There is no 'no': Norwegian files are Bokmål ('nb') or Nynorsk ('nn'). Names are the English ones of CLDR, with a few
+more usual ones instead; scripts are ISO 15924, those of the published data.
 
-Tiers are this project's judgement, read off the classes of Joshi et al. 2020 (arXiv 2004.09095): classes 5 and 4 are
-'high', class 3 is 'mid', classes 2 to 0 are 'low'. They describe how much labelled and unlabelled text there is, not
-how well any one model knows the language.
+Tiers are this project's reading of the classes of Joshi et al. 2020 (arXiv 2004.09095): classes 5 and 4 are 'high', class
+3 is 'mid', classes 2 to 0 are 'low'. They describe the amount of labelled and unlabelled text, not the quality of any model.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,11 @@ class Language:
     tier: str
     """'high', 'mid' or 'low'."""
     subgroup: str = ""
-    """Branch of the family, where families are too large to say much."""
+    """Branch of the family, for large families."""
 
 
-def _table(rows: str) -> tuple[Language, ...]:
-    """One language per line: code | name | family | subgroup | script | tier."""
+def _parse_table(rows: str) -> tuple[Language, ...]:
+    """Parse one language per line: code | name | family | subgroup | script | tier."""
     languages = []
     for row in rows.strip().splitlines():
         code, name, family, subgroup, script, tier = (cell.strip() for cell in row.split("|"))
@@ -47,7 +45,7 @@ def _table(rows: str) -> tuple[Language, ...]:
     return tuple(languages)
 
 
-LANGUAGES: tuple[Language, ...] = _table("""
+LANGUAGES: tuple[Language, ...] = _parse_table("""
     ace      | Acehnese                    | Austronesian  | Malayo-Chamic    | Latn | low
     ace-Arab | Acehnese, Arabic script     | Austronesian  | Malayo-Chamic    | Arab | low
     acm      | Mesopotamian Arabic         | Afro-Asiatic  | Semitic          | Arab | low
@@ -273,8 +271,8 @@ LANGUAGES: tuple[Language, ...] = _table("""
 _BY_CODE = {language.code: language for language in LANGUAGES}
 
 ALIASES: dict[str, str] = {
-    # ISO 639-3 codes as LASER, FLORES, SIB-200 and MasakhaNER write them, the individual languages that the files of a
-    # macrolanguage hold ('swh' for 'swa'), and the codes that ISO 639-1 withdrew ('iw').
+    # ISO 639-3 codes of LASER, FLORES, SIB-200 and MasakhaNER, individual languages in the files of a macrolanguage
+    # ('swh' for 'swa'), and codes that ISO 639-1 withdrew ('iw').
     "afr": "af", "aka": "ak", "als": "sq", "amh": "am", "ara": "ar", "arb": "ar", "asm": "as", "aym": "ay",
     "ayr": "ay", "aze": "az", "azj": "az", "bak": "ba", "bam": "bm", "bel": "be", "ben": "bn", "bod": "bo",
     "bos": "bs", "bul": "bg", "cat": "ca", "ces": "cs", "cmn": "zh", "cym": "cy", "dan": "da", "deu": "de",
@@ -298,36 +296,40 @@ ALIASES: dict[str, str] = {
 }  # fmt: skip
 
 
-_WIDER = {"Hang": "Kore"}
-"""Script in published codes -> the one that stands in the table: Korean is Hangul and some Chinese characters."""
+_SCRIPT_ALIASES = {"Hang": "Kore"}
+"""Script in published codes -> script in the table: Korean text is Hangul and some Chinese characters."""
 
 
 def canonical(code: str) -> str | None:
-    """The code of this table for any spelling of it in published files, or None where the language is not here.
+    """The code in this table for a code in published files, or None if the language is not in the table.
 
-    A script subtag is taken only if the table has the language in it: 'arb_Arab' is 'ar' and 'arb_Latn' is 'ar-Latn',
-    but 'deu_Cyrl' is nothing. Ayacucho Quechua ('quy') is not folded into its macrolanguage ('qu'): XCOPA's Quechua is
-    another member of it.
+    A code with a script is valid only if the table has the language in this script: 'arb_Arab' is 'ar' and 'arb_Latn' is
+    'ar-Latn', but 'deu_Cyrl' is None. Ayacucho Quechua ('quy') is not mapped to its macrolanguage ('qu'), since XCOPA's
+    Quechua is another member of it.
     """
     primary, _, script = code.strip().replace("_", "-").partition("-")
     primary, script = primary.lower(), script.title()
-    primary, script = ALIASES.get(primary, primary), _WIDER.get(script, script)
+    primary, script = ALIASES.get(primary, primary), _SCRIPT_ALIASES.get(script, script)
     if f"{primary}-{script}" in _BY_CODE:
         return f"{primary}-{script}"
-    found = _BY_CODE.get(primary)
-    return found.code if found is not None and script in ("", found.script) else None
+    language = _BY_CODE.get(primary)
+    return language.code if language is not None and script in ("", language.script) else None
 
 
 def get(code: str) -> Language:
-    """The language of a code or of one of its aliases.
+    """The language of a code or of an alias.
 
     Raises:
-        UserError: no such language in this table.
+        UserError: the language is not in this table.
     """
-    known = canonical(code)
-    if known is not None:
-        return _BY_CODE[known]
+    canonical_code = canonical(code)
+    if canonical_code is not None:
+        return _BY_CODE[canonical_code]
     by_name = {language.name.lower(): language for language in LANGUAGES}
-    spoken = by_name.get(code.strip().lower())
-    hint = f"{spoken.name} is '{spoken.code}'; " if spoken else nearest(code.lower(), [*_BY_CODE, *ALIASES, *by_name])
+    language = by_name.get(code.strip().lower())
+    hint = (
+        f"{language.name} is '{language.code}'; "
+        if language
+        else did_you_mean(code.lower(), [*_BY_CODE, *ALIASES, *by_name])
+    )
     raise UserError(f"unknown language '{code}'", fix=f"{hint}codes are BCP-47: 'sw' is Swahili, 'zh' is Chinese.")

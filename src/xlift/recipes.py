@@ -1,6 +1,6 @@
-"""How a stage is trained: plain data that a study sets, a job's key covers and the training loop obeys.
+"""Settings of training, prompts, noise and the engine: plain data that studies set and job keys cover.
 
-Ground floor: both wings read these, so they import nothing of either.
+Every part of xlift may import this module, so it imports none of them.
 """
 
 from __future__ import annotations
@@ -9,199 +9,226 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from xlift.errors import nearest
+from xlift.errors import did_you_mean
 
 Precision = Literal["auto", "bf16", "fp32"]
 WIDE = 512
-"""Hidden size from which 'auto' is bf16. At 768 it pays (docs/benchmarks.md); narrower models were not timed alone yet
+"""Hidden size from which 'auto' means bf16. At 768 it is faster (docs/benchmarks.md); narrower models were not timed alone yet
 (`python -m benchmarks.training --precision`)."""
 TOKENS_PER_BATCH = 2048
-"""Tokens of one forward pass of predictions on a CPU, whose caches hold what they make (docs/log.md); a matter of memory and
-speed, not of results beyond rounding."""
+"""Tokens of one forward pass of predictions on a CPU: its activations fit the caches (docs/log.md). Affects memory and speed,
+and results by rounding only."""
 TOKENS_ON_GPU = 16384
 Device = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["ddp", "fsdp"]
 
 
+def setting_error(what: str, fix: str, *keys: str | int) -> PydanticCustomError:
+    """An error for a validator to raise.
+
+    Args:
+        keys: from the validated object to the wrong value.
+    """
+    return PydanticCustomError("setting_error", "{what}", {"what": what, "fix": fix, "keys": keys})
+
+
 class Settings(BaseModel):
-    """Frozen, and refusing unknown keys: a misspelt option must not be ignored."""
+    """Base class of all settings: frozen; refuses unknown keys, so a misspelt option is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, given: Any) -> Any:
-        """pydantic would refuse an unknown key too, but only here it is known what the keys of this class are."""
-        unknown = next((key for key in given if key not in cls.model_fields), None) if isinstance(given, dict) else None
-        if unknown is not None:
-            known = tuple(cls.model_fields)
-            raise PydanticCustomError(
-                "unknown_key",
-                "unknown key '{key}'",
-                {
-                    "key": unknown,
-                    "keys": (unknown,),
-                    "fix": f"{nearest(str(unknown), known)}Known here: {', '.join(known)}.",
-                },
-            )
+    def _check_keys(cls, given: Any) -> Any:
+        """Refuse unknown keys with a list of the allowed ones, and two spellings of one key."""
+        if not isinstance(given, dict):
+            return given
+        names = {spelling: name for name in cls.model_fields for spelling in cls.spellings(name)}
+        used: dict[str, str] = {}
+        for key in given:
+            if key not in names:
+                fix = f"{did_you_mean(str(key), tuple(names))}Allowed keys: {', '.join(cls.model_fields)}."
+                raise setting_error(f"unknown key '{key}'", fix, key)
+            if names[key] in used:
+                raise setting_error(f"`{used[names[key]]}` and `{key}` are the same setting", "keep one of them.", key)
+            used[names[key]] = key
         return given
 
+    @classmethod
+    def spellings(cls, name: str) -> tuple[str, ...]:
+        """The keys that a field accepts: its name and its synonyms."""
+        alias = cls.model_fields[name].validation_alias
+        return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (name,)
 
-class Select(Settings):
-    """Early stopping, and the best checkpoint instead of the last: by the mean score on dev data of the very languages that
-    a stage trains on (never of the languages that are only scored)."""
 
-    every: int = Field(ge=1)
-    """Steps between two looks at dev; the last step is always looked at."""
+class EarlyStopping(Settings):
+    """Stop early and keep the best checkpoint, by the mean score on dev data of the languages that the stage trains on
+    (never of languages that are only scored)."""
+
+    eval_steps: int = Field(ge=1)
+    """Evaluate on dev every so many steps, and after the last one."""
     patience: int = Field(default=3, ge=1)
-    """Looks without a new best score after which the stage stops."""
+    """Evaluations without a new best score after which the stage stops."""
 
 
 class Lora(Settings):
-    """Train small matrices beside the backbone's own, which stay as they are (Hu et al. 2021); heads are trained whole."""
+    """Train low-rank matrices beside the frozen matrices of the backbone (Hu et al. 2021); heads are trained whole."""
 
     rank: int = Field(default=8, ge=1)
     alpha: float = Field(default=16.0, gt=0)
-    """What they add is multiplied by alpha / rank."""
+    """The output of the low-rank matrices is multiplied by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     where: Literal["linear", "attention"] = "linear"
     """Beside every linear layer of the blocks, or those of attention only."""
     quantize: bool = False
-    """Keep the backbone's matrices in 4 bits meanwhile (QLoRA, Dettmers et al. 2023); on a GPU, with bitsandbytes."""
+    """Hold the frozen matrices in 4 bits (QLoRA, Dettmers et al. 2023); on a GPU, with bitsandbytes."""
+
+
+def check_warmup_steps(warmup_steps: float | None) -> float | None:
+    """Raises PydanticCustomError for a fraction above 1: it is neither a share nor a number of steps."""
+    if warmup_steps is not None and warmup_steps > 1 and warmup_steps % 1:
+        fix = f"write a whole number such as {warmup_steps:.0f}, or a share below 1 such as 0.1."
+        raise setting_error(f"{warmup_steps:g} is neither a whole number of steps nor a share of them", fix)
+    return warmup_steps
 
 
 class Recipe(Settings):
-    """Optimisation of one stage. The defaults are today's for encoders of base size; small models want a higher rate."""
+    """Optimisation of one stage. The defaults suit encoders of base size; small models need a higher learning rate."""
 
     lr: float = Field(default=2e-5, gt=0)
-    """Peak learning rate; of Adafactor relative to the size of each weight (of LoRA's matrices: the rate itself)."""
+    """Peak learning rate. For Adafactor it is relative to the size of each weight, except for LoRA's matrices."""
     batch_size: int = Field(default=32, ge=1)
-    """Examples of one optimizer step (all choices of a question are one example)."""
+    """Examples of one optimizer step, over all devices (all choices of a question are one example)."""
     epochs: float = Field(default=3.0, gt=0)
-    """Whole passes over the mixture, and of a fraction the first batches of one more; ignored where `steps` is given."""
-    steps: int | None = Field(default=None, ge=1)
+    """Passes over the mixture; a fraction means the first batches of one more pass. Ignored where `max_steps` is given."""
+    max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps, instead of epochs."""
-    warmup: float = Field(default=0.1, ge=0, le=1)
-    """Share of the steps in which the rate rises linearly from zero; then it falls linearly to zero."""
+    warmup_steps: float = Field(default=0.1, ge=0)
+    """Steps in which the learning rate rises linearly from zero; below 1 it is a share of all steps, as in transformers 5."""
     weight_decay: float = Field(default=0.01, ge=0)
-    beta2: float = Field(default=0.999, gt=0, lt=1)
-    clip: float = Field(default=1.0, gt=0)
-    """Largest norm of the gradient."""
+    adam_beta2: float = Field(default=0.999, gt=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
     max_length: int | None = Field(default=None, ge=8)
-    """Tokens of a sequence; by default what the task declares."""
-    select: Select | None = None
-    """Default: the last checkpoint is taken, whatever dev says."""
+    """Tokens per sequence; default: the task's."""
+    early_stopping: EarlyStopping | None = None
+    """Default: train all steps and keep the last checkpoint."""
     retries: int = Field(default=2, ge=0, le=5)
-    """How often a stage that ends at chance on dev data of its own languages, or whose loss is no number, is trained again
-    from its start with half the rate (execution/work/judging.py). 0: never, and nothing is looked at."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """Of the rate, after the warm-up: down to zero, or as it is (mT5's fine-tuning)."""
+    """How often a stage restarts with half the learning rate if it ends at chance on dev data of its own languages, or its loss
+    becomes NaN or infinite (execution/work/evaluator.py). 0: never, and without evaluation."""
+    lr_scheduler_type: Literal["linear", "constant"] = "linear"
+    """After the warm-up: linear decay to zero, or constant (mT5's fine-tuning)."""
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     """Adafactor (Shazeer and Stern 2018) as mT5 was trained with: factored second moments, no first ones."""
     lora: Lora | None = None
     """Default: every weight is trained."""
     precision: Precision = "auto"
-    """Of the arithmetic; weights and the optimizer's moments are always float32. 'auto' is bf16 where the machine multiplies
-    bf16 natively and the model is wide enough for it to pay, else fp32 (training/precision.py has the rule)."""
+    """Of the arithmetic; weights and optimizer moments are always float32. 'auto' is bf16 where the machine multiplies bf16
+    natively and the model is wide enough to gain from it, else fp32 (training/precision.py has the rule)."""
 
-    def steps_of(self, sizes: Iterable[float]) -> int:
-        """Optimizer steps of a stage whose parts have so many examples.
+    _warmup = field_validator("warmup_steps")(check_warmup_steps)
 
-        A pass over n examples is ceil(n / batch_size) steps, the last of which holds what is left; the fraction r of a pass
-        is ceil(r * n / batch_size) steps.
+    def num_warmup_steps(self, num_steps: int) -> float:
+        """Warm-up steps of a stage of `num_steps`. A share stays a fraction; transformers rounds it up."""
+        return self.warmup_steps * num_steps if self.warmup_steps < 1 else self.warmup_steps
+
+    def count_steps(self, sizes: Iterable[float]) -> int:
+        """Number of optimizer steps of a stage.
+
+        A pass over n examples is ceil(n / batch_size) steps, the last of which has the remaining examples; the fraction r
+        of a pass is ceil(r * n / batch_size) steps.
+
+        Args:
+            sizes: examples in each part of the mixture.
         """
         whole, rest = divmod(self.epochs, 1)
 
-        def batches(share: float, n: float) -> int:
-            # rounded first: (1.1 - 1) * 10 is a little more than 1, and would make a step of nothing
+        def num_batches(share: float, n: float) -> int:
+            # rounded first: (1.1 - 1) * 10 is a little more than 1, and would add an empty step
             return ceil(round(share * n / self.batch_size, 6))
 
-        return self.steps or sum(int(whole) * batches(1, n) + batches(rest, n) for n in sizes)
+        return self.max_steps or sum(int(whole) * num_batches(1, n) + num_batches(rest, n) for n in sizes)
 
 
-class Wording(Settings):
-    """How an example becomes text for a model that answers in words: which template, in which language, after how many
-    solved examples (tasks/wording/)."""
+class PromptSettings(Settings):
+    """How an example becomes a prompt for a model in text mode (tasks/prompts/)."""
 
     template: str = "v1"
-    """Version of the templates: the one of a task is called TASK.VERSION or FORMAT.VERSION, such as `xnli.v1`."""
+    """Version of the templates. A task's own template is called TASK.VERSION, such as `xnli.v1`, else FORMAT.VERSION."""
     instructions: Literal["en", "own"] = "en"
-    """Of instructions and label words: English, or that of the example where the template has it."""
-    shots: int = Field(default=0, ge=0, le=32)
-    """Solved examples in front, from training data in the source language."""
+    """Language of instructions and label words: English, or that of the example where the template has it."""
+    num_fewshot: int = Field(default=0, ge=0, le=32)
+    """Solved examples before the question, from training data in the source language."""
     normalize: bool = True
-    """Choose among given answers by log likelihood per token, else by that of the whole answer."""
-    beams: int = Field(default=1, ge=1, le=16)
-    """Of what is generated; 1 is greedy."""
+    """Choose between given answers by log likelihood per token; false: by that of the whole answer."""
+    num_beams: int = Field(default=1, ge=1, le=16)
+    """Beams of generation; 1 is greedy."""
     max_new_tokens: int | None = Field(default=None, ge=1)
-    """Default: what the format asks for."""
+    """Default: the number that the format sets."""
 
 
 NoiseKind = Literal["typos", "diacritics", "case", "script", "code-switch", "natural", "paraphrase"]
 
 
 class Noise(Settings):
-    """How the texts of examples are damaged (tasks/noise/)."""
+    """Noise that is added to the texts of examples (tasks/noise/)."""
 
     kind: NoiseKind
     level: float = Field(default=0.1, gt=0, le=1)
-    """Share of the words that are changed, of those that the kind can change."""
+    """Share of changed words among the words that the kind can change."""
     seed: int = 0
     words: str = ""
-    """Dictionary of code-switch and natural: a file under the data folder, {lang} in its name for the code of the language;
-    of natural also a file of tagged rows (.conll, .conllu, .jsonl, .parquet)."""
+    """Dictionary of code-switch and natural: a file under the data folder; {lang} in its name is the language code. For natural
+    also a file of tagged rows (.conll, .conllu, .jsonl, .parquet)."""
     into: str = ""
-    """Of code-switch in the archipelago: the tongue that the other words are of; default: the pivot."""
+    """Language of the inserted words for code-switch in the archipelago; default: the source language."""
     digest: str = ""
-    """SHA-256 of the dictionary. The plan fills it in; a study leaves it out."""
+    """SHA-256 of the dictionary. The plan sets it; a study must not."""
 
 
 class Engine(Settings):
-    """How the work is put on the machine at hand: memory and speed, not results beyond rounding, so no key covers it."""
+    """How jobs use the machine. It affects memory and speed, and results by rounding only, so job keys do not cover it."""
 
     token_budget: int | None = Field(default=None, ge=64)
-    """Tokens that go through the model at once; default: from the memory there is (training/budget.py)."""
+    """Tokens of one forward and backward pass; default: from the available memory (training/budget.py)."""
     compact_vocabulary: Literal["auto", "off"] = "auto"
-    """'auto' trains the input embeddings of only those tokens that occur, where that is exact and pays (models/compact.py)."""
+    """'auto' trains the input embeddings of only those tokens that occur, where that is exact and saves time or memory
+    (models/compact_vocabulary.py)."""
     device: Device = "auto"
-    """'auto' is a GPU where there is one."""
+    """'auto' is a GPU if there is one."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of a job on a CPU; default: 2 in pretraining and for models at least WIDE wide, else 1. Another number rounds
-    differently, so it is not taken from the machine."""
+    differently, so the default does not depend on the machine."""
     devices: int = Field(default=1, ge=1)
-    """Processes that a training run is shared among, each with a GPU of its own (where there is none, on the CPU)."""
+    """Processes that share a training run, each with its own GPU (without GPUs, on the CPU)."""
     strategy: Strategy = "ddp"
-    """What each of several processes holds: the whole model (ddp), or a share of weights, gradients and moments (fsdp)."""
+    """Each process holds the whole model (ddp), or a shard of weights, gradients and moments (fsdp)."""
     gradient_checkpointing: bool = False
-    """Keep no activations inside of a layer, but compute them again for its gradient: less memory, a third more work."""
+    """Recompute the activations of each layer for its gradient: less memory, a third more work."""
     offload: bool = False
     """Keep the optimizer's moments in the CPU's memory; with fsdp the weights too."""
 
     @model_validator(mode="after")
-    def _several_for_shards(self) -> Engine:
+    def _check_strategy(self) -> Engine:
         if self.strategy == "fsdp" and self.devices == 1:
-            raise PydanticCustomError(
-                "mistake",
-                "{what}",
-                {
-                    "what": "fsdp shards a model over several devices, and there is one",
-                    "fix": "add `devices: 2` (or more); a model too large for one GPU may also train with "
-                    "`gradient_checkpointing: true` and `offload: true`.",
-                    "keys": ("strategy",),
-                },
+            fix = (
+                "add `devices: 2` (or more); a model too large for one GPU may also train with "
+                "`gradient_checkpointing: true` and `offload: true`."
             )
+            raise setting_error("fsdp shards a model over several devices, and there is one", fix, "strategy")
         return self
 
 
-def threads_of(kind: str, hidden_size: int | None, engine: Engine) -> int:
-    """Threads of each process of a job. Never from the machine or the number of workers: equal studies give equal bytes.
+def num_threads(kind: str, hidden_size: int | None, engine: Engine) -> int:
+    """Threads of each process of a job. Independent of the machine and the number of workers: equal studies give equal bytes.
 
     Args:
         kind: of the job: pretrain, train, layer or predict.
-        hidden_size: of the model it makes or starts from; None where that is not known.
+        hidden_size: of the model that the job makes or starts from; None if unknown.
     """
     if engine.threads is not None:
         return engine.threads
@@ -209,11 +236,11 @@ def threads_of(kind: str, hidden_size: int | None, engine: Engine) -> int:
 
 
 class Sampling(Settings):
-    """How the steps of a mixture are shared among its parts (each batch is of one part).
+    """How the steps of a stage are divided among the parts of its mixture (each batch is of one part).
 
     With n_i examples in part i and cap K, m_i = min(n_i, K):
-    proportional p_i ~ m_i; uniform p_i equal; temperature p_i ~ m_i ** (1 / T); weights p_i as the parts say.
-    The number of steps is always that of `proportional`: the rules differ in who gets them. (jiant's samplers.)
+    proportional p_i ~ m_i; uniform p_i equal; temperature p_i ~ m_i ** (1 / T); weights p_i from the parts.
+    Every rule has the number of steps of `proportional`. (jiant's samplers.)
     """
 
     rule: Literal["proportional", "uniform", "temperature", "weights"] = "proportional"
@@ -222,53 +249,53 @@ class Sampling(Settings):
 
 
 class TextShare(Settings):
-    """Continued pretraining beside the labels: a share of the steps is of text, the last parts of the mixture.
+    """Continued pretraining beside the labels: a share of the steps is on text, the last parts of the mixture.
 
-    The other parts keep the steps that they have without it, N, so that what they teach stays the same: with share s the
-    stage has N / (1 - s) steps. Among its parts the text's steps are shared ~ n_i ** alpha, n_i the documents of part i: small
-    languages are seen more often than their size gives them (Conneau et al. 2020 pretrain XLM-R with alpha 0.3).
+    The labelled parts keep their number of steps without text, N, so that they train as much as before: with share s the
+    stage has N / (1 - s) steps. The text steps are divided ~ n_i ** alpha, n_i the documents of part i: small languages get
+    more than their proportional share (Conneau et al. 2020 pretrain XLM-R with alpha 0.3).
     """
 
     parts: int = Field(ge=1)
-    """How many of the mixture's parts it is, counted from the end."""
+    """Number of text parts, counted from the end of the mixture."""
     share: float = Field(gt=0, lt=1)
     alpha: float = Field(default=0.3, ge=0, le=1)
 
 
 Written = Literal["spans", "text"]
-"""What an encoder-decoder model writes in phase one: the spans that were cut out of what it reads (T5), or the whole text, and the
+"""What an encoder-decoder model writes in pretraining: the spans that were cut out of its input (T5), or the whole text and the
 translation of a document that has one."""
 
 
 class Masking(Settings):
-    """Masked language modelling: a share of the tokens is predicted; 80% of them are masked, 10% replaced, 10% kept
+    """Masked language modelling: the model predicts a share of the tokens; 80% of them are masked, 10% replaced, 10% kept
     (Devlin et al. 2019)."""
 
     share: float = Field(default=0.25, gt=0, lt=1)
 
 
 class Architecture(Settings):
-    """A model made from random weights: an encoder, a decoder (qwen3, llama) or an encoder-decoder model (mt5). `family` is
-    a model type of transformers."""
+    """A model with random weights: an encoder, a decoder (qwen3, llama) or an encoder-decoder model (mt5). `family` is a
+    model type of transformers."""
 
     family: Literal["modernbert", "xlm-roberta", "bert", "qwen3", "llama", "mt5"] = "modernbert"
     layers: int = Field(default=4, ge=1)
-    """Of an encoder-decoder model, in each of its halves."""
+    """Of an encoder-decoder model, in each half."""
     hidden_size: int = Field(default=128, ge=8)
     intermediate_size: int = Field(default=256, ge=8)
     heads: int = Field(default=4, ge=1)
     max_positions: int = Field(default=512, ge=16)
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Architecture:
+    def _check_heads(self) -> Architecture:
         if self.hidden_size % self.heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of heads {self.heads}")
         return self
 
 
 class TokenizerRecipe(Settings):
-    """A byte-level BPE tokenizer made on text."""
+    """A byte-level BPE tokenizer trained on text."""
 
     vocabulary: int = Field(default=6000, ge=300)
     documents: int = Field(default=40_000, ge=100)
-    """Documents it is made on, drawn in order from every text in proportion to its size."""
+    """Documents to train on, taken in order from every text in proportion to its size."""

@@ -27,15 +27,15 @@ def estimate(runs: np.ndarray, value=accuracy) -> Estimate:
     return Estimate(np.array([score for score, _ in parts]), np.stack([influence for _, influence in parts]))
 
 
-def test_of_a_mean_the_variance_is_the_textbook_one():
+def test_variance_of_a_mean_is_the_textbook_one():
     right = np.random.default_rng(0).random(80) < 0.7
     score, influence = linearise(answers(right), accuracy)
     assert score == pytest.approx(right.mean())
     assert np.square(influence).sum() == pytest.approx(right.var(ddof=1) / 80)
 
 
-def test_f1_is_of_the_summed_counts_and_its_variance_that_of_the_bootstrap():
-    # Sentences of very unlike lengths: the mean of F1 per sentence would be another number.
+def test_f1_uses_summed_counts_and_its_variance_matches_the_bootstrap():
+    # Sentence lengths vary a lot, so the mean F1 per sentence would be a different number.
     rng = np.random.default_rng(1)
     gold = rng.integers(1, 20, size=300)
     tp = rng.binomial(gold, 0.6)
@@ -47,7 +47,7 @@ def test_f1_is_of_the_summed_counts_and_its_variance_that_of_the_bootstrap():
     assert np.sqrt(np.square(influence).sum()) == pytest.approx(drawn.std(), rel=0.05)
 
 
-def test_nothing_found_and_nothing_to_find_counts_as_zero():
+def test_zero_over_zero_counts_as_zero():
     score, influence = linearise(np.zeros((5, 3)), f1)
     assert score == 0
     assert not influence.any()
@@ -55,8 +55,8 @@ def test_nothing_found_and_nothing_to_find_counts_as_zero():
 
 @pytest.mark.parametrize(("seeds", "least", "most"), [(2, 0.90, 1.0), (3, 0.91, 1.0), (5, 0.92, 0.99)])
 @pytest.mark.parametrize("interval", [score_interval, lift_interval])
-def test_holds_the_truth_about_as_often_as_it_says(seeds: int, least: float, most: float, interval):
-    # 600 repeats: a coverage of 95% is measured within +-1.8 points. Truth of the score: ndtr(0.7 / total sd).
+def test_coverage_is_near_the_nominal_level(seeds: int, least: float, most: float, interval):
+    # 600 repeats measure a coverage of 95% within +-1.8 points. The true score is ndtr(0.7 / total sd).
     rng, n, held = np.random.default_rng(seeds), 200, 0
     truth = ndtr(0.7 / np.sqrt(1 + 0.05**2)) - (0.5 if interval is lift_interval else 0)
     for _ in range(600):
@@ -72,7 +72,7 @@ def test_holds_the_truth_about_as_often_as_it_says(seeds: int, least: float, mos
     assert least <= held / 600 <= most
 
 
-def test_seeds_that_disagree_widen_the_interval():
+def test_disagreement_between_seeds_widens_the_interval():
     steady = answers(np.tile(np.arange(100) < 60, (2, 1)))
     moved = answers(np.arange(100) < np.array([[50], [70]]))
     low = spread(estimate(steady)).variance
@@ -80,25 +80,25 @@ def test_seeds_that_disagree_widen_the_interval():
     assert high > 2 * low
 
 
-def test_no_difference_is_zero_without_doubt():
+def test_equal_runs_have_difference_exactly_zero():
     runs = estimate(answers(np.random.default_rng(0).random((3, 40)) < 0.5))
     assert lift_interval(runs - runs) == (0, 0, 0)
 
 
-def test_all_right_is_not_certainty():
+def test_all_correct_still_has_an_interval():
     value, low, high = score_interval(estimate(answers(np.ones((2, 50)))))
     assert (value, high) == (1, 1)
     assert low == pytest.approx(0.925, abs=0.01)  # Wilson: 50 / (50 + t²), t of 49 degrees of freedom
 
 
-def test_one_example_says_nothing():
+def test_one_example_gives_the_widest_interval():
     runs = estimate(answers(np.ones((3, 1))))
     assert score_interval(runs) == (1, 0, 1)
     assert lift_interval(runs - runs) == (0, -1, 1)
 
 
-def test_translations_are_dropped_together():
-    # The same answers in two languages hold no more information than in one; as different examples they do.
+def test_translations_are_resampled_together():
+    # Equal answers in two languages have no more information than in one; on different examples they have.
     runs = estimate(answers(np.random.default_rng(0).random((1, 100)) < 0.6))
     joint = mean([runs, runs], [np.arange(100), np.arange(100)], 100)
     apart = mean([runs, runs], [np.arange(100), np.arange(100, 200)], 200)
@@ -123,14 +123,14 @@ def test_order_of_seeds_and_examples_does_not_matter(runs: np.ndarray, random):
 
 @settings(max_examples=60, deadline=None)
 @given(runs_of_answers)
-def test_bounds_hold_the_value_and_stay_in_range(runs: np.ndarray):
+def test_bounds_contain_the_value_and_stay_in_range(runs: np.ndarray):
     value, low, high = score_interval(estimate(runs))
     assert 0 <= low <= value <= high <= 1
 
 
 @settings(max_examples=60, deadline=None)
 @given(runs_of_answers)
-def test_every_answer_turned_round_mirrors_the_interval(runs: np.ndarray):
+def test_inverting_every_answer_mirrors_the_interval(runs: np.ndarray):
     value, low, high = score_interval(estimate(runs))
     wrong = answers(1 - runs[..., 0])
     assert score_interval(estimate(wrong)) == pytest.approx((1 - value, 1 - high, 1 - low), abs=1e-6)
@@ -138,7 +138,7 @@ def test_every_answer_turned_round_mirrors_the_interval(runs: np.ndarray):
 
 @settings(max_examples=60, deadline=None)
 @given(runs_of_answers, st.floats(-0.3, 0.3))
-def test_a_shift_of_every_seed_shifts_a_lift(runs: np.ndarray, shift: float):
+def test_shifting_every_seed_shifts_a_lift(runs: np.ndarray, shift: float):
     e = estimate(runs)
     small = Estimate(e.scores / 10, e.influence / 10)  # far from the bounds of -1 and 1
     moved = Estimate(small.scores + shift, small.influence)

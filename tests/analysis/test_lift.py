@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xlift.analysis.lift import Row, ScoredCell, analyse
+from xlift.analysis.lift import LiftRow, ScoredCell, compute_lifts
 from xlift.errors import UserError
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n trouble"
+    "lift_high n training_status"
 ).split()
 
 
@@ -28,7 +28,7 @@ def cell(
     ids: list[str] | None = None,
     **more,
 ) -> ScoredCell:
-    """One cell from a string of 1 (right) and 0 (wrong)."""
+    """One cell from a string of 1 (correct) and 0 (wrong)."""
     counts = np.array([[int(c), 1] for c in right], dtype=float).reshape(-1, 2)
     rest = {
         "model": "xlmr",
@@ -49,55 +49,57 @@ def cell(
     )
 
 
-def find(rows: list[Row], **want) -> Row:
+def find(rows: list[LiftRow], **want) -> LiftRow:
     found = [row for row in rows if all(getattr(row, key) == value for key, value in want.items())]
     assert len(found) == 1
     return found[0]
 
 
-def test_a_row_has_exactly_the_published_keys_in_order():
-    assert list(analyse([cell("10")], "s")[0].to_dict()) == KEYS
+def test_row_has_the_published_keys_in_order():
+    assert list(compute_lifts([cell("10")], "s")[0].to_dict()) == KEYS
 
 
-def test_the_worst_trouble_of_any_seed_language_and_target_stands_in_the_mean():
+def test_means_have_the_worst_training_status_of_their_parts():
     cells = [
-        cell("10", seed=seed, language=language, target=target, trouble=trouble)
-        for seed, language, target, trouble in (
-            (0, "sw", "xnli", ""), (1, "sw", "xnli", "retried"), (0, "ur", "xnli", ""), (1, "ur", "xnli", ""),
+        cell("10", seed=seed, language=language, target=target, training_status=training_status)
+        for seed, language, target, training_status in (
+            (0, "sw", "xnli", "ok"), (1, "sw", "xnli", "retried"), (0, "ur", "xnli", "ok"), (1, "ur", "xnli", "ok"),
             (0, "sw", "other", "collapsed"), (1, "sw", "other", "retried"),
         )
     ]  # fmt: skip
-    rows = analyse(cells)
-    assert find(rows, target="xnli", language="sw").trouble == "retried"
-    assert find(rows, target="xnli", language="ur").trouble == ""
-    assert find(rows, target="xnli", language="all").trouble == "retried"
-    assert find(rows, target="other", language="sw").trouble == "collapsed"
-    assert find(rows, target="all", language="all").trouble == "collapsed"
+    rows = compute_lifts(cells)
+    assert find(rows, target="xnli", language="sw").training_status == "retried"
+    assert find(rows, target="xnli", language="ur").training_status == "ok"
+    assert find(rows, target="xnli", language="all").training_status == "retried"
+    assert find(rows, target="other", language="sw").training_status == "collapsed"
+    assert find(rows, target="all", language="all").training_status == "collapsed"
 
 
 def test_lift_is_the_paired_difference_and_none_for_the_baseline():
-    rows = analyse([cell("1110"), cell("1000", intermediate="none")])
+    rows = compute_lifts([cell("1110"), cell("1000", intermediate="none")])
     assert find(rows, intermediate="nli", language="sw").lift == pytest.approx(0.5)
     assert find(rows, intermediate="none", language="sw").lift is None
 
 
-def test_the_same_predictions_lift_by_exactly_nothing():
+def test_equal_predictions_have_lift_zero():
     seeds = ["1101", "0111"]
-    rows = analyse([cell(right, intermediate=i, seed=s) for i in ("none", "nli") for s, right in enumerate(seeds)])
+    rows = compute_lifts(
+        [cell(right, intermediate=i, seed=s) for i in ("none", "nli") for s, right in enumerate(seeds)]
+    )
     row = find(rows, intermediate="nli", language="all")
     assert (row.lift, row.lift_low, row.lift_high, row.seeds) == (0, 0, 0, 2)
 
 
-def test_pairing_goes_by_id_and_not_by_place():
-    # The road gets the same examples right as the baseline, in another order in the file.
+def test_pairing_is_by_id():
+    # The pipeline has the same correct examples as the baseline, in another order in the file.
     ids = [f"q{i}" for i in range(6)]
-    rows = analyse([cell("110100", intermediate="none", ids=ids), cell("001011", ids=ids[::-1])])
+    rows = compute_lifts([cell("110100", intermediate="none", ids=ids), cell("001011", ids=ids[::-1])])
     row = find(rows, intermediate="nli", language="sw")
     assert (row.lift, row.lift_low, row.lift_high) == (0, 0, 0)
 
 
-def test_lift_uses_the_seeds_that_both_roads_have():
-    rows = analyse([cell("1111", seed=0), cell("0000", seed=1), cell("1110", intermediate="none", seed=0)])
+def test_lift_uses_common_seeds():
+    rows = compute_lifts([cell("1111", seed=0), cell("0000", seed=1), cell("1110", intermediate="none", seed=0)])
     row = find(rows, intermediate="nli", language="sw")
     assert row.seeds == 2
     assert row.value == 0.5
@@ -105,67 +107,67 @@ def test_lift_uses_the_seeds_that_both_roads_have():
 
 
 def test_no_lift_without_a_common_seed():
-    rows = analyse([cell("11", seed=0), cell("10", intermediate="none", seed=1)])
+    rows = compute_lifts([cell("11", seed=0), cell("10", intermediate="none", seed=1)])
     assert find(rows, intermediate="nli", language="sw").lift is None
 
 
-def test_no_lift_against_labels_of_another_language():
-    rows = analyse([cell("11", train_language="de"), cell("10", intermediate="none", train_language="en")])
+def test_no_lift_between_different_training_languages():
+    rows = compute_lifts([cell("11", train_language="de"), cell("10", intermediate="none", train_language="en")])
     assert find(rows, intermediate="nli", language="sw").lift is None
 
 
 def test_all_is_the_unweighted_mean_over_languages():
-    rows = analyse([cell("1" * 10, language="sw"), cell("10", language="ur")])
+    rows = compute_lifts([cell("1" * 10, language="sw"), cell("10", language="ur")])
     row = find(rows, language="all")
     assert row.value == pytest.approx(0.75)
     assert row.n == 12
 
 
 def test_translated_test_sets_are_resampled_together():
-    # Equal answers to equal ids in five languages: 'all' must be as uncertain as one language, not 1/sqrt(5) of it.
+    # Equal predictions for equal ids in five languages: 'all' is as uncertain as one language, not 1/sqrt(5) of it.
     right = "1101001110" * 10
-    shared = analyse([cell(right, language=f"l{i}") for i in range(5)])
-    apart = analyse([cell(right, language=f"l{i}", ids=[f"{i}-{j}" for j in range(100)]) for i in range(5)])
+    shared = compute_lifts([cell(right, language=f"l{i}") for i in range(5)])
+    apart = compute_lifts([cell(right, language=f"l{i}", ids=[f"{i}-{j}" for j in range(100)]) for i in range(5)])
     single, joint, loose = find(shared, language="l0"), find(shared, language="all"), find(apart, language="all")
     assert joint.high - joint.low == pytest.approx(single.high - single.low)
     assert loose.high - loose.low < 0.5 * (single.high - single.low)
 
 
 def test_rows_of_one_id_are_one_unit():
-    # Five questions on each of 20 paragraphs, all answered alike: 20 observations, not 100.
+    # Five questions on each of 20 paragraphs with equal answers: 20 observations, not 100.
     right = "".join(c * 5 for c in "11010011101101001110")
-    clustered = find(analyse([cell(right, ids=[f"p{i // 5}" for i in range(100)])]), language="sw")
-    single = find(analyse([cell("11010011101101001110")]), language="sw")
+    clustered = find(compute_lifts([cell(right, ids=[f"p{i // 5}" for i in range(100)])]), language="sw")
+    single = find(compute_lifts([cell("11010011101101001110")]), language="sw")
     assert (clustered.low, clustered.high) == pytest.approx((single.low, single.high))
     assert clustered.n == 100
 
 
-def test_all_is_left_out_where_a_language_is_missing():
-    rows = analyse([cell("10"), cell("10", language="ur"), cell("10", intermediate="qa")])
+def test_no_mean_if_a_language_is_missing():
+    rows = compute_lifts([cell("10"), cell("10", language="ur"), cell("10", intermediate="qa")])
     assert {row.intermediate for row in rows if row.language == "all"} == {"nli"}
 
 
-def test_the_mean_over_targets_counts_the_first_metric_of_each():
+def test_mean_over_targets_uses_the_first_metric():
     f1 = [cell("1111", target="xquad", metric="f1"), cell("0000", target="xquad", metric="em")]
-    row = find(analyse([*f1, cell("1100")]), target="all")
+    row = find(compute_lifts([*f1, cell("1100")]), target="all")
     assert (row.metric, row.language, row.n) == ("mean", "all", 8)
     assert row.value == pytest.approx(0.75)
 
 
-def test_a_single_target_has_no_mean_over_targets():
-    assert not [row for row in analyse([cell("10")]) if row.target == "all"]
+def test_single_target_has_no_mean_over_targets():
+    assert not [row for row in compute_lifts([cell("10")]) if row.target == "all"]
 
 
-def test_a_score_that_stands_twice_is_refused():
+def test_duplicate_score_is_an_error():
     with pytest.raises(UserError, match="two scores"):
-        analyse([cell("10"), cell("11")])
+        compute_lifts([cell("10"), cell("11")])
 
 
-def test_other_examples_are_refused():
+def test_different_examples_are_an_error():
     with pytest.raises(UserError, match="other examples"):
-        analyse([cell("10", intermediate="none"), cell("10", ids=["a", "b"])])
+        compute_lifts([cell("10", intermediate="none"), cell("10", ids=["a", "b"])])
 
 
-def test_no_examples_are_refused():
+def test_cell_without_examples_is_an_error():
     with pytest.raises(UserError, match="0 ids"):
-        analyse([replace(cell("1"), ids=[], counts=np.zeros((0, 2)))])
+        compute_lifts([replace(cell("1"), ids=[], counts=np.zeros((0, 2)))])

@@ -1,4 +1,4 @@
-"""What noise costs: kept shares, paired with the clean rows, against a bootstrap of its own."""
+"""Robustness to noise: kept shares, paired with the clean rows, against a bootstrap."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xlift.analysis.lift import ALL, ScoredCell, analyse
-from xlift.analysis.robustness import RobustRow, robustness
+from xlift.analysis.lift import ALL, ScoredCell, compute_lifts
+from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.errors import UserError
 
 
@@ -22,7 +22,7 @@ def f1(counts: np.ndarray) -> np.ndarray:
 
 
 def cell(right: str | np.ndarray, noise: str = "", **more) -> ScoredCell:
-    """One cell from a string of 1 (right) and 0 (wrong), or from counts."""
+    """One cell from a string of 1 (correct) and 0 (wrong), or from counts."""
     counts = np.array([[int(c), 1] for c in right], dtype=float) if isinstance(right, str) else right
     intermediate = more.get("intermediate", "nli")
     rest = {
@@ -33,7 +33,7 @@ def cell(right: str | np.ndarray, noise: str = "", **more) -> ScoredCell:
     return ScoredCell(counts=counts, noise=noise, **rest)
 
 
-def find(rows: list[RobustRow], **want) -> RobustRow:
+def find(rows: list[RobustnessRow], **want) -> RobustnessRow:
     found = [row for row in rows if all(getattr(row, key) == value for key, value in want.items())]
     assert len(found) == 1
     return found[0]
@@ -43,41 +43,41 @@ def drawn(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
     return np.stack([rng.random(n) < share, np.ones(n)], axis=-1)
 
 
-def test_kept_is_the_noisy_score_over_the_clean_one():
-    row = find(robustness([cell("1111100000"), cell("1111000000", "typos 10%")]), language="sw")
+def test_kept_is_noisy_score_over_clean_score():
+    row = find(compute_robustness([cell("1111100000"), cell("1111000000", "typos 10%")]), language="sw")
     assert (row.clean, row.noisy, row.kept) == pytest.approx((0.5, 0.4, 0.8))
     assert row.noise == "typos 10%"
 
 
 def test_without_noise_there_are_no_rows():
-    assert robustness([cell("10"), cell("11", intermediate="none")]) == []
+    assert compute_robustness([cell("10"), cell("11", intermediate="none")]) == []
 
 
-def test_noise_without_its_clean_rows_has_nothing_to_be_compared_with():
-    assert robustness([cell("10", "case 10%")]) == []
+def test_noise_without_clean_rows_gives_no_row():
+    assert compute_robustness([cell("10", "case 10%")]) == []
 
 
-def test_lifts_leave_noise_out():
+def test_lifts_ignore_noise():
     cells = [cell("1110"), cell("1000", intermediate="none")]
     noisy = [cell("0000", "typos 10%"), cell("0000", "typos 10%", intermediate="none")]
-    assert analyse(cells + noisy) == analyse(cells)
+    assert compute_lifts(cells + noisy) == compute_lifts(cells)
 
 
-def test_the_same_answers_keep_everything_without_doubt():
+def test_equal_predictions_keep_everything():
     cells = [cell(right, noise, seed=seed) for seed, right in enumerate(("1101", "0111")) for noise in ("", "case 10%")]
-    row = find(robustness(cells), language="sw")
+    row = find(compute_robustness(cells), language="sw")
     assert (row.kept, row.kept_low, row.kept_high) == pytest.approx((1, 1, 1))
 
 
-def test_pairing_goes_by_id_and_not_by_place():
+def test_pairing_is_by_id():
     ids = [f"q{i}" for i in range(6)]
-    row = find(robustness([cell("110100", ids=ids), cell("001011", "case 10%", ids=ids[::-1])]), language="sw")
+    row = find(compute_robustness([cell("110100", ids=ids), cell("001011", "case 10%", ids=ids[::-1])]), language="sw")
     assert (row.kept, row.kept_low, row.kept_high) == pytest.approx((1, 1, 1))
 
 
-def test_other_examples_than_the_clean_ones_are_refused():
+def test_examples_other_than_the_clean_ones_are_an_error():
     with pytest.raises(UserError, match="other examples"):
-        robustness([cell("10"), cell("10", "case 10%", ids=["a", "b"])])
+        compute_robustness([cell("10"), cell("10", "case 10%", ids=["a", "b"])])
 
 
 def test_only_seeds_with_both_scores_count():
@@ -87,28 +87,28 @@ def test_only_seeds_with_both_scores_count():
         cell("1110", "case 10%", seed=0),
         cell("0000", "case 10%", seed=2),
     ]
-    row = find(robustness(cells), language="sw")
+    row = find(compute_robustness(cells), language="sw")
     assert (row.seeds, row.clean, row.noisy, row.kept) == (1, 1.0, 0.75, 0.75)
 
 
-def test_nothing_is_kept_of_nothing():
-    row = find(robustness([cell("0000"), cell("1000", "case 10%")]), language="sw")
+def test_clean_score_of_zero_has_no_kept_share():
+    row = find(compute_robustness([cell("0000"), cell("1000", "case 10%")]), language="sw")
     assert (row.kept, row.kept_low, row.kept_high, row.gain) == (None, None, None, None)
     assert (row.clean, row.noisy) == (0, 0.25)
 
 
-def test_one_example_leaves_the_upper_end_open():
-    row = find(robustness([cell("1"), cell("1", "case 10%")]), language="sw")
+def test_one_example_has_no_upper_bound():
+    row = find(compute_robustness([cell("1"), cell("1", "case 10%")]), language="sw")
     assert (row.kept, row.kept_low, row.kept_high) == (1, 0, None)
     json.dumps(row.to_dict(), allow_nan=False)
 
 
-def test_the_mean_the_worst_language_and_the_spread():
+def test_mean_worst_language_and_spread():
     cells = [cell("1111111100", language="sw"), cell("1111000000", language="ur"), cell("1111111111", language="en")]
     cells += [
         cell("1111000000", "t", language="sw"), cell("1110000000", "t", language="ur"), cell("1111111110", "t", language="en"),
     ]  # fmt: skip
-    rows = robustness(cells)
+    rows = compute_robustness(cells)
     row = find(rows, language=ALL)
     assert row.kept == pytest.approx((0.4 + 0.3 + 0.9) / (0.8 + 0.4 + 1.0))
     assert (row.worst_language, row.worst) == ("sw", pytest.approx(0.5))
@@ -118,27 +118,27 @@ def test_the_mean_the_worst_language_and_the_spread():
     assert find(rows, language="ur").spread is None
 
 
-def test_the_mean_is_over_the_languages_that_have_the_noise():
+def test_mean_is_over_languages_with_the_noise():
     cells = [cell("1100", language="de"), cell("1000", "case 10%", language="de"), cell("1111", language="zh")]
-    row = find(robustness(cells), language=ALL)
+    row = find(compute_robustness(cells), language=ALL)
     assert (row.clean, row.noisy, row.kept) == (0.5, 0.25, 0.5)
 
 
-def test_a_road_without_some_language_has_no_mean():
+def test_pipeline_without_some_language_has_no_mean():
     cells = [cell("11", noise, language=language) for noise in ("", "t") for language in ("de", "zh")]
     cells += [cell("11", noise, language="de", intermediate="none") for noise in ("", "t")]
-    assert {row.intermediate for row in robustness(cells) if row.language == ALL} == {"nli"}
+    assert {row.intermediate for row in compute_robustness(cells) if row.language == ALL} == {"nli"}
 
 
-def test_the_gain_is_what_is_kept_more_than_without_an_intermediate_task():
+def test_gain_is_the_difference_to_the_baseline():
     cells = [cell("1111111111"), cell("1111111100", "t")]
     cells += [cell("1111100000", intermediate="none"), cell("1110000000", "t", intermediate="none")]
-    rows = robustness(cells)
+    rows = compute_robustness(cells)
     assert find(rows, intermediate="nli", language="sw").gain == pytest.approx(0.8 - 0.6)
     assert find(rows, intermediate="none", language="sw").gain is None
 
 
-def test_a_gain_that_is_beyond_doubt_has_a_sign():
+def test_significant_gain_has_a_sign():
     rng = np.random.default_rng(0)
     cells = []
     for seed in range(3):
@@ -147,15 +147,15 @@ def test_a_gain_that_is_beyond_doubt_has_a_sign():
                 cell(drawn(rng, 500, share), noise, intermediate=intermediate, seed=seed)
                 for share, noise in zip(shares, ("", "t"), strict=True)
             ]
-    row = find(robustness(cells), intermediate="nli", language="sw")
+    row = find(compute_robustness(cells), intermediate="nli", language="sw")
     assert row.sign == 1
     assert row.gain_low is not None
     assert 0 < row.gain_low < (row.gain or 0)
 
 
 @pytest.mark.parametrize("value", [accuracy, f1])
-def test_the_interval_is_that_of_a_paired_bootstrap(value):
-    """Over examples, one seed: a bootstrap that resamples examples with both their scores."""
+def test_interval_matches_a_paired_bootstrap(value):
+    """One seed: a bootstrap that resamples examples together with both scores."""
     rng = np.random.default_rng(1)
     n = 400
     if value is accuracy:
@@ -166,7 +166,7 @@ def test_the_interval_is_that_of_a_paired_bootstrap(value):
         right = np.minimum(rng.binomial(found, 0.8), gold)
         clean = np.stack([right, found, gold], axis=-1).astype(float)
         noisy = np.stack([rng.binomial(right, 0.8), found, gold], axis=-1).astype(float)
-    row = find(robustness([cell(clean, value=value), cell(noisy, "t", value=value)]), language="sw")
+    row = find(compute_robustness([cell(clean, value=value), cell(noisy, "t", value=value)]), language="sw")
     draws = rng.integers(0, n, size=(4000, n))
     shares = value(noisy[draws].sum(axis=1)) / value(clean[draws].sum(axis=1))
     low, high = np.quantile(shares, [0.025, 0.975])
@@ -176,7 +176,7 @@ def test_the_interval_is_that_of_a_paired_bootstrap(value):
     assert row.kept_high == pytest.approx(high, abs=0.12 * (high - low))
 
 
-def test_seeds_are_in_the_interval():
+def test_interval_includes_seed_variance():
     rng = np.random.default_rng(2)
     same = [drawn(rng, 200, 0.7), drawn(rng, 200, 0.5)]
 
@@ -185,7 +185,7 @@ def test_seeds_are_in_the_interval():
         for seed, share in enumerate(shares):
             noisy = same[0] * np.stack([rng.random(200) < share, np.ones(200)], axis=-1)
             cells += [cell(same[0], seed=seed), cell(noisy, "t", seed=seed)]
-        row = find(robustness(cells), language="sw")
+        row = find(compute_robustness(cells), language="sw")
         assert row.kept_low is not None
         assert row.kept_high is not None
         return row.kept_high - row.kept_low
@@ -193,14 +193,14 @@ def test_seeds_are_in_the_interval():
     assert width((0.5, 0.7, 0.9)) > 2 * width((0.7, 0.7, 0.7))
 
 
-def test_trouble_of_either_side_is_told():
-    cells = [replace(cell("11"), trouble="retried"), cell("10", "t")]
-    assert find(robustness(cells), language="sw").trouble == "retried"
+def test_training_status_is_the_worst_of_clean_and_noisy():
+    cells = [replace(cell("11"), training_status="retried"), cell("10", "t")]
+    assert find(compute_robustness(cells), language="sw").training_status == "retried"
 
 
-def test_every_metric_and_noise_has_rows_of_its_own():
+def test_every_metric_and_noise_has_separate_rows():
     cells = [cell("11", noise, metric=metric) for metric in ("f1", "em") for noise in ("", "typos 5%", "typos 10%")]
-    assert [(row.metric, row.noise) for row in robustness(cells) if row.language == ALL] == [
+    assert [(row.metric, row.noise) for row in compute_robustness(cells) if row.language == ALL] == [
         ("f1", "typos 5%"), ("f1", "typos 10%"), ("em", "typos 5%"), ("em", "typos 10%"),
     ]  # fmt: skip
 
@@ -208,37 +208,37 @@ def test_every_metric_and_noise_has_rows_of_its_own():
 # --- noise that a part of the rows has --------------------------------------------------------------------------------
 
 
-def test_the_clean_score_is_of_the_rows_that_have_a_noisy_one():
-    """The four rows without one are all right when clean: they must not count."""
+def test_clean_score_uses_rows_with_a_noisy_version():
+    """The four rows without a noisy version are all correct; they must not count."""
     cells = [cell("1100" + "1111"), cell("1000", "natural 20% f.conll", ids=list("0123")), cell("1111" * 2, "case 10%")]
-    rows = robustness(cells)
+    rows = compute_robustness(cells)
     row = find(rows, language="sw", noise="natural 20% f.conll")
     assert (row.clean, row.noisy, row.kept, row.n, row.whole) == (0.5, 0.25, 0.5, 4, 8)
     other = find(rows, language="sw", noise="case 10%")
     assert (other.clean, other.n, other.whole) == (0.75, 8, 8)
 
 
-def test_pairs_of_a_part_go_by_id_over_roads_seeds_and_languages():
+def test_partial_rows_are_paired_by_id_over_pipelines_seeds_and_languages():
     rng = np.random.default_rng(3)
     cells = []
     for language in ("de", "tr"):
         ids = [str(n) for n in range(40)]
-        part = ids[::-1][: 30 if language == "de" else 40]  # one language has all its rows
+        part = ids[::-1][: 30 if language == "de" else 40]  # one language has all of its rows
         for intermediate in ("none", "nli"):
             for seed in (0, 1):
                 right = drawn(rng, 40, 0.8)
                 more = {"language": language, "intermediate": intermediate, "seed": seed}
                 cells += [cell(right, ids=ids, **more), cell(right[::-1][: len(part)], "n 5%", ids=part, **more)]
-    rows = robustness(cells)
+    rows = compute_robustness(cells)
     assert {(row.language, row.intermediate) for row in rows} == {
-        (language, road) for language in (ALL, "de", "tr") for road in ("none", "nli")
+        (language, intermediate) for language in (ALL, "de", "tr") for intermediate in ("none", "nli")
     }  # fmt: skip
     assert all((row.kept, row.kept_low, row.kept_high) == pytest.approx((1, 1, 1)) for row in rows)
     assert {(row.language, row.n, row.whole) for row in rows} == {(ALL, 70, 80), ("de", 30, 40), ("tr", 40, 40)}
     assert find(rows, language=ALL, intermediate="nli").gain == pytest.approx(0)
-    assert analyse(cells) == analyse([one for one in cells if not one.noise])
+    assert compute_lifts(cells) == compute_lifts([one for one in cells if not one.noise])
 
 
-def test_rows_that_are_none_of_the_clean_ones_are_refused_beside_a_part():
+def test_partial_rows_outside_the_clean_set_are_an_error():
     with pytest.raises(UserError, match="other examples"):
-        robustness([cell("1011"), cell("10", "n 5%", ids=["0", "9"])])
+        compute_robustness([cell("1011"), cell("10", "n 5%", ids=["0", "9"])])

@@ -1,7 +1,7 @@
-"""A small oracle of inference and of answers over meanings, written from the definitions and apart from the generator.
+"""A small oracle for NLI labels and answers over meanings, written from the definitions, independent of the generator.
 
-The convention: two sentences speak of the same participants. What drops a detail or names a thing more generally
-follows; a verb and its opposite, or an adjective and its opposite, exclude each other; a denial turns the direction round.
+The convention: two sentences are about the same participants. Dropping a detail or using a more general word gives an
+entailed sentence; opposite verbs or adjectives contradict each other; negation reverses the direction of entailment.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from xlift.archipelago.concepts import ADJECTIVES, ANTONYM_VERBS, NOUNS, VERBS
 from xlift.archipelago.grammar import Grammar, Sentence
-from xlift.archipelago.tongues import TONGUES
+from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.archipelago.world import Entity, Event
 
 ROLES = ("agent", "patient", "other", "place")
@@ -21,46 +21,48 @@ OPPOSITES = {frozenset(pair) for pair in ANTONYM_VERBS} | {frozenset(pair[:2]) f
 
 def relation(premise: Event, hypothesis: Event) -> str:
     """'entailment', 'contradiction' or 'neutral'."""
-    said, asked = replace(premise, negated=False), replace(hypothesis, negated=False)
+    p, h = replace(premise, negated=False), replace(hypothesis, negated=False)
     if not premise.negated and not hypothesis.negated:
-        if follows(said, asked):
+        if entails(p, h):
             return "entailment"
-        return "contradiction" if excludes(said, asked, verbs_only=False) else "neutral"
+        return "contradiction" if contradicts(p, h, verbs_only=False) else "neutral"
     if not premise.negated:
-        if follows(said, asked):
+        if entails(p, h):
             return "contradiction"
-        # Of a young smith nothing follows from what an old one does, so only opposite verbs count here.
-        return "entailment" if excludes(said, asked, verbs_only=True) else "neutral"
-    if follows(asked, said):
+        # An event of an old smith entails nothing about a young one, so only opposite verbs count here.
+        return "entailment" if contradicts(p, h, verbs_only=True) else "neutral"
+    if entails(h, p):
         return "entailment" if hypothesis.negated else "contradiction"
     return "neutral"
 
 
-def follows(said: Event, asked: Event) -> bool:
-    """Whether an affirmative event follows from another one."""
+def entails(premise: Event, hypothesis: Event) -> bool:
+    """Whether an affirmative event entails another one."""
     return (
-        (said.verb, said.tense) == (asked.verb, asked.tense)
-        and asked.time in ("", said.time)
-        and all(_same_or_vaguer(said, getattr(said, role), getattr(asked, role), role) for role in ROLES)
+        (premise.verb, premise.tense) == (hypothesis.verb, hypothesis.tense)
+        and hypothesis.time in ("", premise.time)
+        and all(
+            _same_or_more_general(premise, getattr(premise, role), getattr(hypothesis, role), role) for role in ROLES
+        )
     )
 
 
-def _same_or_vaguer(event: Event, said: Entity | None, asked: Entity | None, role: str) -> bool:
-    if asked is None:  # only a place can be left unsaid, and not the goal of a motion
-        return said is None or (role == "place" and VERBS[event.verb][0] != "motion")
-    if said is None or said.plural != asked.plural:
+def _same_or_more_general(event: Event, entity: Entity | None, other: Entity | None, role: str) -> bool:
+    if other is None:  # only a place can be dropped, except the goal of a motion
+        return entity is None or (role == "place" and VERBS[event.verb][0] != "motion")
+    if entity is None or entity.plural != other.plural:
         return False
-    if said.concept == asked.concept:
-        return asked.adjective in ("", said.adjective)
-    return GENERAL.get(said.concept) == asked.concept and not asked.adjective
+    if entity.concept == other.concept:
+        return other.adjective in ("", entity.adjective)
+    return GENERAL.get(entity.concept) == other.concept and not other.adjective
 
 
-def excludes(said: Event, asked: Event, verbs_only: bool) -> bool:
-    return any(follows(said, opposite) for opposite in _opposites(asked, verbs_only))
+def contradicts(premise: Event, hypothesis: Event, verbs_only: bool) -> bool:
+    return any(entails(premise, opposite) for opposite in _opposites(hypothesis, verbs_only))
 
 
 def _opposites(event: Event, verbs_only: bool) -> Iterator[Event]:
-    """The event with its verb, or with one adjective, turned into its opposite."""
+    """The event with its verb, or one adjective, replaced by the opposite."""
     yield from (replace(event, verb=other) for other in _opposite(event.verb))
     if verbs_only:
         return
@@ -75,25 +77,28 @@ def _opposite(word: str) -> list[str]:
 
 
 def answers(event: Event, question: Event, role: str) -> bool:
-    """Whether a told event answers the question for a role."""
+    """Whether an event answers the question for a role."""
     if (event.verb, event.tense) != (question.verb, question.tense) or getattr(event, role) is None:
         return False
-    asked_with = [(getattr(event, r), getattr(question, r)) for r in ROLES if r != role]
-    return all(wanted is None or told == wanted for told, wanted in asked_with) and question.time in ("", event.time)
+    others = [(getattr(event, r), getattr(question, r)) for r in ROLES if r != role]
+    return all(expected is None or entity == expected for entity, expected in others) and question.time in (
+        "",
+        event.time,
+    )
 
 
-class Recorder(Grammar):
-    """A tongue that remembers what it was asked to say."""
+class RecordingGrammar(Grammar):
+    """A grammar that records the events of its statements and questions."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(TONGUES[code])
-        self.told: list[Event] = []
-        self.asked: list[tuple[Event, str]] = []
+        super().__init__(GENERATED_LANGUAGES[code])
+        self.statements: list[Event] = []
+        self.questions: list[tuple[Event, str]] = []
 
     def sentence(self, event: Event, front: str = "") -> Sentence:
-        self.told.append(event)
+        self.statements.append(event)
         return super().sentence(event, front)
 
     def question(self, event: Event, role: str) -> Sentence:
-        self.asked.append((event, role))
+        self.questions.append((event, role))
         return super().question(event, role)

@@ -1,4 +1,4 @@
-"""Predictions: those of one example do not depend on its neighbours, in every format; retrieval's options."""
+"""Predictions do not depend on the batch, in every format; options of retrieval."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from tests.support import tiny
 
 from xlift.errors import UserError
-from xlift.evaluation import rows as row_batches
-from xlift.evaluation import vectors
-from xlift.evaluation.predict import Asked, decode, predict, run_pass
-from xlift.evaluation.rows import batches
+from xlift.evaluation import batching as row_batches
+from xlift.evaluation import embeddings
+from xlift.evaluation.batching import iterate_batches
+from xlift.evaluation.predict import PredictionRequest, compute_outputs, decode, predict
 from xlift.models.heads import pool
 from xlift.models.model import Model
 from xlift.recipes import Recipe, Sampling
@@ -38,17 +38,17 @@ def features(name: str, chosen: list[Any], family: str, max_length: int = 48) ->
 
 
 def trained(name: str, family: str) -> Model:
-    """A few steps away from random, so that the labels of neighbours differ."""
+    """A model trained for a few steps, so that labels of neighbouring rows differ."""
     encoder, task = tiny.encoder(family), catalog.get(name)
     stage.add_heads(encoder, [task], seed=1)
     rows = stage.make_features(task, examples(name, 16), tiny.tokenizer_of(family), max_length=48, train=True)
-    recipe = Recipe(lr=5e-3, batch_size=8, steps=12)
-    stage.fine_tune(encoder, 1, [stage.Part(task, rows)], recipe, Sampling(), seed=1)
+    recipe = Recipe(lr=5e-3, batch_size=8, max_steps=12)
+    stage.fine_tune(encoder, 1, [stage.TrainDataset(task, rows)], recipe, Sampling(), seed=1)
     return encoder
 
 
 def outputs(monkeypatch: pytest.MonkeyPatch, encoder: Model, name: str, chosen: list[Any], family: str) -> list[Any]:
-    """What goes into the format's decode, row by row."""
+    """The input of the format's `decode`, row by row."""
     seen: list[Any] = []
     kind = type(formats.get(catalog.get(name).format))
     decode = kind.decode
@@ -63,7 +63,7 @@ def outputs(monkeypatch: pytest.MonkeyPatch, encoder: Model, name: str, chosen: 
     return seen
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.ENCODERS)
 @pytest.mark.parametrize("name", [*HEADED, "isle-retrieval"])
 def test_predictions_do_not_depend_on_the_batch(family: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     language = "qka" if name == "isle-retrieval" else "qta"
@@ -72,14 +72,14 @@ def test_predictions_do_not_depend_on_the_batch(family: str, name: str, monkeypa
     monkeypatch.setattr(row_batches, "TOKENS_PER_BATCH", 200)
     few = outputs(monkeypatch, encoder, name, chosen, family)
     predicted = predict(encoder, 1, catalog.get(name), chosen, features(name, chosen, family), name, {})
-    monkeypatch.setattr(row_batches, "TOKENS_PER_BATCH", 1)  # every row by itself, without padding
+    monkeypatch.setattr(row_batches, "TOKENS_PER_BATCH", 1)  # one row per batch, without padding
     single = outputs(monkeypatch, encoder, name, chosen, family)
     alone = predict(encoder, 1, catalog.get(name), chosen, features(name, chosen, family), name, {})
     assert len(few) == len(single) >= 12
     for one, other in zip(few, single, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert predicted == alone
-    if name != "isle-retrieval":  # nor on which other examples are asked (retrieval searches among them)
+    if name != "isle-retrieval":  # nor on the other examples (retrieval searches among them)
         apart = [
             p
             for e in chosen
@@ -89,7 +89,7 @@ def test_predictions_do_not_depend_on_the_batch(family: str, name: str, monkeypa
 
 
 @pytest.mark.parametrize("name", HEADED)
-def test_predictions_have_the_shape_of_gold(name: str) -> None:
+def test_predictions_have_the_shape_of_references(name: str) -> None:
     chosen = examples(name, 6)
     encoder = tiny.encoder("xlm-roberta")
     stage.add_heads(encoder, [catalog.get(name)], seed=1)
@@ -112,8 +112,8 @@ def test_dropout_is_off() -> None:
     assert not encoder.training
 
 
-def test_the_best_window_of_a_long_context_answers() -> None:
-    # The head is set by hand: a token scores by its embedding, and one word far to the right scores highest.
+def test_best_window_of_a_long_context_gives_the_answer() -> None:
+    # The head is set by hand: a token's logit comes from its embedding, and one word far to the right has the highest.
     tokenizer, encoder = tiny.tokenizer(), tiny.encoder("xlm-roberta")
     context = "the old man reads a long book in the garden " * 6 + "and Paris lies in France today"
     example = SpanExample("1", context, "where", ("France",), (context.index("France"),))
@@ -146,22 +146,24 @@ def retrieved(options: dict[str, Any], encoder: Model | None = None) -> list[str
 
 
 @pytest.mark.parametrize(("layers", "official"), [(2, 2), (4, 4), (12, 8), (24, 14)])
-def test_the_official_layer_is_xtremes(layers: int, official: int) -> None:
+def test_official_layer_is_that_of_xtreme(layers: int, official: int) -> None:
     assert official_layer(layers) == official
 
 
-@pytest.mark.parametrize(("asked", "layer"), [("official", 5), ("last", 6), (0, 0), (3, 3), (None, 5)])
+@pytest.mark.parametrize(("requested", "layer"), [("official", 5), ("last", 6), (0, 0), (3, 3), (None, 5)])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_the_layer_and_the_pooling_asked_for_are_taken(
-    asked: Any, layer: int, pooling: str, monkeypatch: pytest.MonkeyPatch
+def test_requested_layer_and_pooling_are_used(
+    requested: Any, layer: int, pooling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = tiny.encoder("xlm-roberta", num_hidden_layers=6)  # the official one is half of them and two more
+    encoder = tiny.encoder("xlm-roberta", num_hidden_layers=6)  # the official layer is half of them and two more
     pooled: list[torch.Tensor] = []
-    monkeypatch.setattr(vectors, "pool", lambda hidden, mask, how: pooled.append(hidden) or pool(hidden, mask, how))
-    options = {"pooling": pooling} | ({} if asked is None else {"layer": asked})
+    monkeypatch.setattr(
+        embeddings, "pool", lambda hidden, mask, mode: pooled.append(hidden) or pool(hidden, mask, mode)
+    )
+    options = {"pooling": pooling} | ({} if requested is None else {"layer": requested})
     retrieved(options, encoder)
     rows = features("isle-retrieval", examples("isle-retrieval", 10, "qka"), "xlm-roberta")
-    ((_, inputs),) = batches(encoder, rows, 1, 8192, Progress())
+    ((_, inputs),) = iterate_batches(encoder, rows, 1, 8192, Progress())
     with torch.inference_mode():
         states = encoder.hidden_states(inputs)
     assert len(pooled) == 1
@@ -169,19 +171,19 @@ def test_the_layer_and_the_pooling_asked_for_are_taken(
 
 
 @pytest.mark.parametrize("layer", [7, -1, "first", True, 1.5])
-def test_a_layer_that_is_not_there_is_refused(layer: Any) -> None:
+def test_missing_layer_is_an_error(layer: Any) -> None:
     with pytest.raises(
         UserError, match="no layer .* in a model of 2 layers.*\n.*'official', 'last' or a number from 0 to 2"
     ):
         retrieved({"layer": layer})
 
 
-def test_an_unknown_pooling_is_refused() -> None:
+def test_unknown_pooling_is_an_error() -> None:
     with pytest.raises(UserError, match="unknown pooling 'max'.*\n.*'mean', 'cls' or 'last'"):
         retrieved({"pooling": "max"})
 
 
-def test_centring_is_handed_on() -> None:
+def test_centering_is_passed_to_decode() -> None:
     seen: list[Any] = []
     kind = type(formats.get("retrieval"))
     decode = kind.decode
@@ -192,27 +194,29 @@ def test_centring_is_handed_on() -> None:
     assert seen == [{"center": True}, {"center": False}]
 
 
-# -- several at once ---------------------------------------------------------------------------------------------------
+# -- several requests --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.ENCODERS)
 @pytest.mark.parametrize("name", HEADED)
-def test_languages_in_one_pass_are_answered_as_alone(family: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_languages_in_one_pass_get_the_predictions_of_separate_passes(
+    family: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task, encoder = catalog.get(name), trained(name, family)
-    asked = []
+    requests = []
     for language, count in (("qta", 7), ("qka", 0), ("qtu", 12)):
         chosen = examples(name, count, language)[:count]
-        asked.append(Asked(chosen, features(name, chosen, family)))
-    alone = [predict(encoder, 1, task, each.examples, each.features, name, {}) for each in asked]
+        requests.append(PredictionRequest(chosen, features(name, chosen, family)))
+    alone = [predict(encoder, 1, task, each.examples, each.features, name, {}) for each in requests]
     seen = widths(monkeypatch)
-    together = run_pass(encoder, 1, task, asked, name, budget=100)
-    assert [decode(task, each, outputs) for each, outputs in zip(asked, together, strict=True)] == alone
+    together = compute_outputs(encoder, 1, task, requests, name, budget=100)
+    assert [decode(task, each, outputs) for each, outputs in zip(requests, together, strict=True)] == alone
     assert seen == sorted(seen, reverse=True)  # sorted by length over all languages
     assert len(seen) > 2
 
 
 def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The longest row of every forward pass from here on."""
+    """Records the longest row of every forward pass."""
     seen: list[int] = []
     run = Model._run
     monkeypatch.setattr(
@@ -231,27 +235,27 @@ def test_layers_and_poolings_share_one_pass(monkeypatch: pytest.MonkeyPatch) -> 
         (0, {"layer": 1}), (0, {"layer": 3}), (1, {"layer": 2, "center": True}), (0, {"layer": 1, "pooling": "cls"}),
         (0, {"layer": 1, "center": True}),
     ]  # fmt: skip
-    asked = [Asked(two[n], rows[n], options) for n, options in ways]
-    alone = [run_pass(encoder, 1, task, [each], "")[0] for each in asked]
+    requests = [PredictionRequest(two[n], rows[n], options) for n, options in ways]
+    alone = [compute_outputs(encoder, 1, task, [each], "")[0] for each in requests]
     seen = widths(monkeypatch)
-    together = run_pass(encoder, 1, task, asked, "")
+    together = compute_outputs(encoder, 1, task, requests, "")
     assert len(seen) == 1
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
-    assert [decode(task, each, found) for each, found in zip(asked, together, strict=True)] == [
-        decode(task, each, found) for each, found in zip(asked, alone, strict=True)
+    assert [decode(task, each, found) for each, found in zip(requests, together, strict=True)] == [
+        decode(task, each, found) for each, found in zip(requests, alone, strict=True)
     ]
 
 
-def test_what_company_layers_are_asked_in_changes_no_bit() -> None:
-    # mining keeps scores: its chosen and its official layer must be what either is alone
+def test_layers_requested_together_are_bit_equal_to_separate_ones() -> None:
+    # mining keeps scores: its chosen and its official layer must equal separate passes
     task, encoder = catalog.get("isle-retrieval"), tiny.encoder("xlm-roberta", num_hidden_layers=4)
     chosen = examples("isle-retrieval", 10, "qka")
     rows = features("isle-retrieval", chosen, "xlm-roberta")
-    asked = [Asked(chosen, rows, {"layer": layer}) for layer in (1, 3)]
-    together = run_pass(encoder, 1, task, asked, "")
-    for each, found in zip(asked, together, strict=True):
-        assert np.array_equal(run_pass(encoder, 1, task, [each], "")[0], found)
+    requests = [PredictionRequest(chosen, rows, {"layer": layer}) for layer in (1, 3)]
+    together = compute_outputs(encoder, 1, task, requests, "")
+    for each, found in zip(requests, together, strict=True):
+        assert np.array_equal(compute_outputs(encoder, 1, task, [each], "")[0], found)
 
 
 # -- batches, progress -------------------------------------------------------------------------------------------------
@@ -260,8 +264,8 @@ def test_what_company_layers_are_asked_in_changes_no_bit() -> None:
 @pytest.mark.parametrize("family", ["xlm-roberta", "modernbert"])
 def test_batches_hold_every_row_once_within_the_budget(family: str) -> None:
     lengths = np.random.default_rng(0).integers(2, 60, 200)
-    rows = Features(Ragged.of([7] * n for n in lengths), example=np.arange(200), unit=np.arange(200))
-    made = list(batches(tiny.encoder(family), rows, 1, 300, Progress()))
+    rows = Features(Ragged.from_rows([7] * n for n in lengths), example_index=np.arange(200), unit=np.arange(200))
+    made = list(iterate_batches(tiny.encoder(family), rows, 1, 300, Progress()))
     assert sorted(np.concatenate([places for places, _ in made])) == list(range(200))
     for places, inputs in made:
         assert inputs["attention_mask"].sum(dim=1).tolist() == lengths[places].tolist()
@@ -269,40 +273,40 @@ def test_batches_hold_every_row_once_within_the_budget(family: str) -> None:
     assert len(made) <= lengths.sum() / 240  # full
 
 
-def test_a_row_above_the_budget_gets_a_batch_of_its_own() -> None:
-    rows = Features(Ragged.of([[0] * 40, [0] * 40]), example=np.arange(2), unit=np.arange(2))
-    assert len(list(batches(tiny.encoder("bert"), rows, 1, 10, Progress()))) == 2
+def test_row_above_the_budget_is_a_batch_by_itself() -> None:
+    rows = Features(Ragged.from_rows([[0] * 40, [0] * 40]), example_index=np.arange(2), unit=np.arange(2))
+    assert len(list(iterate_batches(tiny.encoder("bert"), rows, 1, 10, Progress()))) == 2
 
 
-def test_nothing_to_predict_is_no_prediction() -> None:
+def test_no_examples_give_no_predictions() -> None:
     empty = features("isle-nli", [], "xlm-roberta")
     encoder = tiny.encoder("xlm-roberta")
     stage.add_heads(encoder, [catalog.get("isle-nli")], seed=1)
     assert predict(encoder, 1, catalog.get("isle-nli"), [], empty, "isle-nli", {}) == []
 
 
-def test_it_reports_and_stops_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_progress_and_stops_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_batches, "TOKENS_PER_BATCH", 100)
     chosen = examples("isle-nli", 8)
     encoder, rows = tiny.encoder("xlm-roberta"), features("isle-nli", chosen, "xlm-roberta")
     stage.add_heads(encoder, [catalog.get("isle-nli")], seed=1)
-    said: list[tuple[int, int]] = []
-    progress = Progress(lambda done, total: said.append((done, total)), lambda: len(said) >= 2)
+    reports: list[tuple[int, int]] = []
+    progress = Progress(lambda done, total: reports.append((done, total)), lambda: len(reports) >= 2)
     with pytest.raises(Interrupted):
         predict(encoder, 1, catalog.get("isle-nli"), chosen, rows, "isle-nli", {}, progress=progress)
-    assert len(said) == 2
-    assert said[-1][1] == 8
+    assert len(reports) == 2
+    assert reports[-1][1] == 8
 
 
 @pytest.mark.parametrize("name", [*HEADED, "isle-retrieval"])
-def test_bf16_answers_as_fp32_does_to_rounding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_equals_fp32_up_to_rounding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     language = "qka" if name == "isle-retrieval" else "qta"
     family = "xlm-roberta"
     encoder = tiny.encoder(family) if name == "isle-retrieval" else trained(name, family)
     chosen = examples(name, 12, language)
-    asked = Asked(chosen, features(name, chosen, family))
+    request = PredictionRequest(chosen, features(name, chosen, family))
     task = catalog.get(name)
-    (full,), (half,) = (run_pass(encoder, 1, task, [asked], name, precision=p) for p in ("fp32", "bf16"))
+    (full,), (half,) = (compute_outputs(encoder, 1, task, [request], name, precision=p) for p in ("fp32", "bf16"))
     if formats.get(task.format).head in ("sequence", "token"):
         kept = np.mean([np.mean(one == other) for one, other in zip(full, half, strict=True)])
         assert kept > 0.9
@@ -310,12 +314,16 @@ def test_bf16_answers_as_fp32_does_to_rounding(name: str, monkeypatch: pytest.Mo
         assert all(np.asarray(row).dtype == np.float32 for row in half)
         for one, other in zip(full, half, strict=True):
             np.testing.assert_allclose(one, other, atol=0.02 * np.abs(one).max() + 0.02)
-        assert any((one != other).any() for one, other in zip(map(np.asarray, full), map(np.asarray, half), strict=True))
+        assert any(
+            (one != other).any() for one, other in zip(map(np.asarray, full), map(np.asarray, half), strict=True)
+        )
 
 
-def test_small_models_predict_in_fp32_wherever_they_are() -> None:
+def test_small_models_predict_in_fp32_on_every_device() -> None:
     encoder, chosen = trained("isle-commonsense", "xlm-roberta"), examples("isle-commonsense", 6)
-    asked = Asked(chosen, features("isle-commonsense", chosen, "xlm-roberta"))
+    request = PredictionRequest(chosen, features("isle-commonsense", chosen, "xlm-roberta"))
     task = catalog.get("isle-commonsense")
-    (full,), (auto,) = (run_pass(encoder, 1, task, [asked], "isle-commonsense", precision=p) for p in ("fp32", "auto"))
+    (full,), (auto,) = (
+        compute_outputs(encoder, 1, task, [request], "isle-commonsense", precision=p) for p in ("fp32", "auto")
+    )
     assert all(np.array_equal(one, other) for one, other in zip(full, auto, strict=True))

@@ -1,4 +1,4 @@
-"""Stages of models with a large vocabulary: their products hold what changed, and give the whole model back."""
+"""Stages of models with a large vocabulary: their artifacts are delta checkpoints, from which the whole model is loaded."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.support import tiny
-from tests.support.tiny_study import digests, do_inline, plan_of, run, write_study
+from tests.support.tiny_study import digests, plan_of, run, run_inline, write_study
 from transformers import AutoModel
 from typer.testing import CliRunner
 
 from xlift.cli import app
 from xlift.errors import UserError
-from xlift.execution.work import do_job
-from xlift.execution.work.opening import open_model, stored_product
+from xlift.execution.work import run_job
+from xlift.execution.work.model_loading import find_model_files, load_model
 from xlift.execution.work.shared import PREDICTIONS, Context
 from xlift.models import backbone
+from xlift.models.delta import VocabularyDelta, read_delta
 from xlift.models.model import Model
-from xlift.models.stored import Change, read_change
 from xlift.recipes import Engine
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan
@@ -47,9 +47,9 @@ def write_model(folder: Path, rows: int = ROWS) -> None:
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """Two stages, and a prediction after the second."""
-    monkeypatch.setattr("xlift.models.compact.SPARED", 1000)
+    monkeypatch.setattr("xlift.models.compact_vocabulary.MIN_SAVED_NUMBERS", 1000)
     write_model(tmp_path / "model")
-    training = {"lr": 0.001, "batch_size": 8, "steps": 4, "max_length": 64, "weight_decay": 0.1}
+    training = {"lr": 0.001, "batch_size": 8, "max_steps": 4, "max_length": 64, "weight_decay": 0.1}
     intermediate = [{"task": "isle-pos", "size": 16}]
     return plan_of(write_study(tmp_path, intermediate=intermediate, targets=[NLI], training=training))
 
@@ -73,22 +73,20 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def opened(plan: Plan, store: Store) -> Model:
-    return open_model(jobs(plan)[-1], context(plan), store)[0]
+def load_last_model(plan: Plan, store: Store) -> Model:
+    return load_model(jobs(plan)[-1], context(plan), store)[0]
 
 
 def predictions(plan: Plan, store: Store) -> list[Any]:
     return pq.read_table(store.open(jobs(plan)[-1].key).file(PREDICTIONS)).to_pydict()["prediction"]
 
 
-def test_the_model_is_that_of_training_with_the_whole_table_in_a_tenth_of_the_bytes(
-    plan: Plan, store: Store, tmp_path: Path
-) -> None:
-    do_inline(plan, store)
+def test_a_compact_stage_equals_full_training_in_a_tenth_of_the_bytes(plan: Plan, store: Store, tmp_path: Path) -> None:
+    run_inline(plan, store)
     other = Store(tmp_path / "whole")
     for job in plan.jobs.values():
-        do_job(job, context(plan, compact_vocabulary="off"), other, Progress())
-    found, expected = opened(plan, store).state_dict(), opened(plan, other).state_dict()
+        run_job(job, context(plan, compact_vocabulary="off"), other, Progress())
+    found, expected = load_last_model(plan, store).state_dict(), load_last_model(plan, other).state_dict()
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.linalg.vector_norm(found[name] - tensor) <= 1e-6 * torch.linalg.vector_norm(tensor), name
@@ -96,112 +94,115 @@ def test_the_model_is_that_of_training_with_the_whole_table_in_a_tenth_of_the_by
     for job in jobs(plan)[:-1]:
         small, whole = store.open(job.key), other.open(job.key)
         assert size(small.folder / "model") < 0.1 * size(whole.folder / "model")
-        assert small.file("carried.json").read_bytes() == whole.file("carried.json").read_bytes()
+        assert small.file("weight_transfer.json").read_bytes() == whole.file("weight_transfer.json").read_bytes()
         assert 5 < small.manifest["numbers"]["vocabulary"] < 500
 
 
-def test_the_first_stage_starts_from_the_models_own_rows_and_decays_the_others(plan: Plan, store: Store) -> None:
+def test_unused_rows_are_decayed_copies_of_the_models_rows(plan: Plan, store: Store) -> None:
     first, _, _ = jobs(plan)
-    do_job(first, context(plan), store, Progress())
+    run_job(first, context(plan), store, Progress())
     folder = store.open(first.key).folder / "model"
-    change, written = read_change(folder), load_file(folder / "changes.safetensors")
-    assert isinstance(change, Change)
+    change, written = read_delta(folder), load_file(folder / "delta.safetensors")
+    assert isinstance(change, VocabularyDelta)
     assert change.shape == (ROWS, WIDTH)
-    before = load_file(next(iter(plan.models.values())) / "model.safetensors")[change.table]
-    after = stored_product(first.key, store, plan.models.get).table(change.table)
-    ids = written["changed.ids"]
+    before = load_file(next(iter(plan.models.values())) / "model.safetensors")[change.embeddings_name]
+    after = find_model_files(first.key, store, plan.models.get).read_embeddings(change.embeddings_name)
+    ids = written["trained.ids"]
     rest = torch.from_numpy(np.setdiff1d(np.arange(ROWS), ids.numpy()))
-    assert torch.equal(after[ids], written[change.table])
+    assert torch.equal(after[ids], written[change.embeddings_name])
     assert 0.99 < change.decay < 1
     assert torch.equal(after[rest], before[rest] * torch.tensor(change.decay))
     assert not torch.equal(after[ids], before[ids] * torch.tensor(change.decay))
 
 
-def test_some_rows_are_those_of_the_whole_table(plan: Plan, store: Store) -> None:
-    do_inline(plan, store, jobs(plan)[:-1])
-    stored = stored_product(jobs(plan)[1].key, store, plan.models.get)
-    assert stored.change is not None
+def test_single_rows_equal_those_of_the_whole_table(plan: Plan, store: Store) -> None:
+    run_inline(plan, store, jobs(plan)[:-1])
+    stored = find_model_files(jobs(plan)[1].key, store, plan.models.get)
+    assert stored.delta is not None
     ids = torch.tensor([0, 1, 7, 100, 300, 8191, 8192, ROWS - 1])
-    assert torch.equal(stored.rows(stored.change.table, ids), stored.table(stored.change.table)[ids])
+    assert torch.equal(
+        stored.read_embedding_rows(stored.delta.embeddings_name, ids),
+        stored.read_embeddings(stored.delta.embeddings_name)[ids],
+    )
 
 
-def test_equal_stages_and_killed_ones_give_equal_bytes(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_repeated_and_killed_stages_give_equal_bytes(plan: Plan, store: Store, tmp_path: Path) -> None:
     again = Store(tmp_path / "again")
-    do_inline(plan, store)
+    run_inline(plan, store)
     for job in jobs(plan)[:-1]:
         done: list[int] = []
         with pytest.raises(Interrupted):
-            do_job(job, context(plan), again, Progress(lambda *_, to=done: to.append(1), lambda to=done: len(to) == 2))
+            run_job(job, context(plan), again, Progress(lambda *_, to=done: to.append(1), lambda to=done: len(to) == 2))
         (checkpoint,) = again.partial(job.key).glob("*.safetensors")
         assert not any(ROWS in tensor.shape for tensor in load_file(checkpoint).values())
-        do_job(job, context(plan), again, Progress())
-    do_inline(plan, again)
+        run_job(job, context(plan), again, Progress())
+    run_inline(plan, again)
     assert [again.open(key).sha256 for key in plan.jobs] == [store.open(key).sha256 for key in plan.jobs]
     assert store.verify() == []
 
 
-def test_a_whole_stage_goes_on_from_changes(plan: Plan, store: Store) -> None:
+def test_a_full_stage_starts_from_a_delta_checkpoint(plan: Plan, store: Store) -> None:
     first, second, predict = jobs(plan)
-    do_job(first, context(plan), store, Progress())
+    run_job(first, context(plan), store, Progress())
     for job in (second, predict):
-        do_job(job, context(plan, compact_vocabulary="off"), store, Progress())
+        run_job(job, context(plan, compact_vocabulary="off"), store, Progress())
     assert (store.open(second.key).folder / "model" / "model.safetensors").is_file()
-    assert opened(plan, store).embeddings.shape == (ROWS, WIDTH)
+    assert load_last_model(plan, store).embeddings.shape == (ROWS, WIDTH)
 
 
-def test_text_is_learnt_with_the_whole_table(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_masked_text_is_trained_with_the_whole_table(plan: Plan, store: Store, tmp_path: Path) -> None:
     text = {"task": "isle-text", "language": "qta", "size": 8}
     mixed = plan_of(write_study(tmp_path, "mixed", intermediate=[{"name": "both", "mixture": [text]}], targets=[NLI]))
     first, second, _ = jobs(mixed)
-    do_inline(mixed, store, [first, second])
+    run_inline(mixed, store, [first, second])
     assert (store.open(first.key).folder / "model" / "model.safetensors").is_file()
-    assert (store.open(second.key).folder / "model" / "changes.safetensors").is_file()
+    assert (store.open(second.key).folder / "model" / "delta.safetensors").is_file()
 
 
 class TestMissing:
-    def test_product_before(self, plan: Plan, store: Store) -> None:
+    def test_parent_artifact(self, plan: Plan, store: Store) -> None:
         first, second, predict = jobs(plan)
-        do_inline(plan, store, [first, second])
+        run_inline(plan, store, [first, second])
         shutil.rmtree(store.path(first.key))
         with pytest.raises(UserError, match=rf"(?s)job {first.key}, which is not in the store.*`xlift run`"):
-            do_job(predict, context(plan), store, Progress())
+            run_job(predict, context(plan), store, Progress())
 
     def test_pretrained_model(self, plan: Plan, store: Store) -> None:
-        do_inline(plan, store, jobs(plan)[:-1])
-        said = r"(?s)the pretrained model \w{64}, which is not at hand.*store export --model.*xlift export --base"
-        with pytest.raises(UserError, match=said):
-            do_job(jobs(plan)[-1], Context(plan.data, plan.tasks), store, Progress())
+        run_inline(plan, store, jobs(plan)[:-1])
+        message = r"(?s)the pretrained model \w{64}, which was not found.*store export --model.*xlift export --base"
+        with pytest.raises(UserError, match=message):
+            run_job(jobs(plan)[-1], Context(plan.data, plan.tasks), store, Progress())
 
-    def test_another_model_in_its_place(self, plan: Plan, store: Store) -> None:
-        do_inline(plan, store, jobs(plan)[:-1])
+    def test_another_model_in_the_same_place(self, plan: Plan, store: Store) -> None:
+        run_inline(plan, store, jobs(plan)[:-1])
         path = next(iter(plan.models.values())) / "model.safetensors"
         weights = load_file(path)
         weights["embeddings.word_embeddings.weight"][ROWS - 1, 0] += 1
         save_file(weights, path, metadata={"format": "pt"})
-        with pytest.raises(UserError, match="not the model that it started from"):
-            do_job(jobs(plan)[-1], context(plan), store, Progress())
+        with pytest.raises(UserError, match="not the model that its stage started from"):
+            run_job(jobs(plan)[-1], context(plan), store, Progress())
 
     @pytest.mark.parametrize("content", ["", "{}", '{"table": 1, "shape": [2]}', "[]"])
-    def test_damaged_changes(self, tmp_path: Path, content: str) -> None:
-        (tmp_path / "changes.json").write_text(content, encoding="utf-8")
-        with pytest.raises(UserError, match=r"changes.json is damaged"):
-            read_change(tmp_path)
+    def test_damaged_delta(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "delta.json").write_text(content, encoding="utf-8")
+        with pytest.raises(UserError, match=r"delta.json is damaged"):
+            read_delta(tmp_path)
 
 
-def test_gc_keeps_what_a_kept_product_is_made_from(plan: Plan, store: Store) -> None:
+def test_gc_keeps_the_parents_of_a_kept_artifact(plan: Plan, store: Store) -> None:
     first, second, predict = jobs(plan)
-    do_inline(plan, store)
+    run_inline(plan, store)
     gone = {removal.key for removal in store.gc({second.key}, dry_run=True)}
     assert gone == {predict.key}
     store.gc({second.key})
     assert store.has(first.key)
-    assert opened(plan, store).embeddings.shape == (ROWS, WIDTH)
+    assert load_last_model(plan, store).embeddings.shape == (ROWS, WIDTH)
     assert {removal.key for removal in store.gc(set())} == {first.key, second.key}
 
 
-def test_an_exported_model_is_a_whole_one(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_an_exported_model_is_complete(plan: Plan, store: Store, tmp_path: Path) -> None:
     _, second, _ = jobs(plan)
-    do_inline(plan, store)
+    run_inline(plan, store)
     out, model = tmp_path / "out", str(next(iter(plan.models.values())))
     command = ["store", "export", second.key[:12], str(out), "--store", str(store.root)]
     refused = CliRunner().invoke(app, command)
@@ -209,7 +210,7 @@ def test_an_exported_model_is_a_whole_one(plan: Plan, store: Store, tmp_path: Pa
     assert "--model" in str(refused.exception)
     done = CliRunner().invoke(app, [*command, "--model", model])
     assert done.exit_code == 0, done.output
-    expected = opened(plan, store).state_dict()
+    expected = load_last_model(plan, store).state_dict()
     stock = AutoModel.from_pretrained(out)
     assert torch.equal(stock.get_input_embeddings().weight, expected["backbone.embeddings.word_embeddings.weight"])
     found = backbone.load(out)[0].state_dict()
@@ -218,19 +219,19 @@ def test_an_exported_model_is_a_whole_one(plan: Plan, store: Store, tmp_path: Pa
     assert plan_of(write_study(tmp_path, "next", models=["out"], targets=[NLI])).jobs
 
 
-def test_a_folder_of_changes_is_no_model(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_a_folder_with_a_delta_is_no_model(plan: Plan, store: Store, tmp_path: Path) -> None:
     first, _, _ = jobs(plan)
-    do_inline(plan, store, [first])
+    run_inline(plan, store, [first])
     folder = store.open(first.key).folder / "model"
-    with pytest.raises(UserError, match=r"(?s)only what a stage changed.*`xlift store export KEY DIR`"):
+    with pytest.raises(UserError, match=r"(?s)holds a delta checkpoint.*`xlift store export KEY DIR`"):
         backbone.load(folder)
-    with pytest.raises(UserError, match=r"(?s)only what a stage.*`xlift store export KEY DIR`"):
+    with pytest.raises(UserError, match=r"(?s)holds a delta checkpoint.*`xlift store export KEY DIR`"):
         plan_of(write_study(tmp_path, "next", models=[str(folder)], targets=[NLI]))
     with pytest.raises(OSError, match="no file named"):
         AutoModel.from_pretrained(folder)
 
 
-def test_a_run_of_its_own_accord_with_a_vocabulary_that_is_worth_it(tmp_path: Path) -> None:
+def test_a_large_vocabulary_is_compacted_by_default(tmp_path: Path) -> None:
     write_model(tmp_path / "model", rows=300_000)
     study = write_study(tmp_path, intermediate=[{"task": "isle-pos", "size": 16}], targets=[NLI])
     stores = tmp_path / "store", tmp_path / "again"
@@ -239,9 +240,9 @@ def test_a_run_of_its_own_accord_with_a_vocabulary_that_is_worth_it(tmp_path: Pa
         assert done.returncode == 0, done.stderr
     assert digests(study, stores[0]) == digests(study, stores[1])
     trained = [job.key for job in plan_of(study).jobs.values() if job.kind == "train"]
-    assert all("model/changes.safetensors" in Store(stores[0]).open(key).manifest["files"] for key in trained)
-    told = CliRunner().invoke(app, ["store", "gc", "--store", str(stores[0]), "--json"])
-    assert json.loads(told.output) == []
+    assert all("model/delta.safetensors" in Store(stores[0]).open(key).manifest["files"] for key in trained)
+    result = CliRunner().invoke(app, ["store", "gc", "--store", str(stores[0]), "--json"])
+    assert json.loads(result.output) == []
     out = CliRunner().invoke(app, ["store", "export", trained[-1], str(tmp_path / "out"), "--model", str(tmp_path / "model"),
                                    "--store", str(stores[0])])  # fmt: skip
     assert out.exit_code == 0, out.output

@@ -1,4 +1,4 @@
-"""A study of dual encoding from the file to the scores: trained as intermediate and as target, ranked in every tongue."""
+"""A study of dual encoding from the file to the scores: trained as intermediate and as target, ranked in every language."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.tiny_study import digests, do_inline, plan_of, run, write_study
+from tests.support.tiny_study import digests, plan_of, run, run_inline, write_study
 
 from xlift.analysis.scores import load_cells, read_predictions
-from xlift.studies.reading import read_study
 from xlift.studies.record import make_record
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 from xlift.tasks import catalog
 
 STUDY = {
@@ -20,10 +20,10 @@ STUDY = {
 }
 
 
-def test_every_query_is_ranked_and_scored_and_no_candidate(tmp_path: Path) -> None:
+def test_every_query_is_ranked_and_scored_but_no_candidate(tmp_path: Path) -> None:
     study = write_study(tmp_path, **STUDY)
     plan, store = plan_of(study), Store(tmp_path / "store")
-    do_inline(plan, store)
+    run_inline(plan, store)
     record = make_record(read_study(str(study)), plan)
     tongues = catalog.get("isle-answer-pairs").source.languages("test")
     for cell in record.cells:
@@ -40,7 +40,7 @@ def test_every_query_is_ranked_and_scored_and_no_candidate(tmp_path: Path) -> No
     assert {cell.train_language for cell in record.cells} == {"qta"}
 
 
-def test_two_runs_give_the_same_bytes_whatever_the_workers(tmp_path: Path) -> None:
+def test_the_number_of_workers_does_not_change_the_bytes(tmp_path: Path) -> None:
     study = write_study(tmp_path, **STUDY)
     stores = [tmp_path / name for name in ("one", "two")]
     for store, workers in zip(stores, ("1", "2"), strict=True):
@@ -50,7 +50,7 @@ def test_two_runs_give_the_same_bytes_whatever_the_workers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("options", [{"pooling": "cls"}, {"pooling": "mean", "query_length": 8}])
-def test_how_a_task_is_pooled_and_cut_is_in_the_key(
+def test_pooling_and_query_length_are_part_of_the_key(
     options: dict[str, str | int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = write_study(tmp_path, **STUDY)

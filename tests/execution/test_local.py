@@ -1,4 +1,4 @@
-"""The local executor with workers that only pretend to work: order, failures, signals, locks of others."""
+"""The local executor with fake workers: order, failures, signals, locks of other processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import fake_jobs
-from tests.support.fake_jobs import Recorder, after, job, logged, plan, send
+from tests.support.fake_jobs import Recorder, after, job, logged, plan, send_signal
 
 from xlift.errors import UserError
 from xlift.execution import local
@@ -26,7 +26,7 @@ from xlift.studies.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(local, "work", fake_jobs.work)
+    monkeypatch.setattr(local, "run_worker", fake_jobs.run_worker)
     return Store(tmp_path / "store")
 
 
@@ -43,11 +43,11 @@ def overlap(store: Store, one: str, other: str) -> bool:
     return begin[one] < end[other] and begin[other] < end[one]
 
 
-# -- the plain run -----------------------------------------------------------------------------------------------------
+# -- normal runs -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_every_job_is_done_once_after_its_parents(store: Store, workers: int) -> None:
+def test_every_job_runs_once_after_its_parents(store: Store, workers: int) -> None:
     a, b = job("a"), job("b")
     c = job("c", a, b)
     predictions = [job(f"p{n}", parent, kind="predict") for n, parent in enumerate((a, b, c, c, c))]
@@ -59,29 +59,29 @@ def test_every_job_is_done_once_after_its_parents(store: Store, workers: int) ->
     when = {(word, name): at for at, word, name in logged(store)}
     assert when["begin", "c"] > max(when["end", "a"], when["end", "b"])
     assert when["begin", "p2"] > when["end", "c"]
-    assert display.said[0] == ("begin", "8 0")
+    assert display.events[0] == ("begin", "8 0")
     assert sorted(display.all("started")) == sorted(display.all("finished")) == sorted(begun)
 
 
-def test_jobs_run_side_by_side_on_as_many_workers_as_asked_for(store: Store) -> None:
+def test_jobs_run_in_parallel_on_the_given_number_of_workers(store: Store) -> None:
     jobs = [job(f"{n} sleep 0.5") for n in range(3)]
     run_plan(plan(*jobs), store, Recorder(), 2)
     assert overlap(store, "0", "1")
     assert len({store.open(each.key).file("pid").read_text() for each in jobs}) == 2
 
 
-def test_what_the_store_has_is_not_done_again(store: Store) -> None:
+def test_finished_jobs_are_not_run_again(store: Store) -> None:
     a, b = job("a"), job("b")
     run_plan(plan(a), store, Recorder(), 1)
     display = Recorder()
     assert run_plan(plan(a, b), store, display, 1).done == 1
-    assert display.said[0] == ("begin", "1 1")
+    assert display.events[0] == ("begin", "1 1")
     assert run_plan(plan(a, b), store, Recorder(), 1) == Outcome(0, 0.0)
 
 
-def test_a_job_of_two_threads_takes_the_place_of_two(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # on a GPU it would take one
-    # the small ones last longer than a second worker takes to start on a busy machine
+def test_a_job_with_two_threads_takes_two_slots(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # with a GPU there would be one
+    # the small jobs last longer than a second worker needs to start on a busy machine
     big, small = job("big sleep 0.4", kind="pretrain", examples=100), [job(f"{n} sleep 5") for n in range(2)]
     run_plan(plan(big, *small), store, Recorder(), 2)
     assert not overlap(store, "big", "0")
@@ -89,11 +89,11 @@ def test_a_job_of_two_threads_takes_the_place_of_two(store: Store, monkeypatch: 
     assert overlap(store, "0", "1")
 
 
-def test_a_job_of_two_threads_runs_on_one_worker_too(store: Store) -> None:
+def test_a_job_with_two_threads_runs_with_one_worker(store: Store) -> None:
     assert run_plan(plan(job("big", kind="pretrain")), store, Recorder(), 1).done == 1
 
 
-def test_the_last_two_jobs_of_two_threads_are_done_at_once_where_there_is_room(
+def test_two_jobs_with_two_threads_run_in_parallel_with_four_slots(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -101,8 +101,8 @@ def test_the_last_two_jobs_of_two_threads_are_done_at_once_where_there_is_room(
     assert overlap(store, "0", "1")
 
 
-def test_a_plan_can_be_run_outside_of_the_main_thread(store: Store) -> None:
-    # notebooks and servers do; there Python lets nobody catch signals
+def test_a_plan_can_run_outside_the_main_thread(store: Store) -> None:
+    # as notebooks and servers do; Python allows signal handlers only in the main thread
     done: list[Outcome] = []
     thread = threading.Thread(target=lambda: done.append(run_plan(plan(job("a")), store, Recorder(), 1)))
     thread.start()
@@ -110,8 +110,8 @@ def test_a_plan_can_be_run_outside_of_the_main_thread(store: Store) -> None:
     assert done[0].done == 1
 
 
-def test_the_run_itself_imports_no_torch() -> None:
-    # its start would cost seconds, before the workers' own
+def test_the_executor_does_not_import_torch() -> None:
+    # the import would take seconds, before that of the workers
     code = "import sys; from xlift.execution import local, progress; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
@@ -120,7 +120,7 @@ def test_the_run_itself_imports_no_torch() -> None:
 # -- failures ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_users_error_ends_the_run_when_the_others_are_finished(store: Store) -> None:
+def test_a_user_error_ends_the_run_after_the_running_jobs(store: Store) -> None:
     bad, slow, later = job("bad fail", examples=30), job("slow sleep 0.8", examples=20), job("later", examples=10)
     display = Recorder()
     with pytest.raises(UserError) as error:
@@ -132,7 +132,7 @@ def test_a_users_error_ends_the_run_when_the_others_are_finished(store: Store) -
     assert display.all("failed") == ["bad fail, 1 others"]
 
 
-def test_children_of_a_job_that_failed_are_not_begun(store: Store) -> None:
+def test_children_of_a_failed_job_are_not_started(store: Store) -> None:
     bad = job("bad fail")
     with pytest.raises(UserError):
         run_plan(plan(bad, job("child", bad)), store, Recorder(), 1)
@@ -141,12 +141,12 @@ def test_children_of_a_job_that_failed_are_not_begun(store: Store) -> None:
 
 def test_a_bug_keeps_its_traceback(store: Store) -> None:
     good = job("good", examples=20)
-    with pytest.raises(WorkerBug, match=r"(?s)in odd bug:\nTraceback.*_obey.*ZeroDivisionError"):
+    with pytest.raises(WorkerBug, match=r"(?s)in odd bug:\nTraceback.*_follow_order.*ZeroDivisionError"):
         run_plan(plan(good, job("odd bug")), store, Recorder(), 1)
     assert store.has(good.key)
 
 
-def test_a_worker_that_dies_is_named_with_its_job(store: Store) -> None:
+def test_the_error_of_a_killed_worker_names_its_job(store: Store) -> None:
     fatal, slow = job("fatal die", examples=20), job("slow sleep 0.6")
     with pytest.raises(
         UserError, match="killed by signal 9 in the middle of: fatal die\n.*memory.*finished jobs are kept"
@@ -156,15 +156,15 @@ def test_a_worker_that_dies_is_named_with_its_job(store: Store) -> None:
     assert not store.has(fatal.key)
 
 
-def test_a_run_goes_on_after_a_worker_died(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_resumes_after_a_killed_worker(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fatal = job("fatal die")
     with pytest.raises(UserError):
         run_plan(plan(fatal), store, Recorder(), 1)
     mended = Job(fatal.spec, fatal.parents, "fatal", fatal.key, fatal.examples)  # labels are in no key
-    assert run_plan(plan(mended), store, Recorder(), 1).done == 1  # the dead worker's lock is no hindrance
+    assert run_plan(plan(mended), store, Recorder(), 1).done == 1  # the dead worker's lock does not block it
 
 
-def test_no_worker_outlives_the_run(store: Store) -> None:
+def test_all_workers_end_with_the_run(store: Store) -> None:
     before = set(multiprocessing.active_children())
     with pytest.raises(UserError):
         run_plan(plan(job("bad fail"), job("slow sleep 0.3")), store, Recorder(), 2)
@@ -178,19 +178,19 @@ from tests.support import fake_jobs
 from xlift.execution import local
 from xlift.studies.store import Store
 if __name__ == "__main__":
-    local.work = fake_jobs.work
+    local.run_worker = fake_jobs.run_worker
     plan = fake_jobs.plan(fake_jobs.job("heedless deaf"))
     local.run_plan(plan, Store(Path(sys.argv[1])), fake_jobs.Recorder(), 1)
 """
 
 
-def test_workers_of_a_killed_run_die_though_their_job_hears_nothing(tmp_path: Path) -> None:
+def test_workers_of_a_killed_run_exit_even_if_their_job_ignores_stops(tmp_path: Path) -> None:
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     store = Store(tmp_path / "store")
     process = subprocess.Popen([sys.executable, str(script), str(store.root)], env=environment)
-    wait_for(lambda: logged(store))  # the job is begun, and would last ten minutes
+    wait_for(lambda: logged(store))  # the job has started, and would last ten minutes
     process.kill()
     process.wait()
 
@@ -201,9 +201,9 @@ def test_workers_of_a_killed_run_die_though_their_job_hears_nothing(tmp_path: Pa
     wait_for(freed)
 
 
-def test_a_product_that_appears_before_the_lock_is_taken_is_not_made_again(tmp_path: Path) -> None:
+def test_an_artifact_that_appears_before_the_lock_is_not_made_again(tmp_path: Path) -> None:
     class Late(Store):
-        """The other process finishes after we looked for its product, and before we get its lock."""
+        """The other process finishes between the check for its artifact and the lock."""
 
         looks = 0
 
@@ -217,10 +217,10 @@ def test_a_product_that_appears_before_the_lock_is_taken_is_not_made_again(tmp_p
     near, far = multiprocessing.Pipe()
     near.send([done])
     near.send(None)
-    thread = threading.Thread(target=serve, args=(far, fake_jobs.Context(), ours, fake_jobs.do))
+    thread = threading.Thread(target=serve, args=(far, fake_jobs.Context(), ours, fake_jobs.run_fake_jobs))
     thread.start()
-    assert near.recv() == ("there", done.key)
-    near.close()  # and the worker ends
+    assert near.recv() == ("done elsewhere", done.key)
+    near.close()  # now the worker ends
     thread.join(10)
     assert not thread.is_alive()
 
@@ -232,7 +232,7 @@ def test_a_product_that_appears_before_the_lock_is_taken_is_not_made_again(tmp_p
 def test_a_stopped_run_leaves_checkpoints(store: Store, number: int) -> None:
     done, endless = job("done", examples=99), job("endless until stopped")
     display = Recorder()
-    after(display, "started", endless.label, send(number), delay=0.2)
+    after(display, "started", endless.label, send_signal(number), delay=0.2)
     with pytest.raises(Stopped) as stopped:
         run_plan(plan(done, endless), store, display, 1)
     assert stopped.value.exit_code == 128 + number
@@ -244,49 +244,47 @@ def test_a_stopped_run_leaves_checkpoints(store: Store, number: int) -> None:
     assert display.all("stopping") == ["1"]
 
 
-def test_a_second_ctrl_c_does_not_wait(store: Store) -> None:
+def test_a_second_ctrl_c_stops_at_once(store: Store) -> None:
     deaf = job("heedless deaf")
     display = Recorder()
-    after(display, "started", deaf.label, send(signal.SIGINT), delay=0.1)
-    after(display, "stopping", "1", send(signal.SIGINT), delay=0.1)
+    after(display, "started", deaf.label, send_signal(signal.SIGINT), delay=0.1)
+    after(display, "stopping", "1", send_signal(signal.SIGINT), delay=0.1)
     began = time.monotonic()
     with pytest.raises(Stopped):
         run_plan(plan(deaf), store, display, 1)
     assert time.monotonic() - began < 10
 
 
-def test_a_job_that_does_not_hear_is_not_waited_for_longer_than_agreed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "WIND_DOWN", 0.3)
+def test_a_job_that_ignores_stops_is_killed_after_the_timeout(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "STOP_TIMEOUT", 0.3)
     deaf, display = job("heedless deaf"), Recorder()
-    after(display, "started", deaf.label, send(signal.SIGINT))
+    after(display, "started", deaf.label, send_signal(signal.SIGINT))
     with pytest.raises(Stopped):
         run_plan(plan(deaf), store, display, 1)
     again = Store(store.root)
-    assert again.try_lock(deaf.key) is not None  # its worker is gone, and so its lock
+    assert again.try_lock(deaf.key) is not None  # its worker and its lock are gone
 
 
-def test_ctrl_c_while_workers_start_ends_the_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_worker_startup_ends_the_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     display = Recorder()
-    after(display, "begin", "1 0", send(signal.SIGINT))
+    after(display, "begin", "1 0", send_signal(signal.SIGINT))
     began = time.monotonic()
     with pytest.raises(Stopped):
         run_plan(plan(job("heedless deaf")), store, display, 1)
     assert time.monotonic() - began < 5
 
 
-def test_signal_handlers_are_put_back(store: Store) -> None:
+def test_signal_handlers_are_restored(store: Store) -> None:
     handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
     run_plan(plan(job("a")), store, Recorder(), 1)
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
 
 
-def test_a_signal_that_is_ignored_stays_ignored(store: Store) -> None:
+def test_an_ignored_signal_stays_ignored(store: Store) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
     try:
         slow, display = job("slow sleep 0.5"), Recorder()
-        after(display, "started", slow.label, send(signal.SIGHUP))
+        after(display, "started", slow.label, send_signal(signal.SIGHUP))
         assert run_plan(plan(slow), store, display, 1).done == 1
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -295,7 +293,7 @@ def test_a_signal_that_is_ignored_stays_ignored(store: Store) -> None:
 # -- other processes in the same store ---------------------------------------------------------------------------------
 
 
-def test_a_job_that_another_process_does_is_waited_for(store: Store) -> None:
+def test_the_run_waits_for_a_job_of_another_process(store: Store) -> None:
     shared, display = job("shared"), Recorder()
     child = job("child", shared)
     other = Store(store.root)
@@ -307,14 +305,14 @@ def test_a_job_that_another_process_does_is_waited_for(store: Store) -> None:
             (draft.folder / "pid").write_text("the other's")
         lock.release()
 
-    after(display, "elsewhere", shared.label, finish, delay=0.3)
+    after(display, "running elsewhere", shared.label, finish, delay=0.3)
     assert run_plan(plan(shared, child), store, display, 2).done == 1
-    assert display.all("there") == ["shared"]
+    assert display.all("finished elsewhere") == ["shared"]
     assert display.all("finished") == ["child"]
     assert store.open(shared.key).file("pid").read_text() == "the other's"
 
 
-def test_other_jobs_are_done_while_one_is_waited_for(store: Store) -> None:
+def test_other_jobs_run_while_one_is_waiting(store: Store) -> None:
     shared, free, display = job("shared", examples=99), job("free"), Recorder()
     lock = Store(store.root).try_lock(shared.key)
     assert lock is not None
@@ -322,17 +320,17 @@ def test_other_jobs_are_done_while_one_is_waited_for(store: Store) -> None:
     assert run_plan(plan(shared, free), store, display, 1).done == 2
 
 
-def test_a_job_that_another_process_gave_up_is_taken_over(store: Store) -> None:
+def test_a_job_given_up_by_another_process_is_taken_over(store: Store) -> None:
     shared, display = job("shared"), Recorder()
     lock = Store(store.root).try_lock(shared.key)
     assert lock is not None
-    after(display, "elsewhere", shared.label, lock.release, delay=0.2)
+    after(display, "running elsewhere", shared.label, lock.release, delay=0.2)
     assert run_plan(plan(shared, job("child", shared)), store, display, 1).done == 2
 
 
-def test_a_run_that_only_waits_can_be_stopped(store: Store) -> None:
+def test_a_waiting_run_can_be_stopped(store: Store) -> None:
     shared, display = job("shared"), Recorder()
     assert Store(store.root).try_lock(shared.key) is not None
-    after(display, "elsewhere", shared.label, send(signal.SIGINT), delay=0.1)
+    after(display, "running elsewhere", shared.label, send_signal(signal.SIGINT), delay=0.1)
     with pytest.raises(Stopped):
         run_plan(plan(shared), store, display, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tiny_study import digests, do_inline, plan_of, write_study
+from tests.support.tiny_study import digests, plan_of, run_inline, write_study
 
 from xlift.execution.work.shared import Context, read_examples
 from xlift.models import backbone
@@ -40,14 +40,14 @@ STEPS = {"weights": 4, "mlm": 8, "shared-head": 8}
 """The tiny study trains for 4 steps; with half of them text, the stage has as many again."""
 
 
-def test_a_target_is_trained_on_translations_from_files(tmp_path: Path) -> None:
+def test_a_target_can_train_on_translated_files(tmp_path: Path) -> None:
     for name in ("xnli", "xnli-translate-train"):
         shutil.copytree(SAMPLES / name / "native", tmp_path / "data", dirs_exist_ok=True)
     train = {"task": "xnli-translate-train", "language": ["en", "de", "sw"], "size": 2}
     target = {"task": "xnli", "train": train, "languages": ["de"], "split": "dev"}
     study = write_study(tmp_path, intermediate=["none"], targets=[target], data="data")
     plan, store = plan_of(study), Store(tmp_path / "store")
-    do_inline(plan, store)
+    run_inline(plan, store)
     ((key, spec),) = ((job.key, job.spec) for job in plan.jobs.values() if isinstance(job.spec, TrainSpec))
     assert list(backbone.load(store.open(key).folder / "model")[0].heads) == ["xnli-translate-train"]
     context = Context(plan.data, plan.tasks, plan.models)
@@ -56,14 +56,14 @@ def test_a_target_is_trained_on_translations_from_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_mixture_is_trained_and_gives_the_same_bytes_again(name: str, tmp_path: Path) -> None:
+def test_a_mixture_is_trained_reproducibly(name: str, tmp_path: Path) -> None:
     study = write_study(tmp_path, intermediate=[ROWS[name]], targets=TARGETS)
     plan, store = plan_of(study), Store(tmp_path / "store")
-    do_inline(plan, store)
-    do_inline(plan, Store(tmp_path / "again"))
+    run_inline(plan, store)
+    run_inline(plan, Store(tmp_path / "again"))
     assert digests(study, tmp_path / "store") == digests(study, tmp_path / "again")
     (job,) = (job for job in plan.jobs.values() if isinstance(job.spec, TrainSpec))
-    product = store.open(job.key)
-    assert sorted(backbone.load(product.folder / "model")[0].heads) == HEADS[name]
-    losses = json.loads(product.file("training.json").read_text(encoding="utf-8"))["losses"]
-    assert product.manifest["numbers"]["steps"] == len(losses) == STEPS[name]
+    artifact = store.open(job.key)
+    assert sorted(backbone.load(artifact.folder / "model")[0].heads) == HEADS[name]
+    losses = json.loads(artifact.file("training.json").read_text(encoding="utf-8"))["losses"]
+    assert artifact.manifest["numbers"]["steps"] == len(losses) == STEPS[name]

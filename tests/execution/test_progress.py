@@ -1,4 +1,4 @@
-"""What a run shows: plain lines that never flood a log, a live display as wide as the terminal."""
+"""Progress of a run: few plain lines for a log, a live display with the width of the terminal."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rich.cells import cell_len
 from rich.console import Console
 from tests.support.fake_jobs import job
 
+from xlift.estimate import Estimator
 from xlift.execution import progress
 from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
-from xlift.studies.estimate import Estimator
 
 LONG = "train " + " + ".join(f"isle-task-{n}/qta/3000" for n in range(12)) + " [bold]not markup[/bold]"
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time in seconds, which stands still unless a test moves it."""
+    """The time in seconds, which only changes when a test changes it."""
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
@@ -30,7 +30,7 @@ def plain(workers: int = 1) -> tuple[PlainDisplay, io.StringIO]:
     return PlainDisplay(Estimator(), workers, stream), stream
 
 
-def test_plain_lines_count_and_tell_the_time_left(clock: list[float]) -> None:
+def test_plain_lines_have_a_counter_and_the_time_left(clock: list[float]) -> None:
     display, stream = plain()
     first, second = job("a", examples=100), job("b", examples=300)
     display.begin([first, second], done=2)
@@ -45,7 +45,7 @@ def test_plain_lines_count_and_tell_the_time_left(clock: list[float]) -> None:
     ]
 
 
-def test_one_job_is_one(clock: list[float]) -> None:
+def test_one_job_is_singular(clock: list[float]) -> None:
     display, stream = plain()
     display.begin([job("a")], done=0)
     assert stream.getvalue().startswith("1 job to do, 0 done already")
@@ -55,7 +55,7 @@ def test_one_job_is_one(clock: list[float]) -> None:
         assert " job, " in frame(shown, console)[0]
 
 
-def test_the_time_left_is_shared_by_the_workers() -> None:
+def test_the_time_left_is_divided_by_the_workers() -> None:
     display, _ = plain(workers=4)
     jobs = [job(str(n), examples=100) for n in range(5)]
     display.begin(jobs, done=0)
@@ -63,7 +63,7 @@ def test_the_time_left_is_shared_by_the_workers() -> None:
     assert display.time_left() == "about 30 s"
 
 
-def test_no_job_left_is_no_time_left() -> None:
+def test_without_jobs_there_is_no_time_left() -> None:
     display, stream = plain()
     only = job("a")
     display.begin([only], done=0)
@@ -71,7 +71,7 @@ def test_no_job_left_is_no_time_left() -> None:
     assert stream.getvalue().splitlines()[-1] == "[1/1] done in 1.0 s: a; under 1 s left"
 
 
-def test_the_work_of_another_process_says_nothing_about_our_speed() -> None:
+def test_jobs_of_other_processes_do_not_change_the_estimate() -> None:
     display, stream = plain()
     one, other = job("a", examples=100), job("b", examples=100)
     display.begin([one, other], done=0)
@@ -90,15 +90,15 @@ def test_many_small_jobs_make_few_lines(kind: str, clock: list[float]) -> None:
     for each in jobs:  # a hundred jobs a second, for ten seconds
         display.started(each)
         display.step(each, 1, 2)
-        display.elsewhere(each)
+        display.running_elsewhere(each)
         clock[0] += 0.01
         display.finished(each, 0.01)
     lines = stream.getvalue().splitlines()
     assert len(lines) <= (30 if kind == "train" else 5)
-    assert lines[-1].startswith("[1000/1000]")  # the last one is always told
+    assert lines[-1].startswith("[1000/1000]")  # the last line is always printed
 
 
-def test_a_long_job_gives_a_sign_of_life(clock: list[float]) -> None:
+def test_a_long_job_prints_its_steps(clock: list[float]) -> None:
     display, stream = plain()
     long = job("long")
     display.begin([long], done=0)
@@ -110,7 +110,7 @@ def test_a_long_job_gives_a_sign_of_life(clock: list[float]) -> None:
     assert steps == [f"[0/1] long: {n} of 100" for n in (30, 60, 90)]
 
 
-def test_company_is_told(clock: list[float]) -> None:
+def test_the_label_counts_other_jobs_of_the_batch(clock: list[float]) -> None:
     display, stream = plain()
     first, second = job("a", kind="predict"), job("b", kind="predict")
     display.begin([first, second], done=0)
@@ -126,7 +126,7 @@ def test_company_is_told(clock: list[float]) -> None:
         assert "a and 1 more" in frame(shown, console)[1]
 
 
-def test_failures_and_stops_are_told_at_once(clock: list[float]) -> None:
+def test_failures_and_stops_are_printed_at_once(clock: list[float]) -> None:
     display, stream = plain()
     display.begin([job("a")], done=0)
     display.failed(job("a"), 2)
@@ -134,13 +134,13 @@ def test_failures_and_stops_are_told_at_once(clock: list[float]) -> None:
     display.stopping(1)
     display.stopping(0)
     assert stream.getvalue().splitlines()[1:] == [
-        "failed: a; the error follows when 2 more at work are finished (Ctrl-C: at once)",
+        "failed: a; the error is printed after 2 other running jobs (Ctrl-C: now)",
         "failed: b",
-        "stopping: 1 at work, writing checkpoints (Ctrl-C again: at once)",
+        "stopping: 1 running job, writing checkpoints (Ctrl-C again: stop now)",
     ]
 
 
-def test_a_reader_that_goes_away_does_not_end_the_run() -> None:
+def test_a_closed_stream_does_not_end_the_run() -> None:
     class Closed(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError
@@ -153,14 +153,14 @@ def test_a_reader_that_goes_away_does_not_end_the_run() -> None:
     display.failed(only, 0)
 
 
-def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_silent_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     display = SilentDisplay()
     only = job("a")
     display.begin([only], 0)
     display.started(only)
     display.step(only, 1, 2)
     display.finished(only, 1.0)
-    display.elsewhere(only)
+    display.running_elsewhere(only)
     display.failed(only, 1)
     display.stopping(1)
     assert capsys.readouterr() == ("", "")
@@ -176,14 +176,14 @@ def live(width: int) -> tuple[LiveDisplay, Console, io.StringIO]:
 
 
 def frame(display: LiveDisplay, console: Console) -> list[str]:
-    """What stands on the terminal now, line by line."""
+    """The current lines on the terminal."""
     stream = io.StringIO()
     Console(file=stream, width=console.width, color_system=None).print(display.progress.get_renderable())
     return stream.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])
-def test_the_live_display_keeps_to_the_width(width: int) -> None:
+def test_the_live_display_fits_the_width(width: int) -> None:
     display, console, _ = live(width)
     train, predict = job(LONG, examples=10_000), job("predict 日本語 " * 20, kind="predict")
     with display:
@@ -210,30 +210,30 @@ def test_the_live_display_shows_the_running_jobs_only(clock: list[float]) -> Non
         clock[0] += 2
         display.finished(first, 2.0)
         display.failed(third, 1)
-        display.elsewhere(job("fourth"))
+        display.running_elsewhere(job("fourth"))
         display.stopping(1)
         lines = frame(display, console)
     assert len(lines) == 2
     assert "1/3" in lines[0]
     assert "about 2 min left" in lines[0]  # 1010 examples at 0.2 s, two workers: 101 s
     assert "second" in lines[1]
-    said = stream.getvalue()
-    assert "failed: third; the error follows" in said
-    assert "another process is at work on: fourth" in said
-    assert "stopping: 1 at work" in said
+    output = stream.getvalue()
+    assert "failed: third; the error is printed after 1 other running job (" in output
+    assert "another process is running: fourth" in output
+    assert "stopping: 1 running job, writing" in output
 
 
-def test_labels_are_not_markup() -> None:
+def test_labels_are_not_parsed_as_markup() -> None:
     display, console, stream = live(100)
     with display:
         display.begin([job("[red]a[/nonsense]")], done=0)
         display.started(job("[red]a[/nonsense]"))
-        display.elsewhere(job("[red]b[/nonsense]"))
+        display.running_elsewhere(job("[red]b[/nonsense]"))
         assert "[red]a[/nonsense]" in frame(display, console)[1]
     assert "[red]b[/nonsense]" in stream.getvalue()
 
 
-def test_the_live_display_refreshes_without_being_told() -> None:
+def test_the_live_display_refreshes_by_itself() -> None:
     display, _, stream = live(60)
     with display:
         display.begin([job("a")], done=0)

@@ -1,4 +1,4 @@
-"""Whole runs as processes of their own: what is done, what is not done again, and that the bytes are always the same."""
+"""Whole runs as separate processes: which jobs run, which are skipped, and that the bytes are always the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import fake_jobs
-from tests.support.tiny_study import digests, do_inline, plan_of, run, start, write_study
+from tests.support.tiny_study import digests, plan_of, run, run_inline, start, write_study
 
 from xlift import cli
 from xlift.execution import local
@@ -28,7 +28,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(study: Path) -> Path:
-    """The store of a run with one worker. Not to be written to: `copy` gives one that may be."""
+    """The store of a run with one worker. Read only: `copy` gives a writable copy."""
     store = study.parent / "reference"
     done = run(study, store, "--workers", "1")
     assert done.returncode == 0, done.stderr
@@ -42,14 +42,14 @@ def copy(reference: Path, tmp_path: Path) -> Path:
 
 def jobs_done(result: subprocess.CompletedProcess[str]) -> int:
     assert result.returncode == 0, result.stderr
-    found = re.search(r"^(\d+) jobs? done in ", result.stderr, re.MULTILINE)
+    found = re.search(r"^(\d+) jobs? in ", result.stderr, re.MULTILINE)
     assert found, result.stderr
     return int(found[1])
 
 
 def stamps(store: Path) -> dict[Path, tuple[int, int]]:
-    """Inode and time of every file of every product."""
-    files = [path for path in (store / "products").rglob("*") if path.is_file()]
+    """Inode and time of every file of every artifact."""
+    files = [path for path in (store / "artifacts").rglob("*") if path.is_file()]
     return {path.relative_to(store): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
@@ -69,47 +69,47 @@ def with_two_workers(study: Path) -> subprocess.CompletedProcess[str]:
     return run(study, study.parent / "second", "--workers", "2")
 
 
-def test_two_workers_give_the_bytes_of_one(
+def test_two_workers_give_the_same_bytes_as_one(
     study: Path, reference: Path, with_two_workers: subprocess.CompletedProcess[str]
 ) -> None:
     assert jobs_done(with_two_workers) == 9
     assert digests(study, study.parent / "second") == digests(study, reference)
 
 
-def test_a_run_says_what_it_does_and_nothing_else(with_two_workers: subprocess.CompletedProcess[str]) -> None:
-    *lines, summary, check, page = with_two_workers.stderr.splitlines()
+def test_a_run_prints_only_progress(with_two_workers: subprocess.CompletedProcess[str]) -> None:
+    *lines, summary, page = with_two_workers.stderr.splitlines()
     assert lines[0].startswith("9 jobs to do, 0 done already")
     assert all(re.match(r"\[\d/9\] ", line) for line in lines[1:]), lines  # no warnings, no bars of other libraries
     assert lines[-1].startswith("[9/9] done in ")
-    assert summary.startswith("9 jobs done in ")
-    assert check.startswith("The plan: foreseen ")
+    assert summary.startswith("9 jobs in ")
+    assert "; the estimate was " in summary
     assert "xlift report" in page
     assert "isle-pos" in with_two_workers.stdout
 
 
 def test_the_order_of_jobs_does_not_matter(study: Path, reference: Path, tmp_path: Path) -> None:
     plan = plan_of(study)
-    do_inline(plan, Store(tmp_path / "store"), shuffled(plan, seed=1))
+    run_inline(plan, Store(tmp_path / "store"), shuffled(plan, seed=1))
     assert digests(study, tmp_path / "store") == digests(study, reference)
 
 
-def test_a_second_run_does_nothing(study: Path, copy: Path) -> None:
+def test_a_second_run_has_nothing_to_do(study: Path, copy: Path) -> None:
     before = stamps(copy)
     assert jobs_done(run(study, copy)) == 0
     assert stamps(copy) == before
 
 
-def test_one_more_language_trains_nothing(study: Path, copy: Path) -> None:
+def test_adding_a_language_trains_nothing(study: Path, copy: Path) -> None:
     before = stamps(copy)
     more = run(study, copy, "--workers", "1", "--set", "targets.0.languages=[qta, qtu, qka]")
-    assert jobs_done(more) == 2  # one for each intermediate
+    assert jobs_done(more) == 2  # one per intermediate
     after = stamps(copy)
     assert {path: after[path] for path in before} == before
     new = {path.parts[2] for path in after} - {path.parts[2] for path in before}
     assert {Store(copy).open(key).kind for key in new} == {"predict"}
 
 
-def test_one_more_seed_leaves_the_others_alone(study: Path, copy: Path) -> None:
+def test_adding_a_seed_keeps_the_other_seeds(study: Path, copy: Path) -> None:
     before = stamps(copy)
     # 3 training runs and their 4 predictions of isle-nli and 1 of retrieval; retrieval without training has no seed
     assert jobs_done(run(study, copy, "--workers", "1", "--set", "seeds=[1, 2]")) == 8
@@ -117,7 +117,7 @@ def test_one_more_seed_leaves_the_others_alone(study: Path, copy: Path) -> None:
     assert {path: after[path] for path in before} == before
 
 
-def test_two_runs_at_once_share_the_work(study: Path, reference: Path, tmp_path: Path) -> None:
+def test_two_runs_in_parallel_share_the_jobs(study: Path, reference: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     both = [start(study, store, "--workers", "1") for _ in range(2)]
     ends = []
@@ -129,24 +129,24 @@ def test_two_runs_at_once_share_the_work(study: Path, reference: Path, tmp_path:
     assert not [entry for entry in Store(store).ls() if entry.status != "done"]
 
 
-def test_a_bug_ends_a_run_with_the_workers_traceback(
+def test_an_internal_error_ends_the_run_with_the_workers_traceback(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(local, "work", fake_jobs.work_with_a_bug)
+    monkeypatch.setattr(local, "run_worker", fake_jobs.run_worker_with_bug)
     monkeypatch.setattr(sys, "argv", ["xlift", "run", str(study), "--store", str(tmp_path / "store"), "--workers", "1"])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 1
-    said = capsys.readouterr().err
-    assert "please report it" in said
-    assert "inished jobs are kept" in said
-    assert "ZeroDivisionError" in said
-    assert "fake_jobs.py" in said  # the traceback is the worker's
-    assert "cli.py" not in said  # and not ours on top
+    errors = capsys.readouterr().err
+    assert "please report it" in errors
+    assert "inished jobs are kept" in errors
+    assert "ZeroDivisionError" in errors
+    assert "fake_jobs.py" in errors  # the traceback is the worker's
+    assert "cli.py" not in errors  # without the parent's traceback
     assert {entry.kind for entry in Store(tmp_path / "store").ls()} == {"train"}
 
 
-def test_a_run_whose_reader_goes_away_goes_on(study: Path, reference: Path, tmp_path: Path) -> None:
+def test_a_run_continues_when_its_output_is_closed(study: Path, reference: Path, tmp_path: Path) -> None:
     process = start(study, tmp_path / "store", "--workers", "1")
     assert process.stderr is not None
     assert process.stdout is not None
@@ -154,5 +154,5 @@ def test_a_run_whose_reader_goes_away_goes_on(study: Path, reference: Path, tmp_
     process.stderr.close()
     process.stdout.close()
     process.wait(120)
-    assert process.returncode in (0, 1)  # 1: click, of output that nobody reads
+    assert process.returncode in (0, 1)  # click exits with 1 when its output is closed
     assert digests(study, tmp_path / "store") == digests(study, reference)

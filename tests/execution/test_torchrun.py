@@ -1,5 +1,5 @@
-"""Training jobs that go to two processes under torchrun: what they leave, and what is left of them when they are stopped, killed
-or wrong. What ranks compute, tests/training/test_devices.py holds."""
+"""Training jobs with two processes under torchrun: artifacts, stops, killed ranks and errors. tests/training/test_devices.py
+tests what ranks compute."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.tiny_study import plan_of, start, write_study
 
 from xlift.errors import UserError
 from xlift.execution import local
-from xlift.execution.work import do_job, torchrun
+from xlift.execution.work import run_job, torchrun
 from xlift.execution.work.shared import Context
-from xlift.execution.work.torchrun import RankBug, train_on_several
+from xlift.execution.work.torchrun import RankBug, train_distributed
 from xlift.recipes import Engine
-from xlift.studies.estimate import schedule
+from xlift.studies import placement
 from xlift.studies.job import Job
 from xlift.studies.store import Draft, Store
-from xlift.training.checkpoint import FILE, read_facts
+from xlift.training.checkpoint import CHECKPOINT_FILE, read_resume_invariants
 from xlift.training.progress import Interrupted, Progress
 
 MARK = "XLIFT_TEST_MARK"
@@ -34,12 +34,12 @@ SOURCE = str(Path(__file__).parents[2] / "src")
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One training run on two devices and its prediction. All its processes carry a mark, by which `ranks` finds them."""
+    """One training job on two devices and its prediction. An environment variable marks its processes for `ranks`."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", SOURCE)
     return write_study(
         tmp_path,
-        training={"lr": 0.001, "batch_size": 8, "steps": 6, "max_length": 64, "retries": 0},
+        training={"lr": 0.001, "batch_size": 8, "max_steps": 6, "max_length": 64, "retries": 0},
         intermediate=["none"],
         targets=[{"task": "isle-nli", "train": {"size": 24}, "languages": ["qta"], "size": 12}],
         engine={"devices": 2},
@@ -53,7 +53,7 @@ def training_of(study: Path) -> tuple[Job, Context]:
 
 
 def ranks(folder: Path) -> list[int]:
-    """Processes of torchrun and its ranks that a test started."""
+    """Process ids of torchrun and its ranks that a test started."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -74,30 +74,30 @@ def wait_for(what: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def test_a_stopped_run_goes_on_to_a_product_and_leaves_nobody(study: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_and_leaves_no_processes(study: Path, tmp_path: Path) -> None:
     job, context = training_of(study)
     process = start(study, tmp_path / "store")
     assert wait_for(lambda: len(ranks(tmp_path)) == 3, 90)  # torchrun itself and two ranks
-    process.send_signal(signal.SIGINT)  # heard by the ranks in their first step
+    process.send_signal(signal.SIGINT)  # reaches the ranks in their first step
     _, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
     assert wait_for(lambda: not ranks(tmp_path), 10)
     store = Store(tmp_path / "store")
-    assert (store.partial(job.key) / FILE).is_file()
-    assert read_facts(store.partial(job.key))["token_budget"] == "4096"
+    assert (store.partial(job.key) / CHECKPOINT_FILE).is_file()
+    assert read_resume_invariants(store.partial(job.key))["token_budget"] == "4096"
 
     seen: list[tuple[int, int]] = []
     with store.lock(job.key):
-        do_job(job, context, store, Progress(lambda done, total: seen.append((done, total))))
-    product = store.open(job.key)
-    numbers = product.manifest["numbers"]
+        run_job(job, context, store, Progress(lambda done, total: seen.append((done, total))))
+    artifact = store.open(job.key)
+    numbers = artifact.manifest["numbers"]
     assert numbers["steps"] == 6
     assert numbers["devices"] == 2
     assert numbers["token_budget"] == 4096
     assert numbers["peak_memory_bytes"] > 1e8
     assert seen
-    assert seen[0] > (1, 6)  # the checkpoint was gone on from
-    assert {"heads.safetensors", "config.json"} <= {path.name for path in (product.folder / "model").iterdir()}
+    assert seen[0] > (1, 6)  # resumed from the checkpoint
+    assert {"heads.safetensors", "config.json"} <= {path.name for path in (artifact.folder / "model").iterdir()}
     assert not ranks(tmp_path)
 
 
@@ -110,52 +110,52 @@ def call():
     connection = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY]))
     return connection, connection.recv()
 """
-"""A rank without torch, to say what no real one says on demand."""
+"""A fake rank without torch, which sends any message."""
 
 
-def with_ranks_that(
+def run_with_ranks(
     do: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool = False
 ) -> tuple[Draft, list[tuple[int, int]]]:
-    def started(ranks: int, environment: dict[str, str], said: IO[str]) -> subprocess.Popen[str]:
+    def start_fake_ranks(ranks: int, environment: dict[str, str], output: IO[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", RANK + do]
         return subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=said, stderr=said, text=True, start_new_session=True
+            command, env={**os.environ, **environment}, stdout=output, stderr=output, text=True, start_new_session=True
         )
 
-    monkeypatch.setattr(torchrun, "_start", started)
+    monkeypatch.setattr(torchrun, "_start_torchrun", start_fake_ranks)
     job, context = training_of(study)
     draft, seen = Draft(tmp_path), list[tuple[int, int]]()
     progress = Progress(lambda done, total: seen.append((done, total)), lambda: stop)
-    train_on_several(job, context, Store(tmp_path / "store"), draft, progress)
+    train_distributed(job, context, Store(tmp_path / "store"), draft, progress)
     return draft, seen
 
 
-def test_the_first_rank_reports_and_gives_the_numbers(
+def test_the_main_process_reports_steps_and_numbers(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do = """
 (a, (job, context, root, folder)), (b, _) = call(), call()
-a.send(("step", 3, 6)); b.send(("out",)); a.send(("done", {"label": job.label, "at": str(folder)}))
+a.send(("step", 3, 6)); b.send(("finished",)); a.send(("done", {"label": job.label, "at": str(folder)}))
 """
-    draft, seen = with_ranks_that(do, study, tmp_path, monkeypatch)
+    draft, seen = run_with_ranks(do, study, tmp_path, monkeypatch)
     assert draft.numbers == {"label": training_of(study)[0].label, "at": str(tmp_path), "devices": 2}
     assert seen == [(3, 6)]
 
 
-def test_what_the_user_can_mend_comes_before_what_it_led_to(
+def test_user_errors_have_priority_over_lost_connections(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torchrun, "LAST_WORDS", 1.0)
+    monkeypatch.setattr(torchrun, "ERROR_GRACE_SECONDS", 1.0)
     do = """
 (a, _), (b, _) = call(), call()
 a.send(("error", RankBug("connection closed by peer")))
 b.send(("error", UserError("the loss is not a number", fix="lower `lr`")))
-time.sleep(60)  # hangs, as a rank does that waits for another
+time.sleep(60)  # hangs like a rank that waits for another
 """
-    started = time.monotonic()
+    start_fake_ranks = time.monotonic()
     with pytest.raises(UserError, match="the loss is not a number\n  lower `lr`"):
-        with_ranks_that(do, study, tmp_path, monkeypatch)
-    assert time.monotonic() - started < 20
+        run_with_ranks(do, study, tmp_path, monkeypatch)
+    assert time.monotonic() - start_fake_ranks < 20
 
 
 def test_a_stop_reaches_every_rank(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,21 +165,23 @@ assert a.recv() is None and b.recv() is None
 a.send(("interrupted",)); b.send(("interrupted",))
 """
     with pytest.raises(Interrupted):
-        with_ranks_that(do, study, tmp_path, monkeypatch, stop=True)
+        run_with_ranks(do, study, tmp_path, monkeypatch, stop=True)
 
 
-def test_a_rank_that_was_killed_is_said_so(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_rank_is_a_user_error(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     do = 'call(); print("exitcode: -9 (SIGKILL)", flush=True); sys.exit(1)'
     with pytest.raises(UserError, match="one of the 2 processes of a job was killed in the middle of: train isle-nli"):
-        with_ranks_that(do, study, tmp_path, monkeypatch)
+        run_with_ranks(do, study, tmp_path, monkeypatch)
 
 
-def test_ranks_that_never_call_leave_their_output(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RankBug, match=r"(?s)exit code 1, and said:.*no such module"):
-        with_ranks_that('raise ImportError("no such module")', study, tmp_path, monkeypatch)
+def test_the_error_has_the_output_of_ranks_that_never_connect(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RankBug, match=r"(?s)exit code 1 and this output:.*no such module"):
+        run_with_ranks('raise ImportError("no such module")', study, tmp_path, monkeypatch)
 
 
-def test_a_rank_ends_when_its_worker_does(tmp_path: Path) -> None:
+def test_a_rank_exits_with_its_worker(tmp_path: Path) -> None:
     with Listener(authkey=b"key") as listener:
         environment = {torchrun.ADDRESS: str(listener.address), torchrun.KEY: b"key".hex(), "PYTHONPATH": SOURCE}
         rank = subprocess.Popen(
@@ -191,17 +193,17 @@ def test_a_rank_ends_when_its_worker_does(tmp_path: Path) -> None:
         connection.close()
         assert rank.wait(timeout=30) == 1
         assert rank.stderr is not None
-        assert rank.stderr.read() == b""  # not by an error of its own
+        assert rank.stderr.read() == b""  # without an error
 
 
 def test_a_gpu_has_one_worker_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(schedule, "GPUS", tmp_path / "none")
-    processors = local.usual_workers(Engine())
+    monkeypatch.setattr(placement, "GPUS", tmp_path / "none")
+    processors = local.default_workers(Engine())
     assert processors >= 1
-    monkeypatch.setattr(schedule, "GPUS", tmp_path)
+    monkeypatch.setattr(placement, "GPUS", tmp_path)
     (tmp_path / "0000:01:00.0").mkdir()
-    assert local.usual_workers(Engine()) == 1
-    assert local.usual_workers(Engine(device="cpu")) == processors
+    assert local.default_workers(Engine()) == 1
+    assert local.default_workers(Engine(device="cpu")) == processors
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert local.usual_workers(Engine()) == processors
+    assert local.default_workers(Engine()) == processors

@@ -1,4 +1,4 @@
-"""`xlift translate`: what is written reads as a task of its own, what was lost is counted, and a stopped run goes on."""
+"""`xlift translate`: its files are a custom task, dropped examples are counted, and an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import tiny
 
-from xlift.archipelago.examples import example
-from xlift.archipelago.translator import Errors
+from xlift.archipelago.examples import make_example
+from xlift.archipelago.translator import TranslationErrors
 from xlift.errors import UserError
 from xlift.execution import translating, translators
-from xlift.execution.translating import Asked, translate
-from xlift.execution.translators import Machine, Oracle, machine
+from xlift.execution.translating import TranslationRequest, translate
+from xlift.execution.translators import ModelTranslator, Oracle, load_model_translator
 from xlift.tasks import catalog
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.sources.own import own_task
+from xlift.tasks.sources.custom import build_custom_task
 
 
 def of_texts(say):
-    """A translator of texts, without a model."""
-    return Machine("a fake", {"fake": 1}, "none", lambda texts, source, target: [say(text) for text in texts])
+    """A translator that calls a function instead of a model."""
+    return ModelTranslator("a fake", {"fake": 1}, "none", lambda texts, source, target: [say(text) for text in texts])
 
 
 def read(folder: Path, split="train"):
-    """The task that a folder declares, and its examples by language."""
+    """Return the task that a folder declares, and its examples by language."""
     (declared,) = yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8"))["tasks"]
-    task = own_task(declared, folder)
+    task = build_custom_task(declared, folder)
     return task, {code: list(task.source.read(task, code, split, None)) for code in task.source.languages(split)}
 
 
@@ -48,42 +48,42 @@ LABELLED = ["nli", "nli-balanced", "paraphrase", "qa", "qa-unanswerable", "conti
 
 
 @pytest.mark.parametrize("kind", LABELLED)
-def test_what_an_oracle_writes_is_read_back_as_the_examples_of_the_tongues(kind, tmp_path):
-    asked = Asked(catalog.get(f"isle-{kind}"), "qta", ("qka", "qen"), size=12, seed=4)
+def test_exact_oracle_gives_the_examples_of_the_target_language(kind, tmp_path):
+    asked = TranslationRequest(catalog.get(f"isle-{kind}"), "qta", ("qka", "qen"), size=12, seed=4)
     told = translate(asked, Oracle(), tmp_path)
     assert [(one.language, one.read, one.kept, one.dropped) for one in told] == [
         ("qen", 12, 12, {}),
         ("qka", 12, 12, {}),
     ]
     task, found = read(tmp_path)
-    make = translators.formats.get(task.format).example
+    make = translators.formats.get(task.format).example_class
     for code in ("qka", "qen"):
-        assert found[code] == [make(**example(kind, code, "train", 4, index)) for index in range(12)]
+        assert found[code] == [make(**make_example(kind, code, "train", 4, index)) for index in range(12)]
     original = catalog.get(f"isle-{kind}")
     assert (task.labels, task.format, task.metrics[0]) == (original.labels, original.format, original.metrics[0])
 
 
-def test_pools_of_all_languages_are_not_translated(tmp_path):
+def test_shared_candidate_pools_are_not_translated(tmp_path):
     task = catalog.get("isle-answer-pairs")
-    with pytest.raises(UserError, match="one pool in all its languages"):
-        translate(Asked(task, "qta", ("qka",), "test", 3), Oracle(), tmp_path)
-    translate(Asked(task, "qta", ("qka",), "train", 3), Oracle(), tmp_path)
+    with pytest.raises(UserError, match="share one candidate pool over all languages"):
+        translate(TranslationRequest(task, "qta", ("qka",), "test", 3), Oracle(), tmp_path)
+    translate(TranslationRequest(task, "qta", ("qka",), "train", 3), Oracle(), tmp_path)
     _, found = read(tmp_path)
     assert [one.id for one in found["qka"]] == ["train-0-0", "train-0-1", "train-0-2"]
 
 
-def test_noisy_translations_keep_labels_and_spans_and_stand_apart_from_exact_ones(tmp_path):
-    asked = Asked(catalog.get("isle-qa"), "qta", ("qka",), size=30)
+def test_noisy_translations_differ_from_exact_ones(tmp_path):
+    asked = TranslationRequest(catalog.get("isle-qa"), "qta", ("qka",), size=30)
     translate(asked, Oracle(), tmp_path / "exact")
-    translate(asked, Oracle(Errors.at(0.4)), tmp_path / "noisy")
+    translate(asked, Oracle(TranslationErrors.at_level(0.4)), tmp_path / "noisy")
     (_, exact), (_, noisy) = read(tmp_path / "exact"), read(tmp_path / "noisy")
     assert [one.id for one in exact["qka"]] == [one.id for one in noisy["qka"]]
     assert sum(a.context != b.context for a, b in zip(exact["qka"], noisy["qka"])) > 25
-    with pytest.raises(UserError, match=r"begun with another request \(differs: translator\)"):
-        translate(asked, Oracle(Errors.at(0.2)), tmp_path / "noisy")
+    with pytest.raises(UserError, match=r"belongs to another command \(differs: translator\)"):
+        translate(asked, Oracle(TranslationErrors.at_level(0.2)), tmp_path / "noisy")
 
 
-# --- models: texts alone --------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------------------------
 
 QA, NLI = catalog.get("squad"), catalog.get("mnli")
 CONTEXT = st.text(st.sampled_from("ab ßçé.[]猫"), max_size=12)
@@ -97,14 +97,14 @@ def test_answers_are_found_in_translated_contexts(before, answer, after, padded)
     say = (lambda text: text.upper().replace("[", "[ ").replace("]", " ]")) if padded else str.upper
     made = of_texts(say).translate(QA, [asked], "en", "xx")
     if set("[]") & set(before + after) and padded:
-        return  # the fake pads brackets of the text, too
+        return  # the fake also pads brackets of the text
     (kept,) = made.kept
     assert kept.answers == (answer.upper(),)
     assert kept.context[kept.starts[0] :].startswith(answer.upper())
     assert kept.context.replace(" ", "") == asked.context.upper().replace(" ", "")
 
 
-def test_what_is_lost_is_dropped_and_counted():
+def test_dropped_examples_are_counted_by_reason():
     def qa(name, context, answer="Nile"):
         return SpanExample(name, context, "What?", (answer,), (context.find(answer),))
 
@@ -112,8 +112,8 @@ def test_what_is_lost_is_dropped_and_counted():
         "The [Nile] is long.": "Der [Nil] ist lang.",
         "The [Nile] is blue.": "Der Nil ist blau.",  # without markers
         "The [Nile] is far.": "",
-        "The [Nile] is near.": None,  # longer than what the model reads
-        "The [Nile] is wide.": "The [Nile] is a very wide river, they say.",  # left in English
+        "The [Nile] is near.": None,  # longer than the model's input limit
+        "The [Nile] is wide.": "The [Nile] is a very wide river, they say.",  # not translated
         "What?": "Was ist das?",
     }
     examples = [qa(str(n), text.replace("[", "").replace("]", "")) for n, text in enumerate(said) if text != "What?"]
@@ -123,12 +123,12 @@ def test_what_is_lost_is_dropped_and_counted():
         {"id": "0", "context": "Der Nil ist lang.", "question": "Was ist das?", "answers": ("Nil",), "starts": (4,)}
     ]
     assert made.dropped == Counter({
-        translators.MARKERS_LOST: 1, translators.NOTHING: 1, translators.TOO_LONG: 1, translators.OTHER_LANGUAGE: 1,
-        translators.NO_BRACKETS_FREE: 1,
+        translators.MARKERS_LOST: 1, translators.EMPTY_TRANSLATION: 1, translators.TOO_LONG: 1, translators.WRONG_LANGUAGE: 1,
+        translators.NO_FREE_MARKERS: 1,
     })  # fmt: skip
 
 
-def test_labels_choices_and_empty_fields_stay_and_a_text_is_translated_once():
+def test_labels_and_empty_fields_stay_and_each_text_is_translated_once():
     seen: list[str] = []
 
     def say(text):
@@ -150,28 +150,28 @@ def test_labels_choices_and_empty_fields_stay_and_a_text_is_translated_once():
     assert kept == ChoiceExample("1", "A STORY", "", ("ONE END", "TWO ENDS"), 1)
 
 
-@pytest.mark.parametrize(("task", "why"), [("udpos", "which tag belongs to which is lost"), ("tatoeba", "pairs of a text"),
+@pytest.mark.parametrize(("task", "why"), [("udpos", "so its tags are unknown"), ("tatoeba", "pairs of a text"),
                                            ("bucc2018", "pairs of a text"), ("flores200-to-en", "pairs of a text")])  # fmt: skip
-def test_what_no_model_can_translate_is_refused_with_the_reason(task, why):
+def test_formats_that_no_model_can_translate(task, why):
     with pytest.raises(UserError, match=why):
         of_texts(str.upper).check(catalog.get(task), "en", ("de",))
 
 
 @pytest.mark.parametrize(("task", "source", "target", "why"), [
-    ("mnli", "en", "de", "'en' is none of its tongues"), ("isle-nli", "qta", "de", "'de' is none of its tongues"),
-    ("isle-text", "qta", "qka", "nothing to translate"), ("isle-to-pivot", "qtm", "qka", "nothing to translate"),
+    ("mnli", "en", "de", "'en' is not one of its languages"), ("isle-nli", "qta", "de", "'de' is not one of its languages"),
+    ("isle-text", "qta", "qka", "cannot translate"), ("isle-to-pivot", "qtm", "qka", "cannot translate"),
 ])  # fmt: skip
-def test_an_oracle_knows_its_own_world_only(task, source, target, why):
+def test_oracle_translates_only_the_archipelago(task, source, target, why):
     with pytest.raises(UserError, match=why):
         Oracle().check(catalog.get(task), source, (target,))
 
 
 @pytest.mark.parametrize("family", ["nllb", "mt5", "qwen3"])
-def test_a_model_of_every_family_that_writes_is_asked_through_its_own_tokens(family, tmp_path):
-    # It is random: what it writes is nothing to keep, but all of it is read, written and accounted for.
+def test_generative_models_of_every_family_translate(family, tmp_path):
+    # The model is random, so its translations are useless, but every example is counted.
     folder = tiny.model_folder(tmp_path / "model", family)
     (folder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n", encoding="utf-8")
-    chosen = machine(str(folder))
+    chosen = load_model_translator(str(folder))
     assert chosen.licence == "cc-by-nc-4.0"
     examples = [ClassificationExample(str(n), "the cat", f"a dog {n}", "neutral") for n in range(3)]
     long = ClassificationExample("long", "the cat " * 400, "a dog", "neutral")
@@ -180,17 +180,17 @@ def test_a_model_of_every_family_that_writes_is_asked_through_its_own_tokens(fam
     assert made.dropped[translators.TOO_LONG] == 1
 
 
-def test_an_encoder_is_refused(tmp_path):
-    with pytest.raises(UserError, match="is an encoder, which writes no words"):
-        machine(str(tiny.model_folder(tmp_path)))
+def test_encoder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is an encoder and cannot generate text"):
+        load_model_translator(str(tiny.model_folder(tmp_path)))
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def test_a_stopped_run_goes_on_behind_the_last_whole_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(translating, "PART", 4)
-    asked = Asked(catalog.get("isle-nli"), "qta", ("qto", "qka"), size=10)
+def test_interrupted_run_resumes_after_the_last_complete_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(translating, "EXAMPLES_PER_FILE", 4)
+    asked = TranslationRequest(catalog.get("isle-nli"), "qta", ("qto", "qka"), size=10)
     translate(asked, Oracle(), tmp_path / "whole")
     calls: list[str] = []
     true = Oracle.translate
@@ -208,72 +208,74 @@ def test_a_stopped_run_goes_on_behind_the_last_whole_file(tmp_path, monkeypatch)
     (tmp_path / "parts/train.qto.00001.jsonl").write_text("damaged\n")
     done: list[tuple] = []
     translate(asked, Oracle(), tmp_path / "parts", progress=lambda *told: done.append(told))
-    assert calls[5:] == ["qto", "qka", "qka"]  # the damaged one, the one that was stopped, and the rest
+    assert calls[5:] == ["qto", "qka", "qka"]  # the damaged file, the interrupted one, and the rest
     assert done == [(code, number, 10) for code in ("qto", "qka") for number in (4, 8, 10)]
     files = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "parts")]
     assert files[0] == files[1]
 
 
-def test_another_language_is_added_to_the_same_folder(tmp_path):
+def test_another_language_in_the_same_folder(tmp_path):
     task = catalog.get("isle-nli")
     for target in ("qto", "qka"):
-        translate(Asked(task, "qta", (target,), size=3), Oracle(), tmp_path)
+        translate(TranslationRequest(task, "qta", (target,), size=3), Oracle(), tmp_path)
     _, found = read(tmp_path)
     assert sorted(found) == ["qka", "qto"]
 
 
-def test_shares_are_told_as_people_read_them(tmp_path):
+def test_shares_are_rounded(tmp_path):
     """A third of 0.3 is 0.09999999999999999 in floating point."""
-    asked = Asked(catalog.get("isle-nli"), "qta", ("qka",), "train", 3)
-    translate(asked, Oracle(Errors.at(0.3)), tmp_path / "a")
-    told = (tmp_path / "a" / "account.json").read_text()
-    assert json.loads(told)["translator"]["oracle"] == {"wrong": 0.1, "dropped": 0.1, "untranslated": 0.1, "order": 0.3}
-    (tmp_path / "a" / "account.json").write_text(told.replace('"wrong": 0.1', '"wrong": 0.09999999999999999'))
-    assert [one.kept for one in translate(asked, Oracle(Errors.at(0.3)), tmp_path / "a")] == [3]  # an account of before
+    asked = TranslationRequest(catalog.get("isle-nli"), "qta", ("qka",), "train", 3)
+    translate(asked, Oracle(TranslationErrors.at_level(0.3)), tmp_path / "a")
+    text = (tmp_path / "a" / "translation.json").read_text()
+    assert json.loads(text)["translator"]["oracle"] == {"wrong": 0.1, "dropped": 0.1, "untranslated": 0.1, "order": 0.3}
+    (tmp_path / "a" / "translation.json").write_text(text.replace('"wrong": 0.1', '"wrong": 0.09999999999999999'))
+    assert [one.kept for one in translate(asked, Oracle(TranslationErrors.at_level(0.3)), tmp_path / "a")] == [
+        3
+    ]  # an older summary
     with pytest.raises(UserError, match="translator"):
-        translate(asked, Oracle(Errors.at(0.3001)), tmp_path / "a")
+        translate(asked, Oracle(TranslationErrors.at_level(0.3001)), tmp_path / "a")
 
 
-def test_a_task_without_an_example_is_not_declared(tmp_path):
-    asked = Asked(catalog.get("isle-nli"), "qta", ("qka",), size=3)
-    with pytest.raises(UserError, match=rf"no example was kept.*qka: 3 {translators.OTHER_LANGUAGE}"):
+def test_task_without_examples_is_not_declared(tmp_path):
+    asked = TranslationRequest(catalog.get("isle-nli"), "qta", ("qka",), size=3)
+    with pytest.raises(UserError, match=rf"every example was dropped.*qka: 3 {translators.WRONG_LANGUAGE}"):
         translate(asked, of_texts(lambda text: text), tmp_path)
-    assert json.loads((tmp_path / "account.json").read_text())["parts"]["train.qka.00000.jsonl"]["kept"] == 0
+    assert json.loads((tmp_path / "translation.json").read_text())["files"]["train.qka.00000.jsonl"]["kept"] == 0
     assert not (tmp_path / "task.yaml").exists()
 
 
-def test_a_folder_with_other_things_is_left_alone(tmp_path):
+def test_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(UserError, match="not empty, and no account of translations"):
-        translate(Asked(catalog.get("isle-nli"), "qta", ("qto",), size=3), Oracle(), tmp_path)
+    with pytest.raises(UserError, match="not empty and has no translation.json"):
+        translate(TranslationRequest(catalog.get("isle-nli"), "qta", ("qto",), size=3), Oracle(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_full_disk_is_said_and_nothing_half_is_left(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(UserError, match="cannot write translations: No space left on device"):
-        translate(Asked(catalog.get("isle-nli"), "qta", ("qto",), size=3), Oracle(), tmp_path)
+        translate(TranslationRequest(catalog.get("isle-nli"), "qta", ("qto",), size=3), Oracle(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_account_says_what_became_of_every_example(tmp_path):
-    translate(Asked(catalog.get("isle-nli"), "qta", ("qto",), size=3), Oracle(), tmp_path)
-    account = json.loads((tmp_path / "account.json").read_text())
-    assert {key: account[key] for key in ("task", "from", "split", "size")} == {
-        "task": "isle-nli", "from": "qta", "split": "train", "size": 3
+def test_summary_file(tmp_path):
+    translate(TranslationRequest(catalog.get("isle-nli"), "qta", ("qto",), size=3), Oracle(), tmp_path)
+    summary = json.loads((tmp_path / "translation.json").read_text())
+    assert {key: summary[key] for key in ("task", "source_language", "split", "size")} == {
+        "task": "isle-nli", "source_language": "qta", "split": "train", "size": 3
     }  # fmt: skip
-    assert account["parts"]["train.qto.00000.jsonl"]["kept"] == 3
+    assert summary["files"]["train.qto.00000.jsonl"]["kept"] == 3
 
 
-def test_a_study_finds_translated_files_under_its_data_folder(tmp_path):
+def test_study_finds_translated_files_in_its_data_folder(tmp_path):
     # Their paths have a `*`: one file holds a thousand examples.
     from xlift.studies.plan import make_plan
-    from xlift.studies.reading import read_study
+    from xlift.studies.study_file import read_study
 
-    translate(Asked(catalog.get("isle-nli"), "qta", ("qto",), size=6), Oracle(), tmp_path / "data")
+    translate(TranslationRequest(catalog.get("isle-nli"), "qta", ("qto",), size=6), Oracle(), tmp_path / "data")
     declared = yaml.safe_load((tmp_path / "data/task.yaml").read_text(encoding="utf-8"))
     study = {
         "question": "?", "models": ["isles"], "seeds": [1], **declared,

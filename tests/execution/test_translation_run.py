@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support import in_words
+from tests.support import text_mode_jobs
 
 from xlift.analysis.scores import read_predictions
-from xlift.execution.work import do_job, do_jobs
+from xlift.execution.work import run_job, run_jobs
 from xlift.studies.job import Noise
 from xlift.studies.store import Store
 from xlift.tasks import metrics
-from xlift.tasks.sources.own import own_task
+from xlift.tasks.sources.custom import build_custom_task
 from xlift.training.progress import Progress
 
-# In the letters that the tokenizers of tests have.
+# Only letters that the test tokenizers have.
 SENTENCES = [("mbwa analala", "the dog rests"), ("mama anarudi", "the man is back"), ("mbwa anarudi", "the dog is back"),
              ("mama analala", "the man rests")]  # fmt: skip
 
@@ -31,25 +31,25 @@ def task_of(folder: Path, direction, name="pairs"):
     for split in ("train", "test"):
         (folder / f"{split}.tsv").write_text(f"source\ttranslation\n{lines}", encoding="utf-8")
     files = {split: {"sw": f"{split}.tsv"} for split in ("train", "test")}
-    return own_task({"name": name, "format": "translation", "files": files, "direction": direction}, folder)
+    return build_custom_task({"name": name, "format": "translation", "files": files, "direction": direction}, folder)
 
 
 @pytest.mark.parametrize(("family", "direction"), [("nllb", ["{lang}", "en"]), ("nllb", ["en", "{lang}"]),
                                                    ("mt5", ["{lang}", "en"]), ("qwen3", ["en", "{lang}"])])  # fmt: skip
-def test_translations_are_learnt_written_and_scored_as_sacrebleu_does(family, direction, tmp_path):
-    context, store = in_words.context(tmp_path / "model", family), Store(tmp_path / "store")
-    name = f"pairs-{family}-{direction.index('en')}"  # a process keeps what it has read by the names of tasks
+def test_model_learns_translations_and_scores_equal_those_of_sacrebleu(family, direction, tmp_path):
+    context, store = text_mode_jobs.context(tmp_path / "model", family), Store(tmp_path / "store")
+    name = f"pairs-{family}-{direction.index('en')}"  # a process caches examples by task name
     context.tasks[name] = task_of(tmp_path, direction, name)
-    recipe = in_words.RECIPE.model_copy(update={"steps": 120, "lr": 0.01})
-    stage = in_words.train(in_words.data(name, "sw", size=4), recipe=recipe)
-    do_job(stage, context, store, Progress())
-    (asked,) = in_words.predictions(name, ["sw"], stage, size=4, max_new_tokens=24)
-    (done,) = do_jobs([asked], context, store, Progress())
+    recipe = text_mode_jobs.RECIPE.model_copy(update={"max_steps": 120, "lr": 0.01})
+    stage = text_mode_jobs.train(text_mode_jobs.data(name, "sw", size=4), recipe=recipe)
+    run_job(stage, context, store, Progress())
+    (asked,) = text_mode_jobs.predictions(name, ["sw"], stage, size=4, max_new_tokens=24)
+    (done,) = run_jobs([asked], context, store, Progress())
     assert done[0] == asked
     _, gold, said = read_predictions(store, asked.key)
     into = "en" if direction[1] == "en" else "sw"
     assert {one["language"] for one in gold} == {into}
-    assert said == [one["text"] for one in gold]  # four sentences are soon known by heart
+    assert said == [one["text"] for one in gold]  # the model memorizes four sentences
 
     said[0] = "the dog is"
     for name, content in (("hyp", said), ("ref", [one["text"] for one in gold])):
@@ -73,16 +73,16 @@ def test_translations_are_learnt_written_and_scored_as_sacrebleu_does(family, di
     theirs = {entry["name"]: entry["score"] for entry in json.loads(printed)}
     for ours, name in (("bleu", "BLEU"), ("chrf++", "chrF2++")):
         metric = metrics.get(ours)
-        total = np.sum([metric.measure(g, p, "sw") for g, p in zip(gold, said)], axis=0)
-        assert 100 * float(metric.value(total)) == pytest.approx(theirs[name], abs=1e-8)
+        total = np.sum([metric.count_example(g, p, "sw") for g, p in zip(gold, said)], axis=0)
+        assert 100 * float(metric.compute_score(total)) == pytest.approx(theirs[name], abs=1e-8)
 
 
-def test_noise_is_in_what_is_read_and_the_reference_stays(tmp_path):
+def test_noise_changes_the_source_only(tmp_path):
     from xlift.execution.work.shared import read_examples
 
-    context = in_words.context(tmp_path / "model", "mt5")
+    context = text_mode_jobs.context(tmp_path / "model", "mt5")
     context.tasks["pairs"] = task_of(tmp_path, ["{lang}", "en"])
-    clean = in_words.data("pairs", "sw", "test", 4)
+    clean = text_mode_jobs.data("pairs", "sw", "test", 4)
     noisy = replace_noise(clean, Noise(kind="typos", level=0.5))
     pairs = list(zip(read_examples(context, clean), read_examples(context, noisy), strict=True))
     assert any(a.source != b.source for a, b in pairs)

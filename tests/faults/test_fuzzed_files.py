@@ -1,7 +1,7 @@
-"""Every reader on thousands of damaged files: examples or a UserError, in time, and no record lost without a word.
+"""Every reader on thousands of damaged files: it gives all examples or a UserError, in time, and loses no record silently.
 
-A few hundred mutations a reader by default; `XLIFT_FUZZ=10000 pytest tests/faults/test_fuzzed_files.py` makes as many as
-that. Every mutation follows from its number, so a failure names the one to look at.
+A few hundred mutations per reader by default; `XLIFT_FUZZ=10000 pytest tests/faults/test_fuzzed_files.py` makes that many.
+A mutation is determined by its number, which a failure reports.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tests.support.samples import SAMPLES
 from xlift.errors import UserError
 
 MUTATIONS = int(os.environ.get("XLIFT_FUZZ", "300"))
-SLOW = 2.0
-"""Seconds that no file of some hundred bytes may take."""
+MAX_SECONDS = 2.0
+"""Longest time allowed for a file of some hundred bytes."""
 
 TOKENS = [
     b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\r", b"\r\n", b"\n", b"\n\n", b"\0", b"\t", b'"', b'""', b",", b"{", b"[" * 3000, b"}",
@@ -28,8 +28,8 @@ TOKENS = [
 ]  # fmt: skip
 
 
-def mutated(content: bytes, seed: str) -> bytes:
-    """The content with one to three damages: bytes flipped, cut, repeated, inserted; fields, lines or ends exchanged."""
+def mutate(content: bytes, seed: str) -> bytes:
+    """Damage the content in one to three places: flip, cut, repeat or insert bytes; swap fields, lines or line ends."""
     dice = random.Random(seed)
     for _ in range(dice.choice([1, 1, 1, 2, 3])):
         a, b = sorted((dice.randrange(len(content) + 1), dice.randrange(len(content) + 1)))
@@ -60,44 +60,46 @@ def mutated(content: bytes, seed: str) -> bytes:
 
 
 def fuzz(name: str, folder, mutations: int) -> tuple[int, int]:
-    """(read, refused). Raises what the reader raises besides UserError, or an AssertionError with the seed."""
+    """(read, refused). Raises any error of the reader other than UserError, or an AssertionError with the seed."""
     sample = SAMPLES[name]
     names = sorted(sample.files)
     read = refused = 0
     for number in range(mutations):
         which = names[number % len(names)]
-        changed = {which: mutated(sample.files[which], f"{name} {number}")}
+        changed = {which: mutate(sample.files[which], f"{name} {number}")}
         sample.write(folder, **changed)
         began = time.monotonic()
-        said, examples = "", []
+        message, examples = "", []
         try:
             examples = sample.read(folder)
         except UserError as error:
-            said = str(error)
-        if said:
+            message = str(error)
+        if message:
             refused += 1
-            assert len(said) < 3000, f"mutation {number} of {name}: a message of {len(said):,} letters"
-            assert said.replace("\n", "").isprintable(), (
-                f"mutation {number} of {name}: what no terminal should get: {said!r}"
+            assert len(message) < 3000, f"mutation {number} of {name}: a message of {len(message):,} characters"
+            assert message.replace("\n", "").isprintable(), (
+                f"mutation {number} of {name}: unprintable characters: {message!r}"
             )
-            assert str(folder) in said, f"mutation {number} of {name}: no file is named: {said}"
+            assert str(folder) in message, f"mutation {number} of {name}: no file is named: {message}"
         else:
             read += 1
             expected = sample.count({**sample.files, **changed})
             assert len(examples) == expected, f"mutation {number} of {name}: {len(examples)} of {expected} records"
-        assert time.monotonic() - began < SLOW, f"mutation {number} of {name} took {time.monotonic() - began:.1f} s"
+        assert time.monotonic() - began < MAX_SECONDS, (
+            f"mutation {number} of {name} took {time.monotonic() - began:.1f} s"
+        )
     return read, refused
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name != "parquet"])
-def test_damaged_files_are_read_whole_or_refused(name, tmp_path):
+def test_damaged_files_are_read_completely_or_refused(name, tmp_path):
     read, refused = fuzz(name, tmp_path, MUTATIONS)
-    assert read  # else the damage is so heavy that nothing is tested
+    assert read  # otherwise the damage is too heavy to test anything
     assert refused
 
 
-def test_damaged_parquet_is_read_whole_or_refused(tmp_path):
-    # In a process of its own: what a library written in C++ does with damaged bytes could end ours.
+def test_damaged_parquet_is_read_completely_or_refused(tmp_path):
+    # In a separate process, since a C++ library could crash on damaged bytes.
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.test_fuzzed_files", "parquet", str(tmp_path), str(MUTATIONS)],
         capture_output=True, text=True, timeout=900,

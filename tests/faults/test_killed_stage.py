@@ -14,30 +14,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import in_words
+from tests.support import text_mode_jobs
 from tests.support.tiny_study import plan_of, write_study
 
 from xlift.execution.work.shared import Context
-from xlift.recipes import Recipe, Select
-from xlift.studies import dev
+from xlift.recipes import EarlyStopping, Recipe
+from xlift.studies import dev_data
 from xlift.studies.job import Job
 from xlift.studies.store import Store
 
 MIXTURE = [{"task": "isle-nli", "size": 40}, {"task": "isle-pos", "size": 40}, {"task": "isle-text", "size": 40}]
-SELECTED = {"lr": 0.002, "batch_size": 4, "steps": 30, "max_length": 48, "select": {"every": 3, "patience": 9}}
-"""Two labelled tasks and masked text, with dropout; the best checkpoint is kept."""
-COLLAPSING = {"lr": 1e-9, "batch_size": 4, "steps": 9, "max_length": 48}
-"""A rate that learns nothing: three attempts, one after the other."""
+SELECTED = {
+    "lr": 0.002,
+    "batch_size": 4,
+    "max_steps": 30,
+    "max_length": 48,
+    "early_stopping": {"eval_steps": 3, "patience": 9},
+}
+"""Two labelled tasks and masked text, with dropout and early stopping."""
+COLLAPSING = {"lr": 1e-9, "batch_size": 4, "max_steps": 9, "max_length": 48}
+"""A learning rate that learns nothing: three attempts."""
 
 
 def do_training(job: Job, context: Context, root: Path) -> None:
-    """In a process of its own: the job, with a checkpoint after every step."""
-    from xlift.execution.work import do_job
+    """Run the job in this process, with a checkpoint after every step."""
+    from xlift.execution.work import run_job
     from xlift.training import loop
     from xlift.training.progress import Progress
 
     loop.CHECKPOINT_SECONDS, loop.CHECKPOINT_SHARE = 0.0, 1e9
-    do_job(job, context, Store(root), Progress())
+    run_job(job, context, Store(root), Progress())
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,7 @@ def start(processes: ForkServerContext, *work: Any) -> Any:
 
 
 def run(processes: ForkServerContext, *work: Any) -> float:
-    """To its end; the seconds it took."""
+    """Run to the end. Returns the seconds."""
     started = time.monotonic()
     process = start(processes, *work)
     process.join(120)
@@ -76,33 +82,37 @@ def first_training(folder: Path, training: dict[str, Any]) -> tuple[Job, Context
 
 
 @pytest.mark.parametrize(("training", "kills"), [(SELECTED, 20), (COLLAPSING, 6)], ids=["selected", "collapsing"])
-def test_killed_at_any_moment_it_ends_in_the_same_bytes(
+def test_a_stage_killed_at_any_moment_ends_in_the_same_bytes(
     training: dict[str, Any], kills: int, processes: ForkServerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dev, "LOOKED_AT", 20)
+    monkeypatch.setattr(dev_data, "MAX_DEV_EXAMPLES", 20)
     job, context = first_training(tmp_path, training)
     resumed = kill(processes, job, context, kills, tmp_path)
     numbers = Store(tmp_path / "undisturbed").open(job.key).manifest["numbers"]
     assert numbers["attempts"] == (1 if training is SELECTED else 3)
     assert numbers["collapsed"] == (training is COLLAPSING)
-    # had a checkpoint to go on from; a stage of several attempts has none while one is over and the next begins
+    # had a checkpoint to resume from; between two attempts there is none
     assert resumed >= (kills // 2 if training is SELECTED else 1)
 
 
 @pytest.mark.parametrize("family", ["qwen3", "mt5"])
-def test_so_does_a_stage_in_words(family: str, processes: ForkServerContext, tmp_path: Path) -> None:
+def test_a_text_mode_stage_killed_at_any_moment_ends_in_the_same_bytes(
+    family: str, processes: ForkServerContext, tmp_path: Path
+) -> None:
     dropout = {"dropout_rate": 0.1} if family == "mt5" else {"attention_dropout": 0.1}
-    context = in_words.context(tmp_path / "model", family, **dropout)
-    recipe = Recipe(lr=0.002, batch_size=4, steps=24, max_length=64, select=Select(every=6, patience=9))
-    parts = [in_words.data(task, size=24) for task in ("isle-nli", "isle-pos")]
-    job = in_words.train(*parts, recipe=recipe, dev=[in_words.data("isle-nli", split="dev", size=8)])
+    context = text_mode_jobs.context(tmp_path / "model", family, **dropout)
+    recipe = Recipe(
+        lr=0.002, batch_size=4, max_steps=24, max_length=64, early_stopping=EarlyStopping(eval_steps=6, patience=9)
+    )
+    parts = [text_mode_jobs.data(task, size=24) for task in ("isle-nli", "isle-pos")]
+    job = text_mode_jobs.train(*parts, recipe=recipe, dev=[text_mode_jobs.data("isle-nli", split="dev", size=8)])
     assert kill(processes, job, context, 5, tmp_path) >= 2
 
 
 def kill(processes: ForkServerContext, job: Job, context: Context, kills: int, tmp_path: Path) -> int:
     """Kill a stage so often, each time from its start, and let it go on to its end, which must be that of an undisturbed one. How
     often it had a checkpoint to go on from."""
-    run(processes, job, context, tmp_path / "warm")  # the server's first start imports everything
+    run(processes, job, context, tmp_path / "warm")  # the first start of the fork server imports everything
     seconds = run(processes, job, context, tmp_path / "undisturbed")
     undisturbed = Store(tmp_path / "undisturbed").open(job.key)
     moments, killed, resumed = random.Random(17), 0, 0
@@ -112,7 +122,7 @@ def kill(processes: ForkServerContext, job: Job, context: Context, kills: int, t
         process.join(moments.uniform(0.05, 0.9) * seconds)
         process.kill()
         process.join()
-        if Store(root).has(job.key):  # it was quicker than the undisturbed one
+        if Store(root).has(job.key):  # it was faster than the undisturbed run
             continue
         killed += 1
         resumed += any((root / "partial" / job.key).rglob("checkpoint.safetensors"))

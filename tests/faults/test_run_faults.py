@@ -26,17 +26,17 @@ from tests.support.tiny_study import digests, plan_of, run, start, write_study
 
 from xlift.studies.job import Job
 from xlift.studies.store import Store
-from xlift.training.checkpoint import FILE
+from xlift.training.checkpoint import CHECKPOINT_FILE
 
 LONG = {
-    "training": {"lr": 0.001, "batch_size": 8, "steps": 1200, "max_length": 24},
+    "training": {"lr": 0.001, "batch_size": 8, "max_steps": 1200, "max_length": 24},
     "intermediate": ["none"],
     "targets": [
         {"task": "isle-nli", "train": {"size": 24}, "languages": ["qta"], "size": 12},
         {"task": "isle-retrieval", "languages": ["qtu"], "size": 12},
     ],
 }
-"""One training run of some seconds, its prediction, and a prediction that waits for nothing."""
+"""One training job of some seconds, its prediction, and a prediction without parents."""
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +65,18 @@ def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 def worker_of(store: Path, job: Job) -> int:
-    """The pid of the worker that is at work on a job, as its lock tells."""
+    """The pid of the worker that runs a job, from its lock."""
     path = store / "locks" / job.key
 
     def owner() -> int:
         return int(json.loads(path.read_text())["pid"]) if path.exists() else 0
 
-    wait_for(lambda: owner() and alive(owner()))  # a killed one's lock may lie there
+    wait_for(lambda: owner() and alive(owner()))  # the lock of a killed worker may still exist
     return owner()
 
 
 def start_training(study: Path, store: Path, *options: str) -> tuple[subprocess.Popen[str], int]:
-    """A run that is in the middle of its training job, and the worker that does it."""
+    """A run during its training job, and the pid of the worker."""
     process = start(study, store, *options)
     worker = worker_of(store, training(study))
     time.sleep(0.3)  # some dozens of steps
@@ -85,7 +85,7 @@ def start_training(study: Path, store: Path, *options: str) -> tuple[subprocess.
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    """What a run said on stderr until it ended."""
+    """The complete stderr of a run."""
     return process.communicate(timeout=60)[1]
 
 
@@ -94,14 +94,14 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    try:  # an orphan's zombie waits for whatever reaps orphans here
+    try:  # a zombie stays until its new parent reaps it
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
 
 
 def checkpoint_step(store: Path, job: Job) -> int:
-    with safe_open(store / "partial" / job.key / FILE, framework="np") as file:
+    with safe_open(store / "partial" / job.key / CHECKPOINT_FILE, framework="np") as file:
         return int(file.metadata()["step"])
 
 
@@ -111,59 +111,59 @@ def test_kill_9_of_the_run_and_of_a_worker(study: Path, undisturbed: dict[str, s
     process, worker = start_training(study, store, "--workers", "1")
     os.kill(process.pid, signal.SIGKILL)
     end(process)
-    wait_for(lambda: not alive(worker), 10)  # an orphan would hold the lock and go on computing
+    wait_for(lambda: not alive(worker), 10)  # an orphan would keep the lock and continue computing
     assert not Store(store).has(job.key)
 
     process, worker = start_training(study, store, "--workers", "2")
-    os.kill(worker, signal.SIGSTOP)  # so that it does not finish while the other one starts
+    os.kill(worker, signal.SIGSTOP)  # so that it does not finish while the second run starts
     free = [each for each in plan_of(study).jobs.values() if "isle-retrieval" in each.label]
     wait_for(lambda: Store(store).has(free[0].key))
     os.kill(worker, signal.SIGKILL)
-    said = end(process)
+    output = end(process)
     assert process.returncode == 2
-    message = said[said.index("xlift: ") :]
+    message = output[output.index("xlift: ") :]
     assert message.startswith("xlift: a worker process was killed by signal 9 in the middle of: train isle-nli")
     assert "finished jobs are kept" in message
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert Store(store).has(free[0].key)
 
     assert run(study, store).returncode == 0
     assert digests(study, store) == undisturbed
 
 
-def test_signals_stop_a_run_that_goes_on_where_it_was(study: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_stopped_by_a_signal_resumes(study: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
     store, job = tmp_path / "store", training(study)
     before = 0
-    # Ctrl-C on a terminal reaches the whole group, so does a cluster's scheduler; `kill` reaches the run alone
+    # Ctrl-C on a terminal and a cluster's scheduler reach the whole process group; `kill` reaches the run alone
     for send, number in ((os.killpg, signal.SIGINT), (os.kill, signal.SIGINT), (os.killpg, signal.SIGTERM)):
         process, worker = start_training(study, store, "--workers", "1")
         send(process.pid, number)
-        said = end(process)
+        output = end(process)
         assert process.returncode in (130, 128 + number)
-        assert "interrupted" in said
-        assert "Traceback" not in said
+        assert "interrupted" in output
+        assert "Traceback" not in output
         assert not alive(worker)
-        assert checkpoint_step(store, job) > before  # it went on, and did not begin again
+        assert checkpoint_step(store, job) > before  # resumed instead of restarted
         before = checkpoint_step(store, job)
         assert {entry.status for entry in Store(store).ls()} <= {"done", "partial"}
     assert run(study, store).returncode == 0
     assert digests(study, store) == undisturbed
 
 
-def test_ctrl_c_before_the_workers_are_ready(study: Path, tmp_path: Path) -> None:
+def test_ctrl_c_during_worker_startup(study: Path, tmp_path: Path) -> None:
     process = start(study, tmp_path / "store")
     assert process.stderr is not None
     process.stderr.readline()  # "3 jobs to do"
-    time.sleep(0.15)  # now the workers' Python starts, and does not know yet that Ctrl-C is none of its business
+    time.sleep(0.15)  # now the workers' Python starts, and does not ignore Ctrl-C yet
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    said = end(process)
+    output = end(process)
     assert process.returncode == 130
     assert time.monotonic() - began < 3
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
-def test_ctrl_c_on_a_terminal_leaves_the_terminal_as_it_was(study: Path, tmp_path: Path) -> None:
+def test_ctrl_c_restores_the_terminal(study: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 60))
     process = start(study, tmp_path / "store", "--workers", "1", terminal=theirs)
@@ -171,7 +171,7 @@ def test_ctrl_c_on_a_terminal_leaves_the_terminal_as_it_was(study: Path, tmp_pat
     shown = bytearray()
 
     def read() -> None:
-        with suppress(OSError):  # EIO: nobody has the other end any more
+        with suppress(OSError):  # EIO: the other end is closed
             while chunk := os.read(ours, 65536):
                 shown.extend(chunk)
 
@@ -192,9 +192,9 @@ def test_ctrl_c_on_a_terminal_leaves_the_terminal_as_it_was(study: Path, tmp_pat
     assert not [line for line in lines if "train isle-nli" in line and cell_len(line) > 60]
 
 
-def test_an_error_in_one_job_lets_the_others_finish(study: Path, tmp_path: Path) -> None:
+def test_an_error_in_one_job_lets_running_jobs_finish(study: Path, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(study.parent / "model")
-    # what only the job can know: how many positions the model has
+    # an error that only the job can find: the positions of the model
     wrong = {"task": "isle-pos", "train": {"size": 8}, "languages": ["qta"], "training": {"max_length": 600}}
     targets = [wrong, {**LONG["targets"][0], "training": {"steps": 100}}]
     broken = write_study(tmp_path, **{**LONG, "targets": targets})
@@ -207,5 +207,5 @@ def test_an_error_in_one_job_lets_the_others_finish(study: Path, tmp_path: Path)
     assert "Traceback" not in result.stderr
     labels = {job.label.split(" (")[0]: job.key for job in plan_of(broken).jobs.values()}
     assert not Store(store).has(labels["train isle-pos/qta/8"])
-    assert Store(store).has(labels["train isle-nli/qta/24"])  # it was at work by then
+    assert Store(store).has(labels["train isle-nli/qta/24"])  # it was running by then
     assert not Store(store).has(labels["predict isle-nli/qta"])  # and this one was not

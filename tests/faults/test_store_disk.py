@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, and what a store says of them."""
+"""A store on full or read-only disks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.products import KEY, SPEC, make
+from tests.support.artifacts import KEY, SPEC, make
 
 from xlift.errors import UserError
 from xlift.studies.store import Store
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_a_disk_that_fills_up_at_the_end_leaves_no_half_product(store, monkeypatch, call):
+def test_a_disk_that_fills_up_at_the_end_leaves_no_half_artifact(store, monkeypatch, call):
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -37,7 +37,7 @@ def test_a_disk_that_fills_up_at_the_end_leaves_no_half_product(store, monkeypat
     assert store.verify() == []
 
 
-def test_a_disk_that_fills_up_under_the_job_is_explained_too(store):
+def test_a_disk_that_fills_up_during_the_job_is_a_user_error(store):
     with pytest.raises(UserError, match="no space left"), store.write(KEY, "train", SPEC):
         Path("/dev/full").write_bytes(b"x")  # every write to it is ENOSPC, and as always the error names no file
     assert not store.has(KEY)
@@ -45,14 +45,14 @@ def test_a_disk_that_fills_up_under_the_job_is_explained_too(store):
 
 
 @pytest.mark.parametrize("root", ["/proc/x", "/proc/x/y", "x" * 300])
-def test_a_place_where_no_folder_can_be_made_is_named(root: str, tmp_path: Path, monkeypatch):
+def test_errors_name_a_place_where_no_folder_can_be_created(root: str, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"no folder can be made there(.|\n)*name another folder") as error:
+    with pytest.raises(UserError, match=r"the folder cannot be created(.|\n)*name another folder") as error:
         make(Store(Path(root)))
     assert root in str(error.value)
 
 
-def test_an_error_of_another_disk_is_not_blamed_on_the_store(store, tmp_path):
+def test_errors_of_other_disks_pass_through(store, tmp_path):
     with pytest.raises(PermissionError), store.write(KEY, "train", SPEC):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "data.tsv"))
 
@@ -95,7 +95,7 @@ def test_a_read_only_store_can_be_read(read_only):
         assert len(store.gc(set(), dry_run=True)) == 1
 
 
-def test_a_read_only_store_says_so_when_written_to(read_only):
+def test_writing_to_a_read_only_store_is_a_user_error(read_only):
     with unprivileged():
         store = Store(read_only.root)
         for attempt in (
@@ -109,7 +109,7 @@ def test_a_read_only_store_says_so_when_written_to(read_only):
     assert read_only.has(KEY)
 
 
-def test_a_store_that_cannot_be_made_or_entered_says_so():
+def test_a_store_that_cannot_be_created_or_entered_is_a_user_error():
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         (Path(folder) / "closed").mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""What goes wrong with a store: processes killed, races, damaged and missing files."""
+"""Failures of a store: killed processes, races, damaged and missing files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.products import KEY, SPEC, make
+from tests.support.artifacts import KEY, SPEC, make
 
 from xlift.errors import UserError
 from xlift.studies.locks import STALE_AFTER, Locks
@@ -54,12 +54,12 @@ with store.write(sys.argv[2], "train", {}) as draft:
 """
 
 
-def test_kill_9_in_the_middle_of_a_write_leaves_no_product_and_the_next_write_succeeds(store):
+def test_kill_9_in_the_middle_of_a_write_leaves_no_artifact_and_the_next_write_succeeds(store):
     with python(WRITER, store.root, KEY) as writer:
         assert writer.stdout.readline() == "writing\n"
         assert [entry.status for entry in store.ls()] == ["running"]
         assert store.try_lock(KEY) is None
-        with pytest.raises(UserError, match=f"process {writer.pid} .*is at work"):
+        with pytest.raises(UserError, match=f"process {writer.pid} .*is working"):
             make(store)
         writer.send_signal(signal.SIGKILL)
     assert not store.has(KEY)
@@ -71,7 +71,7 @@ def test_kill_9_in_the_middle_of_a_write_leaves_no_product_and_the_next_write_su
     assert os.listdir(store.root / "partial") == []
 
 
-def test_gc_removes_what_a_killed_process_left(store):
+def test_gc_removes_leftovers_of_a_killed_process(store):
     with python(WRITER, store.root, KEY) as writer:
         assert writer.stdout.readline() == "writing\n"
         assert store.gc(set()) == []  # alive
@@ -128,8 +128,8 @@ def take_over(store: Store) -> None:
     lock.write_text(json.dumps({**json.loads(lock.read_text()), "host": "node7", "token": "theirs"}))
 
 
-def test_a_machine_that_slept_too_long_does_not_publish_over_the_one_that_took_over(store):
-    # this process stands for the sleeper; node7 breaks its lock, makes the product and finishes
+def test_a_machine_that_lost_its_lock_does_not_publish(store):
+    # this process stands for the sleeper; node7 breaks its lock, makes the artifact and finishes
     with pytest.raises(UserError, match="took over"), store.write(KEY, "train", SPEC):
         take_over(store)
     assert not store.has(KEY)
@@ -137,7 +137,7 @@ def test_a_machine_that_slept_too_long_does_not_publish_over_the_one_that_took_o
     assert (store.root / "locks" / KEY).exists()  # theirs
 
 
-def test_the_sleeper_whose_draft_was_removed_is_told_why(store):
+def test_a_process_whose_draft_was_removed_gets_the_reason(store):
     def work_on(draft: Draft) -> None:
         take_over(store)
         shutil.rmtree(draft.folder)
@@ -147,23 +147,23 @@ def test_the_sleeper_whose_draft_was_removed_is_told_why(store):
         work_on(draft)
 
 
-def test_a_lock_of_another_machine_is_waited_for_until_its_heartbeat_is_old(store):
+def test_a_lock_of_another_machine_blocks_until_its_heartbeat_is_old(store):
     make(store)
     store.try_lock("ab" * 32).release()
     file = store.root / "locks" / ("ab" * 32)
     file.write_text(json.dumps({"host": "node7", "pid_space": "", "pid": 1, "started": "", "token": "theirs"}))
-    with pytest.raises(UserError, match="process 1 on node7 is at work"), store.lock("ab" * 32, timeout=0.05):
+    with pytest.raises(UserError, match="process 1 on node7 is working"), store.lock("ab" * 32, timeout=0.05):
         pass
     os.utime(file, (time.time() - STALE_AFTER - 1,) * 2)
     with store.lock("ab" * 32, timeout=0) as lock:
-        assert lock.is_ours()
+        assert lock.is_valid()
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
 def flip(path: Path, position: int = 3) -> None:
-    """One bit of one byte, behind the back of size and mtime."""
+    """Flip one bit of one byte, without a change of size and mtime."""
     before = path.stat()
     data = bytearray(path.read_bytes())
     data[position] ^= 1
@@ -171,7 +171,7 @@ def flip(path: Path, position: int = 3) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_flipped_byte_is_found_by_open_with_both_digests_and_the_way_out(store):
+def test_open_finds_a_flipped_byte_and_names_both_digests_and_a_fix(store):
     path = make(store)
     flip(path)
     expected = hashlib.sha256(b"0123456789").hexdigest()
@@ -187,7 +187,7 @@ def test_each_file_is_hashed_once_per_process_until_it_changes(store, monkeypatc
     path = make(store)
     store.open(KEY)
     hashed: list[str] = []
-    monkeypatch.setattr("xlift.studies.product.hash_now", lambda path: hashed.append(path) or ("", 0))
+    monkeypatch.setattr("xlift.studies.artifact.hash_file", lambda path: hashed.append(path) or ("", 0))
     store.open(KEY)
     assert hashed == []
     os.utime(path, ns=(0, 0))
@@ -196,7 +196,7 @@ def test_each_file_is_hashed_once_per_process_until_it_changes(store, monkeypatc
     assert hashed == [str(path)]
 
 
-def test_verify_hashes_again_what_open_has_hashed(store):
+def test_verify_hashes_again_after_open(store):
     path = make(store)
     store.open(KEY)
     flip(path)  # size and mtime are as they were
@@ -204,7 +204,7 @@ def test_verify_hashes_again_what_open_has_hashed(store):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "a folder"])
-def test_a_file_that_is_not_what_was_written_is_found(store, damage):
+def test_open_finds_a_changed_file(store, damage):
     path = make(store)
     path.unlink() if damage != "truncated" else path.write_bytes(b"0123")
     if damage == "a folder":
@@ -218,7 +218,7 @@ def test_a_file_that_is_not_what_was_written_is_found(store, damage):
 
 @settings(max_examples=60, deadline=None)
 @given(place=st.integers(0, 10_000), bit=st.none() | st.integers(0, 7))
-def test_no_damage_to_a_manifest_goes_unseen(place, bit):
+def test_any_damage_to_a_manifest_is_found(place, bit):
     # cut anywhere or any bit flipped; only the line break at the very end may go
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store")
@@ -237,15 +237,15 @@ def test_no_damage_to_a_manifest_goes_unseen(place, bit):
         assert len(store.verify()) == 1
 
 
-def test_a_manifest_of_another_product_is_found(store):
+def test_a_manifest_of_another_artifact_is_found(store):
     make(store)
     other = "ab" * 32
-    shutil.copytree(store.path(KEY), store.root / "products" / other[:2] / other)
+    shutil.copytree(store.path(KEY), store.root / "artifacts" / other[:2] / other)
     with pytest.raises(UserError, match=f"belongs to {KEY}"):
         store.open(other)
 
 
-def test_repair_moves_broken_products_aside_and_the_next_write_makes_them_again(store):
+def test_repair_moves_broken_artifacts_aside_and_the_next_write_makes_them_again(store):
     flip(make(store))
     make(store, "ab" * 32)
     problems = store.verify(repair=True)
@@ -258,30 +258,30 @@ def test_repair_moves_broken_products_aside_and_the_next_write_makes_them_again(
     assert [removal.what for removal in store.gc({KEY, "ab" * 32})] == ["aside"]
 
 
-def test_repair_leaves_a_product_that_someone_holds(store):
+def test_repair_leaves_an_artifact_that_someone_holds(store):
     flip(make(store))
     with Store(store.root).lock(KEY):
         assert [problem.aside for problem in store.verify(repair=True)] == [None]
     assert store.has(KEY)
 
 
-def test_repair_leaves_a_product_that_another_process_has_just_repaired(store, monkeypatch):
+def test_repair_leaves_an_artifact_that_another_process_has_just_repaired(store, monkeypatch):
     path = make(store)
     flip(path)
-    take = Locks.try_take
+    take = Locks.try_acquire
 
     def repaired_meanwhile(locks, key):
         path.write_bytes(b"0123456789")
         return take(locks, key)
 
-    monkeypatch.setattr(Locks, "try_take", repaired_meanwhile)
+    monkeypatch.setattr(Locks, "try_acquire", repaired_meanwhile)
     assert [problem.aside for problem in store.verify(repair=True)] == [None]
     assert store.has(KEY)
     assert store.verify() == []
 
 
 @pytest.mark.parametrize("name", ["../../../../secret", "/etc/passwd"])
-def test_a_manifest_whose_files_lie_elsewhere_is_refused(store, name):
+def test_a_manifest_with_files_outside_of_the_artifact_is_refused(store, name):
     # a store from someone else: its seals are right, for anybody can make one
     make(store)
     path = store.path(KEY) / "manifest.json"
@@ -290,11 +290,11 @@ def test_a_manifest_whose_files_lie_elsewhere_is_refused(store, name):
     content["files"] = {name: {"sha256": "", "bytes": 0}}
     seal = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     path.write_text(json.dumps({**content, "seal": seal}))
-    with pytest.raises(UserError, match="leads out of the product"):
+    with pytest.raises(UserError, match="leads out of the artifact"):
         store.open(KEY)
 
 
-def test_a_product_without_a_manifest_is_made_again(store):
+def test_an_artifact_without_a_manifest_is_made_again(store):
     make(store)
     (store.path(KEY) / "manifest.json").unlink()
     assert not store.has(KEY)

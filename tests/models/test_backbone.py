@@ -20,7 +20,7 @@ from transformers import (
 from xlift.errors import UserError
 from xlift.models.backbone import load, load_backbone, save
 from xlift.models.heads import pool
-from xlift.models.kinds import HeadSpec
+from xlift.models.outputs import HeadSpec
 
 NLI = HeadSpec("sequence", ("entailment", "neutral", "contradiction"))
 
@@ -36,8 +36,8 @@ def stock_folder(folder, model, tokenizer="bpe"):
     return folder
 
 
-@pytest.mark.parametrize("family", tiny.EVERY)
-def test_saved_and_loaded_it_is_the_same(tmp_path, family):
+@pytest.mark.parametrize("family", tiny.ALL_FAMILIES)
+def test_saved_model_loads_unchanged(tmp_path, family):
     encoder = tiny.encoder(family)
     encoder.add_head("nli", NLI, seed=1)
     encoder.add_head("squad", HeadSpec("span"), seed=2)
@@ -52,8 +52,8 @@ def test_saved_and_loaded_it_is_the_same(tmp_path, family):
     assert dict(tokenizer(*text)) == dict(tiny.tokenizer_of(family)(*text))  # token types too
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_a_saved_encoder_is_a_stock_model_folder(tmp_path, family):
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_auto_model_loads_a_saved_encoder(tmp_path, family):
     encoder = tiny.encoder(family)
     save(encoder, tiny.tokenizer_of(family), tmp_path)
     stock, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
@@ -66,8 +66,8 @@ def test_a_saved_encoder_is_a_stock_model_folder(tmp_path, family):
     torch.testing.assert_close(ours * mask, theirs * mask)
 
 
-@pytest.mark.parametrize("family", tiny.EVERY)
-def test_saving_twice_gives_the_same_bytes_and_no_machine_path(tmp_path, family):
+@pytest.mark.parametrize("family", tiny.ALL_FAMILIES)
+def test_saving_is_deterministic_and_writes_no_machine_path(tmp_path, family):
     tiny.model_folder(tmp_path / "a", family)
     encoder, tokenizer = load(tmp_path / "a")
     save(encoder, tokenizer, tmp_path / "b")
@@ -79,7 +79,7 @@ def test_saving_twice_gives_the_same_bytes_and_no_machine_path(tmp_path, family)
 
 
 @pytest.mark.parametrize("family", tiny.DECODERS + tiny.SEQ2SEQ)
-def test_a_saved_model_that_writes_is_a_stock_folder_with_tied_weights_once(tmp_path, family):
+def test_saved_generative_model_loads_with_auto_model_and_stores_tied_weights_once(tmp_path, family):
     model = tiny.encoder(family)
     save(model, tiny.tokenizer_of(family), tmp_path)
     auto: Any = AutoModelForCausalLM if family in tiny.DECODERS else AutoModelForSeq2SeqLM
@@ -95,25 +95,25 @@ def test_a_saved_model_that_writes_is_a_stock_folder_with_tied_weights_once(tmp_
         assert torch.equal(stock.eval()(**inputs).logits, model.backbone(**inputs).logits)
 
 
-def test_an_output_layer_of_its_own_stays_one(tmp_path):
-    # mT5's; transformers 5 ties it by the config, and unties it where a checkpoint has another one
+def test_separate_output_layer_stays_separate(tmp_path):
+    # as in mT5: transformers 5 ties it by the config, and unties it where a checkpoint has other weights
     model, _ = load(tiny.model_folder(tmp_path, "mt5"))
     backbone: Any = model.backbone
     assert not torch.equal(backbone.lm_head.weight, backbone.shared.weight)
     assert torch.equal(backbone.lm_head.weight, load_file(tmp_path / "model.safetensors")["lm_head.weight"])
 
 
-def test_a_tokenizer_without_padding_pads_with_its_end_of_text(tmp_path):
+def test_tokenizer_without_padding_token_pads_with_its_end_token(tmp_path):
     assert tiny.tokenizer_of("llama").pad_token is None
     model, tokenizer = load(tiny.model_folder(tmp_path, "llama"))
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     assert len(tokenizer) == len(tiny.tokenizer_of("llama"))
-    # a row of padding in the config would be kept from learning, and this one is the end of text
+    # a padding row in the config would not be trained, and this one is the end token
     assert model.backbone.config.pad_token_id is None
 
 
-def test_a_token_for_pictures_needs_no_row(tmp_path):
-    # as in google/gemma-3-1b-pt: 262,144 rows, and <image_soft_token> is the number 262,144
+def test_image_token_needs_no_embedding_row(tmp_path):
+    # as in google/gemma-3-1b-pt: 262,144 rows, and <image_soft_token> has id 262,144
     tiny.model_folder(tmp_path, "gemma3_text")
     tokenizer = copy.deepcopy(tiny.tokenizer_of("gemma3_text"))
     tokenizer.add_special_tokens({"extra_special_tokens": ["<image_soft_token>"]})
@@ -122,8 +122,8 @@ def test_a_token_for_pictures_needs_no_row(tmp_path):
     assert len(tokenizer) == len(model.embeddings) + 1
 
 
-def test_the_trunk_of_a_decoder_alone_is_a_model_too(tmp_path):
-    # as the text part of a Gemma 3 of pictures and text is saved
+def test_decoder_without_output_layer_loads(tmp_path):
+    # as the text model of a multimodal Gemma 3 is saved
     model: Any = tiny.backbone("gemma3_text")
     model.base_model.save_pretrained(tmp_path)
     tiny.tokenizer_of("gemma3_text").save_pretrained(tmp_path)
@@ -132,7 +132,7 @@ def test_the_trunk_of_a_decoder_alone_is_a_model_too(tmp_path):
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in loaded.state_dict().items())
 
 
-def test_the_lm_head_and_roberta_s_untrained_pooler_stay_behind(tmp_path):
+def test_lm_head_and_untrained_pooler_of_roberta_are_dropped(tmp_path):
     folder = stock_folder(tmp_path, XLMRobertaForMaskedLM(tiny.config("xlm-roberta")))
     encoder, _ = load(folder)
     assert encoder.pooler == {}
@@ -140,12 +140,14 @@ def test_the_lm_head_and_roberta_s_untrained_pooler_stay_behind(tmp_path):
     assert not any("pooler" in name or "lm_head" in name for name in encoder.state_dict())
 
 
-def test_bert_s_pretrained_pooler_starts_new_heads_of_every_stage(tmp_path):
+def test_pretrained_pooler_of_bert_initializes_new_heads_of_every_stage(tmp_path):
     stock = BertForPreTraining(tiny.config("bert"))
     encoder, tokenizer = load(stock_folder(tmp_path / "hub", stock, "wordpiece"))
     assert encoder.backbone.pooler is None
     encoder.add_head("nli", NLI, seed=1)
-    torch.nn.init.zeros_(encoder.get_parameter("heads.nli.pooler.dense.weight"))  # training changes the head's own
+    torch.nn.init.zeros_(
+        encoder.get_parameter("heads.nli.pooler.dense.weight")
+    )  # training changes the head's pooler only
     save(encoder, tokenizer, tmp_path / "stage")
     later, _ = load(tmp_path / "stage")
     later.add_head("xnli", NLI, seed=2)
@@ -153,13 +155,13 @@ def test_bert_s_pretrained_pooler_starts_new_heads_of_every_stage(tmp_path):
     assert torch.equal(later.get_parameter("heads.xnli.pooler.dense.weight"), pretrained)
 
 
-def test_a_bf16_checkpoint_is_loaded_in_fp32(tmp_path):
+def test_bf16_checkpoint_is_loaded_in_fp32(tmp_path):
     model = AutoModel.from_config(tiny.config("modernbert"), dtype=torch.bfloat16)
     backbone, _ = load_backbone(stock_folder(tmp_path, model))
     assert {parameter.dtype for parameter in backbone.parameters()} == {torch.float32}
 
 
-def test_loading_says_nothing(tmp_path, capfd):
+def test_loading_prints_nothing(tmp_path, capfd):
     folder = stock_folder(tmp_path, XLMRobertaForMaskedLM(tiny.config("xlm-roberta")))
     capfd.readouterr()
     load(folder)
@@ -178,56 +180,56 @@ class TestBadFolders:
     def test_not_a_model(self, tmp_path):
         self.fails(tmp_path, "it has no config.json")
 
-    def test_an_id_without_network(self, monkeypatch):
+    def test_hub_id_without_network(self, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         self.fails("nobody/nothing-of-this-name", "cannot be loaded")
 
-    def test_pickled_weights_are_refused_and_never_read(self, tmp_path):
+    def test_pickled_weights_are_an_error_and_are_not_read(self, tmp_path):
         tiny.model_folder(tmp_path)
         (tmp_path / "model.safetensors").unlink()
         (tmp_path / "heads.safetensors").unlink()
         (tmp_path / "pytorch_model.bin").write_bytes(b"not even a pickle")
         self.fails(tmp_path, "save_pretrained(folder) writes model.safetensors")
 
-    def test_weights_cut_short(self, tmp_path):
+    def test_truncated_weights(self, tmp_path):
         weights = tiny.model_folder(tmp_path) / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:1000])
         self.fails(tmp_path, "the model cannot be loaded")
 
-    def test_a_missing_tensor(self, tmp_path):
+    def test_missing_tensor(self, tmp_path):
         path = tiny.model_folder(tmp_path) / "model.safetensors"
         weights = load_file(path)
         del weights["encoder.layer.1.output.dense.weight"]
         save_file(weights, path, metadata={"format": "pt"})
         self.fails(tmp_path, "encoder.layer.1.output.dense.weight")
 
-    def test_more_layers_than_the_config_says(self, tmp_path):
+    def test_more_layers_than_in_the_config(self, tmp_path):
         path = tiny.model_folder(tmp_path) / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"num_hidden_layers": 1}))
         self.fails(tmp_path, "too many")
 
-    def test_another_size_than_the_config_says(self, tmp_path):
+    def test_other_sizes_than_in_the_config(self, tmp_path):
         path = tiny.model_folder(tmp_path) / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 48}))
         self.fails(tmp_path, "the model cannot be loaded")
 
     def test_no_tokenizer(self, tmp_path):
-        # transformers would make an empty one from the config
+        # transformers would build an empty one from the config
         for file in tiny.model_folder(tmp_path).glob("tokenizer*"):
             file.unlink()
         self.fails(tmp_path, "tokenizer")
 
-    def test_not_a_model_of_text(self, tmp_path):
+    def test_not_a_text_model(self, tmp_path):
         config = ViTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64)
         self.fails(stock_folder(tmp_path, AutoModel.from_config(config)), "a model of type 'vit' is no encoder")
 
-    def test_a_model_of_pictures_and_text(self, tmp_path):
+    def test_multimodal_model(self, tmp_path):
         tiny.model_folder(tmp_path, "gemma3_text")
         text = tiny.config("gemma3_text").to_dict()
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": text}))
         self.fails(tmp_path, "language_model")
 
-    def test_the_tokenizer_of_a_larger_model(self, tmp_path):
+    def test_tokenizer_of_a_larger_model(self, tmp_path):
         tiny.model_folder(tmp_path, "qwen3")
         tiny.tokenizer_of("gemma3_text").save_pretrained(tmp_path)
         self.fails(tmp_path, "the tokenizer has 480 tokens, the model 384")
@@ -242,7 +244,7 @@ class TestPool:
     hidden = torch.tensor([[[1.0, 0.0], [3.0, 2.0], [100.0, 100.0]]])
     mask = torch.tensor([[1, 1, 0]])
 
-    def test_mean_takes_special_tokens_and_no_padding(self):
+    def test_mean_includes_special_tokens_and_excludes_padding(self):
         assert pool(self.hidden, self.mask).tolist() == [[2.0, 1.0]]
 
     def test_cls(self):
@@ -253,8 +255,8 @@ class TestPool:
             pool(self.hidden, self.mask, "max")
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_hidden_states_go_from_the_embeddings_to_what_heads_see(family):
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_hidden_states_run_from_the_embeddings_to_the_input_of_heads(family):
     encoder, inputs = tiny.encoder(family), inputs_of(family)
     with torch.no_grad():
         states = encoder.hidden_states(inputs)
@@ -277,7 +279,7 @@ def test_hidden_states_go_from_the_embeddings_to_what_heads_see(family):
         ("mbart", 512),
     ],
 )
-def test_max_length_is_the_longest_row_that_runs(family, length):
+def test_max_length_is_the_longest_row_that_the_model_accepts(family, length):
     encoder = tiny.encoder(family)
     assert encoder.max_length == length
     with torch.no_grad():
@@ -291,8 +293,8 @@ def test_relative_positions_set_no_limit():
         encoder.last_hidden_state(tiny.batch([[7] * 600]))
 
 
-def test_token_types_are_left_out_where_the_model_has_none():
-    # generic tokenizers give them to every model, and XLM-R's table has one row
+def test_token_types_are_dropped_for_models_without_them():
+    # generic tokenizers return them for every model, and XLM-R has one token type
     encoder, inputs = tiny.encoder("xlm-roberta"), inputs_of()
     types = torch.ones_like(inputs["input_ids"])
     with torch.no_grad():

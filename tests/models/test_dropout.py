@@ -1,4 +1,4 @@
-"""Cheap dropout is dropout: the rate, the scale, the gradient, and a function of torch's generator alone."""
+"""BitDropout: the rate, the scale, the gradient, and masks that depend only on torch's generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xlift.models.dropout import BitDropout, bit_dropout, use_bit_dropout
 
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_share_that_is_dropped_is_the_rate(rate: float, dtype: torch.dtype) -> None:
+def test_dropped_share_equals_the_rate(rate: float, dtype: torch.dtype) -> None:
     torch.manual_seed(1)
     out = bit_dropout(torch.ones(1_000_000, dtype=dtype), rate)
     dropped = (out == 0).double().mean().item()
@@ -22,7 +22,7 @@ def test_the_share_that_is_dropped_is_the_rate(rate: float, dtype: torch.dtype) 
     assert out[out != 0].float().unique().tolist() == pytest.approx([1 / (1 - rate)], rel=4e-3)
 
 
-def test_neighbours_are_independent() -> None:
+def test_neighbouring_masks_are_independent() -> None:
     torch.manual_seed(2)
     kept = (bit_dropout(torch.ones(1_000_000), 0.5) != 0).double() - 0.5
     for distance in (1, 2, 3, 4, 8, 16):  # four elements share a draw
@@ -39,7 +39,7 @@ def test_any_shape_and_any_rate(shape: list[int], rate: float) -> None:
         assert out is x
 
 
-def test_the_gradient_goes_where_the_value_went() -> None:
+def test_gradient_is_masked_like_the_value() -> None:
     x = torch.randn(1000, requires_grad=True)
     out = bit_dropout(x, 0.3)
     out.sum().backward()
@@ -47,7 +47,7 @@ def test_the_gradient_goes_where_the_value_went() -> None:
     torch.testing.assert_close(x.grad * x.detach(), out.detach())
 
 
-def test_the_same_random_state_gives_the_same_masks_and_another_other_ones() -> None:
+def test_masks_depend_on_the_random_state() -> None:
     state = torch.get_rng_state()
     one, two = (bit_dropout(torch.ones(100), 0.5) for _ in range(2))
     torch.set_rng_state(state)
@@ -55,7 +55,7 @@ def test_the_same_random_state_gives_the_same_masks_and_another_other_ones() -> 
     assert not torch.equal(one, two)
 
 
-def test_a_model_keeps_its_rates_and_its_weights_names() -> None:
+def test_model_keeps_its_rates_and_tensor_names() -> None:
     model = tiny.backbone("bert", hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.2)
     rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     names = list(model.state_dict())

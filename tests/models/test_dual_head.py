@@ -1,4 +1,4 @@
-"""The dual head: vectors of length 1, in-batch negatives, duplicates that are no negatives, the learnt scale."""
+"""The dual head: unit vectors, in-batch negatives, excluded duplicates, the trained scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import tiny
 from xlift.errors import UserError
 from xlift.models.backbone import load, save
 from xlift.models.heads import LOGIT_SCALE, DualHead, make_head
-from xlift.models.kinds import POOLINGS, HeadSpec
+from xlift.models.outputs import POOLINGS, HeadSpec
 
 TEXTS = ["the old man", "Paris lies in the north of France", "red"]
 
@@ -26,7 +26,7 @@ def vectors(family: str, pooling: str) -> tuple[torch.Tensor, tiny.Model, dict[s
 
 
 def reference(queries: np.ndarray, passages: np.ndarray, query_text: list[int], passage_text: list[int], scale: float):
-    """Mean over queries of -log of the share of the own passage, written out."""
+    """Mean over queries of -log softmax at the query's passage, in plain Python."""
     losses = []
     for i in range(len(queries)):
         others = [j for j in range(len(queries))
@@ -36,9 +36,9 @@ def reference(queries: np.ndarray, passages: np.ndarray, query_text: list[int], 
     return sum(losses)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.ENCODERS)
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_vectors_have_length_one_and_ignore_padding(family: str, pooling: str) -> None:
+def test_vectors_have_unit_length_and_ignore_padding(family: str, pooling: str) -> None:
     found, encoder, inputs = vectors(family, pooling)
     assert found.shape == (3, 32)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
@@ -49,7 +49,7 @@ def test_vectors_have_length_one_and_ignore_padding(family: str, pooling: str) -
     torch.testing.assert_close(found[2:], alone, atol=1e-5, rtol=0)
 
 
-def test_poolings_are_what_they_are_called() -> None:
+def test_poolings_match_their_names() -> None:
     _, encoder, inputs = vectors("xlm-roberta", "pooler")
     with torch.no_grad():
         states = encoder.last_hidden_state(inputs)
@@ -64,7 +64,7 @@ def test_poolings_are_what_they_are_called() -> None:
         torch.testing.assert_close(vectors("xlm-roberta", pooling)[0], raw / raw.norm(dim=1, keepdim=True))
 
 
-def test_an_unknown_pooling_is_refused() -> None:
+def test_unknown_pooling_is_an_error() -> None:
     with pytest.raises(UserError, match="unknown pooling 'max'.*\n.*cls, mean, last, pooler"):
         HeadSpec("dual", pooling="max")
 
@@ -75,10 +75,10 @@ def test_an_unknown_pooling_is_refused() -> None:
         ([1, 2, 3, 4], [5, 6, 7, 8]),
         ([1, 2, 3, 4], [5, 6, 5, 8]),  # two questions about one sentence
         ([1, 2, 1, 4], [5, 6, 7, 8]),  # one question with two answers
-        ([1, 1, 1, 1], [5, 5, 5, 5]),  # nothing to tell apart
+        ([1, 1, 1, 1], [5, 5, 5, 5]),  # no negatives at all
     ],
 )
-def test_the_loss_is_the_softmax_over_the_passages_of_the_batch(query_text: list[int], passage_text: list[int]) -> None:
+def test_loss_is_a_softmax_over_the_passages_of_the_batch(query_text: list[int], passage_text: list[int]) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.nn.functional.normalize(torch.randn(8, 6, generator=generator), dim=1)
     head = make_head(HeadSpec("dual"), tiny.config("bert"), seed=0)
@@ -92,7 +92,7 @@ def test_the_loss_is_the_softmax_over_the_passages_of_the_batch(query_text: list
     assert loss.total.item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_scale_starts_at_100_and_is_learnt() -> None:
+def test_scale_starts_at_100_and_is_trained() -> None:
     head = make_head(HeadSpec("dual"), tiny.config("bert"), seed=0)
     assert isinstance(head, DualHead)
     assert head.logit_scale.item() == LOGIT_SCALE == 100.0
@@ -102,13 +102,13 @@ def test_the_scale_starts_at_100_and_is_learnt() -> None:
     assert head.logit_scale.grad.abs().item() > 0
 
 
-def test_a_pretrained_pooler_is_where_its_pooler_starts() -> None:
+def test_pretrained_pooler_initializes_its_pooler() -> None:
     pooler = {"dense.weight": torch.eye(32), "dense.bias": torch.ones(32)}
     head = make_head(HeadSpec("dual", pooling="pooler"), tiny.config("bert"), seed=0, pooler=pooler)
     assert torch.equal(head.state_dict()["pooler.dense.weight"], torch.eye(32))
 
 
-def test_a_saved_dual_encoder_is_loaded_as_it_was(tmp_path: Path) -> None:
+def test_saved_dual_encoder_loads_unchanged(tmp_path: Path) -> None:
     found, encoder, inputs = vectors("xlm-roberta", "mean")
     save(encoder, tiny.tokenizer_of("xlm-roberta"), tmp_path)
     again, _ = load(tmp_path)
@@ -117,7 +117,7 @@ def test_a_saved_dual_encoder_is_loaded_as_it_was(tmp_path: Path) -> None:
         assert torch.equal(again(inputs, "task"), found)
 
 
-def test_it_has_no_stock_class() -> None:
+def test_transformers_has_no_class_for_it() -> None:
     _, encoder, _ = vectors("bert", "cls")
     with pytest.raises(UserError, match="'task' is a dual encoder"):
         encoder.stock_state_dict("task")

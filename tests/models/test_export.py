@@ -1,4 +1,4 @@
-"""What is exported is read by the stock classes alone, and answers as the model does."""
+"""Exported models load in transformers without xlift and give the same outputs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.support import tiny
 from transformers import AutoTokenizer, pipeline
 
 from xlift.errors import UserError
-from xlift.models.export import Sheet, read_sheet, write_model
+from xlift.models.export import ExportMetadata, read_export_metadata, write_model
 from xlift.models.export.stock import CLASSES
-from xlift.models.kinds import HeadSpec
 from xlift.models.model import Model
+from xlift.models.outputs import HeadSpec
 
 LABELS = ("yes", "no", "maybe so")
 TEXTS = ["the old man reads a book", "Paris", "in the north of France"]
@@ -24,7 +24,7 @@ TEXTS = ["the old man reads a book", "Paris", "in the north of France"]
 def with_head(family: str, kind: str, **options: object) -> Model:
     model = tiny.encoder(family, **options)
     head = model.add_head("task", HeadSpec(kind, LABELS), seed=1)
-    for parameter in head.parameters():  # zero biases would hide a bias that is left out
+    for parameter in head.parameters():  # zero biases would hide a missing bias
         torch.nn.init.normal_(parameter, std=0.3)
     return model
 
@@ -45,7 +45,7 @@ def logits_of(output: object, kind: str) -> torch.Tensor:
         ("modernbert", {"classifier_pooling": "mean"}),
     ],
 )
-def test_the_stock_class_gives_the_logits_of_the_model(family: str, options: dict, kind: str, tmp_path: Path):
+def test_transformers_class_gives_the_logits_of_the_model(family: str, options: dict, kind: str, tmp_path: Path):
     model, tokenizer = with_head(family, kind, **options), tiny.tokenizer_of(family)
     write_model(model, tokenizer, "task", tmp_path, max_length=32)
     stock = CLASSES[kind].from_pretrained(tmp_path)
@@ -62,11 +62,11 @@ def test_the_stock_class_gives_the_logits_of_the_model(family: str, options: dic
 
 @pytest.mark.parametrize("kind", ["sequence", "choice"])
 @pytest.mark.parametrize("family", tiny.DECODERS)
-def test_a_decoder_scores_its_last_token(family: str, kind: str, tmp_path: Path):
+def test_decoder_uses_its_last_token(family: str, kind: str, tmp_path: Path):
     model, tokenizer = with_head(family, kind), tiny.tokenizer_of(family)
     write_model(model, tokenizer, "task", tmp_path, max_length=32)
     stock = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)
-    reader = AutoTokenizer.from_pretrained(tmp_path)  # Llama's had no padding
+    reader = AutoTokenizer.from_pretrained(tmp_path)  # Llama's had no padding token
     inputs = dict(reader(TEXTS, padding=True, padding_side="right", return_tensors="pt"))
     inputs.pop("token_type_ids", None)
     with torch.no_grad():
@@ -74,8 +74,8 @@ def test_a_decoder_scores_its_last_token(family: str, kind: str, tmp_path: Path)
     torch.testing.assert_close(theirs.squeeze(-1) if kind == "choice" else theirs, ours, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_a_pipeline_answers_with_the_labels(family: str, tmp_path: Path):
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_text_classification_pipeline_returns_labels(family: str, tmp_path: Path):
     model = with_head(family, "sequence")
     write_model(model, tiny.tokenizer_of(family), "task", tmp_path, max_length=32)
     answers = pipeline("text-classification", model=str(tmp_path), top_k=None)(TEXTS)
@@ -87,14 +87,14 @@ def test_a_pipeline_answers_with_the_labels(family: str, tmp_path: Path):
         assert found == pytest.approx(dict(zip(LABELS, row.tolist(), strict=True)), abs=1e-5)
 
 
-def test_a_pipeline_tags(tmp_path: Path):
+def test_token_classification_pipeline_returns_tags(tmp_path: Path):
     write_model(with_head("xlm-roberta", "token"), tiny.tokenizer_of("xlm-roberta"), "task", tmp_path, max_length=32)
     answers = pipeline("token-classification", model=str(tmp_path))(TEXTS[0])
     assert answers
     assert {each["entity"] for each in answers} <= set(LABELS)
 
 
-def test_the_config_says_what_the_classes_mean(tmp_path: Path):
+def test_config_names_the_classes(tmp_path: Path):
     write_model(with_head("bert", "sequence"), tiny.tokenizer_of("bert"), "task", tmp_path, max_length=32)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["BertForSequenceClassification"]
@@ -104,7 +104,7 @@ def test_the_config_says_what_the_classes_mean(tmp_path: Path):
     assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == 32
 
 
-def test_the_backbone_alone(tmp_path: Path):
+def test_export_without_a_head(tmp_path: Path):
     model = tiny.encoder("modernbert")
     write_model(model, tiny.tokenizer_of("modernbert"), "", tmp_path, max_length=32)
     inputs = tiny.tokenizer_of("modernbert")(TEXTS, padding=True, return_tensors="pt")
@@ -116,7 +116,7 @@ def test_the_backbone_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize("family", [*tiny.DECODERS, *tiny.SEQ2SEQ])
-def test_a_model_that_writes_keeps_its_output_layer(family: str, tmp_path: Path):
+def test_generative_model_keeps_its_output_layer(family: str, tmp_path: Path):
     model, tokenizer = tiny.encoder(family), tiny.tokenizer_of(family)
     write_model(model, tokenizer, "", tmp_path, max_length=32, max_new_tokens=7)
     auto = transformers.AutoModelForCausalLM if family in tiny.DECODERS else transformers.AutoModelForSeq2SeqLM
@@ -130,7 +130,7 @@ def test_a_model_that_writes_keeps_its_output_layer(family: str, tmp_path: Path)
     assert not stock.generation_config.do_sample
 
 
-def test_a_class_that_transformers_does_not_have(tmp_path: Path):
+def test_class_missing_in_transformers_is_an_error(tmp_path: Path):
     with pytest.raises(UserError, match="transformers has no ModelForTokenClassification of type 'gemma3_text'"):
         write_model(
             with_head("gemma3_text", "token"), tiny.tokenizer_of("gemma3_text"), "task", tmp_path, max_length=32
@@ -140,16 +140,16 @@ def test_a_class_that_transformers_does_not_have(tmp_path: Path):
 # --- xlift.json -------------------------------------------------------------------------------------------------------
 
 
-def test_a_sheet_comes_back(tmp_path: Path):
+def test_metadata_round_trip(tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
-    sheet = Sheet("tickets", "classification", "sequence", ("a", "b"), 64, True, made={"job": "00"})
+    sheet = ExportMetadata("tickets", "classification", "sequence", ("a", "b"), 64, True, provenance={"job": "00"})
     sheet.write(tmp_path)
-    assert read_sheet(tmp_path) == sheet
+    assert read_export_metadata(tmp_path) == sheet
 
 
-def test_without_a_sheet_the_class_says_what_is_answered(tmp_path: Path):
+def test_without_metadata_the_class_in_the_config_decides(tmp_path: Path):
     write_model(with_head("bert", "token"), tiny.tokenizer_of("bert"), "task", tmp_path, max_length=32)
-    sheet = read_sheet(tmp_path)
+    sheet = read_export_metadata(tmp_path)
     assert (sheet.format, sheet.kind, sheet.labels) == ("tagging", "token", LABELS)
 
 
@@ -164,8 +164,8 @@ def test_without_a_sheet_the_class_says_what_is_answered(tmp_path: Path):
         ({"config.json": "{}", "xlift.json": '{"version": 2}'}, "another version"),
     ],
 )
-def test_a_folder_that_says_too_little(files: dict[str, str], said: str, tmp_path: Path):
+def test_folder_with_too_little_metadata_is_an_error(files: dict[str, str], said: str, tmp_path: Path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=said):
-        read_sheet(tmp_path)
+        read_export_metadata(tmp_path)

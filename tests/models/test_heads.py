@@ -8,14 +8,14 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.models.heads import make_head, pool
-from xlift.models.kinds import KINDS, HeadSpec
+from xlift.models.outputs import KINDS, HeadSpec
 from xlift.tasks import formats
-from xlift.tasks.formats.base import IGNORE
+from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.formats.tagging import TaggingExample
-from xlift.training.batches import row_targets
+from xlift.training.batches import collate_targets
 
 LABELS = ("a", "b", "c")
 STOCK = {
@@ -44,14 +44,14 @@ EXAMPLES = {
 def batch_of(name: str, family: str):
     features = formats.get(name).features(EXAMPLES[name], tiny.tokenizer_of(family), LABELS, max_length=32, train=False)
     inputs = tiny.batch(features.input_ids, features.token_type_ids)
-    targets = row_targets(features, np.arange(len(features)), inputs["input_ids"].shape[1])
+    targets = collate_targets(features, np.arange(len(features)), inputs["input_ids"].shape[1])
     return features, inputs, targets
 
 
-@pytest.mark.parametrize("family", [*tiny.FAMILIES, "qwen3", "mt5", "distilbert"])
+@pytest.mark.parametrize("family", [*tiny.ENCODERS, "qwen3", "mt5", "distilbert"])
 @pytest.mark.parametrize("name", list(EXAMPLES))
-def test_every_format_learns_on_every_family(family, name):
-    # distilbert stands for the families that have only the plain default heads
+def test_every_format_trains_on_every_family(family, name):
+    # distilbert represents the families with default heads only
     if family == "distilbert":
         config = transformers.DistilBertConfig(vocab_size=500, dim=32, n_layers=2, n_heads=4, hidden_dim=64)
         encoder = tiny.Model(transformers.AutoModel.from_config(config)).eval()
@@ -70,7 +70,7 @@ def test_every_format_learns_on_every_family(family, name):
         optimizer.step()
     assert losses[-1] < losses[0] / 2
     with torch.no_grad():
-        outputs = head.rows(head.reduce(encoder(inputs, "task")), inputs["attention_mask"])
+        outputs = head.split_rows(head.reduce(encoder(inputs, "task")), inputs["attention_mask"])
     predictions = format.decode(EXAMPLES[name], features, outputs, LABELS)
     gold = [format.gold(example) for example in EXAMPLES[name]]
     assert predictions == ([answers[0] for answers in gold] if name == "span-qa" else gold)
@@ -86,10 +86,10 @@ def test_every_format_learns_on_every_family(family, name):
         ("modernbert", {"classifier_pooling": "mean", "norm_bias": True, "classifier_bias": True}),
     ],
 )
-def test_logits_are_those_of_the_stock_class(family, options, kind):
+def test_logits_equal_those_of_the_transformers_class(family, options, kind):
     encoder = tiny.encoder(family, **options)
     head = encoder.add_head("task", HeadSpec(kind, LABELS), seed=1)
-    for parameter in head.parameters():  # zero biases would hide a bias that is left out
+    for parameter in head.parameters():  # zero biases would hide a missing bias
         torch.nn.init.normal_(parameter, std=0.3)
     config = tiny.config(family, num_labels=head.spec.num_labels, **options)
     stock = STOCK[kind].from_config(config).eval()
@@ -100,10 +100,10 @@ def test_logits_are_those_of_the_stock_class(family, options, kind):
         stacked = {key: value.unsqueeze(0) for key, value in inputs.items()} if kind == "choice" else inputs
         theirs = stock(**stacked)
     if kind == "span":
-        real = inputs["attention_mask"] == 1  # padding is hidden in ours
+        real = inputs["attention_mask"] == 1  # our heads mask padding
         expected = torch.stack([theirs.start_logits, theirs.end_logits], dim=-1)[real]
         ours = ours[real]
-    elif kind == "token":  # rows are packed: padding comes out as zeros
+    elif kind == "token":  # rows are packed: padding has zeros
         real = inputs["attention_mask"] == 1
         ours, expected = ours[real], theirs.logits[real]
     else:
@@ -113,7 +113,7 @@ def test_logits_are_those_of_the_stock_class(family, options, kind):
 
 @pytest.mark.parametrize("kind", ["sequence", "token", "span", "choice"])
 @pytest.mark.parametrize("family", tiny.DECODERS)
-def test_logits_of_a_decoder_are_those_of_the_stock_class(family, kind):
+def test_logits_of_a_decoder_equal_those_of_the_transformers_class(family, kind):
     model = tiny.encoder(family)
     head = model.add_head("task", HeadSpec(kind, LABELS), seed=1).eval()
     for parameter in head.parameters():
@@ -124,9 +124,11 @@ def test_logits_of_a_decoder_are_those_of_the_stock_class(family, kind):
         return
     _, inputs, _ = batch_of("classification", family)
     real, padding = inputs["attention_mask"] == 1, 3
-    inputs["input_ids"] = inputs["input_ids"].masked_fill(~real, padding)  # the stock class finds padding by its id
+    inputs["input_ids"] = inputs["input_ids"].masked_fill(
+        ~real, padding
+    )  # the transformers class finds padding by its id
     assert not (inputs["input_ids"][real] == padding).any()
-    # a decoder chooses as it classifies, by one label
+    # a decoder's choice head is a classifier with one label
     config = tiny.config(family, num_labels=head.spec.num_labels, pad_token_id=padding)
     stock = STOCK["sequence" if kind == "choice" else kind].from_config(config).eval()
     stock.load_state_dict(model.stock_state_dict("task"), strict=True)
@@ -141,7 +143,7 @@ def test_logits_of_a_decoder_are_those_of_the_stock_class(family, kind):
     torch.testing.assert_close(ours, expected, atol=5e-6, rtol=0)
 
 
-def test_tags_of_mt5_s_encoder_are_those_of_the_stock_class():
+def test_tags_of_the_mt5_encoder_equal_those_of_the_transformers_class():
     model = tiny.encoder("mt5")
     head = model.add_head("task", HeadSpec("token", LABELS), seed=1).eval()
     torch.nn.init.normal_(head.get_parameter("classifier.bias"))
@@ -154,11 +156,11 @@ def test_tags_of_mt5_s_encoder_are_those_of_the_stock_class():
 
 
 @pytest.mark.parametrize(("family", "kind"), [("mt5", "sequence"), ("mbart", "sequence"), ("nllb", "token")])
-def test_heads_that_no_stock_class_has_are_not_given_the_names_of_one(family, kind):
-    # those of transformers stand on the decoder's states
+def test_heads_without_a_transformers_class_cannot_be_exported(family, kind):
+    # heads of transformers use the decoder's states
     model = tiny.encoder(family)
     model.add_head("task", HeadSpec(kind, LABELS), seed=1)
-    with pytest.raises(UserError, match="no stock class"):
+    with pytest.raises(UserError, match="transformers has no"):
         model.stock_state_dict("task")
 
 
@@ -175,21 +177,21 @@ class TestRowState:
         with torch.no_grad():
             return head(self.hidden, self.mask)
 
-    def test_of_a_decoder_it_is_the_last_token_s(self):
+    def test_decoders_use_the_last_token(self):
         assert self.of("qwen3").tolist() == [[2, 3], [10, 11]]
 
-    def test_of_an_encoder_decoder_model_it_is_the_mean_of_its_encoder_s(self):
+    def test_encoder_decoder_models_use_the_mean_of_the_encoder(self):
         assert self.of("mt5").tolist() == [[1, 2], [8, 9]]
 
     @pytest.mark.parametrize(("family", "how"), [("qwen3", "last"), ("mt5", "mean")])
-    def test_what_a_dual_encoder_takes_for_the_first_token_is_what_stands_for_the_row(self, family, how):
+    def test_cls_pooling_of_a_dual_encoder_uses_the_row_state(self, family, how):
         expected = torch.nn.functional.normalize(pool(self.hidden, self.mask, how), dim=-1)
         assert torch.equal(self.of(family, "dual", pooling="cls"), expected)
         assert torch.equal(self.of(family, "dual", pooling=how), expected)
 
 
 @pytest.mark.parametrize("family", tiny.DECODERS)
-def test_a_tag_of_a_decoder_rests_on_what_stands_before(family):
+def test_tags_of_a_decoder_depend_only_on_earlier_tokens(family):
     model = tiny.encoder(family)
     model.add_head("task", HeadSpec("token", LABELS), seed=1).eval()
     inputs = tiny.batch([[7, 8, 9, 10, 11]])
@@ -201,27 +203,27 @@ def test_a_tag_of_a_decoder_rests_on_what_stands_before(family):
 
 
 @pytest.mark.parametrize("family", tiny.DECODERS + tiny.SEQ2SEQ)
-def test_hidden_words_are_for_encoders(family):
+def test_masked_language_modelling_needs_an_encoder(family):
     with pytest.raises(UserError, match="hidden words are for encoders"):
         make_head(HeadSpec("lm"), tiny.config(family), seed=0)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "text"])  # which has no weights
-def test_a_new_head_depends_on_its_seed_alone(family, kind):
-    # of a dual head only the pooler is random
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "text"])  # text heads have no weights
+def test_new_head_depends_only_on_its_seed(family, kind):
+    # in a dual head only the pooler is random
     spec, config = HeadSpec(kind, LABELS, "pooler"), tiny.config(family)
     before = torch.random.get_rng_state()
     one = make_head(spec, config, seed=3).state_dict()
-    assert torch.equal(torch.random.get_rng_state(), before)  # and leaves the global generator alone
+    assert torch.equal(torch.random.get_rng_state(), before)  # the global generator is not used
     torch.manual_seed(99)
     again, other = make_head(spec, config, seed=3).state_dict(), make_head(spec, config, seed=4).state_dict()
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_a_new_head_is_as_wide_as_the_stock_one(family):
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_new_head_has_the_std_of_the_transformers_head(family):
     config = tiny.config(family, hidden_size=256, num_labels=200)
     stock = STOCK["token"].from_config(config).state_dict()
     head = make_head(HeadSpec("token", tuple(map(str, range(200)))), config, seed=0).state_dict()
@@ -230,9 +232,9 @@ def test_a_new_head_is_as_wide_as_the_stock_one(family):
 
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
-@pytest.mark.parametrize("family", tiny.EVERY)
-def test_the_loss_of_a_batch_is_the_sum_over_its_units(name, family):
-    # so a step may be cut into micro-batches, and padded, in any way
+@pytest.mark.parametrize("family", tiny.ALL_FAMILIES)
+def test_loss_of_a_batch_is_the_sum_over_its_units(name, family):
+    # so a step may be split into micro-batches and padded in any way
     encoder = tiny.encoder(family)
     head = encoder.add_head("task", HeadSpec(formats.get(name).head, LABELS), seed=1).eval()
     features, inputs, targets = batch_of(name, family)
@@ -249,10 +251,10 @@ def test_the_loss_of_a_batch_is_the_sum_over_its_units(name, family):
     torch.testing.assert_close(sum(part.total for part in parts), whole.total, atol=1e-5, rtol=1e-5)
 
 
-def test_span_loss_is_the_stock_mean_of_start_and_end():
+def test_span_loss_is_the_mean_of_start_and_end():
     head = make_head(HeadSpec("span"), tiny.config("bert"), seed=0)
     logits = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
-    start, end = torch.tensor([0, 2, IGNORE]), torch.tensor([1, 4, IGNORE])
+    start, end = torch.tensor([0, 2, IGNORE_INDEX]), torch.tensor([1, 4, IGNORE_INDEX])
     loss = head.loss(logits, {"start": start, "end": end})
     expected = sum(torch.nn.functional.cross_entropy(logits[:2, :, i], t[:2]) for i, t in ((0, start), (1, end))) / 2
     assert int(loss.count) == 2
@@ -263,8 +265,8 @@ def test_choice_loss_is_a_softmax_over_each_question():
     head = make_head(HeadSpec("choice"), tiny.config("bert"), seed=0)
     logits = torch.tensor([1.0, 2.0, 0.5, -1.0, 0.0, 3.0, 3.0], requires_grad=True)
     targets = {
-        "unit": torch.tensor([7, 7, 3, 3, 3, 9, 9]),  # any numbers, of units of two, three and two choices
-        "correct": torch.tensor([0, 1, 0, 0, 1, IGNORE, IGNORE]),
+        "unit": torch.tensor([7, 7, 3, 3, 3, 9, 9]),  # any ids; units of two, three and two choices
+        "correct": torch.tensor([0, 1, 0, 0, 1, IGNORE_INDEX, IGNORE_INDEX]),
     }
     loss = head.loss(logits, targets)
     expected = -torch.log_softmax(logits[:2], 0)[1] - torch.log_softmax(logits[2:5], 0)[2]
@@ -276,31 +278,31 @@ def test_choice_loss_is_a_softmax_over_each_question():
     assert not logits.grad[5:].any()
 
 
-def test_a_batch_without_gold_has_no_loss():
+def test_batch_without_labels_has_no_loss():
     head = make_head(HeadSpec("sequence", LABELS), tiny.config("bert"), seed=0)
-    loss = head.loss(torch.randn(2, 3), {"label": torch.tensor([IGNORE, IGNORE])})
+    loss = head.loss(torch.randn(2, 3), {"label": torch.tensor([IGNORE_INDEX, IGNORE_INDEX])})
     assert (float(loss.total), int(loss.count)) == (0.0, 0)
 
 
-def test_rows_come_without_padding():
+def test_reduced_rows_have_no_padding():
     head = make_head(HeadSpec("token", LABELS), tiny.config("bert"), seed=0)
     mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
-    rows = head.rows(head.reduce(torch.eye(3).expand(2, 3, 3)), mask)
+    rows = head.split_rows(head.reduce(torch.eye(3).expand(2, 3, 3)), mask)
     assert [row.tolist() for row in rows] == [[0, 1, 2], [0]]
 
 
-def test_a_sequence_comes_as_its_best_class_on_a_tie_the_first():
+def test_sequence_is_reduced_to_its_first_best_class():
     head = make_head(HeadSpec("sequence", LABELS), tiny.config("bert"), seed=0)
     scores = torch.tensor([[0.0, 1.0, 2.0], [3.0, 3.0, 1.0], [1.0, 4.0, 4.0]])
-    assert head.rows(head.reduce(scores), torch.ones(3, 1)) == [2, 0, 1]
+    assert head.split_rows(head.reduce(scores), torch.ones(3, 1)) == [2, 0, 1]
 
 
-def test_a_pretrained_pooler_starts_the_heads_that_have_one():
+def test_pretrained_pooler_initializes_heads_with_a_pooler():
     pooler = {"dense.weight": torch.eye(32), "dense.bias": torch.ones(32)}
     head = make_head(HeadSpec("sequence", LABELS), tiny.config("bert"), seed=0, pooler=pooler)
     assert torch.equal(head.state_dict()["pooler.dense.weight"], torch.eye(32))
 
 
-def test_an_unknown_kind_of_head():
-    with pytest.raises(ValueError, match="no head of kind 'pooled'"):
+def test_unknown_kind_of_head_is_an_error():
+    with pytest.raises(ValueError, match="unknown kind of head 'pooled'"):
         HeadSpec("pooled")

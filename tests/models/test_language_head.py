@@ -1,4 +1,4 @@
-"""The masked-LM head: that of the stock classes, from the checkpoint where it has one."""
+"""The masked-LM head: equal to that of the transformers classes, loaded from the checkpoint if there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 
 from xlift.errors import UserError
 from xlift.models.backbone import load, save
-from xlift.models.kinds import HeadSpec
 from xlift.models.model import Model
+from xlift.models.outputs import HeadSpec
 
 SPEC = HeadSpec("lm")
 SHAPES = [
@@ -29,7 +29,7 @@ SHAPES = [
 
 
 def stock_model(family: str, **options: Any) -> Any:
-    """With numbers in the head by which a part left out, or in another order, would show."""
+    """With head weights that reveal a missing or misplaced part."""
     torch.manual_seed(1)
     model: Any = AutoModelForMaskedLM.from_config(tiny.config(family, **options)).eval()
     for name, parameter in model.named_parameters():
@@ -46,7 +46,7 @@ def stock_folder(folder: Path, family: str, model: Any = None, **how: Any) -> An
 
 
 def inputs_of(family: str) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Two pairs of different length, and some positions of them."""
+    """Two pairs of different length, and some of their positions."""
     encoded = tiny.tokenizer_of(family)(["the old man", "Paris"], ["reads a long book in the garden", "France"])
     inputs = tiny.batch(encoded["input_ids"], encoded.get("token_type_ids"))
     where = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
@@ -57,12 +57,12 @@ def inputs_of(family: str) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
 @torch.no_grad()
 def ours_and_stock(encoder: Model, stock: Any, family: str) -> tuple[torch.Tensor, torch.Tensor]:
     inputs, where = inputs_of(family)
-    ours = encoder.eval().word_logits(encoder.last_hidden_state(inputs)[where], "MLM")
+    ours = encoder.eval().vocabulary_logits(encoder.last_hidden_state(inputs)[where], "MLM")
     return ours, stock(**inputs).logits[where]
 
 
 @pytest.mark.parametrize(("family", "options"), SHAPES)
-def test_logits_are_those_of_the_stock_class(family: str, options: dict[str, Any]) -> None:
+def test_logits_equal_those_of_the_transformers_class(family: str, options: dict[str, Any]) -> None:
     encoder = tiny.encoder(family, **options)
     for parameter in encoder.add_head("MLM", SPEC, seed=1).parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -73,9 +73,9 @@ def test_logits_are_those_of_the_stock_class(family: str, options: dict[str, Any
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("family", tiny.ENCODERS)
 @pytest.mark.parametrize("how", [{}, {"max_shard_size": "40KB"}])
-def test_a_checkpoints_own_head_is_taken(family: str, how: dict[str, Any], tmp_path: Path) -> None:
+def test_head_is_loaded_from_the_checkpoint(family: str, how: dict[str, Any], tmp_path: Path) -> None:
     stock = stock_folder(tmp_path, family, **how)
     assert len(list(tmp_path.glob("model*.safetensors"))) > len(how)
     encoder, _ = load(tmp_path)
@@ -83,7 +83,7 @@ def test_a_checkpoints_own_head_is_taken(family: str, how: dict[str, Any], tmp_p
     torch.testing.assert_close(*ours_and_stock(encoder, stock, family), atol=1e-6, rtol=0)
 
 
-def test_a_head_in_half_precision_is_loaded_in_single(tmp_path: Path) -> None:
+def test_half_precision_head_is_loaded_in_float32(tmp_path: Path) -> None:
     stock = stock_folder(tmp_path, "modernbert", stock_model("modernbert").half())
     encoder, _ = load(tmp_path)
     head = encoder.add_head("MLM", SPEC, seed=1)
@@ -91,7 +91,7 @@ def test_a_head_in_half_precision_is_loaded_in_single(tmp_path: Path) -> None:
     torch.testing.assert_close(*ours_and_stock(encoder, stock.float(), "modernbert"), atol=1e-6, rtol=0)
 
 
-def test_the_names_of_old_conversions_of_bert_are_known(tmp_path: Path) -> None:
+def test_old_tensor_names_of_bert_are_supported(tmp_path: Path) -> None:
     stock = stock_folder(tmp_path, "bert")
     path = tmp_path / "model.safetensors"
     weights = {
@@ -105,9 +105,9 @@ def test_the_names_of_old_conversions_of_bert_are_known(tmp_path: Path) -> None:
     torch.testing.assert_close(*ours_and_stock(encoder, stock, "bert"), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_without_one_the_head_is_made_from_the_seed(family: str, tmp_path: Path) -> None:
-    # ModernBERT's classifiers have a `head.dense` too, and it is another one
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_without_a_checkpoint_head_the_seed_decides(family: str, tmp_path: Path) -> None:
+    # ModernBERT's classifiers have a `head.dense` too, with another purpose
     classifier: Any = AutoModelForSequenceClassification.from_config(tiny.config(family))
     stock_folder(tmp_path, family, classifier)
     encoder, _ = load(tmp_path)
@@ -118,8 +118,8 @@ def test_without_one_the_head_is_made_from_the_seed(family: str, tmp_path: Path)
     assert not heads[0]["bias"].any()
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_a_new_head_is_as_wide_as_the_stock_one(family: str) -> None:
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_new_head_has_the_std_of_the_transformers_head(family: str) -> None:
     config = tiny.config(family, hidden_size=256)
     stock = {
         name: t for name, t in AutoModelForMaskedLM.from_config(config).state_dict().items() if "dense.weight" in name
@@ -129,7 +129,7 @@ def test_a_new_head_is_as_wide_as_the_stock_one(family: str) -> None:
     assert head["dense.weight"].std().item() == pytest.approx(expected.std().item(), rel=0.05)
 
 
-def test_a_saved_head_is_read_back_and_the_checkpoints_is_not_kept_beside_it(tmp_path: Path) -> None:
+def test_saved_head_is_loaded_and_the_checkpoints_head_is_not_saved(tmp_path: Path) -> None:
     stock = stock_folder(tmp_path / "stock", "xlm-roberta")
     encoder, tokenizer = load(tmp_path / "stock")
     encoder.add_head("MLM", SPEC, seed=1)
@@ -140,7 +140,7 @@ def test_a_saved_head_is_read_back_and_the_checkpoints_is_not_kept_beside_it(tmp
     assert not any("lm_head" in name for name in load_file(tmp_path / "saved" / "model.safetensors"))
 
 
-def test_a_head_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+def test_head_of_another_vocabulary_is_an_error(tmp_path: Path) -> None:
     stock_folder(tmp_path, "xlm-roberta")
     weights = load_file(tmp_path / "model.safetensors")
     save_file(weights | {"lm_head.bias": torch.zeros(7)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
@@ -148,24 +148,24 @@ def test_a_head_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_decoder_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_separate_decoder_is_an_error(tmp_path: Path) -> None:
     stock_folder(tmp_path, "modernbert", stock_model("modernbert", tie_word_embeddings=False))
-    encoder, _ = load(tmp_path)  # for all else such a model will do
+    encoder, _ = load(tmp_path)  # such a model works for everything else
     with pytest.raises(UserError, match="does not predict words by its input embeddings"):
         encoder.add_head("MLM", SPEC, seed=1)
 
 
-@pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_the_gradient_reaches_embeddings_of_words_read_and_of_words_not_read(family: str) -> None:
+@pytest.mark.parametrize("family", tiny.ENCODERS)
+def test_gradient_reaches_all_embeddings(family: str) -> None:
     encoder = tiny.encoder(family)
     head = encoder.add_head("MLM", SPEC, seed=1)
     inputs, where = inputs_of(family)
-    logits = encoder.word_logits(encoder.last_hidden_state(inputs)[where], "MLM")
+    logits = encoder.vocabulary_logits(encoder.last_hidden_state(inputs)[where], "MLM")
     head.loss(logits, {"label": inputs["input_ids"][where]}).total.backward()
     gradient = encoder.embeddings.grad
     assert gradient is not None
     touched = gradient.abs().sum(dim=1) > 0
-    assert touched.float().mean() > 0.99  # each word of the vocabulary, by the softmax
+    assert touched.float().mean() > 0.99  # each token of the vocabulary, through the softmax
     read = inputs["input_ids"].unique()
     unread = torch.ones(len(gradient), dtype=torch.bool)
     unread[read] = False

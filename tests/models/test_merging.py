@@ -1,4 +1,4 @@
-"""Models put together: averages, task arithmetic, and what cannot be."""
+"""Merged models: averages, task arithmetic, and models that cannot be merged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.models import adapters
-from xlift.models.backbone import compact, load_stored, save, save_adapter, save_change
-from xlift.models.kinds import HeadSpec
-from xlift.models.merging import combined, merge
+from xlift.models.backbone import (
+    load_compact_vocabulary,
+    load_stored_model,
+    save,
+    save_adapter_delta,
+    save_vocabulary_delta,
+)
+from xlift.models.delta import ParentModel, StoredModel, find_stored_model
+from xlift.models.merging import combine_tensors, merge
 from xlift.models.model import Model
-from xlift.models.stored import Origin, Stored, find
+from xlift.models.outputs import HeadSpec
 from xlift.recipes import Lora
 
 FAMILIES = ("xlm-roberta", "qwen3", "mt5")
@@ -27,12 +33,12 @@ weight = st.floats(-2, 2).map(lambda w: round(w, 3))
 numbers = st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=3)
 
 
-def folder_of(family: str, folder: Path, seed: int, heads: tuple[str, ...] = ()) -> Stored:
+def folder_of(family: str, folder: Path, seed: int, heads: tuple[str, ...] = ()) -> StoredModel:
     model = tiny.encoder(family, seed)
     for name in heads:
         model.add_head(name, NLI, seed=seed)
     save(model, tiny.tokenizer_of(family), folder)
-    return Stored(folder)
+    return StoredModel(folder)
 
 
 def weights(model: Model) -> dict[str, torch.Tensor]:
@@ -41,17 +47,15 @@ def weights(model: Model) -> dict[str, torch.Tensor]:
 
 @settings(deadline=None)
 @given(start=numbers, parent=numbers, shares=st.lists(st.integers(1, 9), min_size=1, max_size=5))
-def test_the_average_of_equal_tensors_is_the_tensor_to_the_bit(
-    start: list[float], parent: list[float], shares: list[int]
-) -> None:
+def test_average_of_equal_tensors_is_bit_equal(start: list[float], parent: list[float], shares: list[int]) -> None:
     given = [torch.tensor(parent)] * len(shares)
-    assert torch.equal(combined(torch.tensor(start), given, [s / sum(shares) for s in shares]), given[0])
+    assert torch.equal(combine_tensors(torch.tensor(start), given, [s / sum(shares) for s in shares]), given[0])
 
 
 @settings(deadline=None)
 @given(start=numbers, parents=st.lists(st.tuples(numbers, weight), min_size=1, max_size=4))
-def test_the_arithmetic_is_that_of_float64(start: list[float], parents: list[tuple[list[float], float]]) -> None:
-    found = combined(torch.tensor(start), [torch.tensor(p) for p, _ in parents], [w for _, w in parents])
+def test_arithmetic_is_float64(start: list[float], parents: list[tuple[list[float], float]]) -> None:
+    found = combine_tensors(torch.tensor(start), [torch.tensor(p) for p, _ in parents], [w for _, w in parents])
     base = np.array(start, dtype=np.float64)
     expected = base + sum(w * (np.array(p) - base) for p, w in parents)
     size = max(abs(x) for p in (start, *(p for p, _ in parents)) for x in p)
@@ -62,20 +66,22 @@ def test_the_arithmetic_is_that_of_float64(start: list[float], parents: list[tup
 @given(start=numbers, parents=st.lists(st.tuples(numbers, weight), min_size=2, max_size=4))
 def test_identities_of_task_arithmetic(start: list[float], parents: list[tuple[list[float], float]]) -> None:
     base, tensors, shares = torch.tensor(start), [torch.tensor(p) for p, _ in parents], [w for _, w in parents]
-    assert torch.equal(combined(base, tensors, [0.0] * len(tensors)), base)
-    assert torch.equal(combined(base, [tensors[0], base], [1.0, 0.0]), tensors[0])
-    torch.testing.assert_close(combined(base, tensors[::-1], shares[::-1]), combined(base, tensors, shares))
-    # taking away what was added leads back
-    there = combined(base, [tensors[0]], [0.5])
-    back = combined(there, [tensors[0], base], [0.5, 0.5])
+    assert torch.equal(combine_tensors(base, tensors, [0.0] * len(tensors)), base)
+    assert torch.equal(combine_tensors(base, [tensors[0], base], [1.0, 0.0]), tensors[0])
+    torch.testing.assert_close(
+        combine_tensors(base, tensors[::-1], shares[::-1]), combine_tensors(base, tensors, shares)
+    )
+    # subtracting what was added gives the start
+    there = combine_tensors(base, [tensors[0]], [0.5])
+    back = combine_tensors(there, [tensors[0], base], [0.5, 0.5])
     assert back.numpy() == pytest.approx((tensors[0].double() / 2 + base.double() / 2).numpy(), rel=1e-6)
     assert math.isfinite(float(there.sum()))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_models_of_every_family_are_merged(family: str, tmp_path: Path) -> None:
+def test_merging_in_every_family(family: str, tmp_path: Path) -> None:
     start, one, two = (folder_of(family, tmp_path / str(seed), seed) for seed in range(3))
-    tensors = [weights(load_stored(stored)[0]) for stored in (start, one, two)]
+    tensors = [weights(load_stored_model(stored)[0]) for stored in (start, one, two)]
     same, _ = merge(start, [one, one], [0.5, 0.5])
     assert weights(same).keys() == tensors[1].keys()
     assert all(torch.equal(tensor, tensors[1][name]) for name, tensor in weights(same).items())
@@ -84,26 +90,26 @@ def test_models_of_every_family_are_merged(family: str, tmp_path: Path) -> None:
         first, second, third = (each[name].double() for each in tensors)
         torch.testing.assert_close(tensor.double(), first + 0.75 * (second - first) + 0.5 * (third - first))
     save(merged, tokenizer, tmp_path / "merged")
-    again, _ = load_stored(Stored(tmp_path / "merged"))
+    again, _ = load_stored_model(StoredModel(tmp_path / "merged"))
     assert all(torch.equal(tensor, weights(again)[name]) for name, tensor in weights(merged).items())
-    # the files that went in are as they were
-    assert all(torch.equal(t, weights(load_stored(start)[0])[name]) for name, t in tensors[0].items())
+    # the merged files are not changed
+    assert all(torch.equal(t, weights(load_stored_model(start)[0])[name]) for name, t in tensors[0].items())
 
 
-def test_products_of_adapters_are_averaged_and_not_their_factors(tmp_path: Path) -> None:
+def test_products_of_adapters_are_averaged_rather_than_factors(tmp_path: Path) -> None:
     start, places, stages = folder_of("qwen3", tmp_path / "start", 0), {}, []
     for seed in (1, 2):
-        model, tokenizer = load_stored(start)
+        model, tokenizer = load_stored_model(start)
         adapters.add(model, Lora(rank=2), seed)
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.normal_(0, 0.1, generator=torch.Generator().manual_seed(seed))
-        save_adapter(model, tokenizer, tmp_path / str(seed), start, Origin(fingerprint="f"))
-        stages.append(adapters.deltas(model.backbone))
-        places[seed] = find(tmp_path / str(seed), lambda _: tmp_path / "start")
+        save_adapter_delta(model, tokenizer, tmp_path / str(seed), start, ParentModel(fingerprint="f"))
+        stages.append(adapters.lora_weights(model.backbone))
+        places[seed] = find_stored_model(tmp_path / str(seed), lambda _: tmp_path / "start")
     merged, _ = merge(start, list(places.values()), [0.5, 0.5])
-    before = weights(load_stored(start)[0])
+    before = weights(load_stored_model(start)[0])
     for name, tensor in weights(merged).items():
         if name in stages[0]:
             products = sum(each[name].scale * each[name].b.double() @ each[name].a.double() for each in stages)
@@ -112,27 +118,27 @@ def test_products_of_adapters_are_averaged_and_not_their_factors(tmp_path: Path)
             assert torch.equal(tensor, before[name])
 
 
-def test_a_table_in_pieces_is_merged_whole(tmp_path: Path) -> None:
+def test_vocabulary_delta_is_rebuilt_before_merging(tmp_path: Path) -> None:
     start, ids = folder_of("xlm-roberta", tmp_path / "start", 0), np.array([0, 1, 2, 5])
-    model, tokenizer = load_stored(start)
+    model, tokenizer = load_stored_model(start)
     before = model.embeddings.detach().clone()
-    small = compact(model, start, ids)
-    small.table.weight.data += 1
-    save_change(model, tokenizer, tmp_path / "one", small, start, Origin(fingerprint="f"), 0.5)
-    merged, _ = merge(start, [find(tmp_path / "one", lambda _: tmp_path / "start")], [0.5])
+    small = load_compact_vocabulary(model, start, ids)
+    small.embeddings.weight.data += 1
+    save_vocabulary_delta(model, tokenizer, tmp_path / "one", small, start, ParentModel(fingerprint="f"), 0.5)
+    merged, _ = merge(start, [find_stored_model(tmp_path / "one", lambda _: tmp_path / "start")], [0.5])
     expected = before * 0.75
     expected[ids] = before[ids] + 0.5
     torch.testing.assert_close(merged.embeddings, expected)
 
 
-def test_a_head_comes_from_the_first_that_has_it(tmp_path: Path) -> None:
+def test_head_comes_from_the_first_parent_that_has_it(tmp_path: Path) -> None:
     start = folder_of("bert", tmp_path / "start", 0, ("old",))
     one = folder_of("bert", tmp_path / "one", 1, ("qa",))
     two = folder_of("bert", tmp_path / "two", 2, ("nli", "qa"))
     merged, _ = merge(start, [one, two], [0.5, 0.5], keep_heads=("qa", "nli"))
     assert list(merged.heads) == ["qa", "nli"]
     for name, stored in (("qa", one), ("nli", two)):
-        own = load_stored(stored)[0].heads[name].state_dict()
+        own = load_stored_model(stored)[0].heads[name].state_dict()
         assert all(torch.equal(tensor, own[key]) for key, tensor in merged.heads[name].state_dict().items())
     assert not list(merge(start, [one, two], [0.5, 0.5])[0].heads)
     with pytest.raises(UserError, match="no head 'old' to keep\n  the merged models have: nli, qa"):
@@ -140,7 +146,7 @@ def test_a_head_comes_from_the_first_that_has_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["size", "family", "tokenizer"])
-def test_models_that_differ_are_refused_with_the_reason(what: str, tmp_path: Path) -> None:
+def test_models_that_differ_are_an_error_with_the_reason(what: str, tmp_path: Path) -> None:
     start = folder_of("xlm-roberta", tmp_path / "start", 0)
     if what == "size":
         save(tiny.encoder("xlm-roberta", intermediate_size=48), tiny.tokenizer(), tmp_path / "other")
@@ -152,4 +158,4 @@ def test_models_that_differ_are_refused_with_the_reason(what: str, tmp_path: Pat
         save(tiny.encoder("xlm-roberta"), tiny.tokenizer("unigram"), tmp_path / "other")
         reason = "the tokenizer is not that of the start"
     with pytest.raises(UserError, match=reason):
-        merge(start, [start, Stored(tmp_path / "other")], [0.5, 0.5])
+        merge(start, [start, StoredModel(tmp_path / "other")], [0.5, 0.5])

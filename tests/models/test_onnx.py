@@ -1,4 +1,4 @@
-"""ONNX files answer as torch does, for rows of any number and length (ONNX Runtime is asked, where it is installed)."""
+"""ONNX files give torch's outputs for any number and length of rows (needs ONNX Runtime)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support import tiny
 from xlift.errors import UserError
 from xlift.models.export import onnx, write_model
 from xlift.models.export.stock import CLASSES
-from xlift.models.kinds import HeadSpec
+from xlift.models.outputs import HeadSpec
 
 
 def exported(folder: Path, family: str, kind: str) -> Path:
@@ -35,13 +35,13 @@ def exported(folder: Path, family: str, kind: str) -> Path:
     ],
 )
 def test_onnx_runtime_gives_the_logits_of_torch(family: str, kind: str, tmp_path: Path):
-    for package in onnx.NEEDED:
+    for package in onnx.REQUIRED_PACKAGES:
         pytest.importorskip(package, reason="xlift[onnx] is not installed")
     import onnxruntime
 
     folder = exported(tmp_path / "model", family, kind)
     assert onnx.write_onnx(folder, kind, tmp_path / "model.onnx") <= 1e-4
-    # asked here again, by sizes that nothing was traced or checked with
+    # sizes that neither the export nor its check used
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     shape = (2, 4, 17) if kind == "choice" else (3, 17)
     inputs = {"input_ids": torch.randint(5, 400, shape), "attention_mask": torch.ones(shape, dtype=torch.int64)}
@@ -60,14 +60,14 @@ def test_onnx_runtime_gives_the_logits_of_torch(family: str, kind: str, tmp_path
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch):
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnxscript" else object())
     with pytest.raises(UserError, match="ONNX needs onnxscript") as error:
         onnx.check_installed()
     assert "xlift[onnx]" in error.value.fix
 
 
-def test_a_model_that_writes_is_refused(tmp_path: Path):
+def test_generative_model_is_an_error(tmp_path: Path):
     write_model(tiny.encoder("qwen3"), tiny.tokenizer_of("qwen3"), "", tmp_path / "m", max_length=32, max_new_tokens=4)
-    with pytest.raises(UserError, match="of encoders only"):
+    with pytest.raises(UserError, match="encoders only"):
         onnx.write_onnx(tmp_path / "m", "text", tmp_path / "m.onnx")

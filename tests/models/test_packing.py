@@ -1,4 +1,4 @@
-"""Packed rows give what separate rows give: states, gradients, every family, every mixture of lengths."""
+"""Packed rows give the states and gradients of separate rows, in every family and for every mixture of lengths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import tiny
 from torch import Tensor
 
 from xlift.models.model import Model
-from xlift.models.packing import FAMILIES, Packing, packing_of, packs, run_packed
+from xlift.models.packing import FAMILIES, Packing, make_packing, run_packed, supports_packing
 
 LENGTHS = [17, 3, 9, 16, 1, 2, 9, 30, 12]
 
@@ -31,7 +31,7 @@ def with_types(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def trunk(family: str, **options: Any) -> Any:
-    """What hidden states come from: of mT5 the encoder, of a decoder all but its output layer."""
+    """The module that computes hidden states: mT5's encoder, a decoder without its output layer."""
     return Model(tiny.backbone(family, **options)).trunk
 
 
@@ -50,7 +50,7 @@ def models() -> list[Any]:
 
 @pytest.mark.parametrize(("family", "options"), models())
 @pytest.mark.parametrize("training", [False, True])
-def test_packed_states_and_gradients_are_those_of_rows_alone(family: str, options: Any, training: bool) -> None:
+def test_packed_states_and_gradients_equal_those_of_separate_rows(family: str, options: Any, training: bool) -> None:
     model = trunk(family, **options).train(training)
     inputs = rows(LENGTHS)
     if family == "bert":
@@ -71,13 +71,13 @@ def test_packed_states_and_gradients_are_those_of_rows_alone(family: str, option
     total.backward()
     for name, parameter in model.named_parameters():
         if parameter.grad is not None and parameter.grad.any():
-            # gradients of embeddings behind a norm are large: these are drawn with a deviation of 0.02
+            # embeddings before a norm have large gradients: their std is 0.02
             largest = max(1.0, parameter.grad.abs().max().item())
             torch.testing.assert_close(found[name], parameter.grad, atol=3e-5 * largest, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_all_layers_come_unpacked(family: str) -> None:
+def test_states_of_all_layers_are_unpacked(family: str) -> None:
     model, inputs = Model(tiny.backbone(family)), rows(LENGTHS)
     if family == "bert":
         inputs = with_types(inputs)
@@ -91,7 +91,7 @@ def test_all_layers_come_unpacked(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_no_row_sees_another_one(family: str) -> None:
+def test_rows_do_not_attend_to_each_other(family: str) -> None:
     model, inputs = trunk(family), rows(LENGTHS)
     changed = {**inputs, "input_ids": inputs["input_ids"].clone()}
     changed["input_ids"][3] = (changed["input_ids"][3] + 7) % 100
@@ -102,7 +102,7 @@ def test_no_row_sees_another_one(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", tiny.DECODERS)
-def test_no_token_of_a_decoder_sees_one_behind_it(family: str) -> None:
+def test_tokens_of_a_decoder_do_not_attend_to_later_ones(family: str) -> None:
     model, inputs = trunk(family), rows([9, 12])
     changed = {**inputs, "input_ids": inputs["input_ids"].clone()}
     changed["input_ids"][1, 7] += 1
@@ -112,8 +112,8 @@ def test_no_token_of_a_decoder_sees_one_behind_it(family: str) -> None:
     assert not torch.isclose(before[7:], after[7:]).all(dim=1).any()
 
 
-def test_the_window_of_a_local_layer_is_what_it_says() -> None:
-    # one local layer alone: what stands six tokens before is out of sight of a window of six
+def test_sliding_window_of_a_local_layer() -> None:
+    # with one local layer, a token six places before is outside a window of six
     model, inputs = trunk("gemma3_text", num_hidden_layers=1), rows([12, 12])
     changed = {**inputs, "input_ids": inputs["input_ids"].clone()}
     changed["input_ids"][:, 0] += 1
@@ -123,16 +123,16 @@ def test_the_window_of_a_local_layer_is_what_it_says() -> None:
     assert differs == [place < 6 for place in range(12)]
 
 
-def test_the_bias_of_mt5_is_as_wide_as_the_longest_row() -> None:
-    model, made = trunk("mt5"), []
+def test_mt5_bias_is_as_wide_as_the_longest_row() -> None:
+    model, shapes = trunk("mt5"), []
     first = model.block[0].layer[0].SelfAttention
-    first.relative_attention_bias.register_forward_hook(lambda _, __, output: made.append(output.shape[:2]))
+    first.relative_attention_bias.register_forward_hook(lambda _, __, output: shapes.append(output.shape[:2]))
     run_packed(model, rows(LENGTHS))
-    assert made == [(30, 30)]
-    assert "compute_bias" not in vars(first)  # the class's own again
+    assert shapes == [(30, 30)]
+    assert "compute_bias" not in vars(first)  # the class's method is used again
 
 
-def test_the_model_asks_for_its_own_attention_again_afterwards() -> None:
+def test_attention_implementation_is_restored_after_an_error() -> None:
     model = tiny.backbone("xlm-roberta")
     own = model.config._attn_implementation
     run_packed(model, rows([3, 4]))
@@ -142,42 +142,42 @@ def test_the_model_asks_for_its_own_attention_again_afterwards() -> None:
     assert model.config._attn_implementation == own
 
 
-def test_only_families_that_are_tested_pack() -> None:
+def test_only_tested_families_are_packed() -> None:
     from transformers import AutoModel, DebertaV2Config
 
     config = DebertaV2Config(
         vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64
     )
-    assert not packs(AutoModel.from_config(config))
-    assert all(packs(trunk(family)) for family in FAMILIES)
+    assert not supports_packing(AutoModel.from_config(config))
+    assert all(supports_packing(trunk(family)) for family in FAMILIES)
 
 
 @settings(max_examples=60)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
-def test_every_token_has_one_place_and_comes_back_to_it(lengths: list[int]) -> None:
+def test_packing_and_unpacking_round_trip(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    packing = packing_of(mask)
+    packing = make_packing(mask)
     padded = torch.arange(1, mask.numel() + 1).view_as(mask) * mask
     packed = packing.pack(padded)
     assert packed.shape == (1, sum(lengths))
     assert sorted(packed[0].tolist()) == padded[mask == 1].tolist()
     assert torch.equal(packing.unpack(packed, len(lengths)), padded)
     assert [group.start for group in packing.groups[1:]] == [group.end for group in packing.groups[:-1]]
-    assert sum(group.rows for group in packing.groups) == len(lengths)
+    assert sum(group.num_rows for group in packing.groups) == len(lengths)
     check_positions(packing, padded)
 
 
 def check_positions(packing: Packing, padded: Tensor) -> None:
     """A token's position is its column."""
     columns = torch.arange(padded.shape[1]).expand_as(padded).reshape(-1)
-    assert torch.equal(packing.positions[0], columns[packing.tokens.index])
+    assert torch.equal(packing.position_ids[0], columns[packing.tokens.index])
 
 
 @settings(max_examples=40)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6))
-def test_the_gradient_of_packing_is_exact(lengths: list[int]) -> None:
+def test_gradient_of_packing_is_exact(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    packing = packing_of(mask)
+    packing = make_packing(mask)
     padded = torch.randn(*mask.shape, 3, dtype=torch.float64, requires_grad=True)
-    there_and_back = lambda x: packing.unpack(packing.pack(x) ** 2, len(lengths))  # noqa: E731
-    assert torch.autograd.gradcheck(there_and_back, (padded,))
+    round_trip = lambda x: packing.unpack(packing.pack(x) ** 2, len(lengths))  # noqa: E731
+    assert torch.autograd.gradcheck(round_trip, (padded,))

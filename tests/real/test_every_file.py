@@ -1,4 +1,4 @@
-"""Each file of ../shared/data, one by one: read, with the count that `grep` and `awk` find in it, or refused and why.
+"""Each file of ../shared/data is read, with the count found by `grep` and `awk`, or refused with a reason.
 
 `test_readers.py` reads the same files through the catalogue.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.pending_data import PENDING_FILES
 from tests.support.samples import csv_records
 
 from xlift.errors import UserError
@@ -32,7 +33,7 @@ TYPOS = {"unquote": True, "values": {"label": dict(zip("012", NLI, strict=True))
 
 
 def grep(pattern: str, path: Path) -> int:
-    """Lines that match."""
+    """Number of matching lines."""
     done = subprocess.run(["grep", "-c", "-a", "--", pattern, str(path)], capture_output=True, text=True)
     return int(done.stdout)
 
@@ -51,7 +52,7 @@ def lines(path: Path) -> int:
 
 
 def blocks(path: Path) -> int:
-    """Runs of lines between empty ones; '# comments' alone are none."""
+    """Number of runs of non-empty lines."""
     return awk('BEGIN { RS = "" } { n += 1 } END { print n }', path)
 
 
@@ -85,7 +86,7 @@ KINDS = [
 ]  # fmt: skip
 
 NO_DATA = [
-    # A leaderboard folder: answers to score, without the texts. `xlift score` reads it.
+    # A leaderboard folder has predictions without texts. `xlift score` reads it.
     ("xtreme-submission/*/xnli/*.tsv", "tsv", "classification", "no column for 'text_a'"),
     ("xtreme-submission/*/udpos/*.tsv", "conll", "tagging", "has no tag"),
     ("xtreme-submission/*/tatoeba/*.tsv", "tsv", "retrieval", "no column for 'text'"),
@@ -106,7 +107,7 @@ EVERY = [pytest.param(kind, name, id=name) for kind in KINDS for name in files(k
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-def test_a_file_reads_with_the_count_of_grep_and_awk(kind, name):
+def test_the_count_of_a_file_equals_that_of_grep_or_awk(kind, name):
     names = (
         (name, name.rsplit(".", 1)[0] + "." + name.split(".")[1].split("-")[0]) if kind.reader == "pairs" else (name,)
     )
@@ -117,13 +118,13 @@ def test_a_file_reads_with_the_count_of_grep_and_awk(kind, name):
 
 
 @pytest.mark.parametrize("name", files("masakhaner2/*/*.txt"))
-def test_no_word_of_a_name_file_is_lost(name):
+def test_ner_files_keep_every_word(name):
     words = sum(len(example.words) for example in read("conll", "tagging", (name,), NER))
     assert words == awk("NF { n += 1 } END { print n }", DATA / name)
 
 
 @pytest.mark.parametrize("name", files("ud/*/*.conllu"))
-def test_no_word_of_a_treebank_is_lost(name):
+def test_treebanks_keep_every_word(name):
     words = sum(len(example.words) for example in read("conllu", "tagging", (name,), UPOS))
     program = (
         'BEGIN { FS = "\\t" } $1 ~ /^[0-9]+-[0-9]+$/ { split($1, r, "-"); n += 1 - (r[2] - r[1] + 1) }'
@@ -136,7 +137,7 @@ def test_no_word_of_a_treebank_is_lost(name):
     ("name", "reader", "format", "reason"),
     [(name, reader, format, reason) for pattern, reader, format, reason in NO_DATA for name in files(pattern)],
 )
-def test_what_is_no_data_set_is_refused(name, reader, format, reason):
+def test_files_without_data_are_refused(name, reader, format, reason):
     with pytest.raises(UserError, match=reason):
         read(reader, format, (name,), NLI)
 
@@ -147,4 +148,4 @@ def test_no_file_is_forgotten():
     refused_here = {name for pattern, *_ in NO_DATA for name in files(pattern)}
     assert not read_here & refused_here
     there = {str(path.relative_to(DATA)) for path in DATA.rglob("*") if path.is_file()}
-    assert there - read_here - refused_here == {"README.md"}
+    assert there - read_here - refused_here == PENDING_FILES | {"README.md", "PROVENANCE.md"}

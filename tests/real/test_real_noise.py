@@ -1,6 +1,6 @@
-"""Noise over published texts: XQuAD's answers stay right, clusters stay whole, and the published typos are what they say.
+"""Noise on published texts: XQuAD's answers keep their offsets, clusters are not split, and published typos have their share.
 
-The files lie in ../shared/data beside the repository and are for tests only.
+The files are in ../shared/data beside the repository and are for tests only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import regex
 
 from xlift.recipes import Noise
 from xlift.tasks import catalog, formats
-from xlift.tasks.noise import Account, noisy, noisy_text, undo
+from xlift.tasks.noise import NoiseCounts, add_noise_to_examples, add_noise_to_text, undo_edits
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
@@ -28,10 +28,12 @@ def examples(name: str, language: str, split: str = "test"):
 
 @pytest.mark.parametrize("language", ["en", "es", "de", "ar", "zh", "th"])
 @pytest.mark.parametrize("level", [0.05, 0.2])
-def test_answers_of_xquad_stand_where_they_are_said_to(language, level):
+def test_answers_of_noisy_xquad_are_at_their_offsets(language, level):
     task, clean = examples("xquad", language)
-    account = Account()
-    dirty = noisy(task, clean[:300], Noise(kind="typos", level=level), language, account=account)
+    noise_counts = NoiseCounts()
+    dirty = add_noise_to_examples(
+        task, clean[:300], Noise(kind="typos", level=level), language, noise_counts=noise_counts
+    )
     format = formats.get(task.format)
     changed = 0
     for before, after in zip(clean, dirty):
@@ -43,41 +45,43 @@ def test_answers_of_xquad_stand_where_they_are_said_to(language, level):
             assert abs(len(regex.findall(r"\X", new)) - len(regex.findall(r"\X", old))) <= 2 + level * len(old)
             assert SequenceMatcher(None, old, new, autojunk=False).ratio() > 0.4 or len(old) <= 4
         assert re.findall(r"\s+", after.context) == re.findall(r"\s+", before.context)
-    assert account.changed / account.words == pytest.approx(level, abs=0.1 * level)
+    assert noise_counts.num_changed / noise_counts.num_words == pytest.approx(level, abs=0.1 * level)
     assert 0 < changed < len(dirty)
 
 
 @pytest.mark.parametrize("language", ["en", "de", "fr", "es", "sw", "quy", "ar", "hi", "ta", "th", "zh", "ja"])
-def test_noise_on_flores_sentences_is_undone_and_tears_no_cluster(language):
+def test_noise_on_flores_is_reversible_and_splits_no_cluster(language):
     _, rows = examples("sib200", language, "train")
     texts = [row.text_a for row in rows]
-    hows: Counter[str] = Counter()
+    edit_types: Counter[str] = Counter()
     for key, text in enumerate(texts):
-        made = noisy_text(text, Noise(kind="typos", level=0.2), language, str(key))
-        assert undo(made.changed.text, made.edits) == text
-        hows.update(edit.how for edit in made.edits)
-        slipped = {c for edit in made.edits if edit.how == "neighbour" for c in regex.findall(r"\X", edit.after)}
-        own = set(regex.findall(r"\X", text))
-        assert set(regex.findall(r"\X", made.changed.text)) <= own | slipped
-    assert {"swap", "drop", "double"} <= set(hows)
+        noisy = add_noise_to_text(text, Noise(kind="typos", level=0.2), language, str(key))
+        assert undo_edits(noisy.changed.text, noisy.edits) == text
+        edit_types.update(edit.edit_type for edit in noisy.edits)
+        neighbours = {
+            c for edit in noisy.edits if edit.edit_type == "neighbour" for c in regex.findall(r"\X", edit.after)
+        }
+        original = set(regex.findall(r"\X", text))
+        assert set(regex.findall(r"\X", noisy.changed.text)) <= original | neighbours
+    assert {"swap", "drop", "double"} <= set(edit_types)
     if language not in ("zh", "ja"):
-        assert 0.15 < hows["neighbour"] / hows.total() < 0.35
+        assert 0.15 < edit_types["neighbour"] / edit_types.total() < 0.35
 
 
 @pytest.mark.parametrize("language", ["fr", "es", "de", "hi", "ar"])
-def test_lost_diacritics_are_those_of_the_language(language):
+def test_removed_diacritics_are_those_of_the_language(language):
     _, rows = examples("sib200", language, "train")
-    account = Account()
+    noise_counts = NoiseCounts()
     for key, row in enumerate(rows):
-        account.add(noisy_text(row.text_a, Noise(kind="diacritics", level=1.0), language, str(key)))
+        noise_counts.add(add_noise_to_text(row.text_a, Noise(kind="diacritics", level=1.0), language, str(key)))
     share = {"fr": (0.15, 0.3), "es": (0.08, 0.2), "de": (0.05, 0.2), "hi": (0.02, 0.2), "ar": (0.0, 0.2)}[language]
-    assert share[0] <= account.share < share[1]
+    assert share[0] <= noise_counts.changed_share < share[1]
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_published_typos_are_of_the_share_that_they_say(language):
-    """XNLI asks three hypotheses of each premise, and each row has typos of its own: three versions of one premise, any two of
-    which differ in about twice 5% of the words."""
+def test_published_typos_have_their_stated_share(language):
+    """XNLI has three hypotheses per premise, and each row has its own typos, so any two of the three versions of a premise differ
+    in about twice 5% of the words."""
     _, rows = examples("xnli-typos", language)
     differ = total = pairs = 0
     for one, other in zip(rows, rows[1:]):
@@ -92,8 +96,8 @@ def test_published_typos_are_of_the_share_that_they_say(language):
     assert 0.05 < differ / total < 0.2
 
 
-def test_a_dictionary_of_the_published_typos_makes_noise_like_them(tmp_path: Path):
-    """What people misspelt in the published rows, read off versions of one premise, goes over other texts as kind natural."""
+def test_a_dictionary_of_published_typos_gives_similar_noise(tmp_path: Path):
+    """Misspellings found between versions of one premise in the published rows are applied to other texts as kind natural."""
     _, rows = examples("xnli-typos", "en")
     words = Counter(word for row in rows for word in (row.text_a + " " + row.text_b).split() if word.isalpha())
     found = set()
@@ -107,10 +111,10 @@ def test_a_dictionary_of_the_published_typos_makes_noise_like_them(tmp_path: Pat
     assert len(found) > 200
     (tmp_path / "en.txt").write_text("".join(f"{right} {wrong}\n" for right, wrong in sorted(found)), encoding="utf-8")
     task, clean = examples("sib200", "en", "train")
-    account = Account()
+    noise_counts = NoiseCounts()
     noise = Noise(kind="natural", level=0.2, words="{lang}.txt")
-    dirty = noisy(task, clean, noise, "en", data=tmp_path, account=account)
-    assert account.changed == pytest.approx(0.2 * account.able, rel=0.1)
+    dirty = add_noise_to_examples(task, clean, noise, "en", data=tmp_path, noise_counts=noise_counts)
+    assert noise_counts.num_changed == pytest.approx(0.2 * noise_counts.num_changeable, rel=0.1)
     right = {word.lower() for word, _ in found}
     for before, after in zip(clean[:100], dirty):
         for x, y in zip(re.findall(r"\w+", before.text_a), re.findall(r"\w+", after.text_a)):

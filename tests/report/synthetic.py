@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xlift.analysis.lift import Row, ScoredCell, analyse
+from xlift.analysis.lift import LiftRow, ScoredCell, compute_lifts
 from xlift.report.page import PageInfo
 
 LANGUAGES = {
@@ -52,7 +52,7 @@ def rows(
     intermediate_languages: tuple[str, ...] = ("vel",),
     seeds: int = 2,
     n: int = 400,
-) -> list[Row]:
+) -> list[LiftRow]:
     rng, cells = np.random.default_rng(7), []
     example = {target: rng.normal(size=n) * 0.75 for target in targets}
     for intermediate in intermediates:
@@ -81,7 +81,7 @@ def rows(
                                     counts=np.stack([right, np.ones(n)], axis=-1),
                                 )
                             )
-    return analyse(cells, "archipelago-lift")
+    return compute_lifts(cells, "archipelago-lift")
 
 
 def info(**changed) -> PageInfo:
@@ -89,7 +89,7 @@ def info(**changed) -> PageInfo:
         "study": "archipelago-lift",
         "title": "Intermediate tasks on the archipelago",
         "question": "Which intermediate task helps languages for which there are no labels?",
-        "method": "Each road trains the same small encoder on an intermediate task in Vel, then on the target's labels "
+        "method": "Each pipeline trains the same small encoder on an intermediate task in Vel, then on the target's labels "
         "in Vel, and is scored zero-shot in ten languages. Models are selected on development data "
         "in Vel only.",
         "languages": [
@@ -110,7 +110,7 @@ def info(**changed) -> PageInfo:
             "machine": "2 CPU cores, 8 GB",
             "versions": "xlift 0.1.0, torch 2.13, transformers 5.23",
         },
-        "warnings": ["isle-choice: 3 of 400 test sentences also stand in the training data of isle-commonsense."],
+        "warnings": ["isle-choice: 3 of 400 test sentences are also in the training data of isle-commonsense."],
         "command": "xlift run studies/archipelago.yaml",
         "made": "2026-01-31 12:00 UTC",
     }
@@ -118,13 +118,13 @@ def info(**changed) -> PageInfo:
 
 
 if __name__ == "__main__":
-    from xlift.report.page import render
+    from xlift.report.page import render_page
 
-    Path(sys.argv[1]).write_text(render(rows(), info()), encoding="utf-8")
+    Path(sys.argv[1]).write_text(render_page(rows(), info()), encoding="utf-8")
     if len(sys.argv) > 2:
         several = rows(
             intermediates=("none", "isle-nli", "isle-mlm"),
             sizes=("100", "1000", "10000"),
             intermediate_languages=("vel", "kar"),
         )
-        Path(sys.argv[2]).write_text(render(several, info()), encoding="utf-8")
+        Path(sys.argv[2]).write_text(render_page(several, info()), encoding="utf-8")

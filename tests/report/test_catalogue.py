@@ -1,4 +1,4 @@
-"""What `xlift tasks` shows."""
+"""`xlift tasks`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_task_is_one_whole_line_at_any_width(width: int):
     assert max(map(len, lines)) <= width
 
 
-def test_wide_terminals_see_more():
+def test_wide_terminals_show_more_columns():
     assert "5,010" not in listed(60)
     assert "native xtreme hub" in listed(80)
     assert "mlqa-f1" not in listed(80)
@@ -51,14 +51,14 @@ def test_wide_terminals_see_more():
     assert "train dev test" in listed(120)
 
 
-def test_a_title_explains_only_columns_that_are_there():
+def test_titles_explain_only_shown_columns():
     assert "Size: training examples" in listed(80)
     assert "Size:" not in listed(60)
     assert "Languages:" not in listed(40)
     assert "Languages:" in listed(60)
 
 
-def test_targets_intermediate_tasks_and_generated_ones_stand_apart():
+def test_groups_of_the_list():
     names = {name: {task.name for task in catalog.TASKS if group(task) == name} for name in GROUPS}
     assert {"xnli", "tydiqa", "bucc2018", "xcopa", "mewslix", "lareqa"} <= names["suite"]
     assert {"belebele", "sib200", "masakhaner2", "americasnli", "flores200"} <= names["target"]
@@ -70,7 +70,7 @@ def test_targets_intermediate_tasks_and_generated_ones_stand_apart():
     assert positions == sorted(positions)
 
 
-def test_a_row_says_the_languages_of_both_suites_the_size_and_the_sources():
+def test_row_has_languages_of_both_suites_size_and_sources():
     assert row("xnli") == "xnli classification 15 5,010 native xtreme hub"
     assert row("xquad") == "xquad span-qa 11 | 12 1,190 native hub"
     assert row("mlqa") == "mlqa span-qa 7 4,517-11,590 native xtreme hub"
@@ -79,7 +79,7 @@ def test_a_row_says_the_languages_of_both_suites_the_size_and_the_sources():
     assert row("mnli") == "mnli classification en 392,702 native xtreme hub"
 
 
-def test_the_list_as_json_has_all_that_is_declared(capsys: pytest.CaptureFixture[str]):
+def test_json_has_the_whole_declaration(capsys: pytest.CaptureFixture[str]):
     print_list(Console(), True)
     tasks = {task["name"]: task for task in json.loads(capsys.readouterr().out)}
     assert list(tasks) == list(catalog.names())
@@ -94,29 +94,29 @@ def test_the_list_as_json_has_all_that_is_declared(capsys: pytest.CaptureFixture
     assert tasks["anli-plus"]["sources"][0]["tasks"] == ["snli", "mnli", "anli"]
 
 
-def test_a_generated_task_has_an_example_without_data():
+def test_generated_task_has_an_example_without_data():
     text = shown("isle-nli")
     assert "entailment, neutral, contradiction" in text
     assert "qta train" in text
 
 
-def test_a_published_task_without_its_data_shows_an_example_made_up_in_its_form(tmp_path: Path):
+def test_published_task_without_data_shows_an_invented_example(tmp_path: Path):
     text = shown("xquad", width=120)
-    assert "made up in its form: `--data DIR` names the folder" in text
+    assert "invented: give the folder of the published files with `--data DIR`" in text
     assert "The Nile is long." in text
-    assert f"none of its files is under {tmp_path}" in shown("xquad", tmp_path, width=200)
+    assert f"no files of this task in {tmp_path}" in shown("xquad", tmp_path, width=200)
 
 
-def test_a_published_task_with_its_data_shows_its_first_row():
+def test_published_task_with_data_shows_its_first_row():
     text = shown("xcopa", SAMPLES / "xcopa/native")
     assert "it dev" in text
-    assert "made up" not in text
+    assert "invented" not in text
 
 
 @pytest.mark.parametrize("task", catalog.FILES, ids=lambda task: task.name)
-def test_what_is_made_up_is_the_first_row_of_the_sample_in_the_tests(task):
-    # So that it is what the readers make of the authors' layout.
-    made = catalog.made_up()[task.name]
+def test_invented_example_is_the_first_row_of_the_test_sample(task):
+    # so that it matches what the readers return for the published layout
+    made = catalog.invented_examples()[task.name]
     if task.name == "wikipedia":  # on the Hub only
         assert set(made["example"]) == {"id", "text"}
         return
@@ -126,7 +126,7 @@ def test_what_is_made_up_is_the_first_row_of_the_sample_in_the_tests(task):
     assert {key: value for key, value in fields.items() if value not in (None, "", [])} == made["example"]
 
 
-def test_sources_are_shown_with_their_files():
+def test_sources_have_their_files():
     text = shown("mlqa", width=120)
     assert "native: read as squad" in text
     assert "test: MLQA_V1/test/test-context-{lang}-question-{lang}.json" in text
@@ -135,20 +135,20 @@ def test_sources_are_shown_with_their_files():
     assert "dev, test: 7: en es de ar hi vi zh" in text
 
 
-def test_a_citation_is_printed_as_it_is_to_be_copied():
+def test_citation_is_not_wrapped():
     assert catalog.bibtex(catalog.get("xquad")) in shown("xquad", width=40)
 
 
-def test_what_is_empty_is_left_out():
+def test_empty_fields_are_left_out():
     assert "labels" not in shown("isle-qa")
     assert "suites" not in shown("isle-qa")
 
 
-def test_a_broken_file_is_the_message_in_place_of_the_example(tmp_path: Path):
+def test_error_message_replaces_the_example_of_a_damaged_file(tmp_path: Path):
     path = tmp_path / "ocnli/train.3k.json"
     path.parent.mkdir()
     path.write_text("{broken\n", encoding="utf-8")
-    assert f"{path}:1: broken JSON" in shown("ocnli", tmp_path, width=300)
+    assert f"{path}:1: invalid JSON" in shown("ocnli", tmp_path, width=300)
 
 
 def test_brackets_are_not_markup(tmp_path: Path):
@@ -160,11 +160,11 @@ def test_brackets_are_not_markup(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["sib200", "udpos", "mewslix", "ccg", "isle-supertags"])
-def test_the_longest_ones_fit_a_narrow_terminal(name: str):
+def test_longest_tasks_fit_a_narrow_terminal(name: str):
     lines = shown(name, width=60).split("citation")[0].splitlines()
     assert max(map(len, lines)) <= 60
 
 
-def test_an_unknown_task_is_told_from_a_near_one():
+def test_unknown_task_suggests_a_similar_one():
     with pytest.raises(UserError, match="did you mean 'isle-qa'"):
         shown("isle-aq")

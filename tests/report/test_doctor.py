@@ -1,4 +1,4 @@
-"""What `xlift doctor` finds."""
+"""`xlift doctor`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from xlift import backbones
 from xlift.report.doctor import examine, print_examination
 from xlift.tasks import catalog
 from xlift.tasks.fetching import fetch
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 ROW = {"premise": "a", "hypothesis": "b", "label": "yes"}
 PAIRS = Task(
     "pairs", "Pairs", "classification", ("accuracy",),
-    Several((
+    FallbackSource((
         FileSource("jsonl", {"test": "pairs/{lang}.jsonl"}, {"test": ("en", "de")}),
         HubSource("org/pairs", {"test": "{lang}.parquet"}, {"test": ("en", "de", "sw")}),
     )),
@@ -51,16 +51,16 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         hub.commit("dataset", "org/pairs", {"de.parquet": parquet([ROW] * 2), "sw.parquet": parquet([ROW] * 3)})
         hub.connect(monkeypatch, tmp_path / "cache")
         fetch(["pairs"], folder, Silent())
-        asked = len(hub.requests)
+        num_requests = len(hub.requests)
         yield folder
-        assert len(hub.requests) == asked  # doctor asks no network
+        assert len(hub.requests) == num_requests  # doctor needs no network
 
 
 class Silent:
-    def begin(self, files: int, bytes: int) -> None: ...
-    def file(self, task: str, name: str) -> None: ...
-    def advanced(self, bytes: int) -> None: ...
-    def checking(self, task: str) -> None: ...
+    def start_transfer(self, files: int, bytes: int) -> None: ...
+    def start_file(self, task: str, name: str) -> None: ...
+    def add_bytes(self, bytes: int) -> None: ...
+    def start_check(self, task: str) -> None: ...
 
 
 def printed(data: Path | None, width: int = 80, **options: Any) -> str:
@@ -69,14 +69,14 @@ def printed(data: Path | None, width: int = 80, **options: Any) -> str:
     return out.getvalue()
 
 
-def test_it_is_json():
+def test_result_is_json():
     found = json.loads(json.dumps(examine(None)))
     assert found["xlift"]
     assert found["packages"]["pydantic"]
     assert found["data_root"] is None
 
 
-def test_each_task_says_which_source_has_which_languages(data: Path):
+def test_languages_of_each_source(data: Path):
     found = json.loads(json.dumps(examine(data)))["data"]
     assert found["pairs"]["splits"]["test"] == {"here": {"native": ["en"], "hub": ["de", "sw"]}, "missing": []}
     assert found["pairs"]["sources"] == ["native", "hub"]
@@ -84,7 +84,7 @@ def test_each_task_says_which_source_has_which_languages(data: Path):
     assert found["absent"]["splits"]["test"] == {"here": {}, "missing": ["en"]}
 
 
-def test_counts_of_fetched_files_are_known_without_reading(data: Path, monkeypatch: pytest.MonkeyPatch):
+def test_counts_of_fetched_files_need_no_reading(data: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("rows were read")
 
@@ -92,38 +92,38 @@ def test_counts_of_fetched_files_are_known_without_reading(data: Path, monkeypat
     monkeypatch.setattr(FileSource, "size", refuse)
     found = examine(data)["data"]["pairs"]
     assert (found["counted"], found["as_published"]) == (2, 1)
-    assert found["problems"] == ["sw test: 3 examples, 2 were published"]
+    assert found["problems"] == ["sw test: 3 examples, but 2 are published"]
 
 
-def test_everything_is_counted_when_asked(data: Path):
+def test_count_reads_every_file(data: Path):
     found = examine(data, count=True)["data"]["pairs"]
     assert (found["counted"], found["as_published"]) == (3, 2)
 
 
-def test_a_file_that_cannot_be_read_is_named_by_the_count(data: Path):
+def test_count_names_unreadable_files(data: Path):
     (data / "pairs" / "en.jsonl").write_text("{\n")
     assert any("en.jsonl:1" in problem for problem in examine(data, count=True)["data"]["pairs"]["problems"])
 
 
-def test_the_screen_has_a_line_for_what_is_here_and_names_the_rest(data: Path):
+def test_prints_tasks_with_data_and_names_of_the_others(data: Path):
     lines = printed(data).splitlines()
     (line,) = [line for line in lines if line.startswith("pairs ")]
     assert line.split() == ["pairs", "test", "3", "of", "3", "native,", "hub", "differ"]
-    assert "pairs: sw test: 3 examples, 2 were published" in lines
-    assert lines[lines.index("not here (1)") + 1] == "absent"
+    assert "pairs: sw test: 3 examples, but 2 are published" in lines
+    assert lines[lines.index("no data (1)") + 1] == "absent"
 
 
-def test_the_whole_catalogue_is_quick(tmp_path: Path):
+def test_examining_the_whole_catalogue_is_quick(tmp_path: Path):
     started = time.monotonic()
     examine(tmp_path)
     assert time.monotonic() - started < 3  # a tenth of a second on an idle machine
 
 
-def test_a_data_folder_that_is_not_there_is_said(tmp_path: Path):
-    assert "there is no such folder" in printed(tmp_path / "gone", width=200)
+def test_missing_data_folder_is_reported(tmp_path: Path):
+    assert "no such folder" in printed(tmp_path / "gone", width=200)
 
 
-def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch):
+def test_missing_encoder_is_reported(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(backbones.SHIPPED, "isles", "no/such/folder")
     assert examine(None)["shipped_encoder"] is None
     assert "MISSING" in printed(None)

@@ -1,4 +1,4 @@
-"""What `xlift fetch` shows while it runs, and at its end."""
+"""Progress and result of `xlift fetch`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from xlift.report.fetching import LiveDisplay, PlainDisplay, print_fetched, size
-from xlift.tasks.fetching import Fetched
+from xlift.report.fetching import LiveDisplay, PlainDisplay, format_bytes, print_fetched
+from xlift.tasks.fetching import FetchResult
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def plain(clock: list[float]) -> tuple[PlainDisplay, Any]:
     return PlainDisplay(out), out
 
 
-def test_plain_lines_tell_the_time_left_and_are_no_flood(clock: list[float]):
+def test_plain_lines_have_the_time_left_and_are_few(clock: list[float]):
     display, out = plain(clock)
-    display.begin(2, 4_000_000)
-    display.file("xnli", "de.parquet")
-    for _ in range(80):  # twenty seconds in which a quarter came
+    display.start_transfer(2, 4_000_000)
+    display.start_file("xnli", "de.parquet")
+    for _ in range(80):  # a quarter of the bytes in twenty seconds
         clock[0] += 0.25
-        display.advanced(12_500)
+        display.add_bytes(12_500)
     lines = out.getvalue().splitlines()
     assert lines[:2] == ["2 files to fetch, 4.0 MB", "[1/2] 0 B of 4.0 MB  xnli: de.parquet"]
     assert lines[2] == "[1/2] 500.0 kB of 4.0 MB, about 70 s left  xnli"
@@ -39,11 +39,11 @@ def test_plain_lines_tell_the_time_left_and_are_no_flood(clock: list[float]):
 
 def test_each_task_is_named_at_once(clock: list[float]):
     display, out = plain(clock)
-    display.begin(2, 10)
-    display.file("xnli", "a")
-    display.file("xnli", "b")
-    display.file("pawsx", "c")
-    display.checking("xnli")
+    display.start_transfer(2, 10)
+    display.start_file("xnli", "a")
+    display.start_file("xnli", "b")
+    display.start_file("pawsx", "c")
+    display.start_check("xnli")
     assert [line.split("  ")[-1] for line in out.getvalue().splitlines()[1:]] == [
         "xnli: a",
         "pawsx: c",
@@ -51,9 +51,9 @@ def test_each_task_is_named_at_once(clock: list[float]):
     ]
 
 
-def test_nothing_to_fetch_is_no_line(clock: list[float]):
+def test_nothing_to_fetch_prints_nothing(clock: list[float]):
     display, out = plain(clock)
-    display.begin(0, 0)
+    display.start_transfer(0, 0)
     assert out.getvalue() == ""
 
 
@@ -62,25 +62,25 @@ def test_the_live_bar_fits_the_terminal(width: int):
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=True, color_system=None)
     with LiveDisplay(console) as display:
-        display.begin(3, 1000)
-        display.file("xnli", "a very long name of a file in a folder/" * 5)
-        display.advanced(500)
+        display.start_transfer(3, 1000)
+        display.start_file("xnli", "a very long name of a file in a folder/" * 5)
+        display.add_bytes(500)
         drawn = console.render_lines(display.progress.get_renderable())
     assert len(drawn) == 1
     assert "0.5/1.0 kB" in "".join(segment.text for segment in drawn[0])
 
 
 @pytest.mark.parametrize(
-    ("bytes", "said"), [(999, "999 B"), (1500, "1.5 kB"), (2_500_000, "2.5 MB"), (7.2e10, "72.0 GB")]
+    ("bytes", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2_500_000, "2.5 MB"), (7.2e10, "72.0 GB")]
 )
-def test_sizes(bytes: float, said: str):
-    assert size(bytes) == said
+def test_format_bytes(bytes: float, text: str):
+    assert format_bytes(bytes) == text
 
 
-def test_the_end_names_what_is_missing_below_the_table():
+def test_result_lists_problems_below_the_table():
     out = io.StringIO()
-    there = Fetched("xnli", "facebook/xnli", "main", "a" * 40, {}, 1500, {"test": {"de": 5010, "sw": 5010}})
-    print_fetched([there, Fetched("ccg", problems=["bring your own files"])], Console(file=out, width=80))
+    there = FetchResult("xnli", "facebook/xnli", "main", "a" * 40, {}, 1500, {"test": {"de": 5010, "sw": 5010}})
+    print_fetched([there, FetchResult("ccg", problems=["bring your own files"])], Console(file=out, width=80))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     assert lines[1].split() == ["xnli", "10,020", "1.5", "kB", "facebook/xnli", "at", "aaaaaaaa"]
-    assert lines[-2:] == ["missing, or not as published", "ccg: bring your own files"]
+    assert lines[-2:] == ["missing, or different from the published data", "ccg: bring your own files"]

@@ -1,4 +1,4 @@
-"""What `xlift plan` draws."""
+"""`xlift plan`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.support.fakes import STUDY, finished, model_folder, plan_of, study_file
+from tests.support.fakes import STUDY, finished_study, model_folder, plan_of, study_file
 
-from xlift.report.graph import as_json, left_in_words, print_plan, rests_on
-from xlift.studies.estimate import Foresight, human
-from xlift.studies.estimate.devices import Device, device
+from xlift.estimate import PlanEstimate
+from xlift.estimate.devices import Device, find_device
+from xlift.report.graph import as_json, describe_estimate_source, describe_remaining, print_plan
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
+from xlift.units import format_duration
 
 
 def drawn(plan: Plan, store: Store, width: int = 100, workers: int = 2) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width)
-    foresight = Foresight(plan, store, workers)
-    print_plan(plan, store, foresight, console)
-    for line in left_in_words(plan, {key for key in plan.jobs if store.has(key)}, foresight):
+    plan_estimate = PlanEstimate(plan, store, workers)
+    print_plan(plan, store, plan_estimate, console)
+    for line in describe_remaining(plan, {key for key in plan.jobs if store.has(key)}, plan_estimate):
         console.print(line)
     return out.getvalue()
 
 
 def isles_plan(folder: Path) -> Plan:
-    """Of the shipped encoder, whose shape and tokenizer are there to read."""
+    """A plan with the shipped encoder, whose shape and tokenizer can be read."""
     return plan_of(study_file(folder), "models=[isles]")
 
 
@@ -40,7 +41,7 @@ def test_seeds_and_languages_share_a_line(tmp_path: Path):
         "model",
         "train isle-nli/qta/50, 2 seeds",
         "predict isle-nli in 10 languages, 2 seeds",
-        "predict isle-retrieval in qto, qka",  # the baseline's: nothing was trained, so seeds do not differ
+        "predict isle-retrieval in qto, qka",  # the baseline: nothing is trained, so seeds do not differ
         "train isle-qa/qta/100, 2 seeds",
         "train isle-nli/qta/50, 2 seeds",
         "predict isle-nli in 10 languages, 2 seeds",
@@ -50,7 +51,7 @@ def test_seeds_and_languages_share_a_line(tmp_path: Path):
     assert shown[-1].startswith("0 done, 52 left: ")
 
 
-def test_rows_that_differ_in_the_recipe_only_are_told_apart(tmp_path: Path):
+def test_rows_that_differ_only_in_the_recipe_have_separate_lines(tmp_path: Path):
     more = "  - {task: isle-qa, size: 100, name: hot, training: {lr: 0.1}}\ntargets"
     text = drawn(plan_of(study_file(tmp_path, STUDY.replace("targets", more))), Store(tmp_path / "s"))
     assert text.count("train isle-qa/qta/100 ") == 2
@@ -63,7 +64,7 @@ def test_each_model_has_its_own_branch(tmp_path: Path):
     assert "└── other\n" in text
 
 
-def test_a_model_that_is_made_is_the_root_of_what_follows(tmp_path: Path):
+def test_a_pretrained_model_is_the_root_of_its_jobs(tmp_path: Path):
     made = "models: [{name: mine, pretrain: {text: [{task: isle-text, language: qta, size: 9}]}}]"
     lines = drawn(
         plan_of(study_file(tmp_path, STUDY.replace("models: [model]", made))), Store(tmp_path / "s")
@@ -72,8 +73,8 @@ def test_a_model_that_is_made_is_the_root_of_what_follows(tmp_path: Path):
     assert lines[2].startswith("    ├── train isle-nli/qta/50")
 
 
-def test_what_is_done_is_said_line_by_line(tmp_path: Path):
-    plan, store = finished(study_file(tmp_path), tmp_path / "s", leave_out=4)
+def test_lines_show_what_is_done(tmp_path: Path):
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s", leave_out=4)
     text = drawn(plan, store)
     assert "train isle-qa/qta/100  done" in text
     assert "predict isle-nli in 10 languages  6 of 10 done" in text
@@ -89,13 +90,13 @@ def test_it_fits_a_narrow_terminal(tmp_path: Path, width: int):
 
 
 def test_names_are_not_markup(tmp_path: Path):
-    # rich would take [bold] for a style and swallow it
+    # rich would read [bold] as a style and drop it
     model_folder(tmp_path / "[bold]m")
     study_file(tmp_path)
     assert "[bold]m" in drawn(plan_of(tmp_path / "study.yaml", 'models=["[bold]m"]'), Store(tmp_path / "s"))
 
 
-def test_each_line_says_time_tokens_and_memory_in_columns(tmp_path: Path):
+def test_lines_have_columns_of_time_tokens_and_memory(tmp_path: Path):
     lines = drawn(isles_plan(tmp_path), Store(tmp_path / "s"), 80).splitlines()
     assert lines[0].split() == ["study", "time", "tokens", "memory"]
     line = next(line for line in lines if "train isle-nli/qta/50" in line)
@@ -108,29 +109,31 @@ def test_each_line_says_time_tokens_and_memory_in_columns(tmp_path: Path):
 
 
 @pytest.mark.parametrize("seconds", [0.5, 59, 3599, 40_000, 5 * 86_400, 400 * 86_400])
-def test_no_number_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float):
-    monkeypatch.setattr(Foresight, "seconds", lambda self, job: seconds)
+def test_numbers_are_not_truncated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float):
+    monkeypatch.setattr(PlanEstimate, "seconds", lambda self, job: seconds)
     text = drawn(isles_plan(tmp_path), Store(tmp_path / "s"), 80)
     assert "…" not in text
-    left = human(10 * seconds).replace("under ", "<")  # predictions in ten languages share a line
+    left = format_duration(10 * seconds).replace("under ", "<")  # predictions in ten languages share a line
     assert f" {left} " in text
 
 
-def test_all_that_is_left_is_summed_up(tmp_path: Path):
+def test_remaining_work_is_summed(tmp_path: Path):
     plan = isles_plan(tmp_path)
-    foresight = Foresight(plan, None, 2)
-    first, second = left_in_words(plan, set(), foresight)
+    plan_estimate = PlanEstimate(plan, None, 2)
+    first, second = describe_remaining(plan, set(), plan_estimate)
     assert first.startswith("0 done, 23 left: about ")
     assert first.endswith(" with 2 workers.")
     assert "tokens trained on" in second
     assert second.endswith(" GB memory at once.")
-    assert rests_on(foresight, "mine") == ["Times are a guess; `xlift plan mine --calibrate` measures this machine."]
+    assert describe_estimate_source(plan_estimate, "mine") == [
+        "Times are a guess; `xlift plan mine --calibrate` measures this machine."
+    ]
 
 
-def test_what_does_not_fit_a_device_is_named_with_what_helps(tmp_path: Path):
+def test_jobs_that_do_not_fit_a_device_are_listed_with_advice(tmp_path: Path):
     plan = isles_plan(tmp_path)
     tiny = Device("tiny", "a tiny device", 1e12, 0.605e9, 1e10)
-    lines = left_in_words(plan, set(), Foresight(plan, None, 1, tiny))
+    lines = describe_remaining(plan, set(), PlanEstimate(plan, None, 1, tiny))
     assert "on a tiny device" in lines[0]
     line = next(line for line in lines if line.startswith("does not fit: train isle-nli"))
     assert "gradient_checkpointing: true" in line
@@ -138,16 +141,16 @@ def test_what_does_not_fit_a_device_is_named_with_what_helps(tmp_path: Path):
     assert sum(line.startswith("does not fit: train isle-nli") for line in lines) == 1  # once, not once a seed
 
 
-def test_a_device_is_said_to_be_an_assumption(tmp_path: Path):
-    foresight = Foresight(isles_plan(tmp_path), None, 1, device("h200"))
-    assert rests_on(foresight, "mine") == [
-        "From its data sheet, at an assumed 40% of its peak: nothing was measured on it."
+def test_estimate_for_a_device_is_marked_as_an_assumption(tmp_path: Path):
+    plan_estimate = PlanEstimate(isles_plan(tmp_path), None, 1, find_device("h200"))
+    assert describe_estimate_source(plan_estimate, "mine") == [
+        "The estimate is from its data sheet at an assumed 40% of peak; nothing was measured on it."
     ]
 
 
-def test_json_has_what_every_job_takes(tmp_path: Path):
+def test_json_has_the_estimate_of_every_job(tmp_path: Path):
     plan, store = isles_plan(tmp_path), Store(tmp_path / "s")
-    jobs = as_json(plan, store, Foresight(plan, store, 2))
+    jobs = as_json(plan, store, PlanEstimate(plan, store, 2))
     assert [job["key"] for job in jobs] == list(plan.jobs)
     train = next(job for job in jobs if job["kind"] == "train")
     predict = next(job for job in jobs if job["kind"] == "predict")
@@ -156,7 +159,7 @@ def test_json_has_what_every_job_takes(tmp_path: Path):
     assert all(job["operations"] > 0 and job["estimated_memory_bytes"] > 3e8 and job["fits"] for job in jobs)
 
 
-def test_of_an_unknown_shape_no_memory_is_claimed(tmp_path: Path):
+def test_no_memory_estimate_for_an_unknown_shape(tmp_path: Path):
     plan, store = plan_of(study_file(tmp_path)), Store(tmp_path / "s")  # its config.json says nothing
     assert "GB" not in drawn(plan, store)
-    assert all(job["estimated_memory_bytes"] is None for job in as_json(plan, store, Foresight(plan, store, 2)))
+    assert all(job["estimated_memory_bytes"] is None for job in as_json(plan, store, PlanEstimate(plan, store, 2)))

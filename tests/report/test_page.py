@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 from synthetic import info, rows
 
-from xlift.analysis.lift import Row
+from xlift.analysis.lift import LiftRow
 from xlift.report.charts import heatmaps, learning_curves
-from xlift.report.page import answer, render
+from xlift.report.page import render_page, summarize_lifts
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}"
 SMALL = {
@@ -30,7 +30,7 @@ class Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-def test_hostile_names_stay_text():
+def test_hostile_names_are_escaped():
     named = [
         replace(
             row,
@@ -43,7 +43,7 @@ def test_hostile_names_stay_text():
         )
         for row in rows(**SMALL)
     ]
-    page = render(
+    page = render_page(
         named,
         info(
             study=HOSTILE,
@@ -63,8 +63,8 @@ def test_hostile_names_stay_text():
     assert "{{ 7*7 }}" in re.findall(r"<h1>(.*?)</h1>", page)[0]
 
 
-def test_nothing_is_loaded_from_anywhere():
-    page = render(rows(**SMALL), info())
+def test_page_loads_no_external_resource():
+    page = render_page(rows(**SMALL), info())
     for tag, attributes in Tags(page).tags:
         assert tag not in {"script", "link", "iframe", "img", "object", "embed", "base", "form"}
         assert not {"src", "href", "xlink:href", "srcset", "data"} & attributes.keys()
@@ -78,11 +78,11 @@ def test_nothing_is_loaded_from_anywhere():
 
 
 def test_equal_results_make_equal_pages():
-    assert render(rows(**SMALL), info()) == render(rows(**SMALL), info())
+    assert render_page(rows(**SMALL), info()) == render_page(rows(**SMALL), info())
 
 
-def test_every_section_has_its_content():
-    page = render(rows(**SMALL), info())
+def test_sections_have_content():
+    page = render_page(rows(**SMALL), info())
     assert "Which intermediate task helps" in page
     assert "1 h 30 min" in page
     assert "48,120,334" in page
@@ -91,67 +91,67 @@ def test_every_section_has_its_content():
     assert "Read with care" in page
 
 
-def test_a_study_without_a_baseline_has_a_page_too():
+def test_study_without_baseline_has_a_page():
     scores = [replace(row, lift=None, lift_low=None, lift_high=None) for row in rows(**SMALL)]
-    page = render(scores, info(warnings=[], runs={}, languages=[]))
+    page = render_page(scores, info(warnings=[], runs={}, languages=[]))
     assert "no lifts" in page
     assert "<svg" not in page
 
 
-def test_no_results_still_make_a_page():
-    assert "There are no results yet." in render([], info())
+def test_page_without_results():
+    assert "There are no results yet." in render_page([], info())
 
 
-def row(**changed) -> Row:
-    base = Row("s", "m", "nli", "en", "full", 2, "all", "all", "mean", 0.7, 0.68, 0.72, 0.03, 0.01, 0.05, 500)
+def row(**changed) -> LiftRow:
+    base = LiftRow("s", "m", "nli", "en", "full", 2, "all", "all", "mean", 0.7, 0.68, 0.72, 0.03, 0.01, 0.05, 500)
     return replace(base, **changed)
 
 
-def language(**changed) -> Row:
+def language(**changed) -> LiftRow:
     return row(target="xnli", language="sw", metric="accuracy", **changed)
 
 
-def test_the_answer_names_the_leader_with_its_interval_and_what_chance_would_give():
+def test_summary_names_the_highest_lift_with_its_interval_and_the_number_expected_by_chance():
     other = {"intermediate": "qa", "lift": 0.01, "lift_low": -0.02, "lift_high": 0.04}
-    said = answer([row(), language(), row(**other), language(**other)])
+    said = summarize_lifts([row(), language(), row(**other), language(**other)])
     assert said == (
-        "nli lifts most: on average +3.0 points over 1 target and 1 language (95% interval +1.0 to +5.0). "
+        "nli has the highest lift: on average +3.0 points over 1 target and 1 language (95% interval +1.0 to +5.0). "
         "Of 2 lifts by target and language, 1 gain and 0 losses exclude zero; about 1 would by chance if "
-        "nothing lifted."
+        "no task had an effect."
     )
 
 
-def test_the_answer_names_the_leader_beyond_doubt_before_a_higher_one_in_doubt():
+def test_summary_prefers_a_lift_whose_interval_excludes_zero():
     higher = {"intermediate": "qa", "lift": 0.04, "lift_low": -0.01, "lift_high": 0.09}
-    said = answer([row(), language(), row(**higher), language(**higher)])
-    assert said.startswith("nli lifts most beyond doubt: on average +3.0 points")
+    said = summarize_lifts([row(), language(), row(**higher), language(**higher)])
+    assert said.startswith("nli has the highest lift whose interval excludes zero: on average +3.0 points")
     assert "qa has a higher mean, but its interval does not exclude zero." in said
 
 
 @pytest.mark.parametrize(
     ("bounds", "words"),
     [
-        ((0.01, -0.01, 0.03), "No intermediate task lifts the average beyond doubt"),
-        ((-0.02, -0.03, -0.01), "No intermediate task lifts the average. The one that costs least is nli"),
+        ((0.01, -0.01, 0.03), "No intermediate task has a mean lift whose interval excludes zero. The highest is nli"),
+        ((-0.02, -0.03, -0.01), "No intermediate task raises the average. The smallest loss is that of nli"),
     ],
 )
-def test_the_answer_says_honestly_that_nothing_lifts(bounds: tuple[float, float, float], words: str):
+def test_summary_says_that_no_task_has_a_lift(bounds: tuple[float, float, float], words: str):
     changed = dict(zip(("lift", "lift_low", "lift_high"), bounds, strict=True))
     unsure = language(lift=0.0, lift_low=-0.1, lift_high=0.1)
-    said = answer([row(**changed), unsure, unsure])
+    said = summarize_lifts([row(**changed), unsure, unsure])
     assert said.startswith(words)
     assert "none excludes zero" in said
 
 
-def test_the_answer_warns_of_a_single_seed():
-    assert "only one seed" in answer([row(seeds=1), language(seeds=1)])
+def test_summary_warns_of_a_single_seed():
+    assert "only one seed" in summarize_lifts([row(seeds=1), language(seeds=1)])
 
 
-def test_the_answer_without_lifts_says_why():
-    assert "no lifts" in answer([row(lift=None, lift_low=None, lift_high=None)])
+def test_summary_without_lifts_gives_the_reason():
+    assert "no lifts" in summarize_lifts([row(lift=None, lift_low=None, lift_high=None)])
 
 
-def test_a_heat_map_has_every_lift_and_pales_the_unsure():
+def test_heat_map_has_every_lift_and_pale_cells_for_intervals_with_zero():
     study = rows(**SMALL)
     svg = heatmaps(study)["isle-pairs"]
     lifts = [r for r in study if r.target == "isle-pairs" and r.lift is not None]
@@ -161,8 +161,8 @@ def test_a_heat_map_has_every_lift_and_pales_the_unsure():
     assert ' id="' not in svg
 
 
-def test_other_tasks_of_other_sizes_make_no_curve():
-    # one point each: there is nothing to join
+def test_tasks_of_one_size_each_have_no_learning_curve():
+    # one point each, so there is no line to draw
     tasks = [
         row
         for row in rows(**{**SMALL, "intermediates": ("none", "isle-nli", "isle-paraphrase")})
@@ -173,7 +173,7 @@ def test_other_tasks_of_other_sizes_make_no_curve():
     assert not learning_curves(once)
 
 
-def test_curves_stand_where_sizes_vary():
+def test_learning_curves_if_sizes_vary():
     assert not learning_curves(rows(**SMALL))
     several = learning_curves(rows(**SMALL, sizes=("100", "1000"), intermediate_languages=("vel", "kar")))
     assert list(several) == ["mean", "isle-pairs", "isle-spans"]

@@ -9,15 +9,15 @@ import pytest
 from rich.console import Console
 from synthetic import info, rows
 
-from xlift.analysis.lift import Row
+from xlift.analysis.lift import LiftRow
 from xlift.report.latex import to_latex
-from xlift.report.page import render
+from xlift.report.page import render_page
 from xlift.report.tables import (
-    Terminal,
-    by_language,
+    TerminalTable,
     footer,
-    overview,
-    size_number,
+    make_language_tables,
+    make_overview_table,
+    parse_size,
     to_csv,
     to_json,
     to_markdown,
@@ -25,9 +25,11 @@ from xlift.report.tables import (
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n trouble"
+    "lift_high n training_status"
 ).split()
-ROW = Row("s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500)
+ROW = LiftRow(
+    "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500
+)
 BASE = replace(
     ROW,
     intermediate="none",
@@ -42,7 +44,7 @@ BASE = replace(
 )
 
 
-def printed(table: Terminal, width: int, **options) -> str:
+def printed(table: TerminalTable, width: int, **options) -> str:
     out = io.StringIO()
     Console(file=out, width=width, **options).print(table)
     return out.getvalue()
@@ -51,33 +53,33 @@ def printed(table: Terminal, width: int, **options) -> str:
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 @pytest.mark.parametrize("per_language", [False, True])
 def test_no_line_is_longer_than_the_terminal_and_no_number_is_lost(width: int, per_language: bool):
-    text = printed(Terminal(rows(), per_language), width)
+    text = printed(TerminalTable(rows(), per_language), width)
     assert max(map(len, text.splitlines())) <= width
     wanted = [row for row in rows() if (row.target != "all" if per_language else row.language == "all")]
-    assert text.count("±") - 1 == sum(1 + (row.lift is not None) for row in wanted)  # one ± stands in the legend
+    assert text.count("±") - 1 == sum(1 + (row.lift is not None) for row in wanted)  # one ± is in the legend
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_long_names_and_all_parts_of_a_road_still_fit(width: int):
+def test_long_names_and_all_parts_of_a_pipeline_fit(width: int):
     varied = rows(
         intermediates=("none", "isle-commonsense"), sizes=("100", "10000"), intermediate_languages=("vel", "kar")
     )
     named = [replace(row, model=model) for row in varied for model in ("xlm-roberta-base", "mmBERT-base")]
-    text = printed(Terminal(named), width)
+    text = printed(TerminalTable(named), width)
     assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_single_column_has_the_bounds_of_the_interval():
-    text = printed(Terminal([BASE, ROW]), 60)
+    text = printed(TerminalTable([BASE, ROW]), 60)
     assert "▲ +3.2 [+1.1, +5.3]" in text
-    assert "brackets" in text  # the legend explains them
+    assert "Brackets:" in text  # in the legend
 
 
-def test_the_last_part_of_a_split_table_has_no_bounds_of_its_own():
-    # Three columns, of which one stands alone below the others: the legend speaks of ± only.
+def test_parts_of_a_split_table_have_no_bounds():
+    # Three columns, one of them in a second table: the legend mentions ± only.
     targets = ("isle-nli", "isle-pos", "isle-qa")
     split = [replace(row, target=target) for row in (BASE, ROW) for target in targets]
-    text = printed(Terminal(split), 44)
+    text = printed(TerminalTable(split), 44)
     assert len([line for line in text.splitlines() if "intermediate" in line]) == 2
     assert text.count("▲+3.2 ±2.1") == 3
     assert "[" not in text
@@ -88,18 +90,18 @@ def test_the_last_part_of_a_split_table_has_no_bounds_of_its_own():
 def test_no_heading_name_or_score_is_broken(width: int, per_language: bool):
     varied = rows(intermediates=("none", "isle-nli"), sizes=("100", "10000"), intermediate_languages=("vel", "kar"))
     named = [
-        replace(row, model=model, trouble="retried", low=row.value - 0.133, high=row.value + 0.133)
+        replace(row, model=model, training_status="retried", low=row.value - 0.133, high=row.value + 0.133)
         for row in varied
         for model in ("isles", "isles-decoder")
     ]
     for chosen in (named, [row for row in named if row.intermediate == "none"]):
         wanted = [row for row in chosen if (row.target != "all" if per_language else row.language == "all")]
-        text = printed(Terminal(chosen, per_language), width)
+        text = printed(TerminalTable(chosen, per_language), width)
         words = text.split()
         assert max(map(len, text.splitlines())) <= width
         assert text.count("† ±13.3") == len(wanted)
         assert {"intermediate", "model"} <= set(words)
-        # At 60 the four parts of a road and `isle-retrieval` are too wide together by two letters.
+        # At 60 the four parts of a pipeline and `isle-retrieval` are too wide together by two letters.
         assert "isles-decoder" in words or (width == 60 and chosen is named)
         heads = [line for line in text.splitlines() if "intermediate" in line]
         assert all("model" in line and line.isascii() for line in heads)
@@ -107,72 +109,81 @@ def test_no_heading_name_or_score_is_broken(width: int, per_language: bool):
         assert targets <= set(words) or width == 60
 
 
-def test_marks_survive_without_colour():
+def test_marks_without_colour():
     loss = replace(ROW, intermediate="qa", lift=-0.02, lift_low=-0.03, lift_high=-0.01)
     unsure = replace(ROW, intermediate="tags", lift=0.01, lift_low=-0.01, lift_high=0.03)
-    text = printed(Terminal([BASE, ROW, loss, unsure]), 80, no_color=True)
+    text = printed(TerminalTable([BASE, ROW, loss, unsure]), 80, no_color=True)
     assert "▲ +3.2" in text
     assert "▼ −2.0" in text
     assert "▲ +1.0" not in text
 
 
-def test_columns_of_a_road_stand_only_where_they_vary():
-    assert overview([BASE, ROW]).keys == ("intermediate",)
-    assert overview([BASE, ROW, replace(ROW, size="1000")]).keys == ("intermediate", "size")
+def test_pipeline_columns_only_if_they_vary():
+    assert make_overview_table([BASE, ROW]).keys == ("intermediate",)
+    assert make_overview_table([BASE, ROW, replace(ROW, size="1000")]).keys == ("intermediate", "size")
 
 
 def test_baseline_comes_first_and_sizes_ascend():
     mixed = [replace(ROW, size=size) for size in ("full", "10k", "500")] + [BASE]
-    assert overview(mixed).roads == [("none", ""), ("nli", "500"), ("nli", "10k"), ("nli", "full")]
+    assert make_overview_table(mixed).pipelines == [("none", ""), ("nli", "500"), ("nli", "10k"), ("nli", "full")]
 
 
-def test_values_that_look_equal_are_all_best():
-    grid = overview([BASE, ROW, replace(ROW, intermediate="qa", value=0.7144)])
+def test_values_that_print_equal_are_all_best():
+    score_table = make_overview_table([BASE, ROW, replace(ROW, intermediate="qa", value=0.7144)])
     assert to_markdown([BASE, ROW, replace(ROW, intermediate="qa", value=0.7144)]).count("**71.4") == 2
-    assert grid.best(0) == 71.4
+    assert score_table.best(0) == 71.4
 
 
 def test_two_metrics_of_a_target_are_two_columns():
-    assert overview([ROW, replace(ROW, metric="f1")]).columns == ["xnli accuracy", "xnli f1"]
+    assert make_overview_table([ROW, replace(ROW, metric="f1")]).columns == ["xnli accuracy", "xnli f1"]
 
 
 def test_each_target_has_a_table_with_its_languages():
-    grids = by_language(rows())
-    assert [grid.title for grid in grids] == ["isle-pairs", "isle-spans", "isle-choice", "isle-retrieval"]
-    assert grids[0].columns[:3] == ["all", "vel", "vem"]
+    tables = make_language_tables(rows())
+    assert [score_table.title for score_table in tables] == [
+        "isle-pairs",
+        "isle-spans",
+        "isle-choice",
+        "isle-retrieval",
+    ]
+    assert tables[0].columns[:3] == ["all", "vel", "vem"]
 
 
-def test_scores_of_troubled_training_are_marked_everywhere_and_explained():
-    shown_rows = [BASE, replace(ROW, trouble="retried"), replace(ROW, intermediate="qa", trouble="collapsed")]
-    for text in (printed(Terminal(shown_rows), 100), to_markdown(shown_rows), render(shown_rows, info())):
+def test_scores_of_retried_and_collapsed_training_are_marked_and_explained():
+    shown_rows = [
+        BASE,
+        replace(ROW, training_status="retried"),
+        replace(ROW, intermediate="qa", training_status="collapsed"),
+    ]
+    for text in (printed(TerminalTable(shown_rows), 100), to_markdown(shown_rows), render_page(shown_rows, info())):
         assert "71.4†" in text
         assert "71.4‡" in text
         assert "68.2†" not in text
         words = " ".join(text.split())  # the terminal breaks lines
-        assert "† a stage of this road ended at chance" in words
-        assert "‡ a stage of this road ended at chance in its last attempt, too" in words
+        assert "†: a training stage behind this score ended at chance" in words
+        assert "‡: a training stage behind this score also ended at chance in its last attempt" in words
     latex = to_latex(shown_rows)
     assert r"71.4$^{\dagger}$ $\pm$2.0" in latex
-    assert r"$^{\ddagger}$ a stage of this road" in latex
+    assert r"$^{\ddagger}$: a training stage" in latex
     assert latex.isascii()
 
 
-def test_without_trouble_there_is_no_mark_to_explain():
-    assert not set("†‡") & set(printed(Terminal([BASE, ROW]), 100) + to_markdown([BASE, ROW]))
+def test_no_marks_without_training_problems():
+    assert not set("†‡") & set(printed(TerminalTable([BASE, ROW]), 100) + to_markdown([BASE, ROW]))
 
 
-def test_the_footer_says_what_the_interval_covers():
+def test_footer_describes_what_intervals_cover():
     language = replace(ROW, language="sw")
-    assert "95% over 2 seeds and 500 test examples" in footer([ROW, language])
+    assert "95%, over 2 seeds and 500 test examples" in footer([ROW, language])
     assert "one seed" in footer([replace(language, seeds=1)])
-    assert "only" in footer([replace(language, seeds=1)])
+    assert "do not cover" in footer([replace(language, seeds=1)])
     assert "1 to 3 seeds" in footer([replace(language, seeds=1), replace(language, seeds=3)])
 
 
 def test_json_is_a_list_of_rows_with_exactly_the_keys():
     read = json.loads(to_json([ROW, BASE]))
     assert [list(row) for row in read] == [KEYS, KEYS]
-    assert Row(**read[0]) == ROW
+    assert LiftRow(**read[0]) == ROW
     assert read[1]["lift"] is None
 
 
@@ -199,7 +210,7 @@ def test_latex_escapes_every_special_character():
     assert text.isascii()
 
 
-def test_latex_marks_the_best_and_the_sure():
+def test_latex_marks_the_best_and_intervals_without_zero():
     text = to_latex([BASE, ROW])
     assert r"\textbf{71.4 $\pm$2.0}" in text
     assert r"+3.2 $\pm$2.1$^{*}$" in text
@@ -226,5 +237,5 @@ def test_markdown_keeps_its_columns_whatever_the_names():
         ("k", None),
     ],
 )
-def test_sizes_are_read_as_people_write_them(text: str, number: float | None):
-    assert size_number(text) == number
+def test_parse_size(text: str, number: float | None):
+    assert parse_size(text) == number

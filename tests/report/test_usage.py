@@ -1,4 +1,4 @@
-"""The code and the words in a card that say how a model is used: they do what `xlift predict` does."""
+"""The usage section of a card: its code gives the same predictions as `xlift predict`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import torch
 import yaml
 from tests.support import tiny
 from tests.support.command import Xlift
-from tests.support.taken import TRAIN, made
+from tests.support.trained_studies import TRAIN, run_small_study
 
 from xlift import backbones
 from xlift.models.backbone import load
-from xlift.models.export import Sheet, write_model
-from xlift.models.kinds import HeadSpec
+from xlift.models.export import ExportMetadata, write_model
+from xlift.models.outputs import HeadSpec
 from xlift.report.usage import snippet
 from xlift.studies.store import Store
 
 TAGS = ("NOUN", "PUNCT", "B-LOC", "O", "X")
 ASKED = {"name": "nli.v1", "language": "qta", "source": "one: {text_a}\ntwo: {text_b}\nthird:"}
-WORDS = Sheet(
-    "isle-nli", "classification", "text", ("yes", "no", "either"), pair=True,
-    wording={"settings": {"shots": 0, "normalize": True}, "templates": {"": {**ASKED, "words": {"yes": "vo", "no": "ne"}}}},
+WORDS = ExportMetadata(
+    "isle-nli", "classification", "text", ("yes", "no", "either"), is_pair=True,
+    prompt={"settings": {"num_fewshot": 0, "normalize": True}, "templates": {"": {**ASKED, "label_words": {"yes": "vo", "no": "ne"}}}},
 )  # fmt: skip
 
 
 def tagger(folder: Path, family: str) -> Path:
-    """Of tags at random, so that any other sub-word would have another tag."""
+    """A tagger with random weights, so that another sub-word would get another tag."""
     if family == "isles":
         model, tokenizer = load(backbones.find("isles").folder)
     else:
@@ -41,66 +41,68 @@ def tagger(folder: Path, family: str) -> Path:
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     write_model(model, tokenizer, "task", folder, max_length=64)
-    Sheet("task", "tagging", "token", TAGS, 64).write(folder)
+    ExportMetadata("task", "tagging", "token", TAGS, 64).write(folder)
     return folder
 
 
-@pytest.mark.parametrize("family", [*tiny.FAMILIES, "isles"])
-def test_the_code_for_tags_gives_those_of_predict(xlift: Xlift, tmp_path: Path, family: str):
-    # The byte-level tokenizer of isles parts " ." into a blank and a sign; stock pipelines take them for two words.
+@pytest.mark.parametrize("family", [*tiny.ENCODERS, "isles"])
+def test_tagging_code_gives_the_tags_of_predict(xlift: Xlift, tmp_path: Path, family: str):
+    # The byte-level tokenizer of isles splits " ." into a blank and a sign; stock pipelines count two words.
     folder = tagger(tmp_path / "m", family)
     sentence = "fonu tekte , Vuboru's old-man reads ( Paris ) 3.5 . !"
     (tmp_path / "rows.txt").write_text(sentence + "\n")
     expected = xlift("predict", "m", "rows.txt").out.splitlines()[1].split("\t")[1].split()
-    text = snippet(Sheet("task", "tagging", "token", TAGS, 64), "AutoModelForTokenClassification")
+    text = snippet(ExportMetadata("task", "tagging", "token", TAGS, 64), "AutoModelForTokenClassification")
     code = text.split("```python\n")[1].split("```")[0]
-    assert '"Words parted by blanks ."' in code
+    assert '"Words separated by blanks ."' in code
     code = code.replace('"path/to/this/folder"', repr(str(folder)))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code.replace('"Words parted by blanks ."', repr(sentence)), "card", "exec"), {})
+        exec(compile(code.replace('"Words separated by blanks ."', repr(sentence)), "card", "exec"), {})
     assert printed.getvalue().strip() == str(list(zip(sentence.split(), expected, strict=True)))
     assert len(set(expected)) > 1
-    assert "64 tokens" in text  # from where on predict cuts a sentence, and the code does not
+    assert "64 tokens" in text  # predict splits longer sentences, the code does not
 
 
-def test_words_of_labels_and_how_one_is_chosen_are_said():
+def test_label_texts_and_the_choice_rule_are_described():
     text = snippet(WORDS, "AutoModelForCausalLM")
     for row in ("| yes | vo |", "| no | ne |", "| either | either |"):
         assert row in text
-    assert "likeliest" in text
+    assert "most likely" in text
     assert "mean" in text
-    settings = {**WORDS.wording["settings"], "normalize": False}
-    assert "mean" not in snippet(replace(WORDS, wording={**WORDS.wording, "settings": settings}), "AutoModelForCausalLM")
+    settings = {**WORDS.prompt["settings"], "normalize": False}
+    assert "mean" not in snippet(replace(WORDS, prompt={**WORDS.prompt, "settings": settings}), "AutoModelForCausalLM")
 
 
-def test_words_that_differ_by_language_each_have_a_column():
+def test_label_texts_that_differ_by_language_have_separate_columns():
     templates = {
-        "qta": {**ASKED, "words": {"yes": "vo"}}, "qtm": {**ASKED, "words": {"yes": "va"}},
-        "qto": {**ASKED, "words": {"yes": "va"}},
+        "qta": {**ASKED, "label_words": {"yes": "vo"}}, "qtm": {**ASKED, "label_words": {"yes": "va"}},
+        "qto": {**ASKED, "label_words": {"yes": "va"}},
     }  # fmt: skip
-    text = snippet(replace(WORDS, wording={**WORDS.wording, "templates": templates}), "AutoModelForCausalLM")
+    text = snippet(replace(WORDS, prompt={**WORDS.prompt, "templates": templates}), "AutoModelForCausalLM")
     assert "| label | qta | qtm and qto |" in text
     assert "| yes | vo | va |" in text
-    assert "--language" in text  # or predict takes those of the first
+    assert "--source-language" in text  # without it, predict uses the first prompt
 
 
-def test_generated_answers_are_not_said_to_be_chosen():
+def test_generated_answers_have_no_choice_rule():
     templates = {"": {"name": "t.v1", "language": "en", "source": "{context} {question}"}}
-    sheet = Sheet("isle-qa", "span-qa", "text", wording={"settings": {"shots": 0}, "templates": templates})
+    sheet = ExportMetadata(
+        "isle-qa", "span-qa", "text", prompt={"settings": {"num_fewshot": 0}, "templates": templates}
+    )
     text = snippet(sheet, "AutoModelForCausalLM")
-    assert "likeliest" not in text
-    assert "solved" not in text
+    assert "most likely" not in text
+    assert "few-shot" not in text
     assert "questions.json " in text
 
 
 @pytest.mark.parametrize("shots", [1, 4])
-def test_solved_examples_are_counted_and_their_place_is_named(shots: int):
+def test_fewshot_examples_are_counted_and_located(shots: int):
     # one more is kept, for a question that is itself one of them
     solved = [{"id": str(n), "text_a": "a", "text_b": "b", "label": "yes"} for n in range(shots + 1)]
-    wording = {**WORDS.wording, "settings": {"shots": shots, "normalize": True}, "solved": solved}
-    text = snippet(replace(WORDS, wording=wording), "AutoModelForCausalLM")
-    assert f"{shots} solved example{'s' if shots > 1 else ''} stood before" in text
+    wording = {**WORDS.prompt, "settings": {"num_fewshot": shots, "normalize": True}, "fewshot_examples": solved}
+    text = snippet(replace(WORDS, prompt=wording), "AutoModelForCausalLM")
+    assert f"starts with {shots} few-shot example{'s' if shots > 1 else ''}," in text
     assert "`xlift.json`" in text
 
 
@@ -112,19 +114,19 @@ def predict_words(folder: Path) -> list[str]:
 
 def translated(folder: Path, **changes: Any) -> None:
     tiny.model_folder(folder / "model", "mt5")
-    made(folder, intermediate=["none"], seeds=[1], **changes)
+    run_small_study(folder, intermediate=["none"], seeds=[1], **changes)
 
 
 @pytest.mark.parametrize(("task", "direction"), [("isle-to-pivot", "qtu qta"), ("isle-from-pivot", "qta qtu")])
-def test_the_command_of_a_translation_model_runs(xlift: Xlift, tmp_path: Path, task: str, direction: str):
+def test_command_of_a_translation_model_runs(xlift: Xlift, tmp_path: Path, task: str, direction: str):
     train = {"train": {"size": 8, "language": "qtu"}, "languages": ["qtm"], "size": 4}
     translated(tmp_path, targets=[{"task": task, **train}])
     answer = xlift("export", "study", "m", "--store", "s")
     assert answer.code == 0, answer.err
     words = predict_words(tmp_path / "m")
     source, target = direction.split()
-    assert words[words.index("--language") + 1] == source
-    assert words[words.index("--to") + 1] == target
+    assert words[words.index("--source-language") + 1] == source
+    assert words[words.index("--target-language") + 1] == target
     (tmp_path / "texts.tsv").write_text("text\nfonu tekte bud.\n")
     answer = xlift(*words)
     assert answer.code == 0, answer.err
@@ -132,10 +134,8 @@ def test_the_command_of_a_translation_model_runs(xlift: Xlift, tmp_path: Path, t
 
 
 @pytest.mark.parametrize(("direction", "said"), [(["{lang}", "eng"], "mis en"), (["en", "{lang}"], "en mis")])
-def test_the_command_of_a_translation_task_of_ones_own(
-    xlift: Xlift, tmp_path: Path, direction: list[str], said: str
-):
-    # 'mis' is no language of the tables: what the model was trained on may be asked all the same
+def test_command_of_a_custom_translation_task_runs(xlift: Xlift, tmp_path: Path, direction: list[str], said: str):
+    # 'mis' is not in the language tables, but a language that the model was trained on is accepted
     for split in ("train", "test"):
         (tmp_path / f"{split}.tsv").write_text("source\ttranslation\n" + "mbwa analala\tthe dog rests\n" * 4)
     task = {
@@ -146,7 +146,7 @@ def test_the_command_of_a_translation_task_of_ones_own(
     answer = xlift("export", "study", "m", "--store", "s")
     assert answer.code == 0, answer.err
     words = predict_words(tmp_path / "m")
-    assert f"{words[words.index('--language') + 1]} {words[words.index('--to') + 1]}" == said
+    assert f"{words[words.index('--source-language') + 1]} {words[words.index('--target-language') + 1]}" == said
     (tmp_path / "texts.tsv").write_text("text\nmama anarudi\n")
     (asked,) = [entry.key for entry in Store(tmp_path / "s").ls() if entry.kind == "predict"]
     for model in (words[1], asked):  # the folder, and a key of the store
@@ -157,14 +157,14 @@ def test_the_command_of_a_translation_task_of_ones_own(
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ({}, "the average of 2 models: 0.5 × the one after stage 1 and 0.5 × the one after stage 2"),
-        ({"weights": [1.0, 0.25]}, "task vectors of 2 models: 1 × that of the one after stage 1 and 0.25 × that of the one after"),
-        ({"weights": [1.5, -0.5]}, "task vectors of 2 models: 1.5 × that of the one after stage 1 and -0.5 × that of"),
+        ({}, "the average of 2 models: 0.5 × the model after stage 1 and 0.5 × the model after stage 2"),
+        ({"weights": [1.0, 0.25]}, "task vectors of 2 models: 1 × that of the model after stage 1 and 0.25 × that of the model after"),
+        ({"weights": [1.5, -0.5]}, "task vectors of 2 models: 1.5 × that of the model after stage 1 and -0.5 × that of"),
     ],
 )  # fmt: skip
-def test_how_models_were_put_together_is_said(xlift: Xlift, tmp_path: Path, weights: dict[str, Any], said: str):
+def test_merge_is_described(xlift: Xlift, tmp_path: Path, weights: dict[str, Any], said: str):
     rows = [{"task": "isle-pos", "size": 8}, {"task": "isle-qa", "size": 8}]
-    made(
+    run_small_study(
         tmp_path, seeds=[1], intermediate=["none", *rows, {"name": "both", "merge": ["isle-pos", "isle-qa"], **weights}],
         targets=[{"task": "isle-nli", **TRAIN, "size": 6}],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Keys: equal for equal work, different for different work, and the same tomorrow."""
+"""Keys of jobs: equal for equal specs, different for different specs, and stable across versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from xlift.recipes import Architecture, Lora, Masking, Noise, Recipe, Sampling, Settings, TokenizerRecipe, Wording
+from xlift.recipes import (
+    Architecture,
+    Lora,
+    Masking,
+    Noise,
+    PromptSettings,
+    Recipe,
+    Sampling,
+    Settings,
+    TokenizerRecipe,
+)
 from xlift.studies.job import (
     RESULT_VERSION,
     Data,
@@ -46,8 +56,8 @@ PINNED = {
     "layer": "8b91f265fb99603181793133b80a37f35052d0d927ab15c4e077c93d63780b14",
     "predict": "835fa693343a12fccde12f8094d81cf1001c83555e5df3820b7419fd1bd084c5",
 }
-"""A change here makes every result of every user's store unknown: raise RESULT_VERSION if the results differ, else
-find out what changed the key."""
+"""A change here invalidates all stored results of users: increment RESULT_VERSION if the results differ, else find out what
+changed the key."""
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -61,15 +71,15 @@ OTHER: dict[str, Any] = {
     "tokenizer_text": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}],
     "mixture": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}],
     "half_precision": True, "cut": 0.77, "seed": 77, "task": "other", "language": "other", "split": "dev", "size": 77,
-    "fingerprint": "0", "max_length": 77, "lr": 0.77, "batch_size": 77, "epochs": 7.7, "steps": 77, "warmup": 0.77,
-    "weight_decay": 0.77, "beta2": 0.77, "clip": 7.7, "rule": "uniform", "temperature": 7.7, "cap": 77, "share": 0.77,
+    "fingerprint": "0", "max_length": 77, "lr": 0.77, "batch_size": 77, "epochs": 7.7, "max_steps": 77, "warmup_steps": 0.77,
+    "weight_decay": 0.77, "adam_beta2": 0.77, "adam_epsilon": 0.77, "max_grad_norm": 7.7, "rule": "uniform", "temperature": 7.7, "cap": 77, "share": 0.77,
     "family": "bert", "layers": 7, "hidden_size": 256, "intermediate_size": 77, "heads": 2, "max_positions": 77,
     "vocabulary": 777, "documents": 777, "keep_heads": ["x"], "head": "other", "options": {"layer": 4},
     "model": {"fingerprint": "0"}, "weights": [0.25, 0.75], "mlm": {"parts": 1, "share": 0.2},
-    "dev": [{"task": "x", "language": "y", "split": "dev", "fingerprint": ""}], "select": {"every": 77}, "retries": 1,
-    "precision": "fp32", "schedule": "constant", "optimizer": "adafactor", "lora": {"rank": 4},
+    "dev": [{"task": "x", "language": "y", "split": "dev", "fingerprint": ""}], "early_stopping": {"eval_steps": 77}, "retries": 1,
+    "precision": "fp32", "lr_scheduler_type": "constant", "optimizer": "adafactor", "lora": {"rank": 4},
     "noise": {"kind": "typos"}, "text_mode": {"templates": [["x", "0"]]}, "templates": [["x", "0"]], "template": "v7",
-    "shown": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}], "shots": 7, "normalize": False, "beams": 7,
+    "fewshot_data": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}], "num_fewshot": 7, "normalize": False, "num_beams": 7,
     "max_new_tokens": 77, "rank": 77, "where": "attention", "instructions": "own", "alpha": 7.7, "dropout": 0.77, "quantize": True, "level": 0.77,
     "words": "x", "into": "qka", "digest": "0", "writes": "text",
 }  # fmt: skip
@@ -92,15 +102,15 @@ def changed(settings: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-IN_WORDS = TRAIN.model_copy(
+TEXT_MODE_TRAIN = TRAIN.model_copy(
     update={
-        "text_mode": TextMode(shown=(DATA,)),
+        "text_mode": TextMode(fewshot_data=(DATA,)),
         "mixture": (DATA.model_copy(update={"noise": Noise(kind="case")}),),
         "recipe": Recipe(lora=Lora()),
     }
 )
 """With a value for what is None in the others."""
-ALL = {**SPECS, "in-words": IN_WORDS}
+ALL = {**SPECS, "text-mode": TEXT_MODE_TRAIN}
 CHANGES = [(kind, place, dump) for kind, spec in ALL.items() for place, dump in changed(spec)]
 
 
@@ -110,7 +120,7 @@ def test_every_field_is_in_the_key(kind: str, place: str, dump: dict[str, Any]):
     assert job_key(type(spec).model_validate(dump), ()) != job_key(spec, ())
 
 
-def test_no_field_is_forgotten_above():
+def test_the_table_above_has_every_field():
     classes = (
         Data,
         ModelRef,
@@ -119,7 +129,7 @@ def test_no_field_is_forgotten_above():
         PredictSpec,
         MergeSpec,
         TextMode,
-        Wording,
+        PromptSettings,
         Lora,
         Noise,
         Recipe,
@@ -136,7 +146,7 @@ def test_no_field_is_forgotten_above():
         "masking",
         "recipe",
         "sampling",
-        "wording",
+        "prompt",
     }  # classes themselves
     assert {place.split(".")[-1] for _, place, _ in CHANGES} == set(OTHER)
 
@@ -146,7 +156,7 @@ def test_the_kind_and_the_parents_and_their_order_are_in_the_key():
     assert len(set(keys)) == 5
 
 
-def test_a_new_option_at_its_default_leaves_old_keys_as_they_were():
+def test_a_new_option_at_its_default_does_not_change_keys():
     class LaterRecipe(Recipe):
         label_smoothing: float = 0.0
 
@@ -161,7 +171,7 @@ def test_a_new_option_at_its_default_leaves_old_keys_as_they_were():
     assert job_key(used, ()) != job_key(TRAIN, ())
 
 
-def test_a_default_that_is_written_out_is_the_same_work():
+def test_an_explicit_default_does_not_change_the_key():
     assert job_key(TRAIN.model_copy(update={"recipe": Recipe(lr=0.001, epochs=3, batch_size=32)}), ()) == job_key(
         TRAIN, ()
     )
@@ -189,20 +199,25 @@ def written(spec: Spec) -> str:
 
 
 @given(specs)
-def test_the_canonical_form_keeps_everything(spec: TrainSpec):
+def test_a_spec_survives_its_canonical_json(spec: TrainSpec):
     # What a manifest holds is enough to know the job again, to the last digit.
     assert TrainSpec.model_validate(json.loads(written(spec))) == spec
     assert job_key(TrainSpec.model_validate(json.loads(written(spec))), ()) == job_key(spec, ())
 
 
 @given(specs, specs)
-def test_keys_are_equal_just_when_specs_are(one: TrainSpec, other: TrainSpec):
+def test_keys_are_equal_exactly_when_specs_are(one: TrainSpec, other: TrainSpec):
     assert (job_key(one, ()) == job_key(other, ())) == (one == other)
 
 
-def test_a_new_mt5_is_not_the_one_that_began_blind_to_places():
+def test_mt5_has_its_own_result_version_in_pretraining():
     mt5 = PRETRAIN.model_copy(update={"architecture": Architecture(family="mt5")})
     bert = PRETRAIN.model_copy(update={"architecture": Architecture(family="bert")})
     assert (result_version(mt5), result_version(bert)) == (2, RESULT_VERSION["pretrain"])
-    content = {"kind": "pretrain", "version": 1, "spec": mt5.model_dump(mode="json", exclude_defaults=True), "parents": []}
+    content = {
+        "kind": "pretrain",
+        "version": 1,
+        "spec": mt5.model_dump(mode="json", exclude_defaults=True),
+        "parents": [],
+    }
     assert job_key(mt5, ()) != hashlib.sha256(canonical_json(content).encode()).hexdigest()

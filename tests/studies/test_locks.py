@@ -1,4 +1,4 @@
-"""Locks: one holder at a time, and no lock outlives its holder for long."""
+"""Locks: one owner at a time, and locks of dead owners are broken."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def plant(locks: Locks, age: float = 0.0, **changes: object) -> None:
     os.utime(path, (time.time() - age,) * 2)
 
 
-def taken(locks: Locks) -> bool:
-    lock = locks.try_take(KEY)
+def is_locked(locks: Locks) -> bool:
+    lock = locks.try_acquire(KEY)
     if lock is not None:
         lock.release()
     return lock is not None
@@ -48,24 +48,24 @@ def sleeper():
 
 
 def test_a_held_lock_is_refused_until_it_is_released(locks):
-    lock = locks.try_take(KEY)
+    lock = locks.try_acquire(KEY)
     assert lock is not None
-    assert lock.is_ours()
-    assert locks.try_take(KEY) is None
+    assert lock.is_valid()
+    assert locks.try_acquire(KEY) is None
     lock.release()
-    assert taken(locks)
+    assert is_locked(locks)
 
 
-def test_locks_of_different_keys_do_not_touch(locks):
-    with locks.try_take(KEY), locks.try_take("cd" * 32) as other:
-        assert other.is_ours()
+def test_locks_of_different_keys_are_independent(locks):
+    with locks.try_acquire(KEY), locks.try_acquire("cd" * 32) as other:
+        assert other.is_valid()
 
 
 def test_the_lock_of_a_dead_process_is_broken(locks, sleeper):
     sleeper.kill()
     sleeper.wait()
     plant(locks, pid=sleeper.pid)
-    assert taken(locks)
+    assert is_locked(locks)
 
 
 def test_a_zombie_counts_as_dead(locks, sleeper):
@@ -73,42 +73,42 @@ def test_a_zombie_counts_as_dead(locks, sleeper):
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     plant(locks, pid=sleeper.pid, started="")
-    assert taken(locks)
+    assert is_locked(locks)
 
 
-def test_the_lock_of_a_live_process_stands_however_old_its_heartbeat(locks, sleeper):
-    # on the same host the process itself is asked: a stopped job must not be done twice
-    started = locks_module._process(sleeper.pid)[1]
+def test_a_live_local_process_keeps_its_lock_with_an_old_heartbeat(locks, sleeper):
+    # on the same host the process itself is checked: a stopped job must not be done twice
+    started = locks_module._read_process(sleeper.pid)[1]
     plant(locks, age=10 * STALE_AFTER, pid=sleeper.pid, started=started)
-    assert not taken(locks)
+    assert not is_locked(locks)
 
 
 def test_a_pid_that_now_belongs_to_another_process_does_not_hold_the_lock(locks, sleeper):
     plant(locks, pid=sleeper.pid, started="1")
-    assert taken(locks)
+    assert is_locked(locks)
 
 
-def test_without_proc_the_pid_alone_decides(locks, sleeper, monkeypatch):
-    monkeypatch.setattr(locks_module, "_process", lambda pid: None)
+def test_without_proc_only_the_pid_is_checked(locks, sleeper, monkeypatch):
+    monkeypatch.setattr(locks_module, "_read_process", lambda pid: None)
     plant(locks, pid=sleeper.pid, started="")
-    assert not taken(locks)
+    assert not is_locked(locks)
     sleeper.kill()
     sleeper.wait()
-    assert taken(locks)
+    assert is_locked(locks)
 
 
 @pytest.mark.parametrize("elsewhere", [{"host": "node7"}, {"pid_space": "another boot or container"}])
-def test_a_lock_from_elsewhere_lives_by_its_heartbeat(locks, elsewhere):
+def test_a_lock_of_another_host_is_stale_without_a_heartbeat(locks, elsewhere):
     # pid 2**30 exists nowhere: were it looked up here, the first lock would be broken
     plant(locks, age=STALE_AFTER - 30, pid=2**30, **elsewhere)
-    assert not taken(locks)
+    assert not is_locked(locks)
     plant(locks, age=STALE_AFTER + 30, **elsewhere)
-    assert taken(locks)
+    assert is_locked(locks)
 
 
 def test_a_held_lock_has_a_heartbeat(locks, monkeypatch):
     monkeypatch.setattr(locks_module, "HEARTBEAT", 0.01)
-    with locks.try_take(KEY):
+    with locks.try_acquire(KEY):
         os.utime(locks.folder / KEY, (0, 0))
         deadline = time.monotonic() + 5
         while (locks.folder / KEY).stat().st_mtime == 0 and time.monotonic() < deadline:
@@ -116,17 +116,17 @@ def test_a_held_lock_has_a_heartbeat(locks, monkeypatch):
         assert time.time() - (locks.folder / KEY).stat().st_mtime < 60
 
 
-def test_the_heartbeat_does_not_revive_a_lock_that_another_machine_took(locks, monkeypatch):
+def test_a_heartbeat_does_not_touch_a_lock_that_another_machine_took(locks, monkeypatch):
     monkeypatch.setattr(locks_module, "HEARTBEAT", 0.01)
-    lock = locks.try_take(KEY)
+    lock = locks.try_acquire(KEY)
     plant(locks, age=1000, host="node7", token="theirs")
     time.sleep(0.1)
     assert time.time() - (locks.folder / KEY).stat().st_mtime > 900
-    assert not lock.is_ours()
+    assert not lock.is_valid()
 
 
 def test_release_leaves_a_lock_that_another_machine_took(locks):
-    lock = locks.try_take(KEY)
+    lock = locks.try_acquire(KEY)
     plant(locks, host="node7", token="theirs")
     lock.release()
     assert locks.read(KEY).token == "theirs"
@@ -134,7 +134,7 @@ def test_release_leaves_a_lock_that_another_machine_took(locks):
 
 def test_a_released_lock_leaves_no_thread(locks):
     before = threading.active_count()
-    with locks.try_take(KEY):
+    with locks.try_acquire(KEY):
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
 
@@ -151,26 +151,28 @@ def test_a_nonsensical_pid_is_never_looked_up(locks, pid):
     junk=st.binary(max_size=200)
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
 )
-def test_a_file_that_makes_no_sense_is_a_lock_with_a_heartbeat(tmp_path_factory, junk):
+def test_an_invalid_lock_file_is_a_lock_with_a_heartbeat(tmp_path_factory, junk):
     # a machine that crashes can leave an empty or torn file; its holder may be another machine, still at work
     locks = Locks(tmp_path_factory.mktemp("store") / "locks")
     locks.folder.mkdir()
     (locks.folder / KEY).write_bytes(junk)
-    assert not taken(locks)
+    assert not is_locked(locks)
     os.utime(locks.folder / KEY, (0, 0))
-    assert taken(locks)
+    assert is_locked(locks)
 
 
 def test_threads_that_race_for_a_stale_lock_do_not_both_get_it(locks, monkeypatch):
     # without the guard two of them can see the same stale lock, and the second replaces the first one's fresh lock
-    monkeypatch.setattr(locks_module, "_process", slowed(locks_module._process))  # between the look and the taking
+    monkeypatch.setattr(
+        locks_module, "_read_process", slowed(locks_module._read_process)
+    )  # between the look and the taking
     for _ in range(5):
         plant(locks, pid=2**22 + 1)  # above the largest pid that Linux gives out
         gate, got = threading.Barrier(8), []
 
         def take(gate=gate, got=got):
             gate.wait()
-            lock = locks.try_take(KEY)
+            lock = locks.try_acquire(KEY)
             if lock is not None:
                 got.append(lock)
 

@@ -1,4 +1,4 @@
-"""What a study says about mixtures: weights, masked text beside the labels, shared heads, sizes; and its mistakes."""
+"""Mixtures in a study: weights, MLM beside the labels, shared heads, sizes, and errors in them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def plan_with(folder: Path, row: str, *more: str, data: Path | None = None) -> P
     return plan_of(study_file(folder, STUDY.replace("{task: isle-qa, size: 100}", row)), *more, data=data)
 
 
-def assert_refused(folder: Path, row: str, said: str) -> None:
-    """The row is a mistake, which is said with its line."""
+def assert_refused(folder: Path, row: str, expected: str) -> None:
+    """The row is refused, and the error names its line."""
     with pytest.raises(UserError) as raised:
         plan_with(folder, row)
-    assert said in str(raised.value)
+    assert expected in str(raised.value)
     assert "study.yaml:4" in str(raised.value)
 
 
@@ -49,21 +49,21 @@ def key(folder: Path, row: str) -> str:
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_part_has_the_weight_that_it_says_and_its_languages_share_it(tmp_path: Path) -> None:
+def test_the_languages_of_a_part_share_its_weight(tmp_path: Path) -> None:
     (spec,) = stages(tmp_path, BY_WEIGHT)
     assert [data.name() for data in spec.mixture] == ["isle-nli/qta/90", "isle-qa/qta/30", "isle-qa/qtu/30"]
     assert spec.sampling.rule == "weights"
     assert spec.weights == (0.75, 0.125, 0.125)  # a part without a weight has 1
 
 
-def test_weights_in_the_same_proportion_are_the_same_work(tmp_path: Path) -> None:
+def test_proportional_weights_make_the_same_job(tmp_path: Path) -> None:
     same = BY_WEIGHT.replace("weight: 3", "weight: 6").replace("size: 30}", "size: 30, weight: 2}")
     other = BY_WEIGHT.replace("weight: 3", "weight: 6")
-    made = [key(tmp_path / str(at), row) for at, row in enumerate((BY_WEIGHT, same, other))]
-    assert made[0] == made[1] != made[2]
+    keys = [key(tmp_path / str(at), row) for at, row in enumerate((BY_WEIGHT, same, other))]
+    assert keys[0] == keys[1] != keys[2]
 
 
-def test_a_stage_has_weights_too(tmp_path: Path) -> None:
+def test_a_stage_has_weights(tmp_path: Path) -> None:
     row = f"{{name: two, stages: [{{{TWO}, sampling: {{rule: weights}}}}, {{mixture: [{{task: isle-pos, size: 9}}]}}]}}"
     assert [spec.weights for spec in stages(tmp_path, row)] == [(0.75, 0.125, 0.125), ()]
 
@@ -72,20 +72,20 @@ NO_WEIGHT = BY_WEIGHT.replace(", weight: 3", "")
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "expected"),
     [
-        (BY_WEIGHT.replace(", sampling: {rule: weights}", ""), "`weight` does nothing without the rule 'weights'"),
+        (BY_WEIGHT.replace(", sampling: {rule: weights}", ""), "`weight` has no effect without the rule 'weights'"),
         (NO_WEIGHT, "the rule is 'weights', and no part of a mixture has a `weight`"),
         ("{task: isle-qa, sampling: {rule: weights}}", "no part of a mixture has a `weight`"),
         (BY_WEIGHT.replace("weight: 3", "weight: -1"), "expected 0 or more, found -1"),
         (BY_WEIGHT.replace("weight: 3", "weight: .nan"), "finite number"),
         (BY_WEIGHT.replace("weight: 3", "weight: 0").replace("size: 30}", "size: 30, weight: 0}"), "every weight is 0"),
         (BY_WEIGHT.replace("{rule: weights}", "{rule: weights, weights: [1, 2]}"), "unknown key 'weights'"),
-        ("{name: x, stages: [{mixture: [{task: isle-qa, weight: 2}]}]}", "does nothing without the rule 'weights'"),
+        ("{name: x, stages: [{mixture: [{task: isle-qa, weight: 2}]}]}", "has no effect without the rule 'weights'"),
     ],
 )
-def test_mistakes_with_weights_are_said_with_their_place(row: str, said: str, tmp_path: Path) -> None:
-    assert_refused(tmp_path, row, said)
+def test_errors_in_weights_name_their_place(row: str, expected: str, tmp_path: Path) -> None:
+    assert_refused(tmp_path, row, expected)
 
 
 # --- masked text beside the labels ------------------------------------------------------------------------------------
@@ -99,21 +99,21 @@ def test_mistakes_with_weights_are_said_with_their_place(row: str, said: str, tm
         f"{{name: x, stages: [{{mixture: [{{task: isle-qa, size: 100}}], {MLM}}}]}}",
     ],
 )
-def test_text_beside_labels_can_stand_at_every_kind_of_row(row: str, tmp_path: Path) -> None:
+def test_every_kind_of_row_accepts_mlm(row: str, tmp_path: Path) -> None:
     (spec,) = stages(tmp_path, row)
     assert [data.name() for data in spec.mixture] == ["isle-qa/qta/100", "isle-text/qta/500", "isle-text/qtu/40"]
     assert spec.mlm is not None
     assert spec.mlm.model_dump() == {"parts": 2, "share": 0.2, "alpha": 0.5}
 
 
-def test_text_comes_in_all_languages_and_smoothed_as_for_xlm_r_unless_the_study_says_otherwise(tmp_path: Path) -> None:
+def test_mlm_defaults_to_all_languages_with_the_alpha_of_xlm_r(tmp_path: Path) -> None:
     (spec,) = stages(tmp_path, "{task: isle-qa, size: 100, mlm: {task: isle-text, size: 20, share: 0.5}}")
     assert spec.mlm is not None
     assert (spec.mlm.parts, spec.mlm.alpha) == (len(spec.mixture) - 1, 0.3)
     assert len(spec.mixture) > 10
 
 
-def test_text_is_no_part_of_the_rows_name_and_its_steps_are_counted_as_work(tmp_path: Path) -> None:
+def test_mlm_is_not_in_the_name_of_the_row_but_in_the_count_of_examples(tmp_path: Path) -> None:
     plan = plan_with(tmp_path, f"{{task: isle-qa, size: 100, {MLM}}}", "training.epochs=4")
     cell = plan.cells[-1]
     assert (cell.intermediate, cell.intermediate_language, cell.size) == ("isle-qa", "qta", "100")
@@ -122,7 +122,7 @@ def test_text_is_no_part_of_the_rows_name_and_its_steps_are_counted_as_work(tmp_
     assert job.label.startswith("train isle-qa/qta/100 + 20% isle-text (from")
 
 
-def test_a_shared_head_is_that_of_the_labels_and_text_keeps_its_own(tmp_path: Path) -> None:
+def test_labels_share_a_head_and_text_has_its_own(tmp_path: Path) -> None:
     mixture = "mixture: [{task: isle-nli, size: 9}, {task: isle-nli-balanced, size: 9}], head: pair"
     row = f"{{name: x, stages: [{{{mixture}, {MLM}}}, {{{mixture}, keep_heads: [pair, MLM], {MLM}}}]}}"
     plan = plan_with(tmp_path, row)
@@ -131,26 +131,26 @@ def test_a_shared_head_is_that_of_the_labels_and_text_keeps_its_own(tmp_path: Pa
     assert not plan.warnings  # its head goes on, so none starts at random
 
 
-def test_a_head_for_text_that_starts_at_random_is_warned_of(tmp_path: Path) -> None:
+def test_a_random_mlm_head_causes_a_warning(tmp_path: Path) -> None:
     row = f"{{name: x, stages: [{{mixture: [{{task: isle-pos, size: 9}}]}}, {{mixture: [{{task: isle-qa, size: 9}}], {MLM}}}]}}"
     (warning,) = plan_with(tmp_path, row).warnings
-    assert "the head for masked words starts at random" in warning
+    assert "the MLM head starts at random" in warning
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "expected"),
     [
-        ("{task: isle-qa, mlm: {task: isle-nli, share: 0.2}}", "isle-nli is classification, and `mlm` reads plain text"),
+        ("{task: isle-qa, mlm: {task: isle-nli, share: 0.2}}", "isle-nli is classification, and `mlm` needs plain text"),
         ("{task: isle-qa, mlm: {task: isle-text}}", "share"),
         ("{task: isle-qa, mlm: {task: isle-text, share: 1}}", "less than 1"),
         ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, alpha: 2}}", "expected 1 or less, found 2"),
         ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, language: qzz}}", "isle-text has no train data in 'qzz'"),
         ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, split: test}}", "test data is never trained on"),
-        (f"{{name: x, stages: [{{mixture: [{{task: isle-qa}}]}}], {MLM}}}", "`mlm` does nothing beside `stages`"),
+        (f"{{name: x, stages: [{{mixture: [{{task: isle-qa}}]}}], {MLM}}}", "`mlm` has no effect beside `stages`"),
     ],
 )  # fmt: skip
-def test_mistakes_with_text_are_said_with_their_place(row: str, said: str, tmp_path: Path) -> None:
-    assert_refused(tmp_path, row, said)
+def test_errors_in_mlm_name_their_place(row: str, expected: str, tmp_path: Path) -> None:
+    assert_refused(tmp_path, row, expected)
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------------
@@ -160,14 +160,14 @@ SWEEP = (
 )
 
 
-def test_a_sweep_over_sizes_is_a_row_for_each_and_is_of_the_parts_without_their_own(tmp_path: Path) -> None:
+def test_each_size_makes_a_row_and_applies_to_parts_without_their_own(tmp_path: Path) -> None:
     plan = plan_with(tmp_path, SWEEP)
     assert list(dict.fromkeys(cell.size for cell in plan.cells)) == ["", "49", "129"]
     specs = [job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 3]
     assert [[data.size for data in spec.mixture] for spec in specs] == [[20, 20, 9], [60, 60, 9], [None, None, 9]]
 
 
-def test_a_smaller_mixture_lies_inside_the_larger_of_its_sweep(tmp_path: Path) -> None:
+def test_a_smaller_mixture_is_a_subset_of_a_larger_one(tmp_path: Path) -> None:
     shutil.copytree(SAMPLES / "xnli-mt/native", tmp_path / "data")
     parts = "[{task: xnli-mt, language: [en, de]}, {task: isle-qa}, {task: isle-nli, language: qtu}]"
     plan = plan_with(tmp_path, f"{{name: m, size: [1, 2], mixture: {parts}}}", data=tmp_path / "data")
@@ -183,31 +183,31 @@ def test_a_smaller_mixture_lies_inside_the_larger_of_its_sweep(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "expected"),
     [
         (
             "{name: x, size: 9, mixture: [{task: isle-qa, size: 8}]}",
-            "`size` does nothing, since every part has its own",
+            "`size` has no effect, since every part has its own",
         ),
-        ("{name: x, size: 9, stages: [{mixture: [{task: isle-qa}]}]}", "`size` does nothing beside `stages`"),
+        ("{name: x, size: 9, stages: [{mixture: [{task: isle-qa}]}]}", "`size` has no effect beside `stages`"),
     ],
 )
-def test_mistakes_with_sizes_are_said_with_their_place(row: str, said: str, tmp_path: Path) -> None:
-    assert_refused(tmp_path, row, said)
+def test_errors_in_sizes_name_their_place(row: str, expected: str, tmp_path: Path) -> None:
+    assert_refused(tmp_path, row, expected)
 
 
 # --- translated training data -----------------------------------------------------------------------------------------
 
 
-def test_translations_are_parts_of_a_mixture_like_any_other_and_what_they_lack_is_told(tmp_path: Path) -> None:
+def test_translated_data_can_be_part_of_a_mixture_with_a_note_on_missing_rows(tmp_path: Path) -> None:
     row = "{name: mt, mixture: [{task: squad-mt, language: [en, de], size: 3}]}"
     plan = plan_with(tmp_path, row, data=SAMPLES / "squad-mt/native")
     spec = next(
         job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 2
     )
     assert [data.name() for data in spec.mixture] == ["squad-mt/en/3", "squad-mt/de/3"]
-    told = "squad-mt de train: 1 rows left out: a question whose answer is not in the translated passage."
-    assert told in plan.warnings
+    warning = "squad-mt de train: 1 rows skipped: a question whose answer is not in the translated passage."
+    assert warning in plan.warnings
     assert len(plan.warnings) == len(set(plan.warnings))
 
 
@@ -228,7 +228,7 @@ def test_a_target_is_trained_on_several_languages_at_once(tmp_path: Path) -> Non
 # --- one head for several tasks and languages -------------------------------------------------------------------------
 
 
-def test_one_head_learns_several_tasks_and_languages_of_one_label_set(tmp_path: Path) -> None:
+def test_one_head_is_trained_on_several_tasks_and_languages_with_the_same_labels(tmp_path: Path) -> None:
     parts = "[{task: isle-nli, language: [qta, qtu], size: 30}, {task: isle-nli-balanced, language: qka, size: 20}]"
     (spec,) = stages(tmp_path, f"{{name: nli, mixture: {parts}, head: isle-nli}}")
     assert [data.name() for data in spec.mixture] == ["isle-nli/qta/30", "isle-nli/qtu/30", "isle-nli-balanced/qka/20"]

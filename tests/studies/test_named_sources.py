@@ -11,13 +11,13 @@ from tests.support.hub import Hub, parquet
 
 from xlift.errors import UserError
 from xlift.studies.plan import make_plan
-from xlift.studies.reading import read_study
 from xlift.studies.record import make_record, read_record, write_record
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 from xlift.tasks import catalog
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 NATIVE, XTREME = (
@@ -29,7 +29,9 @@ STUDY = "models: [model]\ndata: data\ntargets:\n  - {task: pairs}\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    pairs = Task("pairs", "Pairs", "classification", ("accuracy",), Several((NATIVE, XTREME)), ("yes", "no"), "en")
+    pairs = Task(
+        "pairs", "Pairs", "classification", ("accuracy",), FallbackSource((NATIVE, XTREME)), ("yes", "no"), "en"
+    )
     monkeypatch.setattr(catalog, "TASKS", (*catalog.TASKS, pairs))
     for kind in ("native", "xtreme"):
         for split in ("train", "test"):
@@ -51,7 +53,7 @@ def test_the_first_source_is_read_unless_the_study_names_one(folder: Path):
     assert {example.text_a.split()[0] for example in examples} == {"xtreme"}
 
 
-def test_a_task_without_such_a_source_is_read_as_it_is(folder: Path):
+def test_a_task_without_the_named_source_is_read_from_its_own(folder: Path):
     assert plan_of(study_file(folder, STUDY + "source: hub\n")).jobs
 
 
@@ -60,11 +62,11 @@ def test_an_unknown_source_is_refused(folder: Path):
         plan_of(study_file(folder, STUDY + "source: xtrem\n"))
 
 
-def test_the_record_says_where_the_examples_came_from(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_record_has_the_origin_of_the_examples(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rows = [{"premise": f"hub {i}", "hypothesis": "b", "label": ("yes", "no")[i % 2]} for i in range(4)]
     remote = HubSource("org/pairs", {"test": "test.parquet"}, {"test": ("en",)})
     train = FileSource("jsonl", {"train": "native/train.jsonl"}, {"train": ("en",)})
-    task = Task("mixed", "Mixed", "classification", ("accuracy",), Several((train, remote)), ("yes", "no"), "en")
+    task = Task("mixed", "Mixed", "classification", ("accuracy",), FallbackSource((train, remote)), ("yes", "no"), "en")
     monkeypatch.setattr(catalog, "TASKS", (*catalog.TASKS, task))
     with Hub() as hub:
         commit = hub.commit("dataset", "org/pairs", {"test.parquet": parquet(rows)})

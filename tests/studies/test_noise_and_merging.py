@@ -1,4 +1,4 @@
-"""Noise beside the clean columns and in training, and rows that put others together."""
+"""Noise on targets and in training, and rows that merge other rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.fakes import STUDY, finished, plan_of, study_file
+from tests.support.fakes import STUDY, finished_study, plan_of, study_file
 
 from xlift.errors import UserError
 from xlift.recipes import Noise
@@ -37,7 +37,7 @@ def refused(folder: Path, text: str, *changes: str) -> str:
 # --- noise on targets -------------------------------------------------------------------------------------------------
 
 
-def test_each_noise_is_a_column_beside_the_clean_one_on_the_same_examples(tmp_path: Path):
+def test_each_noise_makes_a_column_with_the_same_examples_as_the_clean_one(tmp_path: Path):
     plan = with_target(tmp_path, "languages: [qta, qto], noise: [{kind: typos}, {kind: case, level: 0.25}]")
     cells = [cell for cell in plan.cells if (cell.intermediate, cell.language) == ("none", "qto")]
     assert [cell.noise for cell in cells] == ["", "typos 10%", "case 25%"]
@@ -51,14 +51,14 @@ def test_each_noise_is_a_column_beside_the_clean_one_on_the_same_examples(tmp_pa
     assert (cells[0].noise, cells[0].clean_key) == ("", "")
 
 
-def test_noise_leaves_every_clean_key_as_it_was(tmp_path: Path):
+def test_noise_does_not_change_clean_keys(tmp_path: Path):
     clean, noisy = plan_of(study_file(tmp_path)), with_target(tmp_path, "noise: {kind: typos}")
     assert clean.jobs.keys() < noisy.jobs.keys()
     assert {job.kind for key, job in noisy.jobs.items() if key not in clean.jobs} == {"predict"}
     assert len(noisy.jobs) == len(clean.jobs) + len(clean.cells)
 
 
-def test_the_cut_of_noisy_pairs_is_chosen_on_clean_ones(tmp_path: Path):
+def test_the_threshold_of_noisy_pairs_is_chosen_on_clean_ones(tmp_path: Path):
     target = "{task: isle-mining, languages: [qtm], size: 20, noise: {kind: typos}}"
     plan = plan_of(study_file(tmp_path, STUDY.replace(TARGET, target)))
     clean, noisy = plan.cells[:2]
@@ -68,16 +68,16 @@ def test_the_cut_of_noisy_pairs_is_chosen_on_clean_ones(tmp_path: Path):
 
 def test_a_record_keeps_noise(tmp_path: Path):
     text = STUDY.replace(TARGET, f"{TARGET[:-1]}, languages: [qta], noise: {{kind: typos}}}}")
-    plan, store = finished(study_file(tmp_path, text), tmp_path / "store")
+    plan, store = finished_study(study_file(tmp_path, text), tmp_path / "store")
     record = read_record(store, "study")
     assert record.cells == tuple(plan.cells)
     assert [cell.noise for cell in record.cells] == ["", "typos 10%"] * 2
 
 
-def test_a_record_from_before_there_was_noise_can_be_read(tmp_path: Path):
+def test_a_record_without_noise_keys_can_be_read(tmp_path: Path):
     import json
 
-    _, store = finished(study_file(tmp_path), tmp_path / "store")
+    _, store = finished_study(study_file(tmp_path), tmp_path / "store")
     path = store.root / "studies/study.json"
     content = json.loads(path.read_text())
     for cell in content["cells"]:
@@ -87,7 +87,7 @@ def test_a_record_from_before_there_was_noise_can_be_read(tmp_path: Path):
     write_record(read_record(store, "study"), store)
 
 
-def test_of_all_languages_those_without_such_noise_are_scored_clean_alone_and_told(tmp_path: Path):
+def test_with_all_languages_a_missing_noise_causes_a_warning(tmp_path: Path):
     plan = with_target(tmp_path, "noise: {kind: diacritics}")
     noisy = {cell.language for cell in plan.cells if cell.noise}
     without = {cell.language for cell in plan.cells} - noisy
@@ -100,31 +100,31 @@ def test_of_all_languages_those_without_such_noise_are_scored_clean_alone_and_to
 
 
 @pytest.mark.parametrize(
-    ("noise", "said"),
+    ("noise", "expected"),
     [
-        ("[{kind: typos}, {kind: typos}]", "targets.0.noise.1: 'typos 10%' stands twice"),
+        ("[{kind: typos}, {kind: typos}]", "targets.0.noise.1: 'typos 10%' is listed twice"),
         ("{kind: typo}", "targets.0.noise.kind: expected"),
         ("{kind: typos, level: 2.0}", "targets.0.noise.level: expected 1 or less"),
-        ("{kind: typos, digest: aa}", "targets.0.noise.digest: `digest` is found out"),
+        ("{kind: typos, digest: aa}", "targets.0.noise.digest: xlift computes `digest`"),
     ],
 )
-def test_mistakes_with_noise_are_said_with_their_place(tmp_path: Path, noise: str, said: str):
+def test_errors_in_noise_name_their_place(tmp_path: Path, noise: str, expected: str):
     text = STUDY.replace(TARGET, f"{TARGET[:-1]}, languages: [qta], noise: {noise}}}")
-    assert refused(tmp_path, text).startswith(f"study.yaml:6: {said}")
+    assert refused(tmp_path, text).startswith(f"study.yaml:6: {expected}")
 
 
 @given(
     st.builds(Noise, kind=st.sampled_from(["typos", "case"]), level=st.integers(1, 100).map(lambda n: n / 100), seed=st.integers(0, 9)),
     st.builds(Noise, kind=st.sampled_from(["typos", "case"]), level=st.integers(1, 100).map(lambda n: n / 100), seed=st.integers(0, 9)),
 )  # fmt: skip
-def test_noises_have_one_name_just_when_they_are_one(one: Noise, other: Noise):
+def test_noises_have_equal_names_exactly_when_they_are_equal(one: Noise, other: Noise):
     assert (noise_name(one) == noise_name(other)) == (one == other)
 
 
 # --- noise in training ------------------------------------------------------------------------------------------------
 
 
-def test_a_row_may_be_trained_on_damaged_texts_beside_the_clean_row(tmp_path: Path):
+def test_a_row_with_noise_has_a_separate_name_and_job(tmp_path: Path):
     plan = with_rows(tmp_path, ROW, f"{ROW[:-1]}, noise: {{kind: typos, level: 0.2}}}}")
     assert list(dict.fromkeys(cell.intermediate for cell in plan.cells)) == ["none", "isle-qa", "isle-qa (typos 20%)"]
     specs = [job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and job.spec.mixture[0].task == "isle-qa"]  # fmt: skip
@@ -133,7 +133,7 @@ def test_a_row_may_be_trained_on_damaged_texts_beside_the_clean_row(tmp_path: Pa
     assert not any(data.noise for spec in specs for data in spec.dev)  # judged on texts as they are
 
 
-def test_parts_of_a_mixture_have_noise_of_their_own(tmp_path: Path):
+def test_parts_of_a_mixture_have_separate_noise(tmp_path: Path):
     parts = "[{task: isle-qa, size: 9}, {task: isle-qa, size: 9, noise: {kind: case}}]"
     plan = with_rows(tmp_path, f"{{name: both, mixture: {parts}}}")
     (spec,) = (job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 2)
@@ -153,70 +153,70 @@ def merges(plan: Plan) -> list[MergeSpec]:
 def test_rows_are_merged_within_a_seed_from_the_pretrained_model(tmp_path: Path):
     plan = with_rows(tmp_path, ROW, NLI, "{name: merged, merge: [isle-qa, nli]}", changes=("seeds=[1, 2]",))
     start = next(job.spec.model for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and job.spec.model)
-    found = [job for job in plan.jobs.values() if isinstance(job.spec, MergeSpec)]
-    assert [job.spec for job in found] == [MergeSpec(model=start, weights=(0.5, 0.5))] * 2
-    for job, seed in zip(found, (1, 2), strict=True):
+    merge_jobs = [job for job in plan.jobs.values() if isinstance(job.spec, MergeSpec)]
+    assert [job.spec for job in merge_jobs] == [MergeSpec(model=start, weights=(0.5, 0.5))] * 2
+    for job, seed in zip(merge_jobs, (1, 2), strict=True):
         parents = [plan.jobs[key].spec for key in job.parents]
         assert [(p.mixture[0].task, p.seed) for p in parents if isinstance(p, TrainSpec)] == [
             ("isle-qa", seed), ("isle-paraphrase", seed),
         ]  # fmt: skip
-    after = [job for job in plan.jobs.values() if set(job.parents) & {job.key for job in found}]
+    after = [job for job in plan.jobs.values() if set(job.parents) & {job.key for job in merge_jobs}]
     assert {job.kind for job in after} == {"train"}
     assert [(c.intermediate, c.intermediate_language, c.size) for c in plan.cells][-1] == ("merged", "qta", "")
 
 
-def test_a_made_model_is_the_first_parent_of_what_is_merged(tmp_path: Path):
-    made = "models=[{name: mine, pretrain: {text: [{task: isle-text, size: 9}]}}]"
-    plan = with_rows(tmp_path, ROW, "{name: half, merge: [isle-qa], weights: [0.5]}", changes=(made,))
+def test_a_pretrained_model_is_the_first_parent_of_a_merge(tmp_path: Path):
+    models = "models=[{name: mine, pretrain: {text: [{task: isle-text, size: 9}]}}]"
+    plan = with_rows(tmp_path, ROW, "{name: half, merge: [isle-qa], weights: [0.5]}", changes=(models,))
     (job,) = (job for job in plan.jobs.values() if isinstance(job.spec, MergeSpec))
     assert job.spec == MergeSpec(weights=(0.5,))
     assert [plan.jobs[key].kind for key in job.parents] == ["pretrain", "train"]
 
 
-def test_rows_of_one_name_have_equal_parts_of_its_weight(tmp_path: Path):
+def test_rows_with_the_same_name_share_its_weight(tmp_path: Path):
     rows = ("{task: isle-qa, size: [10, 20]}", NLI)
     equal = with_rows(tmp_path, *rows, "{name: m, merge: [isle-qa, nli]}")
     assert [spec.weights for spec in merges(equal)] == [(pytest.approx(1 / 3),) * 3]
-    told = with_rows(tmp_path, *rows, "{name: m, merge: [isle-qa, nli], weights: [1.0, -0.5]}")
-    assert [spec.weights for spec in merges(told)] == [(0.5, 0.5, -0.5)]
+    weighted = with_rows(tmp_path, *rows, "{name: m, merge: [isle-qa, nli], weights: [1.0, -0.5]}")
+    assert [spec.weights for spec in merges(weighted)] == [(0.5, 0.5, -0.5)]
 
 
-def test_what_is_merged_can_be_merged_again(tmp_path: Path):
+def test_a_merged_row_can_be_merged_again(tmp_path: Path):
     plan = with_rows(tmp_path, ROW, NLI, "{name: m, merge: [isle-qa, nli]}", "{name: n, merge: [m, nli]}")
     first, second = (job for job in plan.jobs.values() if isinstance(job.spec, MergeSpec))
     assert first.key in second.parents
 
 
-def test_a_merged_row_adds_to_a_study_and_changes_nothing_in_it(tmp_path: Path):
+def test_a_merged_row_does_not_change_other_jobs(tmp_path: Path):
     assert with_rows(tmp_path, ROW).jobs.keys() < with_rows(tmp_path, ROW, "{name: m, merge: [isle-qa]}").jobs.keys()
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "expected"),
     [
         ("{name: m, merge: [nli]}", "merge.0: no row 'nli' above to merge"),
-        ("{name: m, merge: [none]}", "merge.0: 'none' is what merging starts from"),
-        ("{name: m, merge: [isle-qa, isle-qa]}", "merge.1: 'isle-qa' stands twice"),
+        ("{name: m, merge: [none]}", "merge.0: 'none' is the start of every merge"),
+        ("{name: m, merge: [isle-qa, isle-qa]}", "merge.1: 'isle-qa' is listed twice"),
         ("{name: m, merge: [isle-qa], weights: [0.5, 0.5]}", "weights: 1 names to merge, and 2 weights"),
-        ("{name: m, merge: [isle-qa], size: 9}", "size: `size` does nothing beside `merge`"),
-        ("{name: m, merge: [isle-qa], training: {lr: 0.1}}", "training: `training` does nothing beside `merge`"),
-        ("{task: isle-qa, weights: [0.5]}", "weights: `weights` does nothing without `merge`"),
+        ("{name: m, merge: [isle-qa], size: 9}", "size: `size` has no effect beside `merge`"),
+        ("{name: m, merge: [isle-qa], training: {lr: 0.1}}", "training: `training` has no effect beside `merge`"),
+        ("{task: isle-qa, weights: [0.5]}", "weights: `weights` has no effect without `merge`"),
         ("{merge: [isle-qa]}", "an intermediate with `merge` needs a `name:`"),
         ("{name: m, task: isle-qa, merge: [isle-qa]}", "expected one of"),
     ],
 )
-def test_mistakes_with_merging_are_said_with_their_place(tmp_path: Path, row: str, said: str):
+def test_errors_in_merging_name_their_place(tmp_path: Path, row: str, expected: str):
     message = refused(tmp_path, STUDY.replace(ROW, f"{ROW}\n  - {row}"))
     assert message.startswith("study.yaml:5: intermediate.2")
-    assert said in message
+    assert expected in message
 
 
 # --- other keys of `training` -----------------------------------------------------------------------------------------
 
 
-def test_how_weights_are_trained_can_be_said_at_every_level(tmp_path: Path):
+def test_every_level_can_set_lora_optimizer_and_scheduler(tmp_path: Path):
     text = STUDY.replace("size: 100", "size: 100, training: {lora: false, optimizer: adamw}") + (
-        "training: {lora: {rank: 4}, optimizer: adafactor, schedule: constant, target: {schedule: linear}}\n"
+        "training: {lora: {rank: 4}, optimizer: adafactor, lr_scheduler_type: constant, target: {lr_scheduler_type: linear}}\n"
     )
     recipes = {
         spec.mixture[0].task: spec.recipe
@@ -224,5 +224,5 @@ def test_how_weights_are_trained_can_be_said_at_every_level(tmp_path: Path):
         if isinstance(spec := job.spec, TrainSpec)
     }
     qa, nli = recipes["isle-qa"], recipes["isle-nli"]
-    assert (qa.lora, qa.optimizer, qa.schedule) == (None, "adamw", "constant")
-    assert (nli.lora and nli.lora.rank, nli.optimizer, nli.schedule) == (4, "adafactor", "linear")
+    assert (qa.lora, qa.optimizer, qa.lr_scheduler_type) == (None, "adamw", "constant")
+    assert (nli.lora and nli.lora.rank, nli.optimizer, nli.lr_scheduler_type) == (4, "adafactor", "linear")

@@ -1,4 +1,4 @@
-"""Plans: equal work stands once, what is added leaves the rest alone, and what cannot be is said with its place."""
+"""Plans: no duplicate jobs, additions do not change other jobs, and errors name their place."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.fakes import STUDY, model_folder, own_study, plan_of, study_file
+from tests.support.fakes import STUDY, custom_task_study, model_folder, plan_of, study_file
 
 from xlift.errors import UserError
 from xlift.studies.job import PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.plan import Plan
-from xlift.studies.resolving import Resolver
+from xlift.studies.resolver import Resolver
 from xlift.tasks import catalog
-from xlift.tasks.sources.isles import IslesSource
+from xlift.tasks.sources.generated import GeneratedSource
 
 RETRIEVAL = "  - {task: isle-retrieval, size: 20}\n"
 
@@ -59,8 +59,8 @@ def test_a_target_that_is_another_rows_intermediate_is_trained_once(tmp_path: Pa
     assert kinds(plan)["train"] == 2
 
 
-def test_all_of_the_data_is_one_job_in_whatever_words(tmp_path: Path):
-    text = own_study(tmp_path, rows=8)
+def test_the_size_of_all_data_and_no_size_make_the_same_job(tmp_path: Path):
+    text = custom_task_study(tmp_path, rows=8)
     whole = plan_of(study_file(tmp_path, text))
     counted = plan_of(study_file(tmp_path, text.replace("train: {}", "train: {size: 8}")))
     assert set(whole.jobs) == set(counted.jobs)
@@ -75,7 +75,7 @@ def test_one_more_language_adds_predictions_only(tmp_path: Path):
     assert {job.spec.data.language for job in added if isinstance(job.spec, PredictSpec)} == {"qen"}
 
 
-def test_one_more_seed_leaves_the_others_alone(tmp_path: Path):
+def test_one_more_seed_does_not_change_other_jobs(tmp_path: Path):
     path = study_file(tmp_path)
     one, two = plan_of(path, "seeds=[1]"), plan_of(path, "seeds=[1, 2]")
     assert one.jobs.keys() < two.jobs.keys()
@@ -83,7 +83,7 @@ def test_one_more_seed_leaves_the_others_alone(tmp_path: Path):
     assert plan_of(path, "seeds=[2, 1]").jobs.keys() == two.jobs.keys()
 
 
-def test_one_more_intermediate_leaves_the_others_alone(tmp_path: Path):
+def test_one_more_intermediate_does_not_change_other_jobs(tmp_path: Path):
     path = study_file(tmp_path)
     more = plan_of(path, "intermediate=[none, {task: isle-pos}, {task: isle-qa, size: 100}]")
     assert plan_of(path).jobs.keys() < more.jobs.keys()
@@ -101,16 +101,16 @@ def test_names_titles_and_folders_are_in_no_key(tmp_path: Path):
     assert {cell.target for cell in there.cells} == {"t"}
 
 
-def test_other_weights_are_another_model(tmp_path: Path):
+def test_models_with_other_weights_have_other_keys(tmp_path: Path):
     one = plan_of(study_file(tmp_path / "a"))
     study_file(tmp_path / "b")
     model_folder(tmp_path / "b" / "model", weights=b"others")
     assert not one.jobs.keys() & plan_of(tmp_path / "b" / "study.yaml").jobs.keys()
 
 
-def test_what_a_task_declares_of_length_is_in_the_key(tmp_path: Path):
+def test_the_max_length_of_a_task_is_in_the_key(tmp_path: Path):
     # A stage that names no max_length is trained at the task's own: another one gives another result.
-    text = own_study(tmp_path)
+    text = custom_task_study(tmp_path)
     short = plan_of(study_file(tmp_path, text.replace("labels:", "max_length: 64\n    labels:")))
     assert not short.jobs.keys() & plan_of(study_file(tmp_path, text)).jobs.keys()
 
@@ -118,7 +118,7 @@ def test_what_a_task_declares_of_length_is_in_the_key(tmp_path: Path):
 # --- the graph --------------------------------------------------------------------------------------------------------
 
 
-def test_parents_come_first_and_are_there(tmp_path: Path):
+def test_every_parent_comes_before_its_children(tmp_path: Path):
     plan = plan_of(study_file(tmp_path, STUDY + RETRIEVAL + "seeds: [1, 2]\n"))
     seen: set[str] = set()
     for key, job in plan.jobs.items():
@@ -178,18 +178,18 @@ def test_stages_follow_each_other_and_may_keep_a_head(tmp_path: Path):
     assert (cell.intermediate, cell.intermediate_language, cell.size) == ("two", "qta+qto", "23")
 
 
-def test_a_kept_head_may_come_with_the_model(tmp_path: Path):
+def test_a_head_of_the_model_can_be_kept(tmp_path: Path):
     path = study_file(tmp_path, STUDY.replace("size: 100", "keep_heads: [isle-qa]"))
     (tmp_path / "model" / "heads.json").write_text('{"isle-qa": {}}', encoding="utf-8")
     assert [spec.keep_heads for spec in trained(plan_of(path))].count(("isle-qa",)) == 1
 
 
-def test_a_model_that_the_study_makes(tmp_path: Path):
-    made = (
+def test_a_study_can_pretrain_a_model(tmp_path: Path):
+    models = (
         "models:\n  - name: mine\n    pretrain:\n      text:\n        - {task: isle-text, size: {qta: 30, qto: 10}}\n"
         "        - {task: isle-parallel, language: qta, size: 5}\n"
     )
-    text = STUDY.replace("models: [model]\n", made)
+    text = STUDY.replace("models: [model]\n", models)
     plan = plan_of(study_file(tmp_path, text))
     pretrain = next(iter(plan.jobs.values()))
     assert isinstance(pretrain.spec, PretrainSpec)
@@ -205,20 +205,20 @@ def test_pretraining_alone_needs_no_target(tmp_path: Path):
     assert kinds(plan_of(Path("isles-encoder"))) == {"pretrain": 1}
 
 
-def test_a_recipe_reaches_the_stage_it_is_meant_for(tmp_path: Path):
+def test_recipes_apply_to_their_stages(tmp_path: Path):
     text = STUDY.replace("size: 100", "size: 100, training: {lr: 0.3}") + (
-        "training: {lr: 0.1, batch_size: 4, intermediate: {lr: 0.2, epochs: 5}, target: {steps: 7, max_length: 32}}\n"
+        "training: {lr: 0.1, batch_size: 4, intermediate: {lr: 0.2, epochs: 5}, target: {max_steps: 7, max_length: 32}}\n"
     )
     plan = plan_of(study_file(tmp_path, text))
     intermediate = next(spec for spec in trained(plan) if spec.mixture[0].task == "isle-qa").recipe
     target = next(spec for spec in trained(plan) if spec.mixture[0].task == "isle-nli").recipe
     assert (intermediate.lr, intermediate.epochs, intermediate.batch_size) == (0.3, 5.0, 4)
-    assert (target.lr, target.steps, target.batch_size) == (0.1, 7, 4)
+    assert (target.lr, target.max_steps, target.batch_size) == (0.1, 7, 4)
     # what is scored is cut as what was trained on
     assert {j.spec.options["max_length"] for j in plan.jobs.values() if isinstance(j.spec, PredictSpec)} == {32}
 
 
-def test_examples_measure_the_work(tmp_path: Path):
+def test_the_examples_of_a_job_count_repetitions_and_caps(tmp_path: Path):
     plan = plan_of(study_file(tmp_path, STUDY + "training: {epochs: 2}\n"))
     by_task = {
         spec.mixture[0].task: job.examples for job in plan.jobs.values() if isinstance(spec := job.spec, TrainSpec)
@@ -244,22 +244,22 @@ WRONG = {
     "a train language": ("size: 50", "language: sw", "study.yaml:6: targets.0.train.language: isle-nli has no", "qta"),
     "text as a target": ("isle-nli, train: {size: 50}", "isle-text", "study.yaml:6: targets.0.task: isle-text is plain", "labels"),
     "text for a target": ("{size: 50}", "{task: isle-text}", "study.yaml:6: targets.0.train.task: isle-text is plain text", "pretrain"),
-    "masks of labels": ("size: 100", "size: 100, masking: {share: 0.2}", "study.yaml:4: intermediate.1.masking: `masking` does nothing", "isle-text"),
+    "masks of labels": ("size: 100", "size: 100, masking: {share: 0.2}", "study.yaml:4: intermediate.1.masking: `masking` has no effect", "isle-text"),
     "retrieval with train": ("isle-nli", "isle-retrieval", "study.yaml:6: targets.0.train: isle-retrieval is retrieval", "remove"),
     "train: false for a head": ("{size: 50}", "false", "study.yaml:6: targets.0.train: isle-nli cannot be scored", "retrieval"),
-    "other labels": ("{size: 50}", "{task: isle-paraphrase}", "study.yaml:6: targets.0.train.task: isle-paraphrase cannot stand in for isle-nli: its labels are different, same", "isle-nli"),
-    "another format": ("{size: 50}", "{task: isle-qa}", "study.yaml:6: targets.0.train.task: isle-qa cannot stand in", "format"),
+    "other labels": ("{size: 50}", "{task: isle-paraphrase}", "study.yaml:6: targets.0.train.task: isle-paraphrase cannot replace isle-nli: its labels are different, same", "isle-nli"),
+    "another format": ("{size: 50}", "{task: isle-qa}", "study.yaml:6: targets.0.train.task: isle-qa cannot replace", "format"),
     "no training data": ("isle-nli, train: {size: 50}", "xnli, train: {task: americasnli}", "study.yaml:6: targets.0.train: americasnli has no training data", "isle-nli, isle-nli-balanced"),
     "options of another format": ("size: 20", "options: {layer: 3}", "study.yaml:6: targets.0.options: isle-nli is", "retrieval"),
     "no data folder": ("isle-nli, train: {size: 50}", "xquad-articles", "study.yaml:6: targets.0.train: no data folder", "--data DIR"),
-    "a head nobody trained": ("size: 100", "keep_heads: [isle-qa]", "study.yaml:4: intermediate.1.keep_heads: no head", "none yet"),
+    "a head nobody trained": ("size: 100", "keep_heads: [isle-qa]", "study.yaml:4: intermediate.1.keep_heads: cannot keep the head", "no heads yet"),
     "no model": ("[model]", "[./modell]", "study.yaml:1: models.0: no model folder './modell'", "isles"),
     "two rows alike": ("- none", "- {task: isle-qa, size: 100}", "study.yaml:4: intermediate.1: two intermediates make the same row 'isle-qa qta 100'", "name"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_study_that_cannot_be(tmp_path: Path, case: str):
+def test_impossible_studies_are_refused(tmp_path: Path, case: str):
     old, new, begins, also = WRONG[case]
     message = refused(tmp_path, STUDY.replace(old, new, 1))
     assert message.startswith(begins)
@@ -271,10 +271,10 @@ def test_a_head_of_another_stage_cannot_be_kept(tmp_path: Path):
         "{name: two, stages: [{mixture: [{task: isle-nli}]}, {mixture: [{task: isle-qa}], keep_heads: [isle-nli]}]}"
     )
     message = refused(tmp_path, STUDY.replace("{task: isle-qa, size: 100}", stages))
-    assert message.startswith("study.yaml:4: intermediate.1.stages.1.keep_heads: no head 'isle-nli' to keep")
+    assert message.startswith("study.yaml:4: intermediate.1.stages.1.keep_heads: cannot keep the head 'isle-nli'")
 
 
-def test_two_models_of_one_name_would_share_a_row(tmp_path: Path):
+def test_two_models_with_one_name_are_refused(tmp_path: Path):
     model_folder(tmp_path / "a" / "model")
     message = refused(tmp_path, STUDY.replace("[model]", "[model, a/model]"))
     assert message.startswith("study.yaml:1: models.1: two models are called 'model'")
@@ -283,25 +283,25 @@ def test_two_models_of_one_name_would_share_a_row(tmp_path: Path):
 # --- own tasks and data files -----------------------------------------------------------------------------------------
 
 
-def test_an_own_task_by_yaml_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = study_file(tmp_path, own_study(tmp_path))
+def test_a_custom_task_needs_only_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = study_file(tmp_path, custom_task_study(tmp_path))
     monkeypatch.chdir("/")  # paths are relative to the study, not to where xlift is called
     plan = plan_of(path)
     assert [(cell.language, cell.train_language) for cell in plan.cells] == [("de", "en"), ("cv", "en")]
     assert [job.examples for job in plan.jobs.values()] == [18, 6, 6]
 
 
-def test_an_own_tasks_files_may_lie_in_the_data_folder(tmp_path: Path):
+def test_files_of_a_custom_task_can_be_in_the_data_folder(tmp_path: Path):
     data = tmp_path / "data"
     data.mkdir()
-    path = study_file(tmp_path, own_study(data))
+    path = study_file(tmp_path, custom_task_study(data))
     assert plan_of(path, data=data).jobs.keys() == plan_of(path, "data=data").jobs.keys()
     with pytest.raises(UserError, match="no such file"):
         plan_of(path)
 
 
-def test_an_own_task_is_known_by_its_bytes(tmp_path: Path):
-    path = study_file(tmp_path, own_study(tmp_path))
+def test_keys_cover_the_content_of_custom_files(tmp_path: Path):
+    path = study_file(tmp_path, custom_task_study(tmp_path))
     before = plan_of(path).jobs.keys()
     (tmp_path / "test.cv.csv").write_text("text,label\nсалам,other\n", encoding="utf-8")
     after = plan_of(path).jobs.keys()
@@ -319,9 +319,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_data_file_is_named_with_its_line(tmp_path: Path, case: str):
+def test_errors_in_data_files_name_the_line(tmp_path: Path, case: str):
     name, content, begins, also = BROKEN[case]
-    text = own_study(tmp_path)
+    text = custom_task_study(tmp_path)
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     message = refused(tmp_path, text)
     assert message.startswith(begins)
@@ -339,30 +339,30 @@ def test_a_broken_data_file_is_named_with_its_line(tmp_path: Path, case: str):
         ("train: {}", "train: {}, size: 7", "study.yaml:3: targets.0.size: size 7 is larger than the data: tickets/de"),
         ("format: classification", "format: clasification", "study.yaml:6: tasks.0.format: 'clasification' is none of"),
         ("languages: [de, cv]", "langs: [de, cv]", "study.yaml:8: tasks.0.langs: unknown key 'langs'"),
-        ("name: tickets", "name: isle-nli", "study.yaml:5: tasks.0.name: there is a task 'isle-nli' already"),
+        ("name: tickets", "name: isle-nli", "study.yaml:5: tasks.0.name: a task 'isle-nli' exists already"),
         ("train.en.csv}", "gone.csv}", "gone.csv: no such file"),
-        ("[de, cv]", "[de, Deutsch]", "study.yaml:7: tasks.0.files.test: 'Deutsch' is no language code"),
+        ("[de, cv]", "[de, Deutsch]", "study.yaml:7: tasks.0.files.test: 'Deutsch' is not a language code"),
     ],
 )
-def test_a_wrong_own_task_is_named_with_its_place(tmp_path: Path, old: str, new: str, begins: str):
-    text = own_study(tmp_path)
+def test_errors_in_custom_tasks_name_their_place(tmp_path: Path, old: str, new: str, begins: str):
+    text = custom_task_study(tmp_path)
     assert old in text
     assert refused(tmp_path, text.replace(old, new)).startswith(begins)
 
 
-def test_a_resolver_counts_what_is_generated(tmp_path: Path):
-    from xlift.studies.reading import read_study
+def test_a_resolver_counts_generated_examples(tmp_path: Path):
+    from xlift.studies.study_file import read_study
 
-    found = Resolver(read_study(str(study_file(tmp_path))), None)
-    task = found.task("isle-nli", ())
-    assert found.count(found.data_of(task, "qta", "test", None, 0, ())) == 500
-    assert found.count(found.data_of(task, "qta", "train", 7, 0, ())) == 7
+    resolver = Resolver(read_study(str(study_file(tmp_path))), None)
+    task = resolver.find_task("isle-nli", ())
+    assert resolver.count_examples(resolver.make_data(task, "qta", "test", None, 0, ())) == 500
+    assert resolver.count_examples(resolver.make_data(task, "qta", "train", 7, 0, ())) == 7
 
 
 # --- one head for several tasks ---------------------------------------------------------------------------------------
 
 
-def test_a_target_may_be_trained_on_one_task_after_the_other_with_one_head(tmp_path: Path):
+def test_a_target_can_train_on_several_tasks_in_a_row_with_one_head(tmp_path: Path):
     target = "  - {task: isle-continuation, train: {task: [isle-reading, isle-commonsense], size: 40}}\n"
     plan = plan_of(study_file(tmp_path, STUDY.partition("intermediate")[0] + "targets:\n" + target))
     first, second = trained(plan)
@@ -379,11 +379,11 @@ def test_a_target_may_be_trained_on_one_task_after_the_other_with_one_head(tmp_p
 def test_tasks_of_one_head_must_have_the_same_labels(tmp_path: Path):
     mixture = "{name: both, mixture: [{task: isle-nli, size: 9}, {task: isle-paraphrase, size: 9}], head: pair}"
     text = STUDY.replace("{task: isle-qa, size: 100}", mixture)
-    assert "isle-paraphrase cannot stand in for isle-nli: its labels are different, same" in refused(tmp_path, text)
+    assert "isle-paraphrase cannot replace isle-nli: its labels are different, same" in refused(tmp_path, text)
 
 
-def test_a_task_without_training_data_is_trained_on_what_the_catalogue_says(tmp_path: Path, monkeypatch):
-    class OnlyTest(IslesSource):
+def test_a_task_without_training_data_uses_the_catalogues_training_task(tmp_path: Path, monkeypatch):
+    class OnlyTest(GeneratedSource):
         def splits(self) -> tuple[str, ...]:
             return ("test",)
 

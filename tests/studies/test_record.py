@@ -1,4 +1,4 @@
-"""The record of a study: a report and `gc` go by it alone."""
+"""The record of a study, which reports and `gc` use."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.fakes import STUDY, own_study, study_file
+from tests.support.fakes import STUDY, custom_task_study, study_file
 
 from xlift.errors import UserError
 from xlift.studies.plan import make_plan
-from xlift.studies.reading import read_study
-from xlift.studies.record import Record, make_record, names, read_record, write_record
+from xlift.studies.record import Record, list_studies, make_record, read_record, write_record
 from xlift.studies.store import Store
-from xlift.tasks.sources.isles import tongues
+from xlift.studies.study_file import read_study
+from xlift.tasks.sources.generated import generated_languages
 
 
 def recorded(path: Path) -> Record:
@@ -21,40 +21,40 @@ def recorded(path: Path) -> Record:
     return make_record(file, make_plan(file))
 
 
-def test_what_is_written_is_read(tmp_path: Path):
+def test_a_written_record_is_read_back(tmp_path: Path):
     record, store = recorded(study_file(tmp_path, STUDY + "title: Größe\n")), Store(tmp_path / "store")
     write_record(record, store)
     assert read_record(store, "study") == record
-    assert names(store) == ["study"]
+    assert list_studies(store) == ["study"]
 
 
-def test_it_holds_what_a_report_needs(tmp_path: Path):
+def test_a_record_has_everything_that_a_report_needs(tmp_path: Path):
     record = recorded(study_file(tmp_path))
     assert record.study["targets"] == [{"task": "isle-nli", "train": {"size": 50}, "size": 20}]
     assert record.tasks["isle-nli"].metrics == ("accuracy",)
-    pivot = tongues()["qta"]
+    pivot = generated_languages()["qta"]
     assert record.languages[0] == {
         "code": "qta", "name": pivot.name, "family": pivot.family, "script": pivot.script, "tier": pivot.tier,
     }  # fmt: skip
     assert {cell.key for cell in record.cells} <= set(record.keys)
 
 
-def test_no_machine_path_is_in_it(tmp_path: Path):
+def test_a_record_has_no_machine_path(tmp_path: Path):
     record, store = recorded(study_file(tmp_path)), Store(tmp_path / "store")
     write_record(record, store)
     assert str(tmp_path) not in (tmp_path / "store/studies/study.json").read_text()
 
 
-def test_a_language_outside_of_the_table_goes_by_its_code(tmp_path: Path):
+def test_an_unknown_language_is_named_by_its_code(tmp_path: Path):
     # Own tasks may be in any language; Luxembourgish is not in ours.
-    languages = {each["code"]: each for each in recorded(study_file(tmp_path, own_study(tmp_path))).languages}
+    languages = {each["code"]: each for each in recorded(study_file(tmp_path, custom_task_study(tmp_path))).languages}
     assert languages["cv"] == {"code": "cv", "name": "cv", "family": "", "script": "", "tier": ""}
     assert languages["de"]["name"] == "German"
 
 
-def test_a_study_that_was_not_run_is_told_from_one_that_was(tmp_path: Path):
+def test_a_missing_record_gets_a_suggestion(tmp_path: Path):
     store = Store(tmp_path / "store")
-    with pytest.raises(UserError, match=r"(?s)no study 'study'.*`xlift run study` comes first"):
+    with pytest.raises(UserError, match=r"(?s)no study 'study'.*run `xlift run study` first"):
         read_record(store, "study")
     write_record(recorded(study_file(tmp_path)), store)
     with pytest.raises(UserError, match=r"(?s)no study 'stuby'.*did you mean 'study'\? It has: study\."):
@@ -62,7 +62,7 @@ def test_a_study_that_was_not_run_is_told_from_one_that_was(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["../studies/study", "/etc/passwd", "", "."])
-def test_a_name_leads_nowhere_else(tmp_path: Path, name: str):
+def test_a_name_cannot_lead_out_of_the_store(tmp_path: Path, name: str):
     store = Store(tmp_path / "store")
     write_record(recorded(study_file(tmp_path)), store)
     with pytest.raises(UserError, match="the store has no study"):
@@ -70,14 +70,14 @@ def test_a_name_leads_nowhere_else(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"study": {}}', '{"study": {"name": "other"}}', "\xff"])
-def test_a_damaged_record_is_said(tmp_path: Path, content: str):
+def test_a_damaged_record_is_reported(tmp_path: Path, content: str):
     store = Store(tmp_path / "store")
     write_record(recorded(study_file(tmp_path)), store)
     path = tmp_path / "store/studies/study.json"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"study\.json: the record is damaged") as error:
         read_record(store, "study")
-    assert "no product is lost" in error.value.fix
+    assert "no artifact is lost" in error.value.fix
 
 
 def test_a_record_of_other_shape_is_damaged(tmp_path: Path):
@@ -91,7 +91,7 @@ def test_a_record_of_other_shape_is_damaged(tmp_path: Path):
         read_record(store, "study")
 
 
-def test_a_full_disk_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = Store(tmp_path / "store")
     record = recorded(study_file(tmp_path))
 

@@ -1,4 +1,4 @@
-"""The store's promises: a product is whole or absent, damage is found, nothing in use or wanted is removed."""
+"""The guarantees of the store: an artifact is complete or absent, damage is found, and gc keeps what is used or wanted."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ def leftovers(store: Store) -> list[str]:
 # -- write and open ----------------------------------------------------------------------------------------------------
 
 
-def test_a_product_is_read_back_with_its_files_and_manifest(store):
+def test_an_artifact_is_read_back_with_its_files_and_manifest(store):
     make(store, files={"model/weights.safetensors": b"\x00\xff", "scores.json": b"{}"})
-    product = store.open(KEY)
-    assert (product.key, product.kind) == (KEY, "predict")
-    assert product.file("model/weights.safetensors").read_bytes() == b"\x00\xff"
-    assert product.manifest["spec"] == SPEC
-    assert product.manifest["parents"] == [OTHER]
-    assert product.manifest["numbers"] == {"tokens": 128}
-    assert product.manifest["files"]["scores.json"] == {"sha256": hashlib.sha256(b"{}").hexdigest(), "bytes": 2}
-    assert {"started", "seconds", "versions", "revision", "machine"} <= set(product.manifest)
+    artifact = store.open(KEY)
+    assert (artifact.key, artifact.kind) == (KEY, "predict")
+    assert artifact.file("model/weights.safetensors").read_bytes() == b"\x00\xff"
+    assert artifact.manifest["spec"] == SPEC
+    assert artifact.manifest["parents"] == [OTHER]
+    assert artifact.manifest["numbers"] == {"tokens": 128}
+    assert artifact.manifest["files"]["scores.json"] == {"sha256": hashlib.sha256(b"{}").hexdigest(), "bytes": 2}
+    assert {"started", "seconds", "versions", "revision", "machine"} <= set(artifact.manifest)
     assert store.has(KEY)
-    assert store.path(KEY) == product.folder
+    assert store.path(KEY) == artifact.folder
     assert not leftovers(store)
 
 
-def test_nothing_is_made_before_the_first_write(tmp_path):
+def test_nothing_is_created_before_the_first_write(tmp_path):
     store = Store(tmp_path / "store")
     assert not store.has(KEY)
     assert list(store.ls()) == []
@@ -69,7 +69,7 @@ def test_nothing_is_made_before_the_first_write(tmp_path):
     assert not store.root.exists()
 
 
-def test_there_is_no_product_inside_the_block(store):
+def test_there_is_no_artifact_inside_the_block(store):
     with store.write(KEY, "train", SPEC) as draft:
         (draft.folder / "a").write_bytes(b"a")
         assert not store.has(KEY)
@@ -89,7 +89,7 @@ def test_an_exception_leaves_nothing_and_passes(store):
     assert store.has(KEY)
 
 
-def test_a_finished_product_is_not_written_again(store):
+def test_a_finished_artifact_is_not_written_again(store):
     make(store)
     with pytest.raises(ValueError, match="exists"):
         make(store)
@@ -110,31 +110,31 @@ def test_numbers_may_be_numpy_scalars_and_nan(store):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "line\nbreak"])
-def test_some_names_are_not_for_files(store, name):
+def test_some_file_names_are_refused(store, name):
     with pytest.raises(ValueError, match="cannot be the name"):
         make(store, files={name: b""})
     assert not store.has(KEY)
 
 
-def test_only_the_manifest_of_the_product_itself_is_special(store):
+def test_only_the_manifest_of_the_artifact_itself_is_special(store):
     make(store, files={"model/manifest.json": b"{}"})
     assert store.open(KEY).file("model/manifest.json").read_bytes() == b"{}"
 
 
-def test_a_link_is_not_content(store):
+def test_links_are_refused(store):
     with pytest.raises(ValueError, match="plain files"), store.write(KEY, "train", SPEC) as draft:
         (draft.folder / "link").symlink_to("/etc/hostname")
     assert not store.has(KEY)
 
 
 @pytest.mark.parametrize("key", ["", "../../etc/passwd", "AB" * 32, "ab", "ab" * 33, "0" * 63 + "\n"])
-def test_what_is_no_key_is_refused(store, key):
+def test_invalid_keys_are_refused(store, key):
     for ask in (store.has, store.path, store.open, store.partial, store.try_lock):
         with pytest.raises(UserError, match="not a key"):
             ask(key)
 
 
-def test_an_unknown_key_or_file_is_named(store):
+def test_errors_name_the_unknown_key_or_file(store):
     make(store)
     with pytest.raises(UserError, match=OTHER):
         store.open(OTHER)
@@ -142,7 +142,7 @@ def test_an_unknown_key_or_file_is_named(store):
         store.open(KEY).file("x")
 
 
-def test_partial_stays_until_the_product_is_written(store):
+def test_partial_stays_until_the_artifact_is_written(store):
     (store.partial(KEY) / "step-10").write_bytes(b"checkpoint")
     assert [(entry.status, entry.bytes) for entry in store.ls()] == [("partial", 10)]
     with pytest.raises(KeyboardInterrupt), store.write(KEY, "train", SPEC):
@@ -152,7 +152,7 @@ def test_partial_stays_until_the_product_is_written(store):
     assert not leftovers(store)
 
 
-# -- the product's digest ----------------------------------------------------------------------------------------------
+# -- the artifact's digest ----------------------------------------------------------------------------------------------
 
 FILES = st.dictionaries(
     st.text("abc/é", min_size=1, max_size=5).filter(lambda name: "/" not in name), st.binary(max_size=30), max_size=4
@@ -161,7 +161,7 @@ FILES = st.dictionaries(
 
 @settings(max_examples=25, deadline=None)
 @given(one=FILES, two=FILES)
-def test_products_are_equal_by_digest_exactly_when_their_files_are(one, two):
+def test_artifacts_are_equal_by_digest_exactly_when_their_files_are(one, two):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store")
         make(store, KEY, one)
@@ -179,7 +179,7 @@ def test_equal_files_give_an_equal_digest_at_another_time_and_in_another_order(t
     assert one.sha256 == two.sha256
 
 
-def test_the_digest_can_be_had_by_hand(store):
+def test_the_digest_can_be_computed_by_hand(store):
     # the command in the docstring of files_digest, so that a digest in a paper can be checked without xlift
     make(store, files={"b/ä b": b"1", "a": b"2", "B": b"", "b.c": b"3"})
     command = (
@@ -193,25 +193,25 @@ def test_the_digest_can_be_had_by_hand(store):
 # -- the folder --------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_not_a_store(tmp_path):
+def test_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match="a store is a folder"):
             Store(path)
 
 
-def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_refused_and_unchanged(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="other things"):
+    with pytest.raises(UserError, match="other files"):
         Store(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_folder_that_was_filled_after_the_store_was_named_is_left_alone_too(tmp_path):
+def test_a_folder_that_is_filled_after_the_store_is_opened_is_unchanged(tmp_path):
     store = Store(tmp_path / "here")
     store.root.mkdir()
     (store.root / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="other things"):
+    with pytest.raises(UserError, match="other files"):
         make(store)
     assert [path.name for path in store.root.iterdir()] == ["thesis.tex"]
 
@@ -220,11 +220,11 @@ def test_a_folder_that_was_filled_after_the_store_was_named_is_left_alone_too(tm
 def test_a_store_of_another_layout_is_refused(store, marker):
     make(store)
     (store.root / "xlift-store.json").write_text(marker)
-    with pytest.raises(UserError, match="expected layout 1"):
+    with pytest.raises(UserError, match="expected layout 2"):
         Store(store.root)
 
 
-def test_the_store_stays_where_it_was_named(tmp_path, monkeypatch):
+def test_the_store_does_not_move_with_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store("store")
     monkeypatch.chdir("/")
@@ -235,7 +235,7 @@ def test_the_store_stays_where_it_was_named(tmp_path, monkeypatch):
 # -- upkeep ------------------------------------------------------------------------------------------------------------
 
 
-def test_ls_tells_done_running_partial_and_broken(store):
+def test_ls_lists_done_running_partial_and_broken(store):
     done, running, partial, broken = sorted(hashlib.sha256(bytes([i])).hexdigest() for i in range(4))
     make(store, done)
     make(store, broken)
@@ -267,14 +267,14 @@ def test_du_counts_by_kind(store):
     }
 
 
-def test_gc_keeps_what_is_wanted_and_what_is_locked(store):
+def test_gc_keeps_wanted_and_locked_entries(store):
     wanted, locked, neither = KEY, OTHER, "ab" * 32
     for key in (wanted, locked, neither):
         make(store, key)
     with Store(store.root).lock(locked):  # as another process would
-        assert [(removal.key, removal.what) for removal in store.gc({wanted}, dry_run=True)] == [(neither, "product")]
+        assert [(removal.key, removal.what) for removal in store.gc({wanted}, dry_run=True)] == [(neither, "artifact")]
         assert store.has(neither)
-        assert [(removal.key, removal.what) for removal in store.gc({wanted})] == [(neither, "product")]
+        assert [(removal.key, removal.what) for removal in store.gc({wanted})] == [(neither, "artifact")]
     assert store.has(wanted)
     assert store.has(locked)
     assert not store.has(neither)
@@ -293,7 +293,7 @@ def test_gc_removes_leftovers_but_no_wanted_checkpoints(store):
     assert store.has(finished)
 
 
-def test_gc_leaves_a_product_that_is_being_written(store):
+def test_gc_leaves_an_artifact_that_is_being_written(store):
     with store.write(KEY, "train", SPEC) as draft:
         (draft.folder / "a").write_bytes(b"a")
         (store.partial(KEY) / "step-1").write_bytes(b"1")
@@ -302,7 +302,7 @@ def test_gc_leaves_a_product_that_is_being_written(store):
     assert store.open(KEY).file("a").read_bytes() == b"a"
 
 
-def test_gc_does_not_touch_files_it_did_not_make(store):
+def test_gc_leaves_other_files(store):
     make(store)
     (store.root / "tmp" / "notes.txt").write_text("mine")
     store.gc(set())
@@ -312,18 +312,18 @@ def test_gc_does_not_touch_files_it_did_not_make(store):
 # -- speed, on the machine of a laptop user ----------------------------------------------------------------------------
 
 
-def test_a_thousand_products_are_listed_quickly(store, monkeypatch):
+def test_a_thousand_artifacts_are_listed_quickly(store, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda file: None)  # the disk is not what is measured
     keys = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(1000)]
     for key in keys:
         make(store, key)
     start = time.perf_counter()
     assert all(store.has(key) for key in keys)
-    asked = time.perf_counter()
+    opened = time.perf_counter()
     assert sum(entry.status == "done" for entry in store.ls()) == 1000
     listed = time.perf_counter()
-    assert asked - start < 0.2
-    assert listed - asked < 2.0
+    assert opened - start < 0.2
+    assert listed - opened < 2.0
 
 
 def test_the_store_needs_no_heavy_library():

@@ -1,5 +1,5 @@
-"""The benchmarks' rules a second time, written from their description and apart from the package: sorted lists, scans and
-exact fractions where the package has counters, tables and floats.
+"""The benchmarks' rules a second time, written from their description and apart from the package: sorted lists, scans
+and exact fractions where the package has counters, tables and floats.
 
 Rules: SQuAD v1.1 and v2.0, MLQA, seqeval 0.0.12, sets of pairs, rankings, and the averages and report of XTREME's
 `evaluate.py` (docs of google-research/xtreme; ../shared/reference/official-scoring.md, D1 to D9).
@@ -21,7 +21,7 @@ from typing import Any
 
 
 def overlap(left: list[str], right: list[str]) -> Fraction:
-    """F1 of two bags of words by striking out, one by one, from a sorted list."""
+    """F1 of two bags of words, by removing words one by one from a sorted list."""
     rest, shared = sorted(right), 0
     for word in left:
         at = bisect_left(rest, word)
@@ -36,7 +36,7 @@ def overlap(left: list[str], right: list[str]) -> Fraction:
 
 def english_words(answer: str) -> list[str]:
     kept = "".join(c for c in answer.lower() if c not in string.punctuation)
-    # \b lies between a word character (letters, digits, _, as Python's re takes them) and anything else.
+    # \b is the boundary between a word character (letters, digits, _, as in Python's re) and any other.
     pieces = re.split(r"(\w+)", kept)
     return "".join(" " if piece in ("a", "an", "the") else piece for piece in pieces).split()
 
@@ -55,19 +55,19 @@ def mlqa_words(answer: str, language: str) -> list[str]:
             continue
         kept += f" {character} " if language == "zh" and 0x4E00 <= ord(character) <= 0x9FA5 else character
     if language == "ar":
-        kept = " ".join(kept.split("\u0627\u0644"))  # alif lam, wherever it stands: the bug
+        kept = " ".join(kept.split("\u0627\u0644"))  # alif lam at any position: the bug
     return "".join(" " if piece in dropped else piece for piece in re.split(r"(\w+)", kept)).split()
 
 
-def answer_scores(gold: Sequence[str], said: str, words: Callable[[str], list[str]]) -> tuple[int, Fraction]:
+def answer_scores(gold: Sequence[str], predicted: str, words: Callable[[str], list[str]]) -> tuple[int, Fraction]:
     """Exact match and F1 against the best of the gold answers."""
-    found = [(words(answer), words(said)) for answer in gold]
+    found = [(words(answer), words(predicted)) for answer in gold]
     return int(any(a == b for a, b in found)), max(overlap(a, b) for a, b in found)
 
 
-def squad2_scores(gold: Sequence[str], said: str) -> tuple[int, Fraction]:
+def squad2_scores(gold: Sequence[str], predicted: str) -> tuple[int, Fraction]:
     golds = [words for words in map(english_words, gold) if words] or [[]]
-    mine = english_words(said)
+    mine = english_words(predicted)
     f1 = max(overlap(words, mine) if words and mine else Fraction(words == mine) for words in golds)
     return int(mine in golds), f1
 
@@ -76,8 +76,8 @@ def squad2_scores(gold: Sequence[str], said: str) -> tuple[int, Fraction]:
 
 
 def chunks(tags: Sequence[str], read: Callable[[str], tuple[str, str]]) -> set[tuple[str, int, int]]:
-    """seqeval's chunks of one sentence as spans that are open or not, from the wording of conlleval: B and S always open
-    one, E and S always close it, O and '.' never carry one, a change of type parts two."""
+    """seqeval's chunks of one sentence as spans that are open or not, from the wording of conlleval: B and S always
+    open one, E and S always close it, O and '.' never carry one, a change of type parts two."""
     found, start, kind = set(), None, ""
     letters = [read(tag) for tag in tags]
     for i, (letter, type_) in enumerate(letters):
@@ -94,16 +94,16 @@ def legacy(tag: str) -> tuple[str, str]:
     return tag[0], tag.rpartition("-")[2]
 
 
-def chunk_f1(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> dict[str, Fraction]:
-    sides = [{(n, *chunk) for n, tags in enumerate(side) for chunk in chunks(tags, legacy)} for side in (gold, said)]
+def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Fraction]:
+    sides = [{(n, *chunk) for n, tags in enumerate(side) for chunk in chunks(tags, legacy)} for side in (gold, predicted)]
     return set_f1(*sides)
 
 
-def set_f1(gold: set[Any], said: set[Any]) -> dict[str, Fraction]:
-    both = len([item for item in gold if item in said])
-    precision = Fraction(both, len(said)) if said else Fraction(0)
+def set_f1(gold: set[Any], predicted: set[Any]) -> dict[str, Fraction]:
+    both = len([item for item in gold if item in predicted])
+    precision = Fraction(both, len(predicted)) if predicted else Fraction(0)
     recall = Fraction(both, len(gold)) if gold else Fraction(0)
-    total = len(gold) + len(said)
+    total = len(gold) + len(predicted)
     return {"f1": Fraction(2 * both, total) if total else Fraction(0), "precision": precision, "recall": recall}
 
 
@@ -150,42 +150,42 @@ LANGUAGES: dict[str, dict[str, str]] = {
         "mewslix": "ar de en es fa ja pl ro ta tr uk",
     },
 }  # fmt: skip
-"""XTREME_TASK2LANGS and XTREME_R_TASK2LANGS, read off `evaluate.py` apart from the catalogue."""
+"""XTREME_TASK2LANGS and XTREME_R_TASK2LANGS, copied from `evaluate.py` independently of the catalogue."""
 
 
 def file_scores(task: str, language: str, predictions: Path, labels: Path) -> dict[str, Fraction]:
-    """Fractions of 1, by metric."""
+    """Metric -> score as a fraction."""
     if task in ("panx", "udpos"):
-        gold, said = (_sentences(path) for path in (labels, predictions))
-        return chunk_f1(gold, said)
+        gold, predicted = (_sentences(path) for path in (labels, predictions))
+        return chunk_f1(gold, predicted)
     if task == "bucc2018":
         return set_f1(*({tuple(line.split("\t")) for line in _lines(path)} for path in (labels, predictions)))
     if task == "xcopa":
-        gold, said = ([json.loads(line)["label"] for line in _lines(path)] for path in (labels, predictions))
-        return {"accuracy": Fraction(sum(map(int.__eq__, gold, said)), len(gold))}
+        gold, predicted = ([json.loads(line)["label"] for line in _lines(path)] for path in (labels, predictions))
+        return {"accuracy": Fraction(sum(map(int.__eq__, gold, predicted)), len(gold))}
     if task == "mewslix":
-        gold, said = (json.loads(path.read_text("utf-8")) for path in (labels, predictions))
-        ranks = [reciprocal_rank(entity[0].strip(), said.get(name, [])) for name, entity in gold.items()]
+        gold, predicted = (json.loads(path.read_text("utf-8")) for path in (labels, predictions))
+        ranks = [reciprocal_rank(entity[0].strip(), predicted.get(name, [])) for name, entity in gold.items()]
         return {"map@20": sum(ranks, Fraction(0)) / len(ranks)}
     if task in ("xquad", "tydiqa", "mlqa"):
         words = (lambda answer: mlqa_words(answer, language)) if task == "mlqa" else english_words
-        said = json.loads(predictions.read_text("utf-8"))
+        predicted = json.loads(predictions.read_text("utf-8"))
         articles = json.loads(labels.read_text("utf-8"))["data"]
-        asked = [qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
+        questions = [qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
         scores = [
-            answer_scores([a["text"] for a in qa["answers"]], said[qa["id"]], words)
-            if qa["id"] in said
+            answer_scores([a["text"] for a in qa["answers"]], predicted[qa["id"]], words)
+            if qa["id"] in predicted
             else (0, Fraction(0))
-            for qa in asked
+            for qa in questions
         ]
         exact, f1 = zip(*scores, strict=True)
-        return {"exact_match": Fraction(sum(exact), len(asked)), "f1": sum(f1, Fraction(0)) / len(asked)}
-    gold, said = _lines(labels), _lines(predictions)
-    return {"accuracy": Fraction(sum(map(str.__eq__, gold, said)), len(gold))}
+        return {"exact_match": Fraction(sum(exact), len(questions)), "f1": sum(f1, Fraction(0)) / len(questions)}
+    gold, predicted = _lines(labels), _lines(predictions)
+    return {"accuracy": Fraction(sum(map(str.__eq__, gold, predicted)), len(gold))}
 
 
 def report(predictions: Path, labels: Path, suite: str, languages: dict[str, list[str]]) -> dict[str, Any]:
-    """What `evaluate.py` writes, for the tasks that are in both folders."""
+    """The output of `evaluate.py` for the tasks in both folders."""
     tasks: dict[str, dict[str, Any]] = {}
     for task, codes in languages.items():
         if not (predictions / task).is_dir() or not (labels / task).is_dir():
@@ -204,7 +204,7 @@ def report(predictions: Path, labels: Path, suite: str, languages: dict[str, lis
         one["avg_metric"] = (one["avg_exact_match"] + one["avg_f1"]) / 2 if qa else one[f"avg_{metrics[0]}"]
         tasks[task] = one
     found: dict[str, Any] = {}
-    if suite == "xtreme" and len(tasks) == len(languages):  # XTREME-R waits for LAReQA, which has no score
+    if suite == "xtreme" and len(tasks) == len(languages):  # XTREME-R needs LAReQA, which has no score
         found["all_task"] = sum(one["avg_metric"] for one in tasks.values()) / len(tasks)
     for group, names in GROUPS[suite].items():
         if all(name in tasks for name in names):

@@ -1,4 +1,4 @@
-"""`xlift score` and `xlift submit` as a user calls them."""
+"""`xlift score` and `xlift submit` on the command line."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.suites.test_submission import XCOPA, cell, fill
 from tests.support.command import Xlift
 
 from xlift.studies.store import Store
-from xlift.suites import declared
+from xlift.suites import definitions
 
 
-@pytest.mark.parametrize("suite", declared.SUITES, ids=lambda suite: suite.name)
+@pytest.mark.parametrize("suite", definitions.SUITES, ids=lambda suite: suite.name)
 @pytest.mark.parametrize("options", [(), ("--official",), ("--both", "--languages")], ids=" ".join)
-def test_the_table_fits_80_columns_and_has_every_task(
-    xlift: Xlift, suite: declared.Suite, options: tuple[str], tmp_path: Path
+def test_table_fits_80_columns_and_has_every_task(
+    xlift: Xlift, suite: definitions.Suite, options: tuple[str], tmp_path: Path
 ):
     folders = write_folders(tmp_path, suite, 1)
     answer = xlift("score", *folders, "--suite", suite.name, *options)
@@ -28,11 +28,11 @@ def test_the_table_fits_80_columns_and_has_every_task(
     assert ("repaired" in answer.out) == ("--official" not in options)
 
 
-def test_json_is_the_report(xlift: Xlift, tmp_path: Path):
-    folders = write_folders(tmp_path, declared.XTREME, 2)
+def test_json_output_is_the_report(xlift: Xlift, tmp_path: Path):
+    folders = write_folders(tmp_path, definitions.XTREME, 2)
     answer = xlift("score", *folders, "--suite", "xtreme", "--json")
     report = json.loads(answer.out)
-    assert list(report) == ["all_task", *declared.XTREME.groups, *languages(declared.XTREME), "xlift"]
+    assert list(report) == ["all_task", *definitions.XTREME.groups, *languages(definitions.XTREME), "xlift"]
     assert "repaired" in report["xlift"]
     official = json.loads(xlift("score", *folders, "--suite", "xtreme", "--json", "--official").out)
     assert "repaired" not in official["xlift"]
@@ -50,7 +50,7 @@ def test_warnings_go_to_stderr(xlift: Xlift, tmp_path: Path):
     assert json.loads(answer.out)["xquad"]["f1"] == {"en": 50}
 
 
-def test_what_is_missing_or_damaged_ends_with_2(xlift: Xlift, tmp_path: Path):
+def test_missing_or_damaged_files_exit_with_2(xlift: Xlift, tmp_path: Path):
     folders = one_file(tmp_path, "xnli", "en", "a\n", "a\nb\n")
     answer = xlift("score", *folders, "--suite", "xtreme")
     assert (answer.code, answer.out) == (2, "")
@@ -62,14 +62,14 @@ def test_what_is_missing_or_damaged_ends_with_2(xlift: Xlift, tmp_path: Path):
     assert xlift("score", tmp_path / "gone", folders[1], "--suite", "xtreme").code == 2
 
 
-def test_a_submission_scores(xlift: Xlift, tmp_path: Path):
+def test_submission_can_be_scored(xlift: Xlift, tmp_path: Path):
     fill(Store(tmp_path / "store"), [cell(language=code) for code in XCOPA.languages])
     call = ("submit", "study", "--suite", "xtreme-r", "--store", "store", "--out", "out")
     answer = xlift(*call)
     assert (answer.code, answer.out) == (2, "")
     assert "the study has no predictions of xnli, panx" in answer.err
     answer = xlift(*call, "--partial", "--seed", 1, "--model", "isles")
-    assert answer.out == "wrote 11 files of 1 tasks to out\n"
+    assert answer.out == "Wrote 11 files of 1 tasks to out\n"
     assert answer.err.count("not in the folder") == 8
     assert xlift(*call, "--partial").code == 2  # the folder is in use now
     for path in (tmp_path / "out").rglob("*.jsonl"):

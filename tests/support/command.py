@@ -1,4 +1,4 @@
-"""The command line in this process."""
+"""Run the command line in this process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Xlift = Callable[..., Answer]
 
 @pytest.fixture
 def xlift(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Xlift:
-    """The command in this process, in `tmp_path`; anything but a SystemExit is a traceback to a user, and fails."""
+    """Run commands in this process, in `tmp_path`. Only SystemExit is accepted; any other exception would be a traceback."""
     monkeypatch.chdir(tmp_path)
     for name in ("XLIFT_STORE", "XLIFT_DATA"):
         monkeypatch.delenv(name, raising=False)

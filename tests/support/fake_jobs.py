@@ -1,6 +1,6 @@
-"""Made-up jobs and a worker without torch that does what their labels say: plans run in a second instead of ten.
+"""Fake jobs, and a worker without torch that follows their labels, so that plans run in a second instead of ten.
 
-A label is a name and perhaps an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g deaf".
+A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g deaf".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info
 
 from xlift.errors import UserError
 from xlift.execution import worker
-from xlift.execution.progress import named
+from xlift.execution.progress import batch_label
 from xlift.execution.work.shared import Context
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
@@ -32,7 +32,7 @@ def data(name: str, language: str = "qta") -> Data:
 
 
 def job(label: str, *parents: Job, kind: str = "train", examples: int = 10, model: str = "m", task: str = "") -> Job:
-    """A job; a prediction without parents is one with the pretrained model `model`. Of one `task`, the names are languages."""
+    """A job. A prediction without parents uses the pretrained model `model`. With `task`, the name is a language."""
     name, recipe = label.split()[0], Recipe()
     ref = None if parents else ModelRef(fingerprint=model)
     spec: Spec
@@ -52,45 +52,45 @@ def plan(*jobs: Job) -> Plan:
     return Plan("fake", jobs={job.key: job for job in jobs})
 
 
-Done = Iterator[tuple[Job, float | Exception]]
+Outcomes = Iterator[tuple[Job, float | Exception]]
 
 
 class Recorder:
-    """A display that remembers: [("started", "a"), ("finished", "a"), ...]."""
+    """A display that records events: [("started", "a"), ("finished", "a"), ...]."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
 
     def begin(self, todo: list[Job], done: int) -> None:
-        self.said.append(("begin", f"{len(todo)} {done}"))
+        self.events.append(("begin", f"{len(todo)} {done}"))
 
     def started(self, job: Job, others: int = 0) -> None:
-        self.said.append(("started", named(job, others)))
+        self.events.append(("started", batch_label(job, others)))
 
     def step(self, job: Job, done: int, total: int) -> None:
-        self.said.append(("step", job.label))
+        self.events.append(("step", job.label))
 
     def finished(self, job: Job, seconds: float) -> None:
-        self.said.append(("finished" if seconds else "there", job.label))
+        self.events.append(("finished" if seconds else "finished elsewhere", job.label))
 
-    def elsewhere(self, job: Job) -> None:
-        self.said.append(("elsewhere", job.label))
+    def running_elsewhere(self, job: Job) -> None:
+        self.events.append(("running elsewhere", job.label))
 
     def failed(self, job: Job, others: int) -> None:
-        self.said.append(("failed", f"{job.label}, {others} others"))
+        self.events.append(("failed", f"{job.label}, {others} others"))
 
     def stopping(self, others: int) -> None:
-        self.said.append(("stopping", str(others)))
+        self.events.append(("stopping", str(others)))
 
     def all(self, word: str) -> list[str]:
-        return [label for said, label in self.said if said == word]
+        return [label for event, label in self.events if event == word]
 
 
 def after(display: Recorder, word: str, label: str, act: Callable[[], object], delay: float = 0.0) -> threading.Thread:
-    """Do something once the display has said something, while the main thread runs the plan."""
+    """Call `act` once the display has recorded an event, while the main thread runs the plan."""
 
     def watch() -> None:
-        while (word, label) not in display.said:
+        while (word, label) not in display.events:
             time.sleep(0.01)
         time.sleep(delay)
         act()
@@ -100,40 +100,40 @@ def after(display: Recorder, word: str, label: str, act: Callable[[], object], d
     return thread
 
 
-def send(number: int) -> Callable[[], object]:
+def send_signal(number: int) -> Callable[[], object]:
     return lambda: os.kill(os.getpid(), number)
 
 
-def work(connection: Connection, context: Context, root: Path) -> None:
-    """Stands in for `worker.work`: no torch is imported."""
-    worker.settle()
-    worker.serve(connection, context, Store(root), do)
+def run_worker(connection: Connection, context: Context, root: Path) -> None:
+    """Replacement for `worker.run_worker` that does not import torch."""
+    worker.set_up_worker()
+    worker.serve(connection, context, Store(root), run_fake_jobs)
 
 
-def work_with_a_bug(connection: Connection, context: Context, root: Path) -> None:
-    """Every prediction fails; training jobs do nothing, quickly."""
+def run_worker_with_bug(connection: Connection, context: Context, root: Path) -> None:
+    """Every prediction fails; training jobs do nothing."""
 
-    def do(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) -> Done:
+    def run_fake_jobs(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) -> Outcomes:
         for job in jobs:
             with store.write(job.key, job.kind, {}, job.parents):
                 if job.kind == "predict":
                     print(1 / 0)
             yield job, 0.1
 
-    worker.serve(connection, context, Store(root), do)
+    worker.serve(connection, context, Store(root), run_fake_jobs)
 
 
-def do(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) -> Done:
+def run_fake_jobs(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) -> Outcomes:
     for job in jobs:
         log(store, "begin", job)
         started = time.monotonic()
         try:
             with store.write(job.key, job.kind, {}, job.parents) as draft:
-                (draft.folder / "company").write_text(" ".join(each.label.split()[0] for each in jobs))
+                (draft.folder / "batch").write_text(" ".join(each.label.split()[0] for each in jobs))
                 if job.label.endswith(" threads"):
                     (draft.folder / "threads").write_text(_blas_threads())
                 else:
-                    _obey(job.label.split()[1:], store.partial(job.key), progress)
+                    _follow_order(job.label.split()[1:], store.partial(job.key), progress)
                 (draft.folder / "pid").write_text(str(os.getpid()))
         except Interrupted:
             raise
@@ -145,12 +145,12 @@ def do(jobs: Sequence[Job], context: Context, store: Store, progress: Progress) 
 
 
 def _blas_threads() -> str:
-    """What NumPy found when it was loaded, and what torch's library will find."""
+    """Threads of NumPy's BLAS, and the environment variable for torch's library."""
     blas = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
     return f"{max(blas)} {os.environ['MKL_NUM_THREADS']}"
 
 
-def _obey(order: list[str], partial: Path, progress: Progress) -> None:
+def _follow_order(order: list[str], partial: Path, progress: Progress) -> None:
     match order:
         case []:
             pass
@@ -166,7 +166,7 @@ def _obey(order: list[str], partial: Path, progress: Progress) -> None:
             for step in range(1_000_000):
                 time.sleep(0.01)
                 progress.report(step, 1_000_000)
-                if progress.stopping():
+                if progress.should_stop():
                     (partial / "checkpoint").write_text(str(step))
                     raise Interrupted
         case ["deaf"]:
@@ -176,13 +176,13 @@ def _obey(order: list[str], partial: Path, progress: Progress) -> None:
 
 
 def log(store: Store, word: str, job: Job) -> None:
-    """One line into a file that all workers append to."""
+    """Append a line to a file that all workers share."""
     with (store.root.parent / "log").open("a") as file:
         file.write(f"{time.monotonic()} {word} {job.label.split()[0]}\n")
 
 
 def logged(store: Store) -> list[tuple[float, str, str]]:
-    """(time, "begin" or "end", name of the job), in the order in which it happened."""
+    """(time, "begin" or "end", name of the job), in order of time."""
     path = store.root.parent / "log"
     lines = path.read_text().splitlines() if path.exists() else []
     entries: list[Any] = [line.split() for line in lines]

@@ -1,4 +1,4 @@
-"""Studies without training: a model folder that is never loaded, and a store filled with made-up predictions."""
+"""Studies without training: a model folder that is never loaded, and a store with random predictions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan, make_plan
-from xlift.studies.reading import read_study
 from xlift.studies.record import make_record, write_record
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 from xlift.tasks import formats
 
 STUDY = """\
@@ -26,11 +26,11 @@ intermediate:
 targets:
   - {task: isle-nli, train: {size: 50}, size: 20}
 """
-"""The study that most tests start from; line 4 is the intermediate, line 6 the target."""
+"""The study that most tests use. Line 4 is the intermediate, line 6 the target."""
 
 
 def model_folder(folder: Path, weights: bytes = b"weights") -> Path:
-    """What `backbones.find` takes for a model. Planning reads its bytes only."""
+    """A folder that `backbones.find` accepts as a model. Planning only reads its bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text('{"model_type": "xlm-roberta"}', encoding="utf-8")
     (folder / "model.safetensors").write_bytes(weights)
@@ -38,15 +38,15 @@ def model_folder(folder: Path, weights: bytes = b"weights") -> Path:
 
 
 def study_file(folder: Path, text: str = STUDY, name: str = "study.yaml") -> Path:
-    """A study beside the model that it names."""
+    """A study file and its model folder."""
     model_folder(folder / "model")
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def own_study(folder: Path, rows: int = 6) -> str:
-    """A study with a task of two columns: train in English, test in German and in a language without an entry."""
+def custom_task_study(folder: Path, rows: int = 6) -> str:
+    """A study with a custom task of two columns: train in English, test in German and in a language without an entry."""
     labels = ("billing", "other")
     for name, said in (("train.en", "hello"), ("test.de", "hallo"), ("test.cv", "салам")):
         lines = [f"{said} {n},{labels[n % 2]}" for n in range(rows)]
@@ -68,14 +68,14 @@ def plan_of(path: Path, *overrides: str, data: Path | None = None) -> Plan:
     return make_plan(read_study(str(path), overrides), data)
 
 
-def finished(
+def finished_study(
     path: Path, root: Path, leave_out: int = 0, numbers: Callable[[Job], dict[str, Any]] = lambda job: {}
 ) -> tuple[Plan, Store]:
-    """A store in which a study has run: training products are a file of nothing, predictions are right half the time.
+    """A store with a finished study: training artifacts hold 64 zero bytes, half of the predictions are right.
 
     Args:
-        leave_out: number of predictions, from the last, that are missing.
-        numbers: what a job's manifest says it measured.
+        leave_out: number of missing predictions, counted from the last.
+        numbers: job -> numbers for its manifest.
     """
     file = read_study(str(path))
     plan, store = make_plan(file), Store(root)
@@ -92,12 +92,12 @@ def finished(
             examples = list(task.source.read(task, spec.data.language, spec.data.split, plan.data, size=spec.data.size))
             gold: list[Any] = [formats.get(task.format).gold(example) for example in examples]
             rng = random.Random(job.key)
-            said = [right if rng.random() < 0.5 else rng.choice(gold) for right in gold]
+            predictions = [right if rng.random() < 0.5 else rng.choice(gold) for right in gold]
             table = pa.table(
                 {
                     "id": [example.id for example in examples],
                     "gold": [json.dumps(value) for value in gold],
-                    "prediction": [json.dumps(value) for value in said],
+                    "prediction": [json.dumps(value) for value in predictions],
                 }
             )
             pq.write_table(table, draft.folder / "predictions.parquet")

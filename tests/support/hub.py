@@ -1,14 +1,14 @@
-"""A stand-in of the Hub on this machine, good enough for the real client (`huggingface_hub`): no network in any test.
+"""A stand-in server for the Hub on this machine that works with the real client (`huggingface_hub`), so tests need no network.
 
     with Hub() as hub:
         commit = hub.commit("dataset", "facebook/xnli", {"de/test-00000-of-00001.parquet": b"..."})
         hub.connect(monkeypatch, tmp_path / "cache")     # this process; `hub.environment(cache)` for others
         hub.answer("resolve/", status=429, headers={"Retry-After": "1"})    # the next such request fails
 
-    hub.repositories["model", "me/mine"]      # what `upload_folder` put there, by whoever has TOKEN
+    hub.repositories["model", "me/mine"]      # the result of `upload_folder` with TOKEN
 
-Files are in large-file storage as `*.parquet` and `*.safetensors` are on the Hub: 'resolve' redirects to a second server,
-which stands for the content network and refuses requests that carry a token.
+As on the Hub, `*.parquet` and `*.safetensors` are in large-file storage: 'resolve' redirects to a second server, which
+simulates the content network and refuses requests with a token.
 """
 
 from __future__ import annotations
@@ -61,25 +61,25 @@ class Repository:
 
 @dataclass
 class Fault:
-    """What happens to the next requests whose path holds `match`."""
+    """A failure of the next requests whose path contains `match`."""
 
     match: str
     method: str = ""
-    """Only of this method; '' for any."""
+    """Only for this method; '' means any."""
     status: int = 0
-    """Answer with this; 0: answer as usual."""
+    """Status to return; 0 means the normal response."""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_after: int | None = None
-    """Close the connection after so many bytes of the body."""
+    """Close the connection after this many bytes of the body."""
     times: int = 1
-    """Requests that it hits; -1 for all."""
+    """Number of requests that fail; -1 means all."""
 
 
 @dataclass(frozen=True)
 class Request:
     method: str
     path: str
-    """With its query."""
+    """With the query."""
     range: str = ""
 
 
@@ -91,9 +91,9 @@ class Hub:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self.tampered: dict[str, bytes] = {}
-        """SHA-256 that a file should have -> bytes that the content network gives out instead."""
+        """SHA-256 of a file -> bytes that the content network sends instead."""
         self.stored: dict[str, bytes] = {}
-        """SHA-256 -> what was put into large-file storage, in a commit or not."""
+        """SHA-256 -> bytes uploaded to large-file storage, in a commit or not."""
         self._lock = threading.Lock()
         self._servers = [_serve(self, _Front), _serve(self, _Content)]
         self.url, self.content_url = (f"http://127.0.0.1:{server.server_address[1]}" for server in self._servers)
@@ -105,19 +105,19 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """From now on connections are refused."""
+        """Stop the servers; later connections are refused."""
         for server in self._servers:
             server.shutdown()
             server.server_close()
         self._servers = []
 
-    # --- what it holds ------------------------------------------------------------------------------------------------
+    # --- contents ------------------------------------------------------------------------------------------------
 
     def commit(
         self, kind: str, name: str, files: Mapping[str, bytes], *, branch: str = "main",
         gated: bool = False, private: bool = False,
     ) -> str:  # fmt: skip
-        """Make a 'dataset' or 'model', or its next commit: all of the branch's files, and these. Returns the commit."""
+        """Create a 'dataset' or 'model', or a commit that adds these files to the branch. Returns the commit."""
         repository = self.repositories.setdefault((kind, name), Repository())
         repository.gated, repository.private = gated, private
         before = repository.branches.get(branch)
@@ -129,22 +129,22 @@ class Hub:
         return commit
 
     def tamper(self, contents: bytes, served: bytes) -> None:
-        """Give out other bytes than a file's own: a transfer that no size or status betrays, if they are as many."""
+        """Send other bytes instead of a file's: with equal sizes, neither size nor status shows the damage."""
         self.tampered[sha256(contents)] = served
 
     def answer(self, match: str, **fault: Any) -> None:
-        """Let the next request whose path holds `match` fail; see `Fault`."""
+        """Let the next request whose path contains `match` fail; see `Fault`."""
         self.faults.append(Fault(match, **fault))
 
-    # --- who asks -----------------------------------------------------------------------------------------------------
+    # --- clients -----------------------------------------------------------------------------------------------------
 
     def environment(self, cache: Path) -> dict[str, str]:
-        """Variables by which another process uses this Hub, with a cache of its own."""
+        """Environment variables for another process to use this Hub with its own cache."""
         return {"HF_ENDPOINT": self.url, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1",
                 "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}  # fmt: skip
 
     def connect(self, monkeypatch: pytest.MonkeyPatch, cache: Path, *, offline: bool = False) -> None:
-        """Let this process use this Hub: the client reads its environment when it is imported, so it is told here."""
+        """Let this process use this Hub. The client reads its environment at import, so its constants are patched here."""
         from huggingface_hub import close_session, constants
 
         from xlift import hub
@@ -155,15 +155,15 @@ class Hub:
             "HF_HUB_CACHE": str(cache),
             "HF_HUB_OFFLINE": offline,
             "HF_HUB_DISABLE_IMPLICIT_TOKEN": True,
-            "HF_HUB_DISABLE_XET": True,  # large files go up as in git's own protocol
-            "AGENT_HARNESSES_PATH": str(cache / "harnesses.json"),  # else the client writes into the user's home
+            "HF_HUB_DISABLE_XET": True,  # large files are uploaded by git's protocol
+            "AGENT_HARNESSES_PATH": str(cache / "harnesses.json"),  # otherwise the client writes into the user's home
         }
         for name, value in values.items():
             monkeypatch.setattr(constants, name, value, raising=False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         close_session()
-        hub.listing.cache_clear()
+        hub.list_files.cache_clear()
 
     def asked(self, match: str, method: str = "GET") -> list[Request]:
         return [request for request in self.requests if request.method == method and match in request.path]
@@ -171,7 +171,7 @@ class Hub:
     # --- used by the handlers -----------------------------------------------------------------------------------------
 
     def note(self, request: Request) -> Fault:
-        """Write a request down, and say what is to happen to it."""
+        """Record a request, and return the fault that applies to it."""
         with self._lock:
             self.requests.append(request)
             for fault in self.faults:
@@ -233,15 +233,15 @@ class _Handler(BaseHTTPRequestHandler, ABC):
         return body
 
     def receive(self) -> None:
-        """The answer to something sent."""
+        """Respond to an upload."""
         self.send(405, b"")
 
     @abstractmethod
     def respond(self) -> None:
-        """The answer to a request that meets no fault."""
+        """Respond to a request without a fault."""
 
     def send(self, status: int, body: bytes, **headers: str) -> None:
-        """Headers are written with '_' for '-'. A GET of a range gets it."""
+        """Send a response. In header names '_' stands for '-'."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -313,7 +313,7 @@ class _Front(Uploads, _Handler):
         repository = self.hub.repositories.get((kind, call["name"]))
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if repository is None or (repository.private and not known):
-            # As the Hub does: whoever is not known cannot tell a private repository from none.
+            # As on the Hub, a private repository looks like a missing one without a token.
             return self.send(
                 404 if known else 401, b"{}", X_Error_Code="RepoNotFound", X_Error_Message="Repository not found"
             )
@@ -350,7 +350,7 @@ class _Front(Uploads, _Handler):
             self.send_file(contents, ETag=f'"{git_blob(contents)}"', X_Repo_Commit=commit)
 
     def respond_tree(self, files: dict[str, bytes]) -> None:
-        """Every file, page by page."""
+        """Send every file, page by page."""
         start = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
         paths = sorted(files)
         items = []

@@ -1,7 +1,7 @@
-"""A small file, or a few, for every reader, and how many records it holds, counted without the reader.
+"""One or a few small files for every reader, with a count of their records that does not use the reader.
 
-The texts are our own. `count(files)` gives the examples that reading must give for any content of the files, if it gives
-any: what is not an example is a declared drop or an error.
+The texts are our own. `count(files)` is the number of examples that a successful read must give for any content of the
+files: a record that gives no example is a declared drop or an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Sample:
     format: str
     files: Files
     count: Callable[[Files], int]
-    """Examples that the files must give."""
+    """Number of examples in the files."""
     labels: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     language: str = "en"
@@ -38,7 +38,7 @@ class Sample:
     @property
     def task(self) -> Task:
         source = FileSource(
-            self.reader, {"train": tuple(self.files)}, {"train": (self.language,)}, kind="own", **self.options
+            self.reader, {"train": tuple(self.files)}, {"train": (self.language,)}, kind="custom", **self.options
         )
         return Task("toy", "Toy", self.format, (), source, labels=self.labels)
 
@@ -48,18 +48,20 @@ class Sample:
 
     def write(self, folder: Path, **changed: bytes) -> None:
         for name, content in {**self.files, **changed}.items():
-            (folder / name).unlink(missing_ok=True)  # a file written over is flushed by ext4 at once: ten times as slow
+            (folder / name).unlink(
+                missing_ok=True
+            )  # ext4 flushes an overwritten file at once, which is ten times slower
             (folder / name).write_bytes(content)
 
 
 def text_lines(content: bytes) -> list[str]:
-    """Lines by line feeds alone, without their ends and without those that hold nothing."""
+    """Lines split at line feeds only, without line ends and empty lines."""
     text = content.removeprefix(b"\xef\xbb\xbf").decode()
     return [line for line in (line.rstrip("\r\n") for line in text.split("\n")) if line]
 
 
 def csv_records(content: bytes, delimiter: str = ",") -> int:
-    """Records of RFC 4180 by hand: a line end counts outside of quotes, which open at the start of a field."""
+    """Number of records by RFC 4180: a line end counts outside quotes, which open at the start of a field."""
     text = content.removeprefix(b"\xef\xbb\xbf").decode()
     records, inside, empty, start = 0, False, True, True
     for i, letter in enumerate(text):
@@ -77,14 +79,14 @@ def jsonl(*records: Any) -> bytes:
 
 
 def blocks(content: bytes) -> list[list[str]]:
-    """Sentences of a file in which a line of blanks ends one."""
-    found: list[list[str]] = [[]]
+    """Sentences of a file, each ended by a blank line."""
+    sentences: list[list[str]] = [[]]
     for line in content.removeprefix(b"\xef\xbb\xbf").decode().split("\n"):
         if line.strip(" \t\r\n"):
-            found[-1].append(line.rstrip("\r"))
-        elif found[-1]:
-            found.append([])
-    return [block for block in found if block]
+            sentences[-1].append(line.rstrip("\r"))
+        elif sentences[-1]:
+            sentences.append([])
+    return [block for block in sentences if block]
 
 
 def _squad(files: Files) -> int:
@@ -92,7 +94,7 @@ def _squad(files: Files) -> int:
 
 
 def _squad_found(files: Files) -> int:
-    """Questions with an answer that stands in their passage."""
+    """Number of questions with an answer that is in their passage."""
     paragraphs = [p for a in json.loads(_json(files["x.json"]))["data"] for p in a["paragraphs"]]
     texts = [(p["context"], [a["text"].strip() for a in q["answers"]]) for p in paragraphs for q in p["qas"]]
     return sum(any(answer and answer in context for answer in answers) for context, answers in texts)
@@ -103,7 +105,7 @@ def _json(content: bytes) -> str:
 
 
 def _conll(files: Files) -> int:
-    """A line of -DOCSTART- ends a sentence like one of blanks."""
+    """Number of sentences; a line of -DOCSTART- ends one, like a blank line."""
     content = re.sub(rb"(?m)^[ \t]*-DOCSTART-([ \t\r][^\n]*)?$", b"", files["x.txt"].removeprefix(b"\xef\xbb\xbf"))
     return len(blocks(content))
 
@@ -126,7 +128,7 @@ def _conllu(files: Files) -> int:
 
 
 def _bucc(files: Files) -> int:
-    """Gold pairs, and the sentences that are in none."""
+    """Number of gold pairs and of sentences in no pair."""
     gold = [line.split("\t") for line in map(str.strip, text_lines(files["x.gold"])) if line]
     alone = 0
     for name, side in (("x.de", 0), ("x.en", 1)):
@@ -136,15 +138,15 @@ def _bucc(files: Files) -> int:
 
 
 def _lareqa(files: Files) -> int:
-    """Questions whose answer begins in a sentence; all of them in a file without sentences, which the reader then cuts."""
-    found = 0
+    """Number of questions whose answer begins in a sentence; all questions in a file without sentence breaks."""
+    count = 0
     for article in json.loads(_json(files["x.json"]))["data"]:
         for paragraph in article["paragraphs"]:
             paragraph.setdefault("sentence_breaks", [[0, len(paragraph["context"])]])
             for question in paragraph["qas"]:
                 place = question["answers"][0]["answer_start"]
-                found += any(a <= place < b for a, b in paragraph["sentence_breaks"])
-    return found
+                count += any(a <= place < b for a, b in paragraph["sentence_breaks"])
+    return count
 
 
 def _parquet() -> bytes:
@@ -210,7 +212,7 @@ SQUAD_TRANSLATED = {
                 {"id": "r3", "question": "Was ist kurz?", "answers": [{"text": "", "answer_start": 0}]},
                 {"id": "r4", "question": "Was noch?", "answers": [{"text": "Rhone", "answer_start": 39}]}]}]}],
 }  # fmt: skip
-"""An answer in its place, one two letters off, an empty one, and one that is not there."""
+"""An answer at its place, one two characters off, an empty one, and one that is missing."""
 
 CONLLU = "\n".join(
     [

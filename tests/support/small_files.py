@@ -1,4 +1,4 @@
-"""A task on small files that a test writes."""
+"""A task on small files written by a test."""
 
 from __future__ import annotations
 

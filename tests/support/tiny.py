@@ -35,11 +35,11 @@ from transformers import (
 from xlift.models.backbone import save
 from xlift.models.model import Model
 
-FAMILIES = ("xlm-roberta", "bert", "modernbert")
+ENCODERS = ("xlm-roberta", "bert", "modernbert")
 """The encoders."""
 DECODERS = ("qwen3", "gemma3_text", "llama")
 SEQ2SEQ = ("mt5", "nllb", "mbart")
-EVERY = FAMILIES + DECODERS + SEQ2SEQ
+ALL_FAMILIES = ENCODERS + DECODERS + SEQ2SEQ
 TOKENIZERS = ("bpe", "bpe-unspaced", "unigram", "wordpiece")
 CORPUS = (
     "the old man reads a long book in the garden",
@@ -61,7 +61,7 @@ SENTINELS = 20
 def tokenizer(kind: str = "bpe") -> Any:
     """A fast tokenizer: byte-level BPE (with and without `add_prefix_space`), Unigram with Metaspace, or WordPiece.
 
-    Unigram and WordPiece have their vocabulary given, since training them is not deterministic.
+    Unigram and WordPiece get a fixed vocabulary, since training them is not deterministic.
     """
     if kind.startswith("bpe"):
         built = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -111,11 +111,11 @@ def tokenizer(kind: str = "bpe") -> Any:
 
 
 @cache
-def written(family: str) -> Any:
-    """The tokenizer of a decoder or of an encoder-decoder model, of the class that its published checkpoints have.
+def generative_tokenizer(family: str) -> Any:
+    """The tokenizer of a decoder or an encoder-decoder model, of the class of its published checkpoints.
 
-    Qwen's adds nothing and pads with its end of text; Gemma's and Llama's begin with a token of their own, and Llama's has
-    none for padding; mT5's has sentinels; NLLB's and mBART's have tokens of languages.
+    Qwen's adds no token and pads with its end token; Gemma's and Llama's add a start token, and Llama's has
+    no padding token; mT5's has sentinels; NLLB's and mBART's have language tokens.
     """
     if family == "qwen3":
         tokens, merges = _pieces(pre_tokenizers.ByteLevel(add_prefix_space=False), ("<|endoftext|>", "<|im_end|>"), 380)
@@ -154,7 +154,7 @@ def written(family: str) -> Any:
 
 
 def _pieces(pre_tokenizer: Any, specials: tuple[str, ...], size: int) -> tuple[dict[str, int], Any]:
-    """Vocabulary and merges of BPE made on the corpus."""
+    """Vocabulary and merges of BPE trained on the corpus."""
     built = Tokenizer(models.BPE())
     built.pre_tokenizer = pre_tokenizer
     alphabet = pre_tokenizers.ByteLevel.alphabet() if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel) else []
@@ -167,9 +167,9 @@ def _pieces(pre_tokenizer: Any, specials: tuple[str, ...], size: int) -> tuple[d
 
 
 def config(family: str, **options: Any) -> Any:
-    """Two layers of 32, without dropout, for the tokenizers here."""
-    if family not in FAMILIES:
-        return _writing_config(family, options)
+    """Two layers of width 32, without dropout, for the tokenizers here."""
+    if family not in ENCODERS:
+        return _generative_config(family, options)
     made = {"xlm-roberta": XLMRobertaConfig, "bert": BertConfig, "modernbert": ModernBertConfig}[family]
     sizes: dict[str, Any] = {
         "vocab_size": 500,
@@ -190,10 +190,10 @@ def config(family: str, **options: Any) -> Any:
     return made(**sizes | options)
 
 
-def _writing_config(family: str, options: dict[str, Any]) -> Any:
-    """As the published ones are: half as many key heads as heads and tied embeddings in decoders, Gemma's layers local and
-    global in turn, mT5's output layer its own."""
-    own = written(family)
+def _generative_config(family: str, options: dict[str, Any]) -> Any:
+    """As published: decoders with half as many key heads as heads and tied embeddings, Gemma's layers alternately local and
+    global, mT5 with a separate output layer."""
+    own = generative_tokenizer(family)
     vocabulary = {"vocab_size": -(-len(own) // 8) * 8}
     made: Any
     if family in DECODERS:
@@ -225,14 +225,14 @@ def _writing_config(family: str, options: dict[str, Any]) -> Any:
 
 
 def backbone(family: str, seed: int = 0, **options: Any) -> PreTrainedModel:
-    """A random backbone without pooler, in evaluation mode; that of a model which writes has its output layer."""
+    """A random backbone without pooler, in evaluation mode; generative models include the output layer."""
     auto: Any = (
         AutoModelForCausalLM if family in DECODERS else AutoModelForSeq2SeqLM if family in SEQ2SEQ else AutoModel
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = auto.from_config(config(family, **options))
-        if family == "mt5":  # as published: transformers ties the two unless a checkpoint has both
+        if family == "mt5":  # as published; transformers ties both unless a checkpoint has two
             model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
             del model.all_tied_weights_keys["lm_head.weight"]
     if hasattr(model, "pooler"):
@@ -245,14 +245,14 @@ def encoder(family: str, seed: int = 0, **options: Any) -> Model:
 
 
 def tokenizer_of(family: str) -> Any:
-    """WordPiece with token types for BERT, byte-level BPE for the other encoders, their own for models that write."""
-    if family not in FAMILIES:
-        return written(family)
+    """WordPiece with token types for BERT, byte-level BPE for other encoders, the family's for generative models."""
+    if family not in ENCODERS:
+        return generative_tokenizer(family)
     return tokenizer("wordpiece" if family == "bert" else "bpe")
 
 
 def model_folder(folder: Path, family: str = "xlm-roberta", seed: int = 0) -> Path:
-    """A saved tiny model with its tokenizer: what `load` and every command that wants a model can be given."""
+    """Save a tiny model with its tokenizer, for `load` and for commands that need a model."""
     save(encoder(family, seed), tokenizer_of(family), folder)
     return folder
 

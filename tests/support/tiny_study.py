@@ -1,4 +1,4 @@
-"""A study of seconds for tests of whole runs, and how such a run is started as a process of its own."""
+"""A study of some seconds for tests of whole runs, in this process or in a separate one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 import yaml
 from tests.support import tiny
 
-from xlift.execution.work import do_job
+from xlift.execution.work import run_job
 from xlift.execution.work.shared import Context
 from xlift.models.backbone import save
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan, make_plan
-from xlift.studies.reading import read_study
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 from xlift.training.progress import Progress
 
 STUDY: dict[str, Any] = {
     "models": ["model"],
-    "training": {"lr": 0.001, "batch_size": 8, "steps": 4, "max_length": 64, "retries": 0},
+    "training": {"lr": 0.001, "batch_size": 8, "max_steps": 4, "max_length": 64, "retries": 0},
     "intermediate": ["none", {"task": "isle-pos", "size": 24}],
     "targets": [
         {"task": "isle-nli", "train": {"size": 24}, "languages": ["qta", "qtu"], "size": 12},
@@ -35,13 +35,13 @@ STUDY: dict[str, Any] = {
 
 
 def write_model(folder: Path) -> None:
-    """A tiny random model with dropout, so that a run which lost its random state would show."""
+    """Write a tiny random model with dropout, so that a lost random state changes the result."""
     encoder = tiny.encoder("xlm-roberta", hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     save(encoder, tiny.tokenizer_of("xlm-roberta"), folder)
 
 
 def write_study(folder: Path, name: str = "study", **changes: Any) -> Path:
-    """The study with some keys changed, in a folder that gets the model too."""
+    """Write the study with some keys changed, and its model, to a folder."""
     if not (folder / "model").is_dir():
         write_model(folder / "model")
     path = folder / f"{name}.yaml"
@@ -53,33 +53,33 @@ def plan_of(study: Path) -> Plan:
     return make_plan(read_study(str(study)))
 
 
-def do_inline(plan: Plan, store: Store, order: Iterable[Job] | None = None) -> None:
-    """Do the jobs that are missing in this process, in any order in which parents come first."""
+def run_inline(plan: Plan, store: Store, order: Iterable[Job] | None = None) -> None:
+    """Run the missing jobs in this process, in any order with parents first."""
     context = Context(plan.data, plan.tasks, plan.models)
     for job in order or plan.jobs.values():
         if not store.has(job.key):
-            do_job(job, context, store, Progress())
+            run_job(job, context, store, Progress())
 
 
 def start(study: Path, store: Path, *options: str, terminal: int | None = None) -> subprocess.Popen[str]:
-    """`xlift run` in a process group of its own, as a terminal makes one.
+    """Start `xlift run` in a new process group, as a terminal does.
 
     Args:
-        terminal: file descriptor of a terminal to show it on; else what it says goes into pipes.
+        terminal: file descriptor of a terminal; by default, output goes to pipes.
     """
     source = Path(__file__).parents[2] / "src"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(source)}
-    for name in ("COLUMNS", "LINES"):  # of the terminal that the tests were started on, and not of this one
+    for name in ("COLUMNS", "LINES"):  # these describe the terminal of the tests
         environment.pop(name, None)
     command = [sys.executable, "-m", "xlift", "run", str(study), "--store", str(store), *options]
-    said = subprocess.PIPE if terminal is None else terminal
+    output = subprocess.PIPE if terminal is None else terminal
     return subprocess.Popen(
-        command, env=environment, text=True, start_new_session=True, stdin=terminal, stdout=said, stderr=said
+        command, env=environment, text=True, start_new_session=True, stdin=terminal, stdout=output, stderr=output
     )
 
 
 def run(study: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`xlift run` to its end."""
+    """Run `xlift run` to its end."""
     process = start(study, store, *options)
     try:
         out, err = process.communicate(timeout=120)
@@ -90,6 +90,6 @@ def run(study: Path, store: Path, *options: str) -> subprocess.CompletedProcess[
 
 
 def digests(study: Path, store: Path) -> dict[str, str]:
-    """Key -> SHA-256 of the product of every job of a study, each file hashed anew. All of them must be there."""
-    opened = Store(store)
-    return {key: opened.open(key).sha256 for key in plan_of(study).jobs}
+    """Key -> SHA-256 of the artifact of every job of a study, with all files hashed again. All artifacts must exist."""
+    opened_store = Store(store)
+    return {key: opened_store.open(key).sha256 for key in plan_of(study).jobs}

@@ -1,4 +1,4 @@
-"""What the stand-in of the Hub does with what the client's `create_repo` and `upload_folder` send, of models."""
+"""Uploads of models to the stand-in Hub: requests of the client's `create_repo` and `upload_folder`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 TOKEN = "hf_stand_in"
 USER = "me"
-"""Whose token it is: who may make and change repositories under this name and no other."""
+"""Owner of the token, who may create and change repositories under this name only."""
 LARGE = (".parquet", ".safetensors", ".bin")
-"""Endings of files that lie in large-file storage."""
+"""Extensions of files in large-file storage."""
 
 
 class Uploads:
-    """Part of the handler of the Hub's own addresses (hub.py)."""
+    """Mixin for the request handler of the Hub's own addresses (hub.py)."""
 
     hub: Any
     body: bytes
@@ -29,14 +29,14 @@ class Uploads:
     large = re.compile(r"/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
 
     def receive(self) -> None:
-        """What the client's `create_repo` and `upload_folder` send, of models."""
-        path, told = urlsplit(self.path).path, self.body
+        """Handle the requests of `create_repo` and `upload_folder`."""
+        path, body = urlsplit(self.path).path, self.body
         if path == "/api/validate-yaml":
             return self.send_json({"errors": [], "warnings": []})
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.send(401, b"{}", X_Error_Message="Invalid username or password.")
         if path == "/api/repos/create":
-            return self.create(json.loads(told))
+            return self.create(json.loads(body))
         call = self.sending.fullmatch(path) or self.large.fullmatch(path)
         if call is None:
             return self.send(404, b"")
@@ -48,7 +48,7 @@ class Uploads:
         if "call" not in call.groupdict():
             objects = [
                 {**each, "actions": {"upload": {"href": f"{self.hub.content_url}/{each['oid']}", "header": {}}}}
-                for each in json.loads(told)["objects"]
+                for each in json.loads(body)["objects"]
             ]
             return self.send_json({"transfer": "basic", "objects": objects})
         if call["call"] == "preupload":
@@ -58,13 +58,13 @@ class Uploads:
                     "uploadMode": "lfs" if each["path"].endswith(LARGE) else "regular",
                     "shouldIgnore": False,
                 }
-                for each in json.loads(told)["files"]
+                for each in json.loads(body)["files"]
             ]
             return self.send_json({"files": files})
-        return self.add(call["name"], repository, [json.loads(line) for line in told.splitlines()])
+        return self.add(call["name"], repository, [json.loads(line) for line in body.splitlines()])
 
-    def create(self, asked: dict[str, Any]) -> None:
-        name = f"{asked.get('organization') or USER}/{asked['name']}"
+    def create(self, request: dict[str, Any]) -> None:
+        name = f"{request.get('organization') or USER}/{request['name']}"
         url = {"url": f"{self.hub.url}/{name}"}
         if name.partition("/")[0] != USER:
             return self.send(
@@ -72,12 +72,12 @@ class Uploads:
             )
         if ("model", name) in self.hub.repositories:
             return self.send(409, json.dumps({**url, "error": "You already created this model repo"}).encode())
-        private = asked.get("visibility", "public") == "private"
+        private = request.get("visibility", "public") == "private"
         self.hub.commit("model", name, {".gitattributes": b"*.safetensors filter=lfs\n"}, private=private)
         self.send_json(url)
 
     def add(self, name: str, repository: Any, lines: list[dict[str, Any]]) -> None:
-        """One commit, of a file a line."""
+        """Add one commit, with one file per line."""
         files: dict[str, bytes] = {}
         for line in lines:
             value = line["value"]

@@ -1,4 +1,4 @@
-"""Gates over the whole catalogue: every declaration is complete, fits the rest of the code, and says what is published."""
+"""Checks of the whole catalogue: every declaration is complete, matches the code, and agrees with published numbers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from xlift.languages import canonical
 from xlift.recipes import Recipe
 from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.catalog import FILES, TASKS
+from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.joined import Joined
 from xlift.tasks.sources.readers import READERS
 
 each = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 each_of_files = pytest.mark.parametrize("task", FILES, ids=lambda task: task.name)
 
 SUITES = {
-    # Languages as the benchmarks' evaluate.py lists them, written down independently of the package.
+    # Languages in the benchmarks' evaluate.py, listed here independently of the package.
     "xtreme": {
         "xnli": "ar bg de el en es fr hi ru sw th tr ur vi zh",
         "pawsx": "de en es fr ja ko zh",
@@ -50,7 +50,7 @@ SUITES = {
         "tatoeba": "af ar az bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko lt ml mr nl pl pt ro ru sw ta te th tl"
         " tr uk ur vi zh",
         "mewslix": "ar de en es fa ja pl ro ta tr uk",
-        "lareqa": "",  # named there without a language and without a rule
+        "lareqa": "",  # listed there without languages or a metric
     },
 }
 NUMBERS = {"xtreme": "15 7 33 40 11 7 9 4 36", "xtreme-r": "15 11 38 48 12 7 9 41 11 0"}
@@ -61,7 +61,7 @@ def members(task):
 
 
 def mapped(source, field):
-    """Value in the files -> our value, of a source that maps it."""
+    """Value in the files -> value in the example, if the source maps it."""
     return getattr(source, "values", {}).get(field, {})
 
 
@@ -82,25 +82,25 @@ def test_format_metrics_and_languages_exist(task):
 
 
 @each
-def test_labels_are_named_once_and_where_the_format_needs_them(task):
+def test_labels_are_unique_and_present_if_the_format_needs_them(task):
     assert len(set(task.labels)) == len(task.labels)
-    # CCGbank's 1,363 categories are the licensed files' to tell.
+    # CCGbank's 1,363 categories are read from the licensed files.
     assert task.labels or task.format not in ("classification", "tagging") or task.name == "ccg"
 
 
 @each
-def test_trains_on_a_language_that_has_a_training_split(task):
+def test_the_train_language_has_a_training_split(task):
     assert task.train_language in task.source.languages("train") or not task.train_language
 
 
 @each
-def test_training_tasks_answer_what_the_task_asks_and_are_there_where_it_has_no_split_of_its_own(task):
+def test_train_tasks_match_the_task_and_exist_without_a_training_split(task):
     for name in task.train_task:
         trained = catalog.get(name)
         assert (trained.format, trained.labels) == (task.format, task.labels)
         assert trained.train_language in trained.source.languages("train")
     trained_here = "train" in task.source.splits()
-    # Retrieval and mining are scored without training: the encoder is used as it is.
+    # Retrieval and mining are scored without training.
     assert bool(task.train_task) != trained_here or task.format in ("retrieval", "mining")
 
 
@@ -113,7 +113,7 @@ def test_is_documented(task):
     assert not set(task.citations) - set(catalog.citations())
 
 
-def test_every_entry_of_bibtex_is_whole_and_is_cited():
+def test_every_bibtex_entry_is_complete_and_cited():
     assert {key for task in FILES for key in task.citations} == set(catalog.citations())
     for key, entry in catalog.citations().items():
         assert re.match(r"@(article|inproceedings|misc)\{" + re.escape(key) + ",\n", entry)
@@ -136,9 +136,9 @@ def test_bibtex_gives_all_the_entries_of_a_task():
 
 
 @each_of_files
-def test_readers_make_the_format_and_every_path_can_be_named(task):
+def test_readers_support_the_format_and_every_path_is_valid(task):
     for source in members(task):
-        if isinstance(source, Joined):
+        if isinstance(source, ConcatenatedSource):
             assert all((part.format, part.labels) == (task.format, task.labels) for part in source.parts)
             continue
         reader = READERS["parquet" if isinstance(source, HubSource) else source.reader]
@@ -158,7 +158,7 @@ def test_readers_make_the_format_and_every_path_can_be_named(task):
 
 @each_of_files
 def test_sources_agree_on_the_languages_of_a_split(task):
-    # The most complete source has every language that another one has; XNLI's Korean is another publisher's.
+    # The most complete source has every language of the others; XNLI's Korean is from another publisher.
     for split in task.source.splits():
         having = [set(source.languages(split)) for source in members(task)]
         assert set().union(*having) - {"ko"} == max(having, key=len) - {"ko"}
@@ -172,7 +172,7 @@ def test_codes_in_file_names_mean_the_language(task):
 
 
 @each_of_files
-def test_labels_of_every_source_map_to_all_the_labels_and_to_no_other(task):
+def test_label_maps_of_every_source_cover_exactly_the_labels(task):
     for source in members(task):
         for mapping in (mapped(source, "label"), mapped(source, "tags")):
             if not mapping:
@@ -187,8 +187,8 @@ def test_labels_of_every_source_map_to_all_the_labels_and_to_no_other(task):
         assert not set(getattr(source, "drop", ())) & set(task.labels)
 
 
-def test_tasks_of_inference_have_one_order_of_labels():
-    # A head trained on one is reused for another: an index must mean the same label.
+def test_nli_tasks_have_one_order_of_labels():
+    # A head trained on one task is reused for another, so an index must mean the same label.
     orders = {task.labels for task in TASKS if "entailment" in task.labels and len(task.labels) == 3}
     assert orders == {("entailment", "neutral", "contradiction")}
 
@@ -210,7 +210,7 @@ def test_only_known_suites_are_named(task):
 
 
 @each
-def test_counts_are_of_splits_and_languages_that_there_are(task):
+def test_counts_are_of_declared_splits_and_languages(task):
     for split, number in task.counts.items():
         assert split in task.source.splits()
         if isinstance(number, int):
@@ -222,7 +222,7 @@ def test_counts_are_of_splits_and_languages_that_there_are(task):
 
 @pytest.mark.parametrize(
     ("name", "split", "total"),
-    # Totals that their publishers state beside the numbers by language.
+    # Totals stated by their publishers.
     [("tydiqa", "train", 49_881), ("tydiqa", "test", 5_077), ("americasnli", "dev", 6_457), ("americasnli", "test", 7_486),
      ("mewslix", "dev", 2_991), ("mewslix", "test", 14_624)],
 )  # fmt: skip
@@ -260,7 +260,7 @@ def test_official_settings_are_keys_of_a_study(task):
 
 @pytest.mark.parametrize(
     ("task", "xtreme", "large", "jiant"),
-    # lr, epochs, batch, length of the benchmarks' own scripts.
+    # lr, epochs, batch size and max length of the benchmarks' scripts.
     [("xnli", (2e-5, 5, 32, 128), 3e-5, (1e-5, 2, 32, 256)), ("pawsx", (2e-5, 5, 32, 128), 2e-5, (1e-5, 5, 32, 256)),
      ("udpos", (2e-5, 10, 32, 128), 2e-5, (1e-5, 10, 32, 256)), ("xquad", (3e-5, 3, 32, 384), 3e-5, (1e-5, 2, 16, 384)),
      ("tydiqa", (3e-5, 3, 32, 384), 3e-5, (1e-5, 2, 16, 384)), ("xcopa", (2e-5, 5, 32, 128), 3e-5, None),
@@ -275,15 +275,20 @@ def test_official_settings_are_those_of_the_scripts(task, xtreme, large, jiant):
         assert tuple(official["jiant"][key] for key in ("lr", "epochs", "batch_size", "max_length")) == jiant
 
 
-def test_mt5_is_tuned_alike_on_the_tasks_that_it_was_published_for():
+def test_mt5_settings_are_the_same_for_its_published_tasks():
     having = {task.name for task in TASKS if "mt5" in task.official}
     assert having == {"xnli", "pawsx", "panx", "xquad", "mlqa", "tydiqa"}
     recipe = Recipe(**catalog.get("xquad").official["mt5"])
-    assert (recipe.lr, recipe.schedule, recipe.optimizer, recipe.warmup) == (1e-3, "constant", "adafactor", 0)
+    assert (recipe.lr, recipe.lr_scheduler_type, recipe.optimizer, recipe.warmup_steps) == (
+        1e-3,
+        "constant",
+        "adafactor",
+        0,
+    )
     assert recipe.batch_size * (recipe.max_length or 0) == 2**17
 
 
-def test_what_xtreme_strips_is_declared_with_the_place_of_the_original():
+def test_originals_are_declared_for_files_without_labels():
     for task in FILES:
         for source in members(task):
             if isinstance(source, FileSource) and source.kind == "xtreme" and "test" in source.splits():
@@ -296,8 +301,8 @@ def test_unknown_task_names_the_nearest():
         catalog.get("xqad")
 
 
-def test_catalogue_is_light():
-    # The road of `xlift --help` and `xlift tasks`.
+def test_catalogue_import_is_light():
+    # `xlift --help` and `xlift tasks` import it.
     heavy = "torch transformers pyarrow scipy pydantic huggingface_hub datasets"
     code = f"import sys, xlift.tasks.catalog; print(*[m for m in '{heavy}'.split() if m in sys.modules])"
     path = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

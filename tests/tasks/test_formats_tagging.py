@@ -8,47 +8,47 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.tasks import formats
-from xlift.tasks.formats.base import IGNORE
+from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.tagging import TaggingExample
 
 FORMAT = formats.get("tagging")
 TAGS = ("NOUN", "VERB", "DET")
 
 
-def perfect(features, labels):
-    """The outputs of a model that is always right: the target on first sub-words, nonsense elsewhere."""
-    return [np.array([2 if tag == IGNORE else tag for tag in row]) for row in features.targets["label"]]
+def make_perfect_outputs(features, labels):
+    """Outputs of a make_perfect_outputs model: the target on first sub-words, a constant elsewhere."""
+    return [np.array([2 if tag == IGNORE_INDEX else tag for tag in row]) for row in features.targets["label"]]
 
 
 @pytest.mark.parametrize("kind", tiny.TOKENIZERS)
-def test_the_tag_sits_on_the_first_sub_word(kind):
+def test_the_target_is_on_the_first_sub_word(kind):
     tokenizer = tiny.tokenizer(kind)
     example = TaggingExample("0", ("the", "Kainarjis", "book"), ("DET", "VERB", "NOUN"))
     features = FORMAT.features([example], tokenizer, TAGS, max_length=64, train=True)
     (row,), (target,), (first,) = features.input_ids, features.targets["label"], features.extra["first"]
     assert len(row) == len(target)
     assert len(row) > 5
-    assert [i for i, tag in enumerate(target) if tag != IGNORE] == first.tolist()
+    assert [i for i, tag in enumerate(target) if tag != IGNORE_INDEX] == first.tolist()
     assert [target[i] for i in first] == [2, 1, 0]
 
 
 @pytest.mark.parametrize("kind", tiny.TOKENIZERS)
-def test_words_are_read_as_in_running_text(kind):
-    # without the space a byte-level or Gemma tokenizer takes each word for the end of the one before
+def test_words_are_tokenized_as_in_running_text(kind):
+    # without the space a byte-level or Gemma tokenizer joins each word to the previous one
     tokenizer = tiny.tokenizer(kind)
     words = tuple(tiny.CORPUS[0].split())
     (row,) = FORMAT.features([TaggingExample("0", words)], tokenizer, TAGS, max_length=64, train=True).input_ids
     assert row.tolist() == tokenizer(tiny.CORPUS[0])["input_ids"]
 
 
-def test_a_word_that_tokenizes_to_nothing_is_unknown():
-    # a control character is removed by BERT's normalizer
+def test_a_word_without_tokens_becomes_the_unknown_token():
+    # BERT's normalizer removes a control character
     tokenizer = tiny.tokenizer("wordpiece")
     example = TaggingExample("0", ("the", "\x9d", "book"), ("DET", "VERB", "NOUN"))
     features = FORMAT.features([example], tokenizer, TAGS, max_length=64, train=True)
     (row,), (first,) = features.input_ids, features.extra["first"]
     assert row[first[1]] == tokenizer.unk_token_id
-    assert FORMAT.decode([example], features, perfect(features, TAGS), TAGS) == [["DET", "VERB", "NOUN"]]
+    assert FORMAT.decode([example], features, make_perfect_outputs(features, TAGS), TAGS) == [["DET", "VERB", "NOUN"]]
 
 
 def test_long_sentences_are_split_between_words():
@@ -57,8 +57,8 @@ def test_long_sentences_are_split_between_words():
     assert len(features) > 1
     assert max(map(len, features.input_ids)) <= 12
     assert sum(len(first) for first in features.extra["first"]) == len(words)
-    assert features.unit.tolist() == list(range(len(features)))  # a row is a unit: it can be trained on alone
-    assert set(features.example) == {0}
+    assert features.unit.tolist() == list(range(len(features)))  # each row can be in its own batch
+    assert set(features.example_index) == {0}
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=12).filter(str.strip)
@@ -72,18 +72,18 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1,
     kind=st.sampled_from(tiny.TOKENIZERS),
     max_length=st.integers(3, 40),
 )
-def test_no_word_is_ever_lost(sentences, kind, max_length):
+def test_every_word_gets_a_prediction(sentences, kind, max_length):
     examples = [
         TaggingExample(str(i), tuple(word for word, _ in pairs), tuple(tag for _, tag in pairs))
         for i, pairs in enumerate(sentences)
     ]
     features = FORMAT.features(examples, tiny.tokenizer(kind), TAGS, max_length=max_length, train=False)
     assert max(map(len, features.input_ids)) <= max_length
-    predictions = FORMAT.decode(examples, features, perfect(features, TAGS), TAGS)
+    predictions = FORMAT.decode(examples, features, make_perfect_outputs(features, TAGS), TAGS)
     assert predictions == [FORMAT.gold(example) for example in examples]
 
 
-def test_max_length_without_room_is_said():
+def test_too_small_max_length_is_refused():
     with pytest.raises(UserError, match="max_length 2 leaves no room"):
         FORMAT.features([TaggingExample("0", ("a",))], tiny.tokenizer(), TAGS, max_length=2, train=True)
 

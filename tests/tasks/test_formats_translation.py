@@ -1,4 +1,4 @@
-"""Translation as a format: prompts that say the languages, answers on one line, and a source that noise may change."""
+"""The translation format: prompts with the languages, answers on one line, changes of the source."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from xlift.errors import UserError
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Direction
-from xlift.tasks.formats.change import Changed
+from xlift.tasks.formats.change import ChangedText
 from xlift.tasks.formats.template import Template
-from xlift.tasks.formats.translation import MOST_NEW_TOKENS, TranslationExample, language_name
-from xlift.tasks.sources.own import own_task
+from xlift.tasks.formats.translation import MAX_NEW_TOKENS, TranslationExample, language_name
+from xlift.tasks.sources.custom import build_custom_task
 
 FORMAT = formats.get("translation")
 PLAIN = Template("translation.test", "en", "From {source_language} to {target_language}: {source}")
@@ -22,15 +22,15 @@ ONE = TranslationExample("1", "Mto ni {mrefu}.", "The river is long.", "sw", "en
 TEXTS = st.text(min_size=1, max_size=40).filter(str.strip)
 
 
-def test_a_prompt_says_the_languages_and_keeps_braces_of_the_text():
+def test_a_prompt_has_the_languages_and_keeps_braces_of_the_text():
     prompt = FORMAT.prompt(ONE, (), PLAIN)
     assert prompt.source == "From Swahili to English: Mto ni {mrefu}."
     assert prompt.answer == "The river is long."
     assert prompt.candidates == ()
-    # What tokenizers with language tokens read instead.
+    # tokenizers with language tokens read this instead
     assert prompt.direction == Direction("Mto ni {mrefu}.", "sw", "en")
-    assert prompt.yields is not None
-    begin, end = prompt.yields
+    assert prompt.truncatable is not None
+    begin, end = prompt.truncatable
     assert prompt.source[begin:end] == ONE.source
 
 
@@ -41,33 +41,33 @@ def test_languages_have_names(code, name):
 
 
 @given(TEXTS)
-def test_answers_have_room_and_not_without_bounds(text):
+def test_max_new_tokens_grows_with_the_source_up_to_a_limit(text):
     short, long = (FORMAT.prompt(replace(ONE, source=source), (), PLAIN) for source in (text, text * 1000))
-    assert len(text) < short.max_new_tokens <= long.max_new_tokens <= MOST_NEW_TOKENS
+    assert len(text) < short.max_new_tokens <= long.max_new_tokens <= MAX_NEW_TOKENS
 
 
 @given(st.text())
-def test_whatever_is_written_is_parsed_to_one_line(written):
-    said = FORMAT.parse(written, ONE, (), PLAIN)
-    assert "\n" not in said
-    assert said.split() == written.split()
+def test_any_answer_is_parsed_to_one_line(written):
+    parsed = FORMAT.parse(written, ONE, (), PLAIN)
+    assert "\n" not in parsed
+    assert parsed.split() == written.split()
 
 
 @given(TEXTS, TEXTS)
-def test_only_what_is_read_is_changed(source, translation):
-    asked: list[str] = []
+def test_change_texts_changes_only_the_source(source, translation):
+    changed_texts: list[str] = []
 
     def change(text):
-        asked.append(text)
-        return Changed("changed", (0,) * len(text) + (7,))
+        changed_texts.append(text)
+        return ChangedText("changed", (0,) * len(text) + (7,))
 
-    made = FORMAT.change_texts(replace(ONE, source=source, translation=translation), change)
-    assert made == replace(ONE, source="changed", translation=translation)
-    assert asked == [source]
+    changed = FORMAT.change_texts(replace(ONE, source=source, translation=translation), change)
+    assert changed == replace(ONE, source="changed", translation=translation)
+    assert changed_texts == [source]
 
 
-def test_a_source_of_which_nothing_is_left_stays():
-    assert FORMAT.change_texts(ONE, lambda text: Changed(" ", (0,) * len(text) + (1,))) == ONE
+def test_a_source_is_kept_if_the_change_leaves_only_white_space():
+    assert FORMAT.change_texts(ONE, lambda text: ChangedText(" ", (0,) * len(text) + (1,))) == ONE
 
 
 def test_gold_is_the_reference_with_its_language():
@@ -84,29 +84,29 @@ def test_gold_is_the_reference_with_its_language():
     [({"source": " "}, "the text to translate is empty"), ({"translation": ""}, "the translation is empty"),
      ({"target_language": "sw"}, "both in 'sw'")],
 )  # fmt: skip
-def test_broken_pairs_are_named(changed, problem):
+def test_check_names_the_problem_of_a_broken_pair(changed, problem):
     assert FORMAT.check(ONE, ()) is None
     assert problem in (FORMAT.check(replace(ONE, **changed), ()) or "")
 
 
-def test_no_head_learns_it():
-    with pytest.raises(UserError, match="translation is learnt in words"):
+def test_there_is_no_head():
+    with pytest.raises(UserError, match="translation tasks have no head"):
         FORMAT.features([ONE], None, (), max_length=8, train=True)
 
 
-# --- tasks of one's own ---------------------------------------------------------------------------------------------
+# --- custom tasks ---------------------------------------------------------------------------------------------------
 
 
 def declared(folder, rows, **more):
     (folder / "pairs.tsv").write_text("source\ttranslation\n" + rows, encoding="utf-8")
     files = {"train": {"swh": "pairs.tsv"}}
-    return own_task({"name": "mine", "format": "translation", "files": files, **more}, folder)
+    return build_custom_task({"name": "mine", "format": "translation", "files": files, **more}, folder)
 
 
 @pytest.mark.parametrize(
     ("direction", "languages"), [(["{lang}", "eng"], ("sw", "en")), (["en", "{lang}"], ("en", "sw"))]
 )
-def test_two_columns_and_a_direction_make_a_task(direction, languages, tmp_path):
+def test_two_columns_and_a_direction_make_a_custom_task(direction, languages, tmp_path):
     task = declared(tmp_path, "a b\tc d\n", direction=direction)
     (example,) = task.source.read(task, "sw", "train", None)
     assert example == TranslationExample("0", "a b", "c d", *languages)
@@ -117,17 +117,19 @@ def test_two_columns_and_a_direction_make_a_task(direction, languages, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("direction", "why"),
-    [(["en", "sw"], "is no direction"), (["{lang}"], "is no direction"), (["{lang}", "{lang}"], "is no direction"),
-     (["{lang}", "Englisch!"], "'Englisch!' is no language code")],
+    ("direction", "message"),
+    [(["en", "sw"], "is not a direction"), (["{lang}"], "is not a direction"), (["{lang}", "{lang}"], "is not a direction"),
+     (["{lang}", "Englisch!"], "'Englisch!' is not a language code")],
 )  # fmt: skip
-def test_a_wrong_direction_is_refused(direction, why, tmp_path):
-    with pytest.raises(UserError, match=why):
+def test_a_wrong_direction_is_refused(direction, message, tmp_path):
+    with pytest.raises(UserError, match=message):
         declared(tmp_path, "a\tb\n", direction=direction)
 
 
-def test_only_translations_have_a_direction(tmp_path):
+def test_only_translation_tasks_have_a_direction(tmp_path):
     (tmp_path / "x.csv").write_text("text,label\na,b\n")
-    with pytest.raises(UserError, match="only translations have a direction"):
-        own_task({"name": "mine", "format": "classification", "files": {"train": {"en": "x.csv"}}, "direction": ["{lang}", "en"]},
-                 tmp_path)  # fmt: skip
+    with pytest.raises(UserError, match="only translation tasks have a direction"):
+        files = {"train": {"en": "x.csv"}}
+        build_custom_task(
+            {"name": "mine", "format": "classification", "files": files, "direction": ["{lang}", "en"]}, tmp_path
+        )

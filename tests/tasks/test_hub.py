@@ -1,4 +1,4 @@
-"""Examples from Parquet files of the Hub, with the real client against a stand-in on this machine."""
+"""Examples from Parquet files of the Hub, with the real client and a stand-in server on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.hub import Hub, parquet
 from xlift import hub
 from xlift.errors import UserError
 from xlift.tasks import catalog
-from xlift.tasks.fetching import hub_source
+from xlift.tasks.fetching import find_hub_source
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Task
 
@@ -50,36 +50,36 @@ def task(source: Any = SOURCE) -> Task:
 
 @pytest.fixture
 def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    with Hub() as made:
-        made.commit("dataset", REPOSITORY, FILES)
-        made.connect(monkeypatch, tmp_path / "cache")
-        yield made
+    with Hub() as hub_server:
+        hub_server.commit("dataset", REPOSITORY, FILES)
+        hub_server.connect(monkeypatch, tmp_path / "cache")
+        yield hub_server
 
 
-def test_a_declaration_asks_nothing(standin: Hub):
+def test_a_declaration_sends_no_requests(standin: Hub):
     assert SOURCE.languages("test") == ("en", "zh")
     assert SOURCE.splits() == ("train", "test")
-    assert not SOURCE.present("en", "test", None)
+    assert not SOURCE.is_present("en", "test", None)
     assert standin.requests == []
 
 
-def test_shards_are_read_in_order_and_labels_by_their_names(standin: Hub):
+def test_shards_are_read_in_order_with_mapped_labels(standin: Hub):
     examples = list(SOURCE.read(task(), "en", "train", None))
     assert [example.text_a for example in examples] == [f"en premise {i}" for i in range(100)]
     assert [example.label for example in examples[:4]] == [*NLI, "entailment"]
-    assert [example.id for example in examples[58:62]] == ["58", "59", "60", "61"]  # no id twice across shards
+    assert [example.id for example in examples[58:62]] == ["58", "59", "60", "61"]  # ids are unique across shards
 
 
-def test_codes_name_files_and_dropped_labels_are_left_out(standin: Hub):
+def test_language_codes_and_dropped_labels(standin: Hub):
     assert SOURCE.size(task(), "zh", "test", None) == 7
     assert SOURCE.size(task(), "en", "test", None) == 9
 
 
-def test_only_what_is_asked_for_is_downloaded(standin: Hub, tmp_path: Path):
+def test_only_requested_files_are_downloaded(standin: Hub, tmp_path: Path):
     SOURCE.size(task(), "zh", "test", None)
     brought = {path.name for path in (tmp_path / "cache").rglob("*.parquet")}
     assert brought == {"test-00000-of-00001.parquet"}
-    assert not SOURCE.present("en", "test", None)
+    assert not SOURCE.is_present("en", "test", None)
 
 
 def test_subsets_are_nested(standin: Hub):
@@ -91,21 +91,23 @@ def test_subsets_are_nested(standin: Hub):
     assert set(few) < set(many)
 
 
-def test_more_than_there_is(standin: Hub):
-    with pytest.raises(UserError, match="101 examples asked for, 100 are there"):
+def test_size_larger_than_the_data(standin: Hub):
+    with pytest.raises(UserError, match="has 100 examples, fewer than the 101 requested"):
         SOURCE.read(task(), "en", "train", None, size=101)
 
 
-def test_what_is_here_is_not_asked_for_again(standin: Hub):
+def test_local_files_are_not_requested_again(standin: Hub):
     before = SOURCE.fingerprint(task(), "en", "train", None)
     asked = len(standin.requests)
-    hub.listing.cache_clear()
+    hub.list_files.cache_clear()
     standin.commit("dataset", REPOSITORY, {"en/train-00001-of-00002.parquet": parquet(rows("en", 50, start=60))})
-    assert SOURCE.fingerprint(task(), "en", "train", None) == before  # newer, but a study's keys stay what they are
+    assert (
+        SOURCE.fingerprint(task(), "en", "train", None) == before
+    )  # the Hub has newer files, but a study keeps its keys
     assert len(standin.requests) == asked
 
 
-def test_offline_and_online_have_one_fingerprint(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_fingerprints_are_equal_offline_and_online(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     online = SOURCE.fingerprint(task(), "en", "test", None)
     standin.connect(monkeypatch, tmp_path / "cache", offline=True)
     assert SOURCE.fingerprint(task(), "en", "test", None) == online
@@ -114,7 +116,7 @@ def test_offline_and_online_have_one_fingerprint(standin: Hub, monkeypatch: pyte
         SOURCE.size(task(), "zh", "test", None)
 
 
-def test_the_fingerprint_is_of_the_files_and_not_of_the_commit(
+def test_the_fingerprint_depends_on_files_but_not_on_the_commit(
     standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     before = SOURCE.fingerprint(task(), "en", "test", None)
@@ -124,7 +126,7 @@ def test_the_fingerprint_is_of_the_files_and_not_of_the_commit(
     assert SOURCE.commit("en", "test", None) == revised
 
 
-def test_other_bytes_and_another_reading_have_other_fingerprints(
+def test_the_fingerprint_depends_on_bytes_and_reading_options(
     standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     swapped = HubSource(REPOSITORY, SOURCE.files, SOURCE.available, SOURCE.codes, values={}, drop=())
@@ -135,7 +137,7 @@ def test_other_bytes_and_another_reading_have_other_fingerprints(
     assert len(seen) == 3
 
 
-def test_a_pinned_commit_is_read_whatever_the_branch_says(standin: Hub):
+def test_a_pinned_commit_is_read_after_the_branch_moves(standin: Hub):
     old = standin.repositories["dataset", REPOSITORY].branches["main"]
     standin.commit("dataset", REPOSITORY, {"en/test-00000-of-00001.parquet": parquet(rows("en", 3))})
     pinned = HubSource(REPOSITORY, SOURCE.files, SOURCE.available, values=SOURCE.values, drop=SOURCE.drop, revision=old)
@@ -144,22 +146,24 @@ def test_a_pinned_commit_is_read_whatever_the_branch_says(standin: Hub):
     assert SOURCE.size(task(), "en", "test", None) == 3
 
 
-def test_the_data_folder_answers_first(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    snapshot = hub.listing(REPOSITORY, "main")
-    hub.bring(snapshot, snapshot.matching(["zho/*"]), tmp_path / "data" / hub.FOLDER)
+def test_the_data_folder_is_searched_first(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    snapshot = hub.list_files(REPOSITORY, "main")
+    hub.download_files(snapshot, snapshot.matching(["zho/*"]), tmp_path / "data" / hub.CACHE_FOLDER)
     standin.connect(monkeypatch, tmp_path / "empty", offline=True)
-    assert SOURCE.present("zh", "test", tmp_path / "data")
-    assert not SOURCE.present("zh", "test", None)
+    assert SOURCE.is_present("zh", "test", tmp_path / "data")
+    assert not SOURCE.is_present("zh", "test", None)
     assert SOURCE.size(task(), "zh", "test", tmp_path / "data") == 7
 
 
-def test_what_the_hubs_own_tools_brought_is_read_offline(standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_files_downloaded_by_other_tools_are_read_offline(
+    standin: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     from huggingface_hub import snapshot_download
 
     snapshot_download(REPOSITORY, repo_type="dataset", allow_patterns=["en/train-00000*", "zho/*"])
     standin.connect(monkeypatch, tmp_path / "cache", offline=True)
     assert SOURCE.size(task(), "zh", "test", None) == 7
-    assert not SOURCE.present("en", "train", None)  # one shard of two
+    assert not SOURCE.is_present("en", "train", None)  # one shard of two
 
 
 def test_one_file_of_all_languages(standin: Hub):
@@ -174,23 +178,23 @@ def test_one_file_of_all_languages(standin: Hub):
     ]
 
 
-def test_a_label_that_the_task_has_not(standin: Hub):
+def test_an_unknown_label(standin: Hub):
     source = HubSource(REPOSITORY, SOURCE.files, SOURCE.available, codes=SOURCE.codes)
     with pytest.raises(UserError, match="test-00000-of-00001.parquet:row 1"):
         source.size(task(source), "zh", "test", None)
 
 
-def test_a_large_download_on_demand_is_told(standin: Hub, monkeypatch: pytest.MonkeyPatch, caplog: Any):
-    monkeypatch.setattr("xlift.tasks.sources.hub.SAID", 1)
+def test_a_large_download_on_demand_is_logged(standin: Hub, monkeypatch: pytest.MonkeyPatch, caplog: Any):
+    monkeypatch.setattr("xlift.tasks.sources.hub.LOG_BYTES", 1)
     SOURCE.size(task(), "en", "train", None)
     SOURCE.size(task(), "en", "train", None)
     assert [record.getMessage() for record in caplog.records] == [
-        "bringing pairs en train from the Hub: 2 files of org/pairs, 0 MB"
+        "downloading pairs en train from the Hub: 2 files of org/pairs, 0 MB"
     ]
 
 
-def test_every_declaration_of_the_catalogue_names_parquet_of_a_dataset():
-    declared = [source for each in catalog.TASKS if (source := hub_source(each.source))]
+def test_catalogue_hub_sources_name_parquet_files():
+    declared = [source for each in catalog.TASKS if (source := find_hub_source(each.source))]
     assert len(declared) > 20
     for source in declared:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", source.repository)
@@ -200,13 +204,13 @@ def test_every_declaration_of_the_catalogue_names_parquet_of_a_dataset():
                 assert not any("{" in pattern for pattern in source.patterns(language, split))
 
 
-def test_a_language_that_is_not_declared(standin: Hub):
+def test_an_undeclared_language_is_refused(standin: Hub):
     with pytest.raises(UserError, match="task 'pairs' has no train examples in 'zh'"):
         SOURCE.size(task(), "zh", "train", None)
 
 
 def test_a_model_of_the_hub_is_found_and_loaded(standin: Hub, tmp_path: Path):
-    """The stand-in serves models as well: the way of `models: [org/name]` in a study."""
+    """The stand-in serves models too, as for `models: [org/name]` in a study."""
     from tests.support.tiny import model_folder
 
     from xlift import backbones

@@ -1,4 +1,4 @@
-"""A stretch of a text is found again behind a translator, or its loss is noticed."""
+"""Markers carry a span through a translator, and a lost marker is noticed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ TEXTS = st.text(st.sampled_from("ab éß猫 .[](){}<>［」"), max_size=20)
 
 
 @given(TEXTS, st.text("xyz", min_size=1, max_size=5), TEXTS)
-def test_what_is_kept_is_found_where_it_stands(before, answer, after):
+def test_a_marked_span_is_found_at_its_position(before, answer, after):
     text = before + answer + after
-    marked = markers.mark(text, len(before), len(before) + len(answer))
-    if marked is None:  # it has a bracket of each kind
-        assert all(set(text) & set(opening + closing) for opening, closing in markers.PAIRS)
+    marked = markers.add_markers(text, len(before), len(before) + len(answer))
+    if marked is None:  # the text has a bracket of each kind
+        assert all(set(text) & set(opening + closing) for opening, closing in markers.MARKER_PAIRS)
         return
-    found = markers.find(text, marked)
+    found = markers.remove_markers(text, marked)
     assert found == (text, len(before), len(before) + len(answer))
-    assert markers.find(text, text) is None
+    assert markers.remove_markers(text, text) is None
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_what_is_kept_is_found_where_it_stands(before, answer, after):
         ("Der[ Nil ]ist lang.", "Der Nil ist lang.", "Nil"),
         ("【尼罗河】很长。", "尼罗河很长。", "尼罗河"),
         ("尼罗河［很长］", "尼罗河很长", "很长"),
-        ("Der Nil ist lang.", None, None),  # both are gone
+        ("Der Nil ist lang.", None, None),  # both are missing
         ("Der [Nil ist lang.", None, None),
         ("Der ]Nil[ ist lang.", None, None),
         ("Der [Nil] ist [lang].", None, None),
@@ -40,7 +40,7 @@ def test_what_is_kept_is_found_where_it_stands(before, answer, after):
     ],
 )
 def test_markers_of_a_translation(translated, text, answer):
-    found = markers.find("The Nile is long.", translated)
+    found = markers.remove_markers("The Nile is long.", translated)
     if text is None:
         assert found is None
     else:
@@ -49,7 +49,7 @@ def test_markers_of_a_translation(translated, text, answer):
         assert found.text[found.start : found.end] == answer
 
 
-def test_the_brackets_of_a_text_are_not_taken_for_markers():
+def test_brackets_of_the_text_are_not_markers():
     text = "The Nile [1] is long."
-    assert markers.mark(text, 4, 8) == "The {Nile} [1] is long."
-    assert markers.find(text, "Der {Nil} [1] ist lang.") == ("Der Nil [1] ist lang.", 4, 7)
+    assert markers.add_markers(text, 4, 8) == "The {Nile} [1] is long."
+    assert markers.remove_markers(text, "Der {Nil} [1] ist lang.") == ("Der Nil [1] ist lang.", 4, 7)

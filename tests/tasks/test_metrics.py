@@ -1,4 +1,4 @@
-"""Official scorers against hand-made cases and against second implementations written here on their own."""
+"""Metrics against hand-made cases and against second implementations in this file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ BIO = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-DATE", "I-DATE"]
 
 def score(name, pairs):
     metric = metrics.get(name)
-    return float(metric.value(np.sum([metric.counts(gold, prediction) for gold, prediction in pairs], axis=0)))
+    return float(
+        metric.compute_score(np.sum([metric.compute_counts(gold, prediction) for gold, prediction in pairs], axis=0))
+    )
 
 
 # --- second implementations -----------------------------------------------------------------------------------------
 
 
 def legacy_chunks(tags):
-    """XTREME's rule in the words of its description: runs of a tag melt, tags with S stand alone."""
+    """XTREME's rule from its description: a run of one tag is one chunk, each tag with S is one."""
     found, i = set(), 0
     for tag, run in groupby(tags):
         n = len(list(run))
@@ -41,7 +43,7 @@ def legacy_chunks(tags):
 
 
 def bio_chunks(tags):
-    """Entities of a possibly invalid BIO sequence: an I that continues nothing begins an entity."""
+    """Entities of any BIO sequence: an I that does not continue an entity begins one."""
     found, entity = [], None
     for i, tag in enumerate(tags):
         kind = tag[2:]
@@ -71,7 +73,7 @@ def sentences(tags):
 
 
 @given(sentences(UPOS))
-def test_legacy_f1_is_runs_of_tags(pairs):
+def test_legacy_f1_counts_runs_of_tags(pairs):
     assert score("chunk-f1-legacy", pairs) == pytest.approx(micro_f1(legacy_chunks, pairs))
 
 
@@ -82,15 +84,15 @@ def test_entity_f1_on_any_bio_sequence(pairs):
 
 @given(sentences(BIO))
 def test_both_rules_agree_on_bio(pairs):
-    # Seen with the two versions of seqeval; true for types that hold no hyphen.
+    # Checked with both versions of seqeval; true for types without a hyphen.
     assert score("entity-f1", pairs) == score("chunk-f1-legacy", pairs)
 
 
 @given(sentences([*BIO, "E-PER", "S-LOC", "B", "I", "E", "S"]))
-def test_entity_f1_is_that_of_seqeval(pairs):
+def test_entity_f1_equals_seqeval(pairs):
     seqeval = pytest.importorskip("seqeval.metrics")
-    # seqeval sees every sentence but the very first behind an 'O', which matters for tags that are a bare letter. (Tags
-    # of no scheme at all, such as 'X', get chunks there whose start is left over from a sentence before.)
+    # In seqeval every sentence but the first follows an 'O', which matters for tags of one letter. (For tags of no
+    # scheme, such as 'X', seqeval makes chunks whose start is from a previous sentence.)
     pairs = [(["O"], ["O"]), *pairs]
     gold, prediction = (list(side) for side in zip(*pairs, strict=True))
     assert score("entity-f1", pairs) == pytest.approx(seqeval.f1_score(gold, prediction))
@@ -101,42 +103,42 @@ def test_one_wrong_tag_of_nine():
     gold = "DET ADJ NOUN NOUN VERB ADV ADV ADP PRON".split()
     prediction = "DET ADJ NOUN VERB VERB ADV ADV ADP PRON".split()
     assert score("tag-accuracy", [(gold, prediction)]) == pytest.approx(8 / 9)
-    assert metrics.get("chunk-f1-legacy").counts(gold, prediction) == (5, 7, 7)
+    assert metrics.get("chunk-f1-legacy").compute_counts(gold, prediction) == (5, 7, 7)
     prediction = "DET ADJ NOUN NUM VERB ADV ADV ADP PRON".split()
-    assert metrics.get("chunk-f1-legacy").counts(gold, prediction) == (6, 7, 8)
+    assert metrics.get("chunk-f1-legacy").compute_counts(gold, prediction) == (6, 7, 8)
     assert score("chunk-f1-legacy", [(gold, prediction)]) == pytest.approx(0.8)
 
 
-def test_legacy_keeps_whole_tags_apart():
-    # From 1.0 on seqeval cuts the first letter: CCONJ for SCONJ then counts as right ("CONJ").
+def test_legacy_compares_whole_tags():
+    # From 1.0 on seqeval removes the first letter: CCONJ for SCONJ then counts as correct ("CONJ").
     assert score("chunk-f1-legacy", [(["NOUN", "SCONJ", "VERB"], ["NOUN", "CCONJ", "VERB"])]) == pytest.approx(2 / 3)
 
 
 def test_legacy_counts_a_last_x():
     # seqeval 1.x drops an X at the end of a sentence.
-    assert metrics.get("chunk-f1-legacy").counts(["NOUN", "X"], ["NOUN", "X"]) == (2, 2, 2)
-    assert metrics.get("entity-f1").counts(["X"], ["X"]) == (0, 0, 0)
+    assert metrics.get("chunk-f1-legacy").compute_counts(["NOUN", "X"], ["NOUN", "X"]) == (2, 2, 2)
+    assert metrics.get("entity-f1").compute_counts(["X"], ["X"]) == (0, 0, 0)
 
 
 def test_legacy_singletons():
-    # S is read as the prefix of a singleton: two SCONJ are two chunks, two NOUN are one.
-    assert metrics.get("chunk-f1-legacy").counts(["SCONJ", "SCONJ"], ["NOUN", "NOUN"]) == (0, 2, 1)
+    # S is the prefix of a singleton: two SCONJ are two chunks, two NOUN are one.
+    assert metrics.get("chunk-f1-legacy").compute_counts(["SCONJ", "SCONJ"], ["NOUN", "NOUN"]) == (0, 2, 1)
 
 
 def test_entity_needs_type_and_both_ends():
     gold = ["B-PER", "I-PER", "O", "B-LOC"]
-    assert metrics.get("entity-f1").counts(gold, ["B-PER", "I-PER", "O", "B-DATE"]) == (1, 2, 2)
-    assert metrics.get("entity-f1").counts(gold, ["B-PER", "O", "O", "B-LOC"]) == (1, 2, 2)
+    assert metrics.get("entity-f1").compute_counts(gold, ["B-PER", "I-PER", "O", "B-DATE"]) == (1, 2, 2)
+    assert metrics.get("entity-f1").compute_counts(gold, ["B-PER", "O", "O", "B-LOC"]) == (1, 2, 2)
 
 
-def test_entity_type_may_hold_hyphens():
-    assert metrics.get("entity-f1").counts(["B-A-X", "I-B-X"], ["B-A-X", "I-A-X"]) == (0, 2, 1)
+def test_entity_type_may_contain_hyphens():
+    assert metrics.get("entity-f1").compute_counts(["B-A-X", "I-B-X"], ["B-A-X", "I-A-X"]) == (0, 2, 1)
 
 
 @pytest.mark.parametrize("name", ["entity-f1", "chunk-f1-legacy", "tag-accuracy"])
-def test_tags_must_be_as_many_as_words(name):
+def test_a_wrong_number_of_tags_is_refused(name):
     with pytest.raises(ValueError, match="1 tags predicted for 2 words|shorter|longer"):
-        metrics.get(name).counts(["O", "O"], ["O"])
+        metrics.get(name).compute_counts(["O", "O"], ["O"])
 
 
 def test_no_entity_anywhere_scores_zero_as_in_seqeval():
@@ -147,7 +149,7 @@ def test_no_entity_anywhere_scores_zero_as_in_seqeval():
 
 
 def official_f1(gold, prediction):
-    """SQuAD v1.1's F1 of one answer in other words: multiset overlap of what is left after lower-casing."""
+    """Second implementation of SQuAD v1.1's F1 of one answer."""
 
     def words(text):
         text = re.sub(r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]""", "", text.lower())
@@ -165,7 +167,7 @@ texts = st.text(alphabet="abc the.,'-AN 北京。", max_size=20)
 
 
 @given(st.lists(texts, min_size=1, max_size=3), texts)
-def test_squad_f1_is_the_best_answer(gold, prediction):
+def test_squad_f1_is_the_maximum_over_answers(gold, prediction):
     assert score("squad-f1", [(gold, prediction)]) == pytest.approx(max(official_f1(g, prediction) for g in gold))
 
 
@@ -174,13 +176,13 @@ def test_squad_f1_is_the_best_answer(gold, prediction):
     [
         (["the Eiffel Tower"], "Eiffel Tower!", 1, 1),
         (["308"], "308 points", 0, 2 / 3),
-        (["in 1990", "1990"], "1990", 1, 1),  # the best of the answers
+        (["in 1990", "1990"], "1990", 1, 1),  # the maximum over the answers
         (["北京"], "北京市", 0, 0),  # no spaces: one word, so nothing shared
-        (["北京"], "北京。", 0, 0),  # only ASCII punctuation is taken off
+        (["北京"], "北京。", 0, 0),  # only ASCII punctuation is removed
         (["Paris"], "«Paris»", 0, 0),
-        (["x x y"], "x y y", 0, 2 / 3),  # shared words are counted with number
-        (["the"], "an", 1, 0),  # v1.1: equal after normalising, yet no word shared
-        ([], "", 1, 1),  # v2.0: no answer, rightly none given
+        (["x x y"], "x y y", 0, 2 / 3),  # words are counted with their number
+        (["the"], "an", 1, 0),  # v1.1: equal after normalisation, but no shared word
+        ([], "", 1, 1),  # v2.0: no answer, and none is predicted
         ([], "Paris", 0, 0),
         (["Paris"], "", 0, 0),
     ],
@@ -193,25 +195,25 @@ def test_squad_cases(gold, prediction, exact, f1):
 @pytest.mark.parametrize(
     ("gold", "prediction", "exact", "f1"),
     [
-        (["the"], "an", 1, 1),  # v2.0: of neither is anything left
-        (["the"], "", 1, 1),  # a gold answer of which nothing is left is none
+        (["the"], "an", 1, 1),  # v2.0: both normalise to nothing
+        (["the"], "", 1, 1),  # a gold answer that normalises to nothing is dropped
         (["the", "Paris"], "", 0, 0),
         (["Paris"], "the", 0, 0),
         ([], "the", 1, 1),
         ([], "Paris", 0, 0),
     ],
 )
-def test_squad_v2_where_nothing_is_left(gold, prediction, exact, f1):
+def test_squad_v2_with_empty_normalised_answers(gold, prediction, exact, f1):
     assert score("squad2-em", [(gold, prediction)]) == exact
     assert score("squad2-f1", [(gold, prediction)]) == f1
 
 
-def test_best_threshold_of_the_last_question_and_of_ties():
-    # All questions have answers and the model knows them: the best cut is behind the last one.
+def test_best_threshold_after_the_last_question_and_with_ties():
+    # All questions have answers and all are correct: the best threshold is after the last one.
     assert best_threshold([1, 1], [True, True], [True, True], [0.2, 0.9]) == (1.0, 0.9)
-    # Nothing is gained by answering: the threshold stays 0.
+    # Answering gains nothing: the threshold stays 0.
     assert best_threshold([0, 0], [True, True], [False, False], [0.2, 0.9]) == (1.0, 0.0)
-    # Both have one probability, so no threshold answers the first alone, as the official scan does.
+    # Both have the same probability, so no threshold answers only the first, as the official scan does.
     tied = ([1, 0], [True, True], [True, False], [0.5, 0.5])
     assert best_threshold(*tied) == (1.0, 0.5)
     assert best_threshold(*tied, repaired=True) == (0.5, 0.0)
@@ -228,8 +230,8 @@ def test_best_threshold_of_the_last_question_and_of_ties():
         ("zh", "北京", "北京市", (0, 0.8), (0, 0.8)),
         ("zh", "北京", "北京。", (1, 1), (1, 1)),
         ("zh", "NBA联盟", "nba 联盟", (1, 1), (1, 1)),
-        ("zh", "㐀龦", "㐀", (0, 0), (0, 2 / 3)),  # rare characters are a run of letters to MLQA
-        ("ar", "السؤال", "سؤ", (1, 1), (0, 0)),  # the article is cut out of the middle of the word
+        ("zh", "㐀龦", "㐀", (0, 0), (0, 2 / 3)),  # MLQA joins rare characters
+        ("ar", "السؤال", "سؤ", (1, 1), (0, 0)),  # MLQA removes the article from the middle of the word
         ("ar", "العالم المال", "ع م م", (1, 1), (0, 0)),
         ("ar", "السيارة", "سيارة", (1, 1), (1, 1)),
         ("vi", "của Hà Nội", "Hà Nội", (1, 1), (1, 1)),
@@ -244,7 +246,7 @@ def test_best_threshold_of_the_last_question_and_of_ties():
 )
 def test_answers_by_language(language, gold, prediction, official, repaired):
     found = [
-        tuple(metrics.get(f"{rule}-{what}").measure([gold], prediction, language)[0] for what in ("em", "f1"))
+        tuple(metrics.get(f"{rule}-{what}").count_example([gold], prediction, language)[0] for what in ("em", "f1"))
         for rule in ("mlqa", "answer")
     ]
     assert found == [pytest.approx(official), pytest.approx(repaired)]
@@ -253,7 +255,7 @@ def test_answers_by_language(language, gold, prediction, official, repaired):
 @pytest.mark.parametrize(
     ("language", "text", "words"),
     [
-        ("th", "กรุงเทพ 12", ["ก", "รุ", "ง", "เ", "ท", "พ", "12"]),  # marks stay with their letter
+        ("th", "กรุงเทพ 12", ["ก", "รุ", "ง", "เ", "ท", "พ", "12"]),  # marks stay with their base
         ("ja", "東京タワー!", ["東", "京", "タ", "ワ", "ー"]),
         ("ko", "서울시 «중구»", ["서울시", "중구"]),
         ("ar", "والكتاب الكتاب", ["والكتاب", "كتاب"]),
@@ -262,25 +264,25 @@ def test_answers_by_language(language, gold, prediction, official, repaired):
     ],
 )
 def test_words_of_the_repaired_rule(language, text, words):
-    assert answers.words(text, language) == words
+    assert answers.tokenize_answer(text, language) == words
 
 
-def test_the_repaired_rule_takes_quotes_of_any_script_off():
-    assert metrics.get("squad-em").counts(["Paris"], "«Paris»") == (0, 1)
-    assert metrics.get("answer-em").counts(["Paris"], "«Paris»", "fr") == (1, 1)
+def test_the_repaired_rule_removes_quotes_of_any_script():
+    assert metrics.get("squad-em").compute_counts(["Paris"], "«Paris»") == (0, 1)
+    assert metrics.get("answer-em").compute_counts(["Paris"], "«Paris»", "fr") == (1, 1)
 
 
 # --- pairs ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_candidate_of_a_pool_is_no_query():
-    assert metrics.get("map@20").counts(None, None) == (0, 0)
-    assert metrics.get("map").counts(None, None) == (0, 0)
-    assert metrics.get("mrr@20").counts(["a"], None) == (0, 1)
+def test_a_candidate_of_a_pool_is_not_scored():
+    assert metrics.get("map@20").compute_counts(None, None) == (0, 0)
+    assert metrics.get("map").compute_counts(None, None) == (0, 0)
+    assert metrics.get("mrr@20").compute_counts(["a"], None) == (0, 1)
 
 
-def test_paraphrases_without_a_yes_on_either_side():
-    # F1 of nothing is 0, so all right is half.
+def test_paraphrases_without_a_positive_on_either_side():
+    # F1 is 0 without positives, so a perfect prediction scores one half.
     assert score("accuracy-f1", [("0", "0"), ("0", "0")]) == 0.5
     assert score("accuracy-f1", [("duplicate", "duplicate"), ("not_duplicate", "not_duplicate")]) == 1
 
@@ -293,17 +295,17 @@ def test_accuracy_of_labels_choices_and_ids():
 
 
 @pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda metric: metric.name)
-def test_value_takes_any_leading_shape_and_never_divides_by_zero(metric):
-    sums = np.zeros((2, 3, len(metric.columns)))
-    sums[0, 0] = 1  # one example, all right: (1, 1) or (1, 1, 1)
+def test_compute_score_takes_any_leading_shape_and_never_divides_by_zero(metric):
+    sums = np.zeros((2, 3, len(metric.count_names)))
+    sums[0, 0] = 1  # one correct example: (1, 1) or (1, 1, 1)
     with np.errstate(all="raise"):
-        value = metric.value(sums)
+        value = metric.compute_score(sums)
     assert value.shape == (2, 3)
     assert value[0, 0] == 1
     assert math.isnan(value[1, 2]) or value[1, 2] == 0
-    assert metric.value(np.zeros(len(metric.columns))).shape == ()
+    assert metric.compute_score(np.zeros(len(metric.count_names))).shape == ()
 
 
-def test_unknown_metric_names_the_nearest():
+def test_an_unknown_metric_suggests_the_nearest():
     with pytest.raises(UserError, match="did you mean 'accuracy'"):
         metrics.get("acuracy")

@@ -1,4 +1,4 @@
-"""Retrieval: which vectors are compared with which, and what is asked."""
+"""Retrieval: its rows, its direction and its decoding."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_rows_alternate_between_the_sides():
     assert features.targets["side"].tolist() == [0, 1, 0, 1]
 
 
-def test_queries_are_the_pivot_side():
+def test_queries_are_the_source_language_side():
     # text "b" is nearest to both translations; the other direction would give "a", "b"
     examples = [PairExample("a", "x", "y"), PairExample("b", "x", "y")]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
@@ -40,17 +40,17 @@ def test_queries_are_the_pivot_side():
     assert FORMAT.decode(examples, features, outputs, ()) == ["b", "b"]
 
 
-def test_blocks_do_not_change_the_answer(monkeypatch):
+def test_block_sizes_do_not_change_the_predictions(monkeypatch):
     examples = [PairExample(str(i), "x", "y") for i in range(50)]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
     outputs = list(np.random.default_rng(0).normal(size=(100, 8)))
     whole = FORMAT.decode(examples, features, outputs, ())
-    monkeypatch.setattr("xlift.tasks.nearest.ROWS", 7)
-    monkeypatch.setattr("xlift.tasks.nearest.COLUMNS", 9)
+    monkeypatch.setattr("xlift.tasks.nearest.BLOCK_ROWS", 7)
+    monkeypatch.setattr("xlift.tasks.nearest.BLOCK_COLUMNS", 9)
     assert FORMAT.decode(examples, features, outputs, ()) == whole
 
 
-def test_centring_takes_away_what_a_language_has_in_common():
+def test_centering_removes_what_a_language_has_in_common():
     examples = [PairExample(str(i), "x", "y") for i in range(20)]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
     meanings = np.random.default_rng(0).normal(size=(20, 8))
@@ -62,8 +62,8 @@ def test_centring_takes_away_what_a_language_has_in_common():
     assert FORMAT.decode(examples, features, outputs, ()) != gold
 
 
-def test_distractors_stand_in_the_way_and_are_not_scored():
-    # "b" has no translation and lies nearer to a's query than a's own text; "c" has no text to be found
+def test_distractors_are_candidates_and_are_not_scored():
+    # "b" has no translation and is nearer to a's query than a's text; "c" has no text
     examples = [PairExample("a", "x", "y"), PairExample("b", "x", ""), PairExample("c", "", "y")]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
     query, own, near, other = np.array([1.0, 0.0]), np.array([1.0, 0.5]), np.array([1.0, 0.1]), np.array([0.0, 1.0])
@@ -72,13 +72,13 @@ def test_distractors_stand_in_the_way_and_are_not_scored():
     assert [FORMAT.gold(example) for example in examples] == ["a", None, None]
 
 
-def test_of_equally_near_texts_the_first_is_found():
+def test_ties_go_to_the_first_text():
     examples = [PairExample("a", "x", "y"), PairExample("b", "x", "y")]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
     assert FORMAT.decode(examples, features, [np.ones(2)] * 4, ()) == ["a", "a"]
 
 
-def test_a_diverged_model_is_told_and_not_scored():
+def test_vectors_that_are_not_finite_are_refused():
     examples = [PairExample("a", "x", "y"), PairExample("b", "x", "y")]
     features = FORMAT.features(examples, tiny.tokenizer(), (), max_length=16, train=False)
     outputs = [np.ones(2), np.ones(2), np.array([np.nan, 1.0]), np.ones(2)]

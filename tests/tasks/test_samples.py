@@ -17,9 +17,9 @@ from tests.support import tiny
 from xlift.errors import UserError
 from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.formats.template import Template
+from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.joined import Joined
 
 SAMPLES = Path(__file__).parent / "samples"
 WORDED = Template("plain.v1", "en", "{source_language} into {target_language}: {source}")
@@ -37,15 +37,15 @@ def cases(kind):
         for source in members(task):
             if isinstance(source, kind):
                 for split in source.splits():
-                    folder = SAMPLES / task.name / ("native" if isinstance(source, Joined) else source.kind)
+                    folder = SAMPLES / task.name / ("native" if isinstance(source, ConcatenatedSource) else source.kind)
                     for language in source.languages(split):
-                        if source.present(language, split, folder) and language in INSIDE.get(task.name, (language,)):
+                        if source.is_present(language, split, folder) and language in INSIDE.get(task.name, (language,)):
                             yield pytest.param(
                                 task, source, split, language, folder, id=f"{task.name}-{split}-{language}"
                             )
 
 
-READ = [*cases(FileSource), *cases(Joined)]
+READ = [*cases(FileSource), *cases(ConcatenatedSource)]
 STRIPPED = [p for p in READ if p.values[1].kind == "xtreme" and p.values[2] in p.values[1].originals]
 WHOLE = [p for p in READ if p not in STRIPPED]
 
@@ -54,7 +54,7 @@ def test_every_source_of_files_has_a_sample_of_every_split():
     there = {(task.name, source.kind, id(source), split) for task, source, split, _, _ in (p.values for p in READ)}
     wanted = {
         (task.name, source.kind, id(source), split)
-        for task in catalog.FILES for source in members(task) if isinstance(source, FileSource | Joined)
+        for task in catalog.FILES for source in members(task) if isinstance(source, FileSource | ConcatenatedSource)
         for split in source.splits()
     }  # fmt: skip
     assert wanted - there == set()
@@ -89,10 +89,10 @@ def wrong(format, gold, labels):
 
 def score(name, gold, predictions, language):
     metric = metrics.get(name)
-    kept = metric.choose(gold, predictions) if metric.choose else None
+    kept = metric.fit_threshold(gold, predictions) if metric.fit_threshold else None
     made = predictions if kept is None else [kept(prediction) for prediction in predictions]
     return float(
-        metric.value(np.sum([metric.measure(g, p, language) for g, p in zip(gold, made, strict=True)], axis=0))
+        metric.compute_score(np.sum([metric.count_example(g, p, language) for g, p in zip(gold, made, strict=True)], axis=0))
     )
 
 
@@ -109,7 +109,7 @@ def test_it_is_read_made_into_features_and_scored(task, source, split, language,
         assert all(example.source in prompt.source for example, prompt in zip(examples, prompts, strict=True))
     else:
         rows = format.features(examples, tiny.tokenizer(), labels, max_length=task.max_length, train=split == "train")
-        assert set(rows.example.tolist()) == set(range(len(examples)))
+        assert set(rows.example_index.tolist()) == set(range(len(examples)))
         assert max(map(len, rows.input_ids)) <= task.max_length
     if split == "train" or not task.metrics:
         return
@@ -122,7 +122,7 @@ def test_it_is_read_made_into_features_and_scored(task, source, split, language,
 
 @pytest.mark.parametrize(("task", "source", "split", "language", "folder"), STRIPPED)
 def test_labels_that_xtreme_takes_away_are_missed_with_the_place_of_the_original(task, source, split, language, folder):
-    with pytest.raises(UserError, match="nothing to score against") as caught:
+    with pytest.raises(UserError, match="so it cannot be scored") as caught:
         list(source.read(task, language, split, folder))
     assert source.originals[split] in caught.value.fix
 
@@ -140,7 +140,7 @@ def test_ccgbank_is_asked_of_its_owner():
     ccg = catalog.get("ccg")
     with pytest.raises(UserError, match="LDC2005T13"):
         ccg.source.size(ccg, "en", "train", SAMPLES)
-    assert ccg.source.found_labels(ccg, ("train",), SAMPLES / "ccg/native") == ("N", "N/N", "NP", "S[dcl]\\NP")
+    assert ccg.source.read_labels(ccg, ("train",), SAMPLES / "ccg/native") == ("N", "N/N", "NP", "S[dcl]\\NP")
 
 
 def test_anli_plus_holds_every_pair_of_its_parts_and_its_subsets_are_nested():
@@ -150,7 +150,7 @@ def test_anli_plus_holds_every_pair_of_its_parts_and_its_subsets_are_nested():
     few, more = ({e.id for e in task.source.read(task, "en", "train", data, size=n, seed=5)} for n in (4, 9))
     assert len(few) == 4 < len(more) == 9
     assert few < more < set(ids)
-    with pytest.raises(UserError, match="16 examples asked for, 15 are there"):
+    with pytest.raises(UserError, match="has 15 examples, fewer than the 16 requested"):
         task.source.read(task, "en", "train", data, size=16)
 
 
@@ -231,7 +231,7 @@ def test_what_the_hub_serves_means_the_same(task, source, split, tmp_path):
     for pattern in source.patterns(language, split):
         assert "{" not in pattern
         pq.write_table(pa.Table.from_pylist(rows), home / "snapshots" / commit / pattern.replace("*", "0000"))
-    assert source.present(language, split, tmp_path)
+    assert source.is_present(language, split, tmp_path)
     examples = list(source.read(task, language, split, tmp_path))
     format = formats.get(task.format)
     assert [example.text if task.format == "text" else format.gold(example) for example in examples] == expected

@@ -1,4 +1,4 @@
-"""Translated training sets: the same examples in every language, the labels of the English ones, and what is left out."""
+"""Translated training sets: subsets with the same examples in every language, labels compared with English, skipped rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.samples import SAMPLES
 
 from xlift.errors import UserError
 from xlift.tasks import catalog
+from xlift.tasks.sources.custom import build_custom_task
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.own import own_task
-from xlift.tasks.sources.translated import drawn
+from xlift.tasks.sources.parallel import select_by_id
 from xlift.tasks.task import Task
 
 FOLDER = Path(__file__).parent / "samples"
@@ -48,7 +48,7 @@ def write_xnli(folder: Path, orders: dict[str, list[int]], label: str = "") -> P
     return folder
 
 
-# --- the draw -----------------------------------------------------------------------------------------------------------
+# --- subsets -----------------------------------------------------------------------------------------------------------
 
 
 @given(
@@ -58,39 +58,44 @@ def write_xnli(folder: Path, orders: dict[str, list[int]], label: str = "") -> P
     seed=st.integers(0, 9),
     data=st.data(),
 )
-def test_subsets_are_the_same_in_any_order_nested_and_differ_only_by_what_a_language_lacks(
+def test_subsets_ignore_file_order_are_nested_and_differ_only_by_missing_examples(
     ids: list[str], lost: set[int], sizes: tuple[int, int], seed: int, data: st.DataObject
 ) -> None:
     def subset(names: list[str], size: int) -> set[str]:
-        return {name for name, taken in zip(names, drawn(names, size, seed, "toy", "train"), strict=True) if taken}
+        return {
+            name for name, taken in zip(names, select_by_id(names, size, seed, "toy", "train"), strict=True) if taken
+        }
 
     small, large = sorted(sizes)
     assert len(subset(ids, small)) == min(small, len(ids))
     assert subset(ids, small) <= subset(ids, large)
     assert subset(data.draw(st.permutations(ids)), small) == subset(ids, small)
     fewer = [name for at, name in enumerate(ids) if at not in lost]
-    # what both have and one draws, the other draws too, unless it has no room
+    # an example that both have and one selects is selected by the other too, unless its subset is full
     assert subset(ids, small) & set(fewer) <= subset(fewer, small)
     assert len(subset(fewer, small) - subset(ids, small)) <= len(lost)
 
 
-def test_another_seed_draws_others() -> None:
+def test_different_seeds_give_different_subsets() -> None:
     ids = [str(i) for i in range(100)]
-    assert drawn(ids, 50, 1, "toy", "train").tolist() != drawn(ids, 50, 2, "toy", "train").tolist()
+    assert select_by_id(ids, 50, 1, "toy", "train").tolist() != select_by_id(ids, 50, 2, "toy", "train").tolist()
 
 
-def test_the_draw_is_pinned() -> None:
-    # A change here changes what every job on translated data is trained on.
-    assert [i for i, taken in enumerate(drawn(map(str, range(10)), 4, 1, "toy", "train")) if taken] == [0, 3, 6, 8]
+def test_the_subset_is_pinned() -> None:
+    # A change here changes the training data of every job on translated data.
+    assert [i for i, taken in enumerate(select_by_id(map(str, range(10)), 4, 1, "toy", "train")) if taken] == [
+        0,
+        3,
+        6,
+        8,
+    ]
 
 
 @pytest.mark.parametrize("name", ["xnli-mt", "xnli-translate-train", "pawsx-mt", "pawsx-translate-train", "squad-mt"])
 @pytest.mark.parametrize("size", [1, 2])
-def test_the_languages_of_a_published_set_take_the_same_rows_and_english_has_their_originals(
-    name: str, size: int
-) -> None:
+def test_subsets_of_published_sets_match_across_languages(name: str, size: int) -> None:
     task, folder = catalog.get(name), FOLDER / name / "native"
-    here = [code for code in task.source.languages("train") if task.source.present(code, "train", folder)]
+    here = [code for code in task.source.languages("train") if task.source.is_present(code, "train", folder)]
     assert "en" in here
     assert len(here) > 1
     for seed in range(5):
@@ -100,14 +105,14 @@ def test_the_languages_of_a_published_set_take_the_same_rows_and_english_has_the
             assert len(taken) == size
             assert (
                 english.keys() & there.keys() <= taken.keys()
-            )  # SQuAD's German lacks a question, and takes another for it
+            )  # SQuAD's German lacks a question and has another instead
             joined = english.keys() & taken.keys()
             assert [getattr(english[i], "label", "") for i in joined] == [
                 getattr(taken[i], "label", "") for i in joined
             ]
 
 
-def test_files_in_different_orders_and_of_different_lengths_are_joined(tmp_path: Path) -> None:
+def test_files_in_different_orders_and_lengths_are_matched(tmp_path: Path) -> None:
     write_xnli(tmp_path, {"de": list(range(40)), "sw": list(range(39, 4, -1))})
     german, swahili, english = (
         read("xnli-translate-train", code, tmp_path, size=12, seed=3) for code in ("de", "sw", "en")
@@ -125,14 +130,14 @@ def test_files_in_different_orders_and_of_different_lengths_are_joined(tmp_path:
     assert notes("xnli-translate-train", "de", tmp_path) == ()
 
 
-def test_pairs_that_stand_twice_are_two_examples(tmp_path: Path) -> None:
+def test_repeated_pairs_are_separate_examples(tmp_path: Path) -> None:
     write_xnli(tmp_path, {"de": [0, 1, 0], "sw": [0, 0, 1]})
     german, swahili = (read("xnli-translate-train", code, tmp_path) for code in ("de", "sw"))
     assert len(german) == 3
     assert german.keys() == swahili.keys()
 
 
-def test_translations_of_ones_own_are_joined_by_a_word_in_their_declaration(tmp_path: Path) -> None:
+def test_custom_translations_are_matched_with_joined(tmp_path: Path) -> None:
     for code, order in (("en", range(20)), ("ln", range(19, -1, -1))):
         lines = [f"{i},{code} {i},{'ab'[i % 2]}" for i in order]
         (tmp_path / f"{code}.csv").write_text("id,text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
@@ -142,7 +147,7 @@ def test_translations_of_ones_own_are_joined_by_a_word_in_their_declaration(tmp_
         "files": {"train": "{lang}.csv"},
         "languages": ["en", "ln"],
     }
-    apart, joined = own_task(declared, tmp_path), own_task(declared | {"joined": True}, tmp_path)
+    apart, joined = build_custom_task(declared, tmp_path), build_custom_task(declared | {"joined": True}, tmp_path)
     taken = [
         [
             {example.id for example in task.source.read(task, code, "train", None, size=6, seed=1)}
@@ -160,7 +165,7 @@ def test_translations_of_ones_own_are_joined_by_a_word_in_their_declaration(tmp_
 # --- the labels ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_label_that_is_not_that_of_its_english_example_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_label_that_differs_from_english_is_refused_with_its_line(tmp_path: Path) -> None:
     folder = tmp_path / "XNLI-MT-1.0/multinli"
     folder.mkdir(parents=True)
     for code, second in (("en", "neutral"), ("fr", "entailment")):
@@ -169,7 +174,7 @@ def test_a_label_that_is_not_that_of_its_english_example_is_refused_with_its_lin
     task = catalog.get("xnli-mt")
     with pytest.raises(UserError) as raised:
         task.source.size(task, "fr", "train", tmp_path)
-    assert "multinli.train.fr.tsv:3: the label is 'entailment', and that of its English example is another" in str(
+    assert "multinli.train.fr.tsv:3: the label 'entailment' differs from that of the English example" in str(
         raised.value
     )
     (folder / "multinli.train.en.tsv").unlink()
@@ -177,7 +182,7 @@ def test_a_label_that_is_not_that_of_its_english_example_is_refused_with_its_lin
     assert task.source.size(task, "fr", "train", tmp_path) == 1  # nothing to compare with
 
 
-def test_the_hubs_files_are_joined_too(tmp_path: Path) -> None:
+def test_hub_files_are_matched_too(tmp_path: Path) -> None:
     task = catalog.get("xnli-mt")
     source = next(member for member in task.source.members if isinstance(member, HubSource))  # type: ignore[attr-defined]
     home, commit = tmp_path / "hub" / "datasets--facebook--xnli", "0123456789" * 4
@@ -195,28 +200,28 @@ def test_the_hubs_files_are_joined_too(tmp_path: Path) -> None:
     assert notes("xnli-mt", "sw", tmp_path) == ("1 of the English examples have no usable translation",)
 
 
-# --- what is left out -----------------------------------------------------------------------------------------------------
+# --- skipped rows -----------------------------------------------------------------------------------------------------
 
 
-def test_answers_are_found_where_the_translation_has_them_and_the_rest_is_counted(tmp_path: Path) -> None:
+def test_answers_are_located_in_the_translation_and_lost_ones_are_counted(tmp_path: Path) -> None:
     sample = SAMPLES["squad-translated"]
     folder = tmp_path / "xtreme_translations/SQuAD/translate-train"
     folder.mkdir(parents=True)
     (folder / "squad.translate.train.en-de.json").write_bytes(sample.files["x.json"])
     found = read("squad-mt", "de", tmp_path)
     assert {name: example.starts for name, example in found.items()} == {"r1": (4,), "r2": (22,)}
-    said = ("2 rows left out: a question whose answer is not in the translated passage",)
-    assert notes("squad-mt", "de", tmp_path) == said
+    message = ("2 rows skipped: a question whose answer is not in the translated passage",)
+    assert notes("squad-mt", "de", tmp_path) == message
 
 
-def test_what_the_translation_has_and_what_it_lacks_is_told(tmp_path: Path) -> None:
+def test_notes_count_skipped_and_untranslated_rows(tmp_path: Path) -> None:
     assert notes("squad-mt", "de", FOLDER / "squad-mt/native") == (
-        "1 rows left out: a question whose answer is not in the translated passage",
+        "1 rows skipped: a question whose answer is not in the translated passage",
         "1 of the English examples have no usable translation",
     )
 
 
-def test_rows_wrongly_populated_are_counted_where_they_are_known_to_be(tmp_path: Path) -> None:
+def test_malformed_rows_are_counted_if_ragged(tmp_path: Path) -> None:
     folder = tmp_path / "xtreme_translations/PAWSX/translate-train"
     folder.mkdir(parents=True)
     rows = ['a\tb\t"Er sagte ""ja""."\tf\t1', "a\tb\te\tf", "a\tb\te\tf\tlabel", "a\tc\te\tg\t0"]
@@ -224,32 +229,32 @@ def test_rows_wrongly_populated_are_counted_where_they_are_known_to_be(tmp_path:
     kept = list(read("pawsx-translate-train", "de", tmp_path).values())
     assert [(e.text_a, e.label) for e in kept] == [('Er sagte "ja".', "paraphrase"), ("e", "different")]
     assert notes("pawsx-translate-train", "de", tmp_path) == (
-        "1 rows left out: a row without five fields",
-        "1 rows left out: a row without a label",
+        "1 rows skipped: a row without five fields",
+        "1 rows skipped: a row without a label",
     )
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("a\tb\tc\td\n", ":1: 4 fields where there should be 5"),
+        ("a\tb\tc\td\n", ":1: 4 fields, expected 5"),
         ("a\tb\tc\td\tentailment\na\tb\tc\td\tmaybe\n", ":2: unknown label 'maybe'"),
         ("\n", "no examples for xnli-translate-train de train"),
     ],
 )
-def test_a_set_that_is_not_known_to_have_such_rows_is_refused(content: str, said: str, tmp_path: Path) -> None:
+def test_malformed_rows_are_refused_by_default(content: str, message: str, tmp_path: Path) -> None:
     path = write_xnli(tmp_path, {"de": [0]}) / XNLI / "en-de-translated.tsv"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(UserError) as raised:
         read("xnli-translate-train", "de", tmp_path)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
-# --- the archipelago: a translator that makes no mistakes -------------------------------------------------------------------
+# --- the archipelago: exact translations -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [task.name for task in catalog.ISLES if task.format in ("classification", "span-qa", "multiple-choice", "tagging")])  # fmt: skip
-def test_generated_examples_of_one_seed_say_the_same_in_every_tongue(name: str) -> None:
+def test_generated_examples_of_one_seed_match_across_languages(name: str) -> None:
     task: Task = catalog.get(name)
     rows = {code: list(task.source.read(task, code, "train", None, size=8, seed=5)) for code in ("qta", "qtu", "qka")}
     pivot = rows["qta"]

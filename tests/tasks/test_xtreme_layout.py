@@ -1,5 +1,5 @@
-"""The folder that XTREME's `scripts/download_data.sh` lays out, made here as `utils_preprocess.py` makes it, read through
-the catalogue: what has labels is read, what had them taken away is refused with the place of the original."""
+"""The folder written by XTREME's `scripts/download_data.sh`, recreated here as by `utils_preprocess.py` and read through the
+catalogue: files with labels are read, files without them are refused, and the error gives the original."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 from xlift.errors import UserError
 from xlift.tasks import catalog
+from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.several import only
 from xlift.tasks.task import Task
 
 QUOTED = 'He said "yes" twice.'
 
 
 def rows(folder, name: str, *records: tuple[str, ...]) -> None:
-    """As its scripts write XNLI and PAWS-X: csv.writer with tabs, so that a text with a quote is quoted and doubled."""
+    """Write rows as XTREME's scripts write XNLI and PAWS-X: csv.writer with tabs, which doubles and encloses quotes."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -31,7 +31,7 @@ def text(folder, name: str, content: str) -> None:
 
 
 def questions(folder, name: str, *answers: tuple[str, int]) -> None:
-    """Each question in a paragraph of its own."""
+    """Write each question in a separate paragraph."""
     data = [
         {"paragraphs": [{"context": "The Nile is long.", "qas": [
             {"id": str(i), "question": "What?", "answers": [{"text": answer, "answer_start": start}]}]}]}
@@ -42,20 +42,20 @@ def questions(folder, name: str, *answers: tuple[str, int]) -> None:
 
 def read(name: str, language: str, split: str, folder):
     task = catalog.get(name)
-    source = only(task.source, "xtreme")
-    assert source.present(language, split, folder)
+    source = keep_kind(task.source, "xtreme")
+    assert source.is_present(language, split, folder)
     return list(source.read(task, language, split, folder))
 
 
 def refused(name: str, language: str, split: str, folder, *parts: str) -> None:
     with pytest.raises(UserError) as error:
         read(name, language, split, folder)
-    for part in (f"{name} {language} {split}", "Take the original", *parts):
+    for part in (f"{name} {language} {split}", "Use the original", *parts):
         assert part in str(error.value)
 
 
-def test_quotes_that_xtreme_doubles_are_whole_again(tmp_path):
-    # XTREME itself reads the line as it stands: its models see "He said ""yes"" twice.".
+def test_doubled_quotes_are_restored(tmp_path):
+    # XTREME itself does not undo this: its models see "He said ""yes"" twice.".
     rows(tmp_path, "xnli/dev-de.tsv", (QUOTED, "Ja.", "entailment"), ("a", "b", "neutral"))
     assert (tmp_path / "xnli/dev-de.tsv").read_text(encoding="utf-8").startswith('"He said ""yes"" twice."\tJa.')
     first, second = read("xnli", "de", "dev", tmp_path)
@@ -63,8 +63,8 @@ def test_quotes_that_xtreme_doubles_are_whole_again(tmp_path):
     assert (second.id, second.text_a) == ("1", "a")
 
 
-def test_what_xtremes_models_saw_can_be_had(tmp_path):
-    # For a comparison with the published runs: the plain reader leaves the damage in.
+def test_the_plain_reader_keeps_doubled_quotes(tmp_path):
+    # For comparison with published runs: the plain reader keeps the doubled quotes.
     rows(tmp_path, "xnli/dev-de.tsv", (QUOTED, "Ja.", "entailment"))
     source = FileSource("tsv", {"dev": "xnli/dev-{lang}.tsv"}, {"dev": ("de",)}, header=("text_a", "text_b", "label"))
     task = Task("xnli", "XNLI", "classification", (), source, labels=("entailment", "neutral", "contradiction"))
@@ -75,18 +75,18 @@ def test_what_xtremes_models_saw_can_be_had(tmp_path):
 @pytest.mark.parametrize("name", ["xnli", "pawsx"])
 def test_a_test_file_without_the_column_of_labels_is_refused(name, tmp_path):
     rows(tmp_path, f"{name}/test-de.tsv", ("a", "b"), (QUOTED, "c"))
-    refused(name, "de", "test", tmp_path, "there are 2 columns, no label", f"{name}/test-de.tsv")
+    refused(name, "de", "test", tmp_path, "there are 2 columns and no label", f"{name}/test-de.tsv")
 
 
 @pytest.mark.parametrize(("name", "label"), [("xnli", "neutral"), ("pawsx", "0")])
 def test_a_test_file_with_one_label_throughout_is_refused(name, label, tmp_path):
-    # Its readers put this label where none is, and copies of the folder are about that have it written in.
+    # XTREME's readers use this label if there is none, and some copies of the folder contain it.
     rows(tmp_path, f"{name}/test-de.tsv", *[(f"a{i}", "b", label) for i in range(200)])
     refused(name, "de", "test", tmp_path, "every label of the 200 test rows is")
 
 
 def test_a_test_file_with_labels_is_read(tmp_path):
-    # Some people have put the labels back.
+    # Some copies of the folder have the labels.
     rows(tmp_path, "xnli/test-de.tsv", ("a", "b", "neutral"), ("a", "c", "entailment"))
     assert [e.label for e in read("xnli", "de", "test", tmp_path)] == ["neutral", "entailment"]
 
@@ -118,15 +118,15 @@ def test_empty_answers_at_0_are_refused(name, path, tmp_path):
     assert [e.answers for e in read(name, language, "test", tmp_path)] == [("The Nile",), ("long",)]
 
 
-def test_empty_answers_are_seen_where_both_layouts_name_the_file_alike(tmp_path):
+def test_empty_answers_are_detected_in_a_path_of_both_layouts(tmp_path):
     questions(tmp_path, "xquad/xquad.de.json", ("", 0))
     task = catalog.get("xquad")
-    with pytest.raises(UserError, match="the labels of xquad de test were taken away"):
+    with pytest.raises(UserError, match="the labels of xquad de test were removed"):
         list(task.source.read(task, "de", "test", tmp_path))
 
 
-def test_tydiqa_training_ids_are_rows(tmp_path):
-    # "english-123-0" became "0", for every first question of an article.
+def test_tydiqa_training_ids_are_row_numbers(tmp_path):
+    # XTREME shortens "english-123-0" to "0", so the first question of every article has the id "0".
     data = [
         {"paragraphs": [{"context": "a b", "qas": [
             {"id": "0", "question": "q", "answers": [{"text": "a", "answer_start": 0}]}]}]}
@@ -144,7 +144,7 @@ def test_bucc_has_gold_on_dev_only(tmp_path):
     refused("bucc2018", "de", "test", tmp_path, "there is no file of gold pairs", "training-gold")
 
 
-def test_tatoeba_whose_english_is_sorted_is_refused(tmp_path):
+def test_tatoeba_with_sorted_english_is_refused(tmp_path):
     text(tmp_path, "tatoeba/de-en.de", "Zug\nAffe\nMaus\n")
     text(tmp_path, "tatoeba/de-en.en", "Ape\nMouse\nTrain\n")
     source = FileSource(
@@ -161,14 +161,14 @@ def test_tatoeba_whose_english_is_sorted_is_refused(tmp_path):
 def test_a_missing_file_names_the_original_too(tmp_path):
     task = catalog.get("panx")
     with pytest.raises(UserError) as error:
-        only(task.source, "xtreme").read(task, "de", "test", tmp_path)
+        keep_kind(task.source, "xtreme").read(task, "de", "test", tmp_path)
     assert "panx/test-de.tsv: no such file" in str(error.value)
     assert "The original: LANG-test of XTREME's panx_dataset" in str(error.value)
 
 
 def test_a_users_own_test_set_may_have_one_label(tmp_path):
     text(tmp_path, "x.tsv", "text\tlabel\n" + "".join(f"t{i}\tspam\n" for i in range(200)))
-    for kind, fits in (("own", True), ("native", False)):
+    for kind, fits in (("custom", True), ("native", False)):
         source = FileSource("tsv", {"test": "x.tsv"}, {"test": ("en",)}, kind=kind)
         task = Task("toy", "Toy", "classification", (), source, labels=("spam", "ham"))
         if fits:
@@ -183,5 +183,5 @@ def test_hidden_labels_are_named_as_such(hidden, tmp_path):
     text(tmp_path, "x.tsv", f"text\tlabel\na\t{hidden}\n")
     source = FileSource("tsv", {"test": "x.tsv"}, {"test": ("en",)})
     task = Task("toy", "Toy", "classification", (), source, labels=("spam", "ham"))
-    with pytest.raises(UserError, match="The labels of this file are hidden: score another split"):
+    with pytest.raises(UserError, match="The labels of this file are hidden. Score another split"):
         list(source.read(task, "en", "test", tmp_path))

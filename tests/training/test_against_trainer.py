@@ -1,4 +1,4 @@
-"""In float32 and without dropout, a stage is what HF Trainer does on the same batches: the same loss at every step."""
+"""In float32 and without dropout, a stage has the same loss at every step as HF Trainer on the same batches."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tests.support import tiny
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, XLMRobertaForSequenceClassification
 
-from xlift.models.compact import Compact, used_tokens
+from xlift.models.compact_vocabulary import CompactVocabulary, find_used_tokens
 from xlift.models.model import Model
 from xlift.recipes import Engine, Recipe, Sampling
 from xlift.tasks import catalog
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.ragged import Ragged
-from xlift.training.batches import UnitIndex, schedule
-from xlift.training.loop import StepDone, learning_rate
-from xlift.training.stage import Part, add_heads, fine_tune
-from xlift.training.step import StageSteps
+from xlift.training.batches import UnitIndex, make_schedule
+from xlift.training.loop import StepOutput, learning_rate
+from xlift.training.stage import TrainDataset, add_heads, fine_tune
+from xlift.training.step import TrainingStep
 
 pytest.importorskip("accelerate", reason="HF Trainer needs it")
 
 STEPS, EXAMPLES, SEED = 200, 400, 1
 TOLERANCE = 1e-4
-RECIPE = Recipe(lr=1e-3, batch_size=8, steps=STEPS, weight_decay=0.1, precision="fp32")
+RECIPE = Recipe(lr=1e-3, batch_size=8, max_steps=STEPS, weight_decay=0.1, precision="fp32")
 
 
 def features() -> Features:
@@ -35,7 +35,7 @@ def features() -> Features:
     labels = rng.integers(0, 3, EXAMPLES).tolist()
     rows = [[0, 5 + label, *rng.integers(10, 300, rng.integers(1, 38)).tolist(), 2] for label in labels]
     number = np.arange(EXAMPLES)
-    return Features(Ragged.of(rows), number, number, targets={"label": np.array(labels)})
+    return Features(Ragged.from_rows(rows), number, number, targets={"label": np.array(labels)})
 
 
 def start() -> Model:
@@ -47,26 +47,26 @@ def start() -> Model:
 def ours(monkeypatch: pytest.MonkeyPatch, engine: Engine, compact: bool) -> list[float]:
     """The loss of every step."""
     losses: list[float] = []
-    step = StageSteps.__call__
+    step = TrainingStep.__call__
 
-    def watch(self: StageSteps, number: int) -> StepDone:
+    def watch(self: TrainingStep, number: int) -> StepOutput:
         done = step(self, number)
         losses.append(done.loss)
         return done
 
-    monkeypatch.setattr(StageSteps, "__call__", watch)
+    monkeypatch.setattr(TrainingStep, "__call__", watch)
     encoder = start()
     if compact:
-        ids = used_tokens(encoder.backbone, [features()], tiny.tokenizer().all_special_ids, spared=0)
+        ids = find_used_tokens(encoder.backbone, [features()], tiny.tokenizer().all_special_ids, min_saved=0)
         assert ids is not None
-        Compact(encoder.backbone, ids)
-    parts = [Part(catalog.get("isle-nli"), features())]
+        CompactVocabulary(encoder.backbone, ids)
+    parts = [TrainDataset(catalog.get("isle-nli"), features())]
     fine_tune(encoder, 1, parts, RECIPE, Sampling(), seed=SEED, engine=engine)
     return losses
 
 
 class Peer(Trainer):
-    """Stock but for the rate, which is ours (Trainer's first step has none), and for remembering losses unrounded."""
+    """Trainer with our learning rate (its own is 0 in the first step), which also keeps the exact losses."""
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         assert isinstance(self.optimizer, torch.optim.Optimizer)
@@ -88,7 +88,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     model = XLMRobertaForSequenceClassification(tiny.config("xlm-roberta", num_labels=3))
     model.load_state_dict(start().stock_state_dict("isle-nli"))
     rows, units = features(), UnitIndex(features())
-    batches = [units.rows(step.units) for step in schedule([EXAMPLES], RECIPE, Sampling(), SEED)]
+    batches = [units.rows(step.units) for step in make_schedule([EXAMPLES], RECIPE, Sampling(), SEED)]
     assert {len(batch) for batch in batches} == {RECIPE.batch_size}
     trainer = Peer(
         model,
@@ -100,8 +100,8 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
             train_sampling_strategy="sequential",
             learning_rate=RECIPE.lr,
             weight_decay=RECIPE.weight_decay,
-            adam_beta2=RECIPE.beta2,
-            max_grad_norm=RECIPE.clip,
+            adam_beta2=RECIPE.adam_beta2,
+            max_grad_norm=RECIPE.max_grad_norm,
             save_strategy="no",
             disable_tqdm=True,
             report_to="none",
@@ -120,10 +120,10 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
 
 @pytest.mark.parametrize("compact", [False, True], ids=["whole vocabulary", "compact vocabulary"])
 @pytest.mark.parametrize("engine", [Engine(), Engine(token_budget=64)], ids=["whole steps", "cut steps"])
-def test_every_loss_of_200_steps_is_trainers(
+def test_200_losses_match_trainer(
     engine: Engine, compact: bool, theirs: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = ours(monkeypatch, engine, compact)
     assert len(losses) == len(theirs) == STEPS
-    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])  # it did learn, so the curve says something
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])  # the model learns, so the comparison is meaningful
     np.testing.assert_allclose(losses, theirs, rtol=TOLERANCE)

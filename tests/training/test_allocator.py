@@ -1,4 +1,4 @@
-"""Freed memory stays: a second large tensor costs no page faults."""
+"""Freed memory stays with the process: a second large tensor causes no page faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xlift.training.allocator import _glibc
 
 COUNT = """
 import resource, sys, torch
-from xlift.training.allocator import give_back_freed_memory, keep_freed_memory
+from xlift.training.allocator import release_freed_memory, keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def faults():
@@ -24,19 +24,19 @@ def resident():
     return int(open("/proc/self/statm").read().split()[1])
 kept = resident()
 found = faults()
-give_back_freed_memory()
+release_freed_memory()
 print(found, kept - resident())
 """
 
 
 @pytest.mark.skipif(_glibc() is None, reason="the C library is not glibc")
-def test_freed_memory_is_used_again_and_given_back_when_asked() -> None:
-    def told(how: str) -> list[int]:
+def test_freed_memory_is_reused_and_released() -> None:
+    def measure(how: str) -> list[int]:
         done = subprocess.run([sys.executable, "-c", COUNT, how], capture_output=True, text=True, check=True)
         return [int(word) for word in done.stdout.split()]
 
-    fresh, _ = told("as it comes")
-    # the kernel may take pages away from a process on a crowded machine, so the best of three counts
-    kept, returned = min(told("keep") for _ in range(3))
+    fresh, _ = measure("as it comes")
+    # the kernel may take pages away on a busy machine, so the best of three counts
+    kept, returned = min(measure("keep") for _ in range(3))
     assert kept < fresh / 4
     assert returned > 2**24 * 4 / 4096 / 2  # pages

@@ -1,4 +1,4 @@
-"""The token budget: its formula against what autograd keeps, and its bounds."""
+"""The token budget: its formula compared with what autograd keeps, and its bounds."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch.autograd.graph import saved_tensors_hooks
 from xlift.models.dropout import use_bit_dropout
 from xlift.recipes import Engine, Precision
 from xlift.training import budget
-from xlift.training.budget import Machine, layer_bytes, static_bytes, token_budget, token_bytes
+from xlift.training.budget import MachineLimits, layer_bytes, static_bytes, token_budget, token_bytes
 
 CPU = torch.device("cpu")
 ROWS, WIDTH = 8, 32
 
 
 def of_size(family: str, layers: int, hidden: int, inner: int, heads: int, dropout: float = 0.1) -> dict[str, Any]:
-    """Options of a config, as the family calls them."""
+    """Options of a config with the names of its family."""
     if family == "mt5":
         return {
             "d_model": hidden, "d_ff": inner, "num_heads": heads, "d_kv": 16, "dropout_rate": dropout,
@@ -44,8 +44,8 @@ def of_size(family: str, layers: int, hidden: int, inner: int, heads: int, dropo
 
 
 def kept(family: str, layers: int, precision: Precision, *sizes: int) -> int:
-    """Bytes of activations, without weights and casts of them, that autograd keeps of eight rows of equal length. What an
-    encoder-decoder model reads and writes is of half that length each."""
+    """Bytes of activations that autograd keeps for eight rows of equal length, without weights and their casts. An
+    encoder-decoder model reads and writes that many rows each."""
     encoder = tiny.encoder(family, **of_size(family, layers, *sizes)).train()
     use_bit_dropout(encoder)
     ids = torch.full((ROWS, WIDTH), 17)
@@ -73,22 +73,22 @@ def kept(family: str, layers: int, precision: Precision, *sizes: int) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in found.values())
 
 
-@pytest.mark.parametrize("family", tiny.EVERY)
+@pytest.mark.parametrize("family", tiny.ALL_FAMILIES)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_formula_is_what_autograd_keeps(family: str, precision: Precision) -> None:
+def test_layer_bytes_match_what_autograd_keeps(family: str, precision: Precision) -> None:
     tokens = ROWS * WIDTH * (2 if family in tiny.SEQ2SEQ else 1)
     for sizes in ((64, 160, 4), (96, 160, 8), (64, 352, 4)):
         config: Any = tiny.config(family, **of_size(family, 2, *sizes))
         measured = (kept(family, 3, precision, *sizes) - kept(family, 1, precision, *sizes)) / 2 / tokens
         expected = layer_bytes(config, WIDTH, precision)
-        # ModernBERT norms before and not behind a sublayer and has no dropout: less is kept than is reckoned with. So it is
-        # where the kernel of attention keeps no shares, and of families that are reckoned like the one that keeps most.
+        # ModernBERT has norms before sublayers and no dropout, so it keeps less. So do models whose attention kernel keeps no
+        # probabilities, and families that share the formula of the one that keeps most.
         assert measured <= 1.02 * expected
         assert measured >= (0.98 if family in ("bert", "xlm-roberta") else 0.45) * expected
 
 
 def on(monkeypatch: pytest.MonkeyPatch, memory: float, workers: int = 1, most: int = 4096) -> None:
-    monkeypatch.setattr(budget, "of_machine", lambda device: Machine(int(memory), workers, most))
+    monkeypatch.setattr(budget, "machine_limits", lambda device: MachineLimits(int(memory), workers, most))
 
 
 def test_the_budget_is_the_largest_power_of_two_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,14 +98,14 @@ def test_the_budget_is_the_largest_power_of_two_that_fits(monkeypatch: pytest.Mo
     )
     for wanted in (512, 1024, 2048):
         needed = wanted * token_bytes(config, 128, "fp32") + static_bytes(parameters, "fp32", Engine())
-        on(monkeypatch, 1.0001 * needed / budget.SHARE)
+        on(monkeypatch, 1.0001 * needed / budget.MEMORY_SHARE)
         assert token_budget(config, parameters, 128, "fp32", Engine(), CPU) == wanted
-        on(monkeypatch, 3 * 1.0001 * needed / budget.SHARE, workers=3)
+        on(monkeypatch, 3 * 1.0001 * needed / budget.MEMORY_SHARE, workers=3)
         assert token_budget(config, parameters, 128, "fp32", Engine(), CPU) == wanted
 
 
 @given(st.floats(1e6, 1e13), st.integers(1, 64), st.sampled_from([4096, 65_536]))
-def test_the_budget_keeps_to_its_bounds(memory: float, workers: int, most: int) -> None:
+def test_the_budget_is_a_power_of_two_within_bounds(memory: float, workers: int, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         on(patch, memory, workers, most)
         found = token_budget(tiny.config("bert"), 10**8, 64, "bf16", Engine(), CPU)
@@ -113,25 +113,25 @@ def test_the_budget_keeps_to_its_bounds(memory: float, workers: int, most: int) 
     assert found & (found - 1) == 0
 
 
-def test_what_saves_memory_is_reckoned_with() -> None:
+def test_memory_saving_options_are_counted() -> None:
     config = tiny.config("xlm-roberta", num_hidden_layers=24)
     assert token_bytes(config, 64, "fp32", checkpointing=True) < 0.3 * token_bytes(config, 64, "fp32")
     assert static_bytes(100, "fp32", Engine()) == 1600
     assert static_bytes(100, "fp32", Engine(offload=True)) == 800
     assert static_bytes(100, "fp32", Engine(devices=4, strategy="fsdp")) == 400
-    assert static_bytes(100, "fp32", Engine(), trained=10) == 520
+    assert static_bytes(100, "fp32", Engine(), num_trainable=10) == 520
     assert static_bytes(100, "bf16", Engine(), factored=True) == 1000
 
 
-def test_the_deeper_side_of_a_model_counts() -> None:
+def test_the_deeper_stack_of_a_seq2seq_model_counts() -> None:
     wide = {
         name: token_bytes(tiny.config("mt5", **{name: 6}), 32, "fp32") for name in ("num_layers", "num_decoder_layers")
     }
     assert wide["num_layers"] == wide["num_decoder_layers"] > token_bytes(tiny.config("mt5"), 32, "fp32")
 
 
-def test_this_machine_always_has_the_same_memory() -> None:
-    machine = budget.of_machine(CPU)
-    assert machine == budget.of_machine(CPU)
+def test_machine_limits_are_constant() -> None:
+    machine = budget.machine_limits(CPU)
+    assert machine == budget.machine_limits(CPU)
     assert machine.memory > 1e8
-    assert machine.workers >= 1
+    assert machine.num_processes >= 1

@@ -1,5 +1,5 @@
-"""Several ranks are one process: the losses, the weights, and what a stop and a new start leave of them. On two gloo processes
-under torchrun, started once for all tests here."""
+"""Several ranks give the losses and weights of one process, also after a stop. Two gloo processes under torchrun are started
+once for all tests here."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.training.two_ranks import CASES, FSDP, TASKS
 from xlift.errors import UserError
 from xlift.recipes import Engine
 from xlift.studies.plan import make_plan
-from xlift.studies.reading import read_study
+from xlift.studies.study_file import read_study
 from xlift.training import devices
 from xlift.training.batches import Step, UnitIndex
-from xlift.training.devices import Team, share_out
-from xlift.training.step import StageSteps
+from xlift.training.devices import ProcessGroup, assign_rows_to_ranks
+from xlift.training.step import TrainingStep
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, root = tmp_path_factory.mktemp("ranks"), Path(__file__).parents[2]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
@@ -45,52 +45,52 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def alone(tasks: tuple[str, ...]) -> tuple[two_ranks.Told, dict[str, torch.Tensor]]:
+def alone(tasks: tuple[str, ...]) -> tuple[two_ranks.RankResult, dict[str, torch.Tensor]]:
     return two_ranks.train(Engine(token_budget=200 if tasks == TASKS else None), tasks)
 
 
-def told(folder: Path, name: str) -> two_ranks.Told:
-    return two_ranks.Told(**json.loads((folder / f"{name}.json").read_text()))
+def read_result(folder: Path, name: str) -> two_ranks.RankResult:
+    return two_ranks.RankResult(**json.loads((folder / f"{name}.json").read_text()))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_two_ranks_have_the_losses_and_weights_of_one_process(made: Path, name: str) -> None:
-    found, (expected, weights) = told(made, name), alone(CASES[name][1])
-    assert expected.losses[-len(CASES[name][1])] < 0.97 * expected.losses[0]  # something is learnt
+def test_two_ranks_match_one_process(output_folder: Path, name: str) -> None:
+    found, (expected, weights) = read_result(output_folder, name), alone(CASES[name][1])
+    assert expected.losses[-len(CASES[name][1])] < 0.97 * expected.losses[0]  # the model learns something
     assert found.losses == pytest.approx(expected.losses, rel=1e-4)
     assert found.vectors == pytest.approx(expected.vectors, abs=1e-3)
-    saved = load_file(made / f"{name}.safetensors")
+    saved = load_file(output_folder / f"{name}.safetensors")
     assert saved.keys() == weights.keys()
     for key, tensor in weights.items():
-        # AdamW makes a whole step of a gradient that is nothing but rounding
+        # AdamW makes a full step of a gradient that is only rounding
         torch.testing.assert_close(saved[key], tensor, atol=1e-3, rtol=1e-3)
     differences = torch.cat([(saved[key] - tensor).abs().flatten() for key, tensor in weights.items()])
     assert differences.mean() < 1e-6
 
 
-def test_a_sharded_rank_holds_a_part_of_every_weight(made: Path) -> None:
+def test_fsdp_shards_every_weight(output_folder: Path) -> None:
     for name in CASES:
-        found = told(made, name)
-        # rows are dealt out; the classifier of choices has one, with one bias, and so have the token types of XLM-R
+        found = read_result(output_folder, name)
+        # FSDP2 shards rows; the choice classifier's weight and bias and XLM-R's token types have a single row
         assert found.sharded == (found.of - 3 if name.startswith("fsdp") else 0)
 
 
 @pytest.mark.parametrize("name", ["ddp", "fsdp"])
-def test_a_stopped_run_with_dropout_ends_in_the_same_bytes(made: Path, name: str) -> None:
-    whole, resumed = (load_file(made / f"{name}-{which}.safetensors") for which in ("whole", "resumed"))
+def test_a_resumed_run_with_dropout_ends_in_the_same_bytes(output_folder: Path, name: str) -> None:
+    whole, resumed = (load_file(output_folder / f"{name}-{which}.safetensors") for which in ("whole", "resumed"))
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in whole.items())
 
 
 def one_step(name: str, **more: Any) -> dict[str, torch.Tensor]:
-    one = two_ranks.part(name)
-    encoder, units = two_ranks.model([one], dropout=0.1), UnitIndex(one.features)
-    steps = StageSteps(
+    one = two_ranks.make_dataset(name)
+    encoder, units = two_ranks.make_model([one], dropout=0.1), UnitIndex(one.features)
+    steps = TrainingStep(
         encoder.train(),
         1,
         [one],
         [units],
-        [Step(0, np.arange(units.count))],
+        [Step(0, np.arange(units.num_units))],
         seed=1,
         precision="fp32",
         budget=300,
@@ -108,7 +108,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(name: str) -> None:
     assert all(torch.equal(grad, found[key]) for key, grad in expected.items())
 
 
-def test_gradient_checkpointing_keeps_less() -> None:
+def test_gradient_checkpointing_keeps_fewer_tensors() -> None:
     def kept(checkpointing: bool) -> int:
         sizes: dict[int, int] = {}
 
@@ -125,32 +125,32 @@ def test_gradient_checkpointing_keeps_less() -> None:
 
 def test_offloaded_moments_give_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     _, expected = alone(TASKS)
-    monkeypatch.setattr(devices, "team", lambda engine: Team(offload=True))
+    monkeypatch.setattr(devices, "current_process_group", lambda engine: ProcessGroup(offload=True))
     _, found = two_ranks.train(Engine(token_budget=200), TASKS)
     assert all(torch.equal(tensor, found[key]) for key, tensor in expected.items())
 
 
-def test_a_full_gpu_halves_the_budget_and_does_the_step_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = two_ranks.part("isle-nli")
+def test_out_of_memory_halves_the_budget_and_repeats_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = two_ranks.make_dataset("isle-nli")
     units, budgets = UnitIndex(one.features), []
-    ordinary = StageSteps._loss
+    ordinary_ids = TrainingStep._loss
 
     def run(fails_over: int) -> tuple[float, dict[str, torch.Tensor], int]:
-        def loss(self: StageSteps, *given: Any) -> Any:
+        def loss(self: TrainingStep, *given: Any) -> Any:
             budgets.append(self.budget)
             if self.budget > fails_over and len(budgets) % 2 == 0:  # in the second micro-batch
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nmore")
-            return ordinary(self, *given)
+            return ordinary_ids(self, *given)
 
-        monkeypatch.setattr(StageSteps, "_loss", loss)
-        encoder = two_ranks.model([one], dropout=0.1).train()
-        steps = StageSteps(
-            encoder, 1, [one], [units], [Step(0, np.arange(units.count))], seed=1, precision="fp32", budget=start
+        monkeypatch.setattr(TrainingStep, "_loss", loss)
+        encoder = two_ranks.make_model([one], dropout=0.1).train()
+        steps = TrainingStep(
+            encoder, 1, [one], [units], [Step(0, np.arange(units.num_units))], seed=1, precision="fp32", budget=start
         )
         torch.manual_seed(1)
         return steps(0).loss, {k: p.grad for k, p in encoder.named_parameters() if p.grad is not None}, steps.budget
 
-    monkeypatch.setattr("xlift.training.step.SMALLEST", 64)
+    monkeypatch.setattr("xlift.training.step.MIN_TOKEN_BUDGET", 64)
     start = 256
     loss, gradients, budget = run(fails_over=128)
     assert budgets[:2] == [256, 256]
@@ -158,16 +158,16 @@ def test_a_full_gpu_halves_the_budget_and_does_the_step_again(monkeypatch: pytes
     start = 128
     assert run(fails_over=128)[0] == loss
     assert all(torch.equal(grad, gradients[key]) for key, grad in run(fails_over=128)[1].items())
-    with pytest.raises(UserError, match="memory is full with 64 tokens at once: CUDA out of memory") as error:
+    with pytest.raises(UserError, match="memory is full with micro-batches of 64 tokens: CUDA out of memory") as error:
         run(fails_over=0)
     assert "gradient_checkpointing" in error.value.fix
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=20), st.integers(1, 5), st.data())
-def test_shares_hold_every_row_once_whole_units_and_like_tokens(sizes: list[int], ranks: int, data: Any) -> None:
+def test_rows_are_assigned_once_in_whole_units_and_balanced(sizes: list[int], ranks: int, data: Any) -> None:
     units = np.repeat(np.arange(len(sizes)) + 3, sizes)
     lengths = np.array(data.draw(st.lists(st.integers(1, 90), min_size=len(units), max_size=len(units))))
-    shares = share_out(units, lengths, ranks)
+    shares = assign_rows_to_ranks(units, lengths, ranks)
     assert len(shares) == ranks
     assert sorted(np.concatenate(shares).tolist()) == list(range(len(units)))
     assert sum(len(set(units[share].tolist())) for share in shares) == len(sizes)
@@ -176,27 +176,27 @@ def test_shares_hold_every_row_once_whole_units_and_like_tokens(sizes: list[int]
     assert max(tokens) - min(tokens) <= largest
 
 
-def test_a_share_of_one_is_everything_in_order() -> None:
-    assert share_out(np.array([0, 0, 1, 2]), np.array([5, 6, 30, 2]), 1)[0].tolist() == [0, 1, 2, 3]
+def test_a_single_rank_gets_all_rows_in_order() -> None:
+    assert assign_rows_to_ranks(np.array([0, 0, 1, 2]), np.array([5, 6, 30, 2]), 1)[0].tolist() == [0, 1, 2, 3]
 
 
-def test_a_gpu_that_is_not_there_is_the_users_error() -> None:
+def test_a_missing_gpu_is_a_user_error() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    with pytest.raises(UserError, match="torch sees none"):
-        devices.pick("cuda")
-    assert devices.pick("auto") == torch.device("cpu")
+    with pytest.raises(UserError, match="torch finds none"):
+        devices.select_device("cuda")
+    assert devices.select_device("auto") == torch.device("cpu")
 
 
-def test_a_model_without_layers_to_checkpoint_says_so() -> None:
-    one = two_ranks.part("isle-nli")
-    encoder = two_ranks.model([one])
+def test_a_model_without_gradient_checkpointing_is_rejected() -> None:
+    one = two_ranks.make_dataset("isle-nli")
+    encoder = two_ranks.make_model([one])
     encoder.backbone.encoder.layer = torch.nn.ModuleList()
-    with pytest.raises(UserError, match="no gradient checkpointing"):
-        StageSteps(encoder, 1, [one], [], [], seed=1, precision="fp32", budget=1, checkpointing=True)
+    with pytest.raises(UserError, match="do not support gradient checkpointing"):
+        TrainingStep(encoder, 1, [one], [], [], seed=1, precision="fp32", budget=1, checkpointing=True)
 
 
-def test_shards_want_several_devices(tmp_path: Path) -> None:
+def test_fsdp_needs_several_devices(tmp_path: Path) -> None:
     assert Engine(**FSDP).strategy == "fsdp"
     tiny.model_folder(tmp_path / "model")
     study = tmp_path / "study.yaml"
@@ -207,7 +207,7 @@ def test_shards_want_several_devices(tmp_path: Path) -> None:
     assert "devices: 2" in error.value.fix
 
 
-def test_a_dual_encoder_with_shards_is_refused_in_the_plan(tmp_path: Path) -> None:
+def test_fsdp_with_a_dual_encoder_is_rejected_in_the_plan(tmp_path: Path) -> None:
     tiny.model_folder(tmp_path / "model")
     study = tmp_path / "study.yaml"
     target = "targets: [{task: isle-answer-pairs, train: {size: 8}, languages: [qta]}]"
@@ -219,7 +219,7 @@ def test_a_dual_encoder_with_shards_is_refused_in_the_plan(tmp_path: Path) -> No
     assert make_plan(read_study(str(study))).engine.devices == 2
 
 
-def test_weights_that_parts_share_are_shared_again_on_the_cpu(tmp_path: Path) -> None:
+def test_move_to_cpu_keeps_tied_weights_tied(tmp_path: Path) -> None:
     from torch import distributed, nn
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import Shard, distribute_tensor
@@ -231,7 +231,7 @@ def test_weights_that_parts_share_are_shared_again_on_the_cpu(tmp_path: Path) ->
         table.weight = nn.Parameter(distribute_tensor(table.weight.detach(), init_device_mesh("cpu", (1,)), [Shard(0)]))
         output = nn.Linear(4, 6, bias=False)
         output.weight = table.weight
-        devices.take_back(nn.ModuleList([table, output]))
+        devices.move_to_cpu(nn.ModuleList([table, output]))
     finally:
         distributed.destroy_process_group()
     assert output.weight is table.weight

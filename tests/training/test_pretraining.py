@@ -1,4 +1,4 @@
-"""Phase one: the tokenizer, the masking, and a model of every family that learns and can be loaded."""
+"""Pretraining of encoders: the tokenizer, masking, and models of every family."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xlift.tasks import catalog, formats
 from xlift.tasks.formats.text import TextExample
 from xlift.training import pretraining, stage
 from xlift.training.masking import Masker
-from xlift.training.pretraining import SPECIAL_TOKENS, make_model, make_tokenizer, pretrain, tokenizer_texts
+from xlift.training.pretraining import SPECIAL_TOKENS, create_model, pretrain, tokenizer_texts, train_tokenizer
 
 Family = Literal["modernbert", "xlm-roberta", "bert"]
 FAMILIES = get_args(Family)
@@ -33,7 +33,7 @@ def documents(count: int = 200) -> list[TextExample]:
 
 
 def trained_tokenizer() -> Any:
-    return make_tokenizer(tokenizer_texts([documents()], 200), TokenizerRecipe(vocabulary=500, documents=200))
+    return train_tokenizer(tokenizer_texts([documents()], 200), TokenizerRecipe(vocabulary=500, documents=200))
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +56,21 @@ def test_the_same_text_gives_the_same_tokenizer(tokenizer: Any, tmp_path: Path) 
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
-def test_special_tokens_stand_where_xlm_r_has_them(tokenizer: Any) -> None:
+def test_special_tokens_have_the_ids_of_xlm_r(tokenizer: Any) -> None:
     assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == [0, 1, 2, 3, 4]
     assert len(tokenizer) <= 500
     ids = tokenizer("a", "b")["input_ids"]
     assert [ids[0], *ids[-4:-2], ids[-1]] == [0, 2, 2, 2]
 
 
-def test_every_text_can_be_read_and_written_again(tokenizer: Any) -> None:
-    text = "жили-были ☃ 人 ’quoted’"  # bytes are the alphabet, so nothing is unknown
+def test_every_text_survives_tokenization(tokenizer: Any) -> None:
+    text = "жили-были ☃ 人 ’quoted’"  # the alphabet is bytes, so nothing is unknown
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.unk_token_id not in ids
     assert tokenizer.decode(ids).strip() == text
 
 
-def test_the_tokenizer_reads_every_part_in_proportion_and_none_too_little() -> None:
+def test_tokenizer_texts_are_proportional_with_a_minimum() -> None:
     many, few = (
         [TextExample(f"{name}{i}", f"{name}{i}", None) for i in range(n)] for name, n in (("m", 900), ("f", 100))
     )
@@ -82,18 +82,18 @@ def test_the_tokenizer_reads_every_part_in_proportion_and_none_too_little() -> N
 
 
 @pytest.mark.parametrize("share", [0.15, 0.4])
-def test_masking_is_eighty_ten_ten_of_the_share(tokenizer: Any, share: float) -> None:
+def test_masking_is_80_10_10(tokenizer: Any, share: float) -> None:
     original = np.full((400, 500), 100)
     masked, wanted = Masker(Masking(share=share), tokenizer)(original, np.random.default_rng(1))
     assert wanted.mean() == pytest.approx(share, abs=0.005)  # four standard errors or more, here and below
     chosen = masked[wanted]
     assert (chosen == tokenizer.mask_token_id).mean() == pytest.approx(0.8, abs=0.01)
-    kept = 0.1 + 0.1 / (len(tokenizer) - len(SPECIAL_TOKENS))  # a random token may be the one that stood there
+    kept = 0.1 + 0.1 / (len(tokenizer) - len(SPECIAL_TOKENS))  # a random token may be the original one
     assert (chosen == 100).mean() == pytest.approx(kept, abs=0.01)
     assert (masked[~wanted] == 100).all()
 
 
-def test_special_tokens_are_neither_masked_nor_put_in(tokenizer: Any) -> None:
+def test_special_tokens_are_neither_masked_nor_inserted(tokenizer: Any) -> None:
     original = np.tile(np.array([0, 50, 60, 2, 2, 70, 80, 2, 1, 1]), (3000, 1))
     masked, wanted = Masker(Masking(share=0.5), tokenizer)(original, np.random.default_rng(1))
     special = np.isin(original, tokenizer.all_special_ids)
@@ -113,10 +113,10 @@ def test_random_tokens_come_from_the_whole_vocabulary(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_model_of_every_family_learns_loads_and_goes_on(family: Family, tokenizer: Any, tmp_path: Path) -> None:
-    model = make_model(sizes(family), tokenizer, seed=1)
+def test_every_family_learns_loads_and_can_be_fine_tuned(family: Family, tokenizer: Any, tmp_path: Path) -> None:
+    model = create_model(sizes(family), tokenizer, seed=1)
     trained = pretrain(
-        model, tokenizer, rows_of(tokenizer), Masking(), Recipe(lr=3e-3, batch_size=16, steps=40), seed=1
+        model, tokenizer, rows_of(tokenizer), Masking(), Recipe(lr=3e-3, batch_size=16, max_steps=40), seed=1
     )
     assert trained.losses[-1] < trained.losses[0] - 0.3
     model.save_pretrained(tmp_path)
@@ -137,18 +137,23 @@ def test_a_model_of_every_family_learns_loads_and_goes_on(family: Family, tokeni
     features = stage.make_features(task, examples, loaded, max_length=40, train=True)
     stage.add_heads(encoder, [task], seed=1)
     tuned = stage.fine_tune(
-        encoder, loaded.pad_token_id, [stage.Part(task, features)], Recipe(lr=1e-3, steps=3), Sampling(), seed=1
+        encoder,
+        loaded.pad_token_id,
+        [stage.TrainDataset(task, features)],
+        Recipe(lr=1e-3, max_steps=3),
+        Sampling(),
+        seed=1,
     )
     assert np.isfinite(tuned.losses).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_scoring_masked_positions_only_is_the_stock_loss(family: Family, tokenizer: Any) -> None:
-    model = make_model(sizes(family), tokenizer, seed=1)
+def test_the_loss_matches_transformers(family: Family, tokenizer: Any) -> None:
+    model = create_model(sizes(family), tokenizer, seed=1)
     rows = rows_of(tokenizer, count=8)
-    trained = pretrain(model, tokenizer, rows, Masking(), Recipe(lr=1e-30, batch_size=8, steps=1), seed=1)
+    trained = pretrain(model, tokenizer, rows, Masking(), Recipe(lr=1e-30, batch_size=8, max_steps=1), seed=1)
     original = np.full((8, max(map(len, rows))), tokenizer.pad_token_id)
-    order = pretraining.like_lengths(np.array([len(row) for row in rows]), 8, 1, 1)[0]
+    order = pretraining.length_grouped_batches(np.array([len(row) for row in rows]), 8, 1, 1)[0]
     for at, number in enumerate(order):
         original[at, : len(rows[number])] = rows[number]
     masked, wanted = Masker(Masking(), tokenizer)(original, np.random.default_rng([1, 4, 0]))
@@ -161,20 +166,20 @@ def test_scoring_masked_positions_only_is_the_stock_loss(family: Family, tokeniz
     assert trained.losses == [pytest.approx(stock.loss.item(), abs=1e-4)]
 
 
-def test_a_row_of_all_positions_fits(tokenizer: Any) -> None:
-    for family in FAMILIES:  # XLM-R counts its positions from behind the padding's
-        model = make_model(sizes(family), tokenizer, seed=1)
+def test_a_row_of_max_positions_fits(tokenizer: Any) -> None:
+    for family in FAMILIES:  # XLM-R's positions start after pad_token_id
+        model = create_model(sizes(family), tokenizer, seed=1)
         model.base_model(input_ids=torch.full((1, 64), 50))
 
 
-def test_weights_are_a_function_of_the_seed(tokenizer: Any) -> None:
-    first, again, other = (make_model(sizes("modernbert"), tokenizer, seed).state_dict() for seed in (1, 1, 2))
+def test_weights_depend_on_the_seed(tokenizer: Any) -> None:
+    first, again, other = (create_model(sizes("modernbert"), tokenizer, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_half_the_bytes_are_loaded_as_single_precision(tokenizer: Any, tmp_path: Path) -> None:
-    model: Any = make_model(sizes("modernbert"), tokenizer, seed=1)
+def test_half_precision_weights_are_loaded_as_float32(tokenizer: Any, tmp_path: Path) -> None:
+    model: Any = create_model(sizes("modernbert"), tokenizer, seed=1)
     model.save_pretrained(tmp_path / "full")
     model.half().save_pretrained(tmp_path / "half")
     tokenizer.save_pretrained(tmp_path / "half")

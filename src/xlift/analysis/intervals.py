@@ -1,20 +1,20 @@
-"""95% intervals over seeds and test examples at once, for any score that is a function of summed counts.
+"""95% intervals over seeds and test examples together, for any score that is a function of summed counts.
 
 Every seed is scored on the same examples, so seeds and examples are crossed:
 
     score(seed, example) = mean + seed + example + seed x example
 
-Three steps, all deterministic and linear in the data:
+Three deterministic steps:
 
 1. `linearise`: the delete-one jackknife gives the score of one run and the influence of every example on it. It is
-   exact for means and holds for F1, which is a ratio of sums and no mean of per-example values.
-2. A mean over languages or targets, or a difference of two roads, is the same sum of scores and of influences. Examples
-   that are translations of each other share a column, so they are dropped together: that is the joint resampling.
-3. `score_interval`, `lift_interval`: variance over seeds + variance over examples, Student's t with the degrees of
-   freedom of Welch (1947) and Satterthwaite (1946).
+   exact for means and also valid for F1, which is a ratio of sums.
+2. A mean over languages or targets, or a difference of two pipelines, is the same sum of scores and of influences.
+   Examples that are translations of each other share a column, so they are resampled jointly.
+3. `score_interval`, `lift_interval`: variance over seeds plus variance over examples, and Student's t with the degrees
+   of freedom of Welch (1947) and Satterthwaite (1946).
 
-The sum counts the seed x example part twice. Subtracting it once is unbiased but under-covers with two or three
-seeds; `benchmarks/coverage.py` holds the comparison with that, with Banerjee's (1960) bound, Owen's (2007) pigeonhole
+The sum counts the seed x example part twice. Subtracting it once is unbiased but under-covers with two or three seeds;
+`benchmarks/coverage.py` compares with that, with Banerjee's (1960) bound, Owen's (2007) pigeonhole
 bootstrap and Rao and Wu's (1988) rescaled bootstrap.
 """
 
@@ -45,7 +45,7 @@ class Estimate:
     scores: np.ndarray
     """(S,) one value per seed."""
     influence: np.ndarray
-    """(S, n) centred and scaled so that the squares of a row sum to that seed's variance over examples."""
+    """(S, n) centred, and scaled so that the squares of a row sum to the variance of that seed over examples."""
 
     @property
     def value(self) -> float:
@@ -59,7 +59,7 @@ class Estimate:
 class Spread(NamedTuple):
     variance: float
     freedom: float
-    """Degrees of freedom of `variance`; 0 where there is nothing to estimate it from (one example)."""
+    """Degrees of freedom of `variance`; 0 if it cannot be estimated (one example)."""
 
 
 def linearise(counts: np.ndarray, value: Value) -> tuple[float, np.ndarray]:
@@ -67,7 +67,7 @@ def linearise(counts: np.ndarray, value: Value) -> tuple[float, np.ndarray]:
 
     Args:
         counts: (n, K) sufficient counts of each example.
-        value: from summed counts to the score. 0/0 (no gold and no predicted spans) counts as 0, as in seqeval.
+        value: maps summed counts to the score. 0/0 (no gold and no predicted spans) counts as 0, as in seqeval.
 
     Returns:
         The score, and (n,) influences whose squares sum to the jackknife variance.
@@ -81,7 +81,7 @@ def linearise(counts: np.ndarray, value: Value) -> tuple[float, np.ndarray]:
 
 
 def mean(estimates: list[Estimate], columns: list[np.ndarray], units: int) -> Estimate:
-    """The unweighted mean of estimates whose examples partly coincide.
+    """The unweighted mean of estimates that share some examples.
 
     Args:
         estimates: over the same seeds.
@@ -95,7 +95,7 @@ def mean(estimates: list[Estimate], columns: list[np.ndarray], units: int) -> Es
 
 
 def spread(estimate: Estimate) -> Spread:
-    """Variance of the mean over seeds, and its degrees of freedom. With one seed: over examples only."""
+    """Variance of the mean over seeds, and its degrees of freedom. With one seed it covers examples only."""
     seeds, units = estimate.influence.shape
     if units < 2:
         return Spread(0.0, 0.0)
@@ -106,60 +106,60 @@ def spread(estimate: Estimate) -> Spread:
     variance = over_seeds + over_examples
     if variance == 0:
         return Spread(0.0, units - 1.0)
-    # As shares, so that tiny variances do not underflow when squared.
+    # Shares do not underflow when squared; tiny variances would.
     seed_share, example_share = over_seeds / variance, over_examples / variance
     return Spread(variance, 1 / (seed_share**2 / (seeds - 1) + example_share**2 / (units - 1)))
 
 
 def _quantile(freedom: float) -> float:
-    from scipy.special import stdtrit  # scipy.stats takes a second to import, scipy.special a tenth
+    from scipy.special import stdtrit  # importing scipy.stats takes a second, scipy.special a tenth
 
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 def score_interval(estimate: Estimate) -> Interval:
-    """Interval of a score in 0..1: Wilson's (1927), with the number of examples that would give the same variance.
+    """Interval of a score in 0..1: Wilson's (1927), with the effective number of examples that gives the same variance.
 
-    Unlike value ± t·sd it stays inside 0..1 by itself and does not shrink to a point when every answer is right.
+    Unlike value ± t·sd, it stays inside 0..1 and does not shrink to a point if every answer is correct.
     """
     value, (variance, freedom) = estimate.value, spread(estimate)
     if freedom == 0:
         return Interval(value, 0.0, 1.0)
     t2 = _quantile(freedom) ** 2
-    certain = value * (1 - value)  # variance of a single yes-or-no answer
-    if certain <= 0:  # all right or all wrong: no variance to see, but only that many examples were asked
+    binomial = value * (1 - value)  # variance of a single yes-or-no answer
+    if binomial <= 0:  # all correct or all wrong: the width depends on the number of examples alone
         shrink = t2 / (t2 + estimate.influence.shape[1])
         return Interval(value, min(value, 1 - shrink), max(value, shrink))
-    ratio = t2 * variance / certain  # t² over the effective number of examples
+    ratio = t2 * variance / binomial  # t² over the effective number of examples
     centre = (value + ratio / 2) / (1 + ratio)
-    half = np.sqrt(ratio * certain + ratio**2 / 4) / (1 + ratio)
+    half = np.sqrt(ratio * binomial + ratio**2 / 4) / (1 + ratio)
     return Interval(value, float(max(0.0, min(centre - half, value))), float(min(1.0, max(centre + half, value))))
 
 
-def lift_interval(estimate: Estimate, least: float = -1.0, most: float = 1.0) -> Interval:
-    """Interval of a difference of scores: value ± t·sd, inside -1..1 (or `least` and `most`)."""
+def lift_interval(estimate: Estimate, lower_bound: float = -1.0, upper_bound: float = 1.0) -> Interval:
+    """Interval of a difference of scores: value ± t·sd, clipped to `lower_bound` and `upper_bound`."""
     value, (variance, freedom) = estimate.value, spread(estimate)
     if freedom == 0:
-        return Interval(value, least, most)
+        return Interval(value, lower_bound, upper_bound)
     half = _quantile(freedom) * np.sqrt(variance)
-    return Interval(value, float(max(least, value - half)), float(min(most, value + half)))
+    return Interval(value, float(max(lower_bound, value - half)), float(min(upper_bound, value + half)))
 
 
-def ratio(upper: Estimate, lower: Estimate) -> Estimate:
+def ratio(numerator: Estimate, denominator: Estimate) -> Estimate:
     """Mean score over mean score, paired seed by seed and example by example.
 
-    Linear in both around their means (the delta method), so a seed with a low score weighs no more than the others. The mean of
-    `lower` must not be 0.
+    Linearised around both means (the delta method), so a seed with a low score weighs no more than the others. The
+    mean of `denominator` must not be 0.
     """
-    value = upper.value / lower.value
+    value = numerator.value / denominator.value
     return Estimate(
-        value + (upper.scores - value * lower.scores) / lower.value,
-        (upper.influence - value * lower.influence) / lower.value,
+        value + (numerator.scores - value * denominator.scores) / denominator.value,
+        (numerator.influence - value * denominator.influence) / denominator.value,
     )
 
 
 def sign_of(low: float | None, high: float | None) -> int:
-    """+1 or -1 where an interval of a difference excludes zero, else 0; None is an end that is not known."""
+    """+1 or -1 if the interval of a difference excludes zero, else 0. None is an unknown bound."""
     if low is not None and low > 0:
         return 1
     return -1 if high is not None and high < 0 else 0

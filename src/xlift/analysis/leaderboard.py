@@ -1,4 +1,4 @@
-"""The predictions of one road of a study, as a suite asks for them."""
+"""The predictions of one pipeline of a study, in the form that a benchmark suite needs."""
 
 from __future__ import annotations
 
@@ -6,135 +6,138 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlift.analysis.scores import kept_pairs, read_predictions
+from xlift.analysis.scores import mined_pairs, read_predictions
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.store import Store
-from xlift.suites.declared import Suite
-from xlift.suites.submission import Predicted
+from xlift.suites.definitions import Suite
+from xlift.suites.submission import TaskPredictions
 from xlift.tasks import catalog
 
-ROAD = ("model", "intermediate", "intermediate_language", "size", "seed")
-"""What tells two roads of a study apart; their targets may each be trained in a language of their own."""
+PIPELINE_FIELDS = ("model", "intermediate", "intermediate_language", "size", "seed")
+"""The fields that identify a pipeline of a study. Its targets may be trained in different languages."""
 
 
-def choose_road(
-    record: Record, suite: Suite, asked: Mapping[str, Any], targets: tuple[str, ...] = ()
+def choose_pipeline_cells(
+    record: Record, suite: Suite, requested: Mapping[str, Any], targets: tuple[str, ...] = ()
 ) -> dict[str, dict[str, Cell]]:
-    """Task of the suite -> language -> cell, of the only road that answers to what was asked.
+    """Task of the suite -> language -> cell, for the only pipeline with the requested fields.
 
     Args:
-        asked: attribute of a cell -> its value, of `ROAD` and 'train_language'.
-        targets: names of targets, to choose between several of one task.
+        requested: attribute of a cell -> its value, of `PIPELINE_FIELDS` and 'train_language'.
+        targets: names of targets, to choose among several of one task.
 
     Raises:
-        UserError: no road does, or several do.
+        UserError: no pipeline or more than one matches.
     """
     names = {task.name for task in suite.tasks}
     cells = [cell for cell in record.cells if cell.task in names and not cell.noise]
     if not cells:
-        has = ", ".join(sorted({cell.task for cell in record.cells})) or "none"
-        raise UserError(f"the study has no task of {suite.name}", fix=f"its targets are: {has}.")
-    for key, value in asked.items():
-        # A target without training (retrieval) belongs to a road whatever the others are trained in.
-        kept = [
+        tasks = ", ".join(sorted({cell.task for cell in record.cells})) or "none"
+        raise UserError(f"the study has no task of {suite.name}", fix=f"its targets are: {tasks}.")
+    for key, value in requested.items():
+        # A target without training (retrieval) belongs to every pipeline, whatever language the others are trained in.
+        matching = [
             cell
             for cell in cells
             if getattr(cell, key) == value or (key == "train_language" and not cell.train_language)
         ]
-        if not kept or all(getattr(cell, key) != value for cell in kept):
-            raise _unknown(key, value, cells)
-        cells = kept
+        if not matching or all(getattr(cell, key) != value for cell in matching):
+            raise _unknown_value(key, value, cells)
+        cells = matching
     chosen: dict[str, dict[str, Cell]] = {}
-    _only_one(cells, ROAD)
+    _check_unique(cells, PIPELINE_FIELDS)
     for name in dict.fromkeys(cell.task for cell in cells):
-        of_task = [cell for cell in cells if cell.task == name]
-        named = [cell for cell in of_task if cell.target in targets] or of_task
-        _only_one(named, ("target", "train_language"))
+        task_cells = [cell for cell in cells if cell.task == name]
+        named = [cell for cell in task_cells if cell.target in targets] or task_cells
+        _check_unique(named, ("target", "train_language"))
         chosen[name] = {cell.language: cell for cell in named}
     return chosen
 
 
-def _unknown(key: str, value: Any, cells: list[Cell]) -> UserError:
-    has = ", ".join(str(other) for other in dict.fromkeys(getattr(cell, key) for cell in cells) if other != "")
-    return UserError(f"the study has no {key.replace('_', ' ')} '{value}'", fix=f"it has: {has or 'none'}.")
+def _unknown_value(key: str, value: Any, cells: list[Cell]) -> UserError:
+    values = ", ".join(str(other) for other in dict.fromkeys(getattr(cell, key) for cell in cells) if other != "")
+    return UserError(f"the study has no {key.replace('_', ' ')} '{value}'", fix=f"it has: {values or 'none'}.")
 
 
-def _only_one(cells: list[Cell], keys: tuple[str, ...]) -> None:
+def _check_unique(cells: list[Cell], keys: tuple[str, ...]) -> None:
     for key in keys:
         values = list(dict.fromkeys(getattr(cell, key) for cell in cells))
         if len(values) > 1:
-            said = ", ".join(str(value) or "''" for value in values)
+            listed = ", ".join(str(value) or "''" for value in values)
             raise UserError(
-                f"the study has several of --{key.replace('_', '-')}: {said}", fix="a folder holds one road: say which."
+                f"the study has several values of --{key.replace('_', '-')}: {listed}",
+                fix="choose one: a folder holds one pipeline.",
             )
 
 
-def predictions_of(
+def load_predictions(
     cells: Mapping[str, Mapping[str, Cell]], suite: Suite, store: Store, data: Path | None
-) -> dict[str, dict[str, Predicted]]:
+) -> dict[str, dict[str, TaskPredictions]]:
     """The predictions in the store.
 
     Args:
-        data: root folder of data files; only for tasks whose lines stand in the order of the English sentences.
+        data: root folder of data files. Needed only for tasks whose lines are in the order of the English sentences.
 
     Raises:
-        UserError: some are not there yet, are not of the whole test set, or the data is not what was predicted on.
+        UserError: predictions are missing or not of the whole test set, or the data differs from the data of the run.
     """
-    lacking = [
+    missing = [
         f"{task}/{code}" for task, found in cells.items() for code, cell in found.items()
         if not all(store.has(key) for key in (cell.key, cell.dev_key) if key)
     ]  # fmt: skip
-    if lacking:
+    if missing:
         raise UserError(
-            f"not in the store yet: {lacking[0]}" + (f" and {len(lacking) - 1} more" if lacking[1:] else ""),
-            fix="`xlift run` makes them.",
+            f"not in the store yet: {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""),
+            fix="run `xlift run` first.",
         )
     return {
-        task: {code: _predicted(cell, suite, store, data) for code, cell in found.items()}
+        task: {code: _load_task_predictions(cell, suite, store, data) for code, cell in found.items()}
         for task, found in cells.items()
     }
 
 
-def _predicted(cell: Cell, suite: Suite, store: Store, data: Path | None) -> Predicted:
+def _load_task_predictions(cell: Cell, suite: Suite, store: Store, data: Path | None) -> TaskPredictions:
     where = f"{cell.task}/{cell.language}"
-    made_on = store.open(cell.key).manifest["spec"]["data"]
-    if made_on["split"] != "test":
+    data_spec = store.open(cell.key).manifest["spec"]["data"]
+    if data_spec["split"] != "test":
         raise UserError(
-            f"predictions of the split '{made_on['split']}'", where=where, fix="a folder holds those of 'test'."
+            f"predictions of the split '{data_spec['split']}'", where=where, fix="a folder needs those of 'test'."
         )
-    if made_on.get("size") is not None:
+    if data_spec.get("size") is not None:
         raise UserError(
-            f"predictions of {made_on['size']} examples drawn from the test set",
+            f"predictions of a sample of {data_spec['size']} test examples",
             where=where,
             fix="run the target without `size:`.",
         )
     if cell.dev_key:
-        pairs = kept_pairs(store, cell.key, cell.dev_key, catalog.get(cell.task).metrics[0])
-        return Predicted([text for text, _ in pairs], [translation for _, translation in pairs])
+        pairs = mined_pairs(store, cell.key, cell.dev_key, catalog.get(cell.task).metrics[0])
+        return TaskPredictions([text for text, _ in pairs], [translation for _, translation in pairs])
     ids, _, predictions = read_predictions(store, cell.key)
     english: list[str] = []
     if suite.task(cell.task).rule == "positions":
-        english = _english(cell, made_on["fingerprint"], data, where)
-    return Predicted(ids, predictions, _published(cell), english)
+        english = _read_english(cell, data_spec["fingerprint"], data, where)
+    return TaskPredictions(ids, predictions, _published_size(cell), english)
 
 
-def _published(cell: Cell) -> int | None:
-    """The number of test examples that the catalogue gives."""
+def _published_size(cell: Cell) -> int | None:
+    """The number of test examples according to the catalogue."""
     counts = catalog.get(cell.task).counts.get("test")
     return counts if isinstance(counts, int) or counts is None else counts.get(cell.language)
 
 
-def _english(cell: Cell, fingerprint: str, data: Path | None, where: str) -> list[str]:
+def _read_english(cell: Cell, fingerprint: str, data: Path | None, where: str) -> list[str]:
     task = catalog.get(cell.task)
-    if not task.source.present(cell.language, "test", data):
+    if not task.source.is_present(cell.language, "test", data):
         raise UserError(
-            "lines stand in the order of the English sentences, which the store does not keep", where=where,
-            fix="give the folder of the data with --data.",
+            "the lines of this task follow the order of the English sentences, which the store does not have", where=where,
+            fix="give the data folder with --data.",
         )  # fmt: skip
     if task.source.fingerprint(task, cell.language, "test", data) != fingerprint:
         raise UserError(
-            "this data is not what was predicted on", where=where, fix="give the folder that the study was run with."
+            "this data differs from the data of the run",
+            where=where,
+            fix="give the data folder that the study was run with.",
         )
     return [example.translation for example in task.source.read(task, cell.language, "test", data)]

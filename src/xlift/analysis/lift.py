@@ -1,6 +1,6 @@
-"""From scored cells to rows: score and lift of every road, on every target, in every language, with intervals.
+"""From scored cells to rows: score and lift of every pipeline, on every target, in every language, with intervals.
 
-lift = score(road with intermediate) - score(same road without), paired by seed and example
+lift = score(pipeline with intermediate stage) - score(same pipeline without it), paired by seed and example
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xlift.analysis.intervals import Estimate, Interval, Value, lift_interval, linearise, mean, score_interval, sign_of
-from xlift.analysis.troubles import worst
+from xlift.analysis.training_status import OK, worst_status
 from xlift.errors import UserError
 
 BASELINE = "none"
-"""The intermediate of the road without one."""
+"""The intermediate of a pipeline without an intermediate stage."""
 ALL = "all"
-"""As a language: the unweighted mean over the target's languages. As a target: over the model's targets."""
+"""As a language: the unweighted mean over a target's languages. As a target: the mean over a model's targets."""
 MEAN = "mean"
-"""The metric of target 'all', which averages unlike metrics (the average of XTREME's tables)."""
+"""The metric of target 'all', which averages different metrics (as the average in XTREME's tables)."""
 
 
 @dataclass(frozen=True)
 class ScoredCell:
-    """The predictions of one road and seed on one target in one language, as counts."""
+    """The predictions of one run (pipeline and seed) on one target in one language, as counts."""
 
     model: str
     intermediate: str
@@ -37,22 +37,22 @@ class ScoredCell:
     language: str
     metric: str
     ids: list[str]
-    """(n,) ids of the examples. Rows of one id (in whatever language) are dropped and kept together."""
+    """(n,) ids of the examples. Resampling treats rows with the same id, in any language, as one unit."""
     counts: np.ndarray
     """(n, K) sufficient counts: accuracy (correct, total), F1 (tp, predicted, gold), SQuAD F1 (sum, 1)."""
     value: Value
     """(..., K) summed counts -> (...) scores in 0..1."""
     train_language: str = ""
-    """Language whose target labels were trained on; '' if none were. A lift compares equal ones only."""
-    trouble: str = ""
-    """Of the training behind it: 'retried' or 'collapsed' (analysis/troubles.py)."""
+    """Language of the target labels in training; '' if there were none. Lifts compare only equal ones."""
+    training_status: str = OK
+    """Of the training behind it: 'ok', 'retried' or 'collapsed' (analysis/training_status.py)."""
     noise: str = ""
-    """What lies over the texts of the examples; '' for none. Lifts are of clean cells (analysis/robustness.py has the others)."""
+    """Noise in the texts of the examples; '' for none. Lifts use only cells without noise."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of results, with the keys of the JSON and CSV files. Scores and lifts are fractions, not percent."""
+class LiftRow:
+    """One row of results. Fields are the keys of the JSON and CSV files. Values are fractions, not percent."""
 
     study: str
     model: str
@@ -60,7 +60,7 @@ class Row:
     intermediate_language: str
     size: str
     seeds: int
-    """Number of seeds of the score; with 1, the intervals cover examples only."""
+    """Number of seeds. With one seed the intervals cover examples only."""
     target: str
     language: str
     metric: str
@@ -68,193 +68,206 @@ class Row:
     low: float
     high: float
     lift: float | None
-    """None for the baseline, or where there is none on the same examples with a seed in common."""
+    """None for the baseline, and without a baseline on the same examples with a common seed."""
     lift_low: float | None
     lift_high: float | None
     n: int
-    """Number of test examples; for 'all' the sum."""
-    trouble: str = ""
-    """The worst that befell the training behind it: 'retried', 'collapsed', or nothing. The baseline's is not in it."""
+    """Number of test examples; the sum for 'all'."""
+    training_status: str = OK
+    """The worst status of the runs behind this score: 'ok', 'retried' or 'collapsed'. The baseline does not count."""
 
     @property
     def sign(self) -> int:
-        """+1 or -1 where the interval of the lift excludes zero, else 0."""
+        """+1 or -1 if the interval of the lift excludes zero, else 0."""
         return sign_of(self.lift_low, self.lift_high)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-class Road(NamedTuple):
+class PipelineKey(NamedTuple):
+    """A pipeline without its target."""
+
     model: str
     intermediate: str
     intermediate_language: str
     size: str
 
 
-class Target(NamedTuple):
+class TargetColumn(NamedTuple):
+    """A target, its metric and its conditions: one column of the results."""
+
     name: str
     metric: str
     train_language: str
     noise: str = ""
 
     @property
-    def clean(self) -> Target:
-        """The same examples without noise: they share their columns."""
+    def clean(self) -> TargetColumn:
+        """The same target without noise. Both use the same columns of examples."""
         return self._replace(noise="")
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One road on one target in one language (or the mean over them): what seeds and examples it rests on."""
+class ScoreEstimate:
+    """The estimate for one pipeline, target and language (or mean over languages), with its seeds and examples."""
 
     seeds: tuple[int, ...]
     estimate: Estimate
     columns: np.ndarray
-    """(units,) column of each unit of the estimate among all ids of the target."""
+    """(units,) column of each unit of the estimate among all example ids of the target."""
     n: int
-    trouble: str
+    training_status: str
 
-    def at(self, seeds: Sequence[int]) -> Estimate:
-        """The estimate at some of its seeds, in the order given."""
-        pick = [self.seeds.index(seed) for seed in seeds]
-        return Estimate(self.estimate.scores[pick], self.estimate.influence[pick])
-
-
-Scores = dict[tuple[Road, Target, str], Scored]
+    def select_seeds(self, seeds: Sequence[int]) -> Estimate:
+        """The estimate for some of its seeds, in the given order."""
+        indices = [self.seeds.index(seed) for seed in seeds]
+        return Estimate(self.estimate.scores[indices], self.estimate.influence[indices])
 
 
-def analyse(cells: Iterable[ScoredCell], study: str = "") -> list[Row]:
-    """Rows for every (road, target, language) without noise in order of first appearance, 'all' before the languages it averages.
+ScoreEstimates = dict[tuple[PipelineKey, TargetColumn, str], ScoreEstimate]
 
-    'all' stands only where the road has every language of the target, target 'all' only where it has every target of
-    its model: means over different sets do not compare. Of a target with several metrics the first counts.
+
+def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]:
+    """Rows for every (pipeline, target, language) without noise in order of first appearance, 'all' before the
+    languages it averages.
+
+    Language 'all' needs scores in every language of the target, target 'all' needs scores on every target of the model,
+    since means over different sets are not comparable. If a target has several metrics, target 'all' uses the first.
 
     Raises:
-        UserError: a cell stands twice, has no examples or unequal numbers of ids and counts; or the examples of a
-            (target, language) differ between seeds or roads.
+        UserError: a cell appears twice, has no examples, or has different numbers of ids and counts; or the examples of
+            a (target, language) differ between seeds or pipelines.
     """
-    scores, units = score(cell for cell in cells if not cell.noise)
-    targets = languages_of(scores)
+    scores, units = estimate_scores(cell for cell in cells if not cell.noise)
+    targets = languages_by_target(scores)
     _add_language_means(scores, targets, units)
     _add_target_means(scores, targets, units)
-    order = {key: place for place, key in enumerate(dict.fromkeys(road for road, _, _ in scores))}
-    order_target = {key: place for place, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
-    keys = sorted(scores, key=lambda key: (order[key[0]], order_target[key[1]], key[2] != ALL))
+    pipeline_order = {key: i for i, key in enumerate(dict.fromkeys(pipeline for pipeline, _, _ in scores))}
+    target_order = {key: i for i, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
+    keys = sorted(scores, key=lambda key: (pipeline_order[key[0]], target_order[key[1]], key[2] != ALL))
     return [_row(scores, key, study) for key in keys]
 
 
-def score(scored: Iterable[ScoredCell]) -> tuple[Scores, dict[Target, int]]:
-    """Estimates by (road, target, language), and the number of distinct ids of each clean target.
+def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[TargetColumn, int]]:
+    """Estimates by (pipeline, target, language), and the number of distinct example ids of each target without noise.
 
     Raises:
-        UserError: as `analyse`.
+        UserError: as `compute_lifts`.
     """
-    groups: dict[tuple[Road, Target, str], dict[int, ScoredCell]] = {}
+    groups: dict[tuple[PipelineKey, TargetColumn, str], dict[int, ScoredCell]] = {}
     for cell in scored:
-        road = Road(cell.model, cell.intermediate, cell.intermediate_language, cell.size)
+        pipeline = PipelineKey(cell.model, cell.intermediate, cell.intermediate_language, cell.size)
         if cell.intermediate == BASELINE:
-            road = Road(cell.model, BASELINE, "", "")
-        key = (road, Target(cell.target, cell.metric, cell.train_language, cell.noise), cell.language)
+            pipeline = PipelineKey(cell.model, BASELINE, "", "")
+        key = (pipeline, TargetColumn(cell.target, cell.metric, cell.train_language, cell.noise), cell.language)
         if cell.seed in groups.setdefault(key, {}):
-            raise UserError("two scores for the same road, seed and language", where=_name(cell))
+            raise UserError("two scores for the same pipeline, seed and language", where=_describe(cell))
         if len(cell.ids) != len(cell.counts) or not len(cell.ids):
             raise UserError(
                 f"{len(cell.ids)} ids but {len(cell.counts)} scored examples",
-                where=_name(cell),
-                fix="every scored example needs one id, and there must be at least one",
+                where=_describe(cell),
+                fix="give every scored example one id, and at least one example.",
             )
         groups[key][cell.seed] = cell
 
-    columns: dict[Target, dict[str, int]] = {}
-    first: dict[tuple[Target, str], ScoredCell] = {}
-    scores: Scores = {}
-    for (road, target, language), by_seed in groups.items():
+    columns: dict[TargetColumn, dict[str, int]] = {}
+    first: dict[tuple[TargetColumn, str], ScoredCell] = {}
+    scores: ScoreEstimates = {}
+    for (pipeline, target, language), by_seed in groups.items():
         cells = list(by_seed.values())
-        same = first.setdefault((target.clean, language), cells[0])
+        reference = first.setdefault((target.clean, language), cells[0])
         for cell in cells:
-            if cell.ids != same.ids and sorted(cell.ids) != sorted(same.ids):
+            if cell.ids != reference.ids and sorted(cell.ids) != sorted(reference.ids):
                 raise UserError(
-                    "scored on other examples than the road it is compared with",
-                    where=_name(cell),
-                    fix=f"compare {_name(same)}: predict both again on the same test set",
+                    "scored on other examples than the pipeline it is compared with",
+                    where=_describe(cell),
+                    fix=f"predict again on the same test set as {_describe(reference)}.",
                 )
-        runs = [linearise(_by_id(cell), cell.value) for cell in cells]
-        estimate = Estimate(np.array([score for score, _ in runs]), np.stack([influence for _, influence in runs]))
+        linearised = [linearise(_counts_by_id(cell), cell.value) for cell in cells]
+        estimate = Estimate(
+            np.array([score for score, _ in linearised]), np.stack([influence for _, influence in linearised])
+        )
         index = columns.setdefault(target.clean, {})
-        column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(same.ids)])
-        trouble = worst(cell.trouble for cell in cells)
-        scores[road, target, language] = Scored(tuple(by_seed), estimate, column, len(same.ids), trouble)
+        column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(reference.ids)])
+        training_status = worst_status(cell.training_status for cell in cells)
+        scores[pipeline, target, language] = ScoreEstimate(
+            tuple(by_seed), estimate, column, len(reference.ids), training_status
+        )
     return scores, {target: len(index) for target, index in columns.items()}
 
 
-def _by_id(cell: ScoredCell) -> np.ndarray:
-    """(units, K) counts in the order of the sorted ids, summed over the rows of one id."""
+def _counts_by_id(cell: ScoredCell) -> np.ndarray:
+    """(units, K) counts by sorted id, summed over the rows with the same id."""
     ids, unit = np.unique(cell.ids, return_inverse=True)
     counts = np.zeros((len(ids), cell.counts.shape[1]))
     np.add.at(counts, unit, cell.counts)
     return counts
 
 
-def _name(cell: ScoredCell) -> str:
+def _describe(cell: ScoredCell) -> str:
     return f"{cell.model} / {cell.intermediate} / {cell.target} ({cell.language}), seed {cell.seed}"
 
 
-def languages_of(scores: Scores) -> dict[str, dict[Target, list[str]]]:
+def languages_by_target(scores: ScoreEstimates) -> dict[str, dict[TargetColumn, list[str]]]:
     """Model -> target -> languages, each in order of first appearance."""
-    found: dict[str, dict[Target, list[str]]] = {}
-    for road, target, language in scores:
-        languages = found.setdefault(road.model, {}).setdefault(target, [])
+    by_model: dict[str, dict[TargetColumn, list[str]]] = {}
+    for pipeline, target, language in scores:
+        languages = by_model.setdefault(pipeline.model, {}).setdefault(target, [])
         if language not in languages:
             languages.append(language)
-    return found
+    return by_model
 
 
-def _add_language_means(scores: Scores, targets: dict[str, dict[Target, list[str]]], units: dict[Target, int]) -> None:
-    for road in dict.fromkeys(road for road, _, _ in scores):
-        for target, languages in targets[road.model].items():
-            parts = [scores.get((road, target, language)) for language in languages]
-            if combined := combine(parts, units[target]):
-                scores[road, target, ALL] = combined
+def _add_language_means(
+    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
+) -> None:
+    for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
+        for target, languages in targets[pipeline.model].items():
+            parts = [scores.get((pipeline, target, language)) for language in languages]
+            if combined := average_estimates(parts, units[target]):
+                scores[pipeline, target, ALL] = combined
 
 
-def _add_target_means(scores: Scores, targets: dict[str, dict[Target, list[str]]], units: dict[Target, int]) -> None:
-    for road in dict.fromkeys(road for road, _, _ in scores):
-        primary = {(target.name, target.train_language): target for target in reversed(targets[road.model])}
+def _add_target_means(
+    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
+) -> None:
+    for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
+        primary = {(target.name, target.train_language): target for target in reversed(targets[pipeline.model])}
         if len(primary) < 2:
             continue
-        # Examples of different targets have nothing in common: each target gets columns of its own.
+        # Examples of different targets are different units, so each target gets its own columns.
         parts, offset = [], 0
         for target in primary.values():
-            part = scores.get((road, target, ALL))
+            part = scores.get((pipeline, target, ALL))
             parts.append(part and replace(part, columns=part.columns + offset))
             offset += units[target]
-        if combined := combine(parts, offset):
-            scores[road, Target(ALL, MEAN, ""), ALL] = combined
+        if combined := average_estimates(parts, offset):
+            scores[pipeline, TargetColumn(ALL, MEAN, ""), ALL] = combined
 
 
-def combine(parts: Sequence[Scored | None], units: int) -> Scored | None:
-    """The mean of all parts at the seeds that they share, or None where a part or a common seed is missing."""
+def average_estimates(parts: Sequence[ScoreEstimate | None], units: int) -> ScoreEstimate | None:
+    """The mean of all parts over their common seeds; None if a part is missing or there is no common seed."""
     present = [part for part in parts if part is not None]
     if len(present) < len(parts):
         return None
     seeds = [seed for seed in present[0].seeds if all(seed in part.seeds for part in present)]
     if not seeds:
         return None
-    estimate = mean([part.at(seeds) for part in present], [part.columns for part in present], units)
-    trouble = worst(part.trouble for part in present)
-    return Scored(tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), trouble)
+    estimate = mean([part.select_seeds(seeds) for part in present], [part.columns for part in present], units)
+    training_status = worst_status(part.training_status for part in present)
+    return ScoreEstimate(tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), training_status)
 
 
-def _row(scores: Scores, key: tuple[Road, Target, str], study: str) -> Row:
-    road, target, language = key
+def _row(scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], study: str) -> LiftRow:
+    pipeline, target, language = key
     scored = scores[key]
     value = score_interval(scored.estimate)
-    baseline = scores.get((Road(road.model, BASELINE, "", ""), target, language))
-    lift, low, high = _lift(scored, baseline) if baseline and road.intermediate != BASELINE else (None, None, None)
-    return Row(
+    baseline = scores.get((PipelineKey(pipeline.model, BASELINE, "", ""), target, language))
+    lift, low, high = _lift(scored, baseline) if baseline and pipeline.intermediate != BASELINE else (None, None, None)
+    return LiftRow(
         study=study,
-        **road._asdict(),
+        **pipeline._asdict(),
         seeds=len(scored.seeds),
         target=target.name,
         language=language,
@@ -266,11 +279,11 @@ def _row(scores: Scores, key: tuple[Road, Target, str], study: str) -> Row:
         lift_low=low,
         lift_high=high,
         n=scored.n,
-        trouble=scored.trouble,
+        training_status=scored.training_status,
     )
 
 
-def _lift(road: Scored, baseline: Scored) -> Interval | tuple[None, None, None]:
-    """Paired by example (equal columns) and by the seeds that both have."""
-    seeds = [seed for seed in road.seeds if seed in baseline.seeds]
-    return lift_interval(road.at(seeds) - baseline.at(seeds)) if seeds else (None, None, None)
+def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate) -> Interval | tuple[None, None, None]:
+    """The interval of the lift, paired by example (equal columns) and by common seed."""
+    seeds = [seed for seed in pipeline.seeds if seed in baseline.seeds]
+    return lift_interval(pipeline.select_seeds(seeds) - baseline.select_seeds(seeds)) if seeds else (None, None, None)

@@ -1,7 +1,8 @@
-"""Published test sets that are others with typos of people, row for row: robustness to natural noise without a word of ours.
+"""Published test sets with human typos that share their rows with a clean test set: robustness to natural noise.
 
-Data and one rule. Only languages whose rows are aligned with the clean set stand here: XNLI's typos have all 5,010 rows in English and
-a part of them, without their numbers, in the others, which are scored as a task of their own and compared with nothing.
+Only languages whose rows are aligned with the clean set are listed. XNLI's typos have all 5,010 rows in English; in the
+other languages they have a part of the rows without row numbers, so those are scored as a separate task and compared
+with nothing.
 """
 
 from __future__ import annotations
@@ -14,35 +15,40 @@ from xlift.analysis.lift import ScoredCell
 from xlift.studies.plan import Cell
 
 
-class Aligned(NamedTuple):
-    task: str
-    """The clean one, whose ids the rows share."""
+class AlignedSet(NamedTuple):
+    clean_task: str
+    """The task without typos; both have the same row ids."""
     noise: str
     languages: tuple[str, ...]
 
 
-PUBLISHED = {"xnli-typos": Aligned("xnli", "natural 5%", ("en",))}
+PUBLISHED = {"xnli-typos": AlignedSet("xnli", "natural 5%", ("en",))}
 
 
-def aligned(found: Sequence[tuple[Cell, ScoredCell]]) -> list[ScoredCell]:
-    """Scores on such sets once more, as noise over the clean target, where a road has both on the same rows.
+def add_published_noise(scored_cells: Sequence[tuple[Cell, ScoredCell]]) -> list[ScoredCell]:
+    """Scores on the sets in PUBLISHED, given again as noise over the clean target if a pipeline has both on the same
+    rows.
 
     Args:
-        found: the scored cells of a study with the cells of its plan.
+        scored_cells: the scored cells of a study, each with the cell of its plan.
     """
-    made = []
-    for cell, scored in found:
-        twin = PUBLISHED.get(cell.task)
-        if twin is None or scored.noise or cell.language not in twin.languages:
+    with_noise = []
+    for cell, scored in scored_cells:
+        aligned = PUBLISHED.get(cell.task)
+        if aligned is None or scored.noise or cell.language not in aligned.languages:
             continue
-        for other, clean in found:
-            if other.task == twin.task and _road(clean) == _road(scored) and set(clean.ids) == set(scored.ids):
-                made.append(replace(scored, target=clean.target, noise=twin.noise))
-    return made
+        for other, clean in scored_cells:
+            if (
+                other.task == aligned.clean_task
+                and _run_key(clean) == _run_key(scored)
+                and set(clean.ids) == set(scored.ids)
+            ):
+                with_noise.append(replace(scored, target=clean.target, noise=aligned.noise))
+    return with_noise
 
 
-def _road(cell: ScoredCell) -> tuple[object, ...]:
-    """Everything but the target; of clean cells only."""
+def _run_key(cell: ScoredCell) -> tuple[object, ...]:
+    """Everything but the target."""
     return (
         cell.model, cell.intermediate, cell.intermediate_language, cell.size, cell.seed, cell.language, cell.metric,
         cell.train_language, cell.noise,

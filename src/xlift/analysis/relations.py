@@ -1,6 +1,7 @@
-"""Which published sets come from which: what no comparison of strings can see, since it was translated or rewritten.
+"""Which published data sets derive from which others. Comparing texts cannot find this if they were translated or
+rewritten.
 
-Data only. `xlift leaks` names a relation wherever a road trains on one side and is scored on the other.
+Data only. `xlift contamination` names a relation if a pipeline trains on one data set and is scored on the other.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Relation:
     trained: tuple[str, ...]
-    """Tasks, or 'task/split' for one split only."""
+    """Tasks, or 'task/split' for a single split."""
     scored: tuple[str, ...]
     """As `trained`."""
-    leak: bool
-    """True: training shows what is scored, or its translation. False: the items are others, the origin is the same."""
-    says: str
+    is_contamination: bool
+    """True: training shows scored items or their translations. False: different items from the same origin."""
+    description: str
     same_split: bool = False
-    """It holds between dev and dev, test and test."""
+    """Whether it applies only between equal splits, such as dev and dev."""
 
-    def holds(self, trained: tuple[str, str], scored: tuple[str, str]) -> bool:
-        """Whether it is about these two (task, split)."""
+    def applies_to(self, trained: tuple[str, str], scored: tuple[str, str]) -> bool:
+        """Whether it applies to these two (task, split)."""
         if self.same_split and trained[1] != scored[1]:
             return False
-        return _named(trained, self.trained) and _named(scored, self.scored)
+        return _matches(trained, self.trained) and _matches(scored, self.scored)
 
 
-def _named(side: tuple[str, str], names: tuple[str, ...]) -> bool:
-    return side[0] in names or "/".join(side) in names
+def _matches(data: tuple[str, str], names: tuple[str, ...]) -> bool:
+    return data[0] in names or "/".join(data) in names
 
 
 SQUAD_TRAIN = ("squad/train", "squad2/train", "squad-mt", "lareqa/train")
@@ -41,12 +42,12 @@ SIB_PAIRS = ("sib200-to-en", "sib200-from-en")
 RELATIONS: tuple[Relation, ...] = (
     Relation(
         SQUAD_DEV, XQUAD_ITEMS, True,
-        "XQuAD is 240 paragraphs and 1,190 questions of SQuAD v1.1's dev set, translated by people, and LAReQA's XQuAD-R is "
+        "XQuAD is 240 paragraphs and 1,190 questions of SQuAD v1.1's dev set in human translation, and LAReQA's XQuAD-R is "
         "XQuAD (Artetxe et al. 2020, Roy et al. 2020).",
     ),
     Relation(
         SQUAD_TRAIN, XQUAD_ITEMS, False,
-        "SQuAD's training articles are others than those of its dev set, which XQuAD and LAReQA are made from.",
+        "SQuAD's training articles differ from those of its dev set, the source of XQuAD and LAReQA.",
     ),
     Relation(
         XQUAD_ITEMS, ("xquad/test", "lareqa/test"), True,
@@ -55,7 +56,7 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         ("xquad-articles/train",), ("xquad-articles/test",), False,
-        "XQuAD is parallel: its articles are the same in all languages, and none of them is on both sides here.",
+        "XQuAD is parallel: its articles are the same in all languages. No article is in both train and test here.",
     ),
     Relation(
         SQUAD_DEV, SQUAD_DEV, True,
@@ -63,12 +64,12 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         (*SQUAD_TRAIN, *SQUAD_DEV, "tydiqa/train"), ("mlqa/dev", "mlqa/test"), False,
-        "SQuAD, TyDiQA and MLQA take paragraphs of Wikipedia; nobody kept their articles apart.",
+        "SQuAD, TyDiQA and MLQA use paragraphs of Wikipedia; their articles may overlap.",
     ),
     Relation(
         ("tydiqa/train", "tydiqa-translate-train"), ("tydiqa/test",), False,
-        "The test set of TyDiQA-GoldP in XTREME is its published dev set: a recipe that was chosen on that dev set was chosen "
-        "on test.",
+        "The test set of TyDiQA-GoldP in XTREME is its published dev set: a recipe chosen on that dev set was chosen "
+        "on test data.",
     ),
     Relation(
         ("tydiqa/test",), ("tydiqa/test",), True,
@@ -76,27 +77,27 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         ("mnli", "anli-plus", "xnli-mt", "xnli-translate-train", "kornli"), XNLI_ITEMS, False,
-        "XNLI's pairs were collected as MNLI's were, from its ten genres, and are other items (Conneau et al. 2018); the "
-        "translated training sets (xnli-mt, KorNLI) are MNLI's and SNLI's by machine.",
+        "XNLI's pairs were collected like MNLI's, from its ten genres, and are different items (Conneau et al. 2018); the "
+        "training sets xnli-mt and KorNLI are machine translations of MNLI and SNLI.",
     ),
     Relation(
         XNLI_ITEMS, XNLI_ITEMS, True,
-        "One set of items: XNLI's dev and test are parallel in all languages, AmericasNLI is translated from its Spanish, and "
-        "the typo sets are its test with misspellings.",
+        "The same items: XNLI's dev and test are parallel in all languages, AmericasNLI is translated from its Spanish, and "
+        "the typo sets are its test set with misspellings.",
         same_split=True,
     ),
     Relation(
         ("copa/dev", "xcopa/dev"), ("copa/dev", "xcopa/dev"), True,
-        "XCOPA's validation set is 100 items of COPA's, translated: parallel in all languages (Ponti et al. 2020).",
+        "XCOPA's validation set is 100 translated items of COPA's, parallel in all languages (Ponti et al. 2020).",
     ),
     Relation(
         ("xcopa/test",), ("xcopa/test",), True,
-        "XCOPA is parallel: its test set is the 500 items of COPA's in every language (Ponti et al. 2020).",
+        "XCOPA is parallel: its test set is the 500 test items of COPA in every language (Ponti et al. 2020).",
     ),
     Relation(
         ("socialiqa", "copa/train"), ("copa/dev", "xcopa/dev", "xcopa/test"), False,
         "SocialIQA, COPA and XCOPA ask for causes and effects of everyday events, and SocialIQA was proposed as training data "
-        "for COPA (Sap et al. 2019): the items are others.",
+        "for COPA (Sap et al. 2019). The items differ.",
     ),
     Relation(
         ("pawsx/dev", "pawsx/test"), ("pawsx/dev", "pawsx/test"), True,
@@ -105,11 +106,11 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         ("flores200", *FLORES_PAIRS), ("sib200", *SIB_PAIRS, "belebele"), True,
-        "SIB-200 labels, and Belebele asks about, sentences of FLORES-200 (Adelani et al. 2024, Bandarkar et al. 2024).",
+        "SIB-200 labels sentences of FLORES-200, and Belebele asks about them (Adelani et al. 2024, Bandarkar et al. 2024).",
     ),
     Relation(
         ("sib200", "sib200-parallel", *SIB_PAIRS), ("flores200", *FLORES_PAIRS, "belebele"), True,
-        "SIB-200 labels sentences of FLORES-200, and Belebele's passages are made of them; SIB-200's splits are its own.",
+        "SIB-200 labels sentences of FLORES-200, and Belebele's passages are made of them; SIB-200 has different splits.",
     ),
     Relation(
         ("belebele",), ("flores200", *FLORES_PAIRS, "sib200", *SIB_PAIRS), True,
@@ -117,6 +118,6 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         ("wikipedia",), ("xquad", "xquad-articles", "lareqa", "mlqa", "tydiqa", "pawsx", "panx", "bucc2018", "mewslix"), False,
-        "These sets are made from Wikipedia: an encoder that read it may have read their texts, without labels.",
+        "These data sets are made from Wikipedia: a model pretrained on it may have read their texts, without labels.",
     ),
 )  # fmt: skip

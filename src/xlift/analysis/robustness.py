@@ -1,11 +1,13 @@
-"""What noise costs: the share of its clean score that a road keeps, on every target, in every language, with intervals.
+"""Robustness to noise: the share of its clean score that a pipeline keeps, on every target, in every language, with
+intervals.
 
-kept = score with noise / score without, of the same road, seeds and examples
+kept = score with noise / score without noise, of the same pipeline, seeds and examples
 
-A mean over languages keeps the share that its mean score keeps. Beside it stand the language that keeps least and the spread over
-languages, since a mean hides them. Two roads are compared by the difference of what they keep, paired as lifts are. Scores of chance are
-not taken off: a classifier of three labels that guesses keeps all of its third. Where only a part of the rows has a noisy one (rows that
-people misspelt, tasks/noise/rows.py), the clean score is of the same part.
+The mean over languages keeps the share that its mean score keeps. Rows also give the language that keeps least and the
+spread over languages, which a mean hides. Pipelines are compared by the difference of their kept shares, paired as
+lifts are. Chance level is not
+subtracted: a classifier of three labels that guesses keeps all of its third. If only some rows have a noisy version
+(rows misspelt by people, tasks/noise/misspelt_rows.py), the clean score uses the same rows.
 """
 
 from __future__ import annotations
@@ -19,13 +21,24 @@ from typing import Any
 import numpy as np
 
 from xlift.analysis.intervals import Interval, lift_interval, ratio, sign_of
-from xlift.analysis.lift import ALL, BASELINE, Road, Scored, ScoredCell, Scores, Target, combine, languages_of, score
-from xlift.analysis.troubles import worst
+from xlift.analysis.lift import (
+    ALL,
+    BASELINE,
+    PipelineKey,
+    ScoredCell,
+    ScoreEstimate,
+    ScoreEstimates,
+    TargetColumn,
+    average_estimates,
+    estimate_scores,
+    languages_by_target,
+)
+from xlift.analysis.training_status import OK, worst_status
 
 
 @dataclass(frozen=True)
-class RobustRow:
-    """One line of robustness, with the keys of the JSON and CSV files. All are fractions, not percent."""
+class RobustnessRow:
+    """One row of robustness. Fields are the keys of the JSON and CSV files. Values are fractions, not percent."""
 
     study: str
     model: str
@@ -33,37 +46,37 @@ class RobustRow:
     intermediate_language: str
     size: str
     seeds: int
-    """That both scores have."""
+    """Number of seeds that both scores have."""
     target: str
     noise: str
     language: str
-    """'all': the mean over the languages that have this noise."""
+    """'all': the mean over the languages with this noise."""
     metric: str
     clean: float
     noisy: float
     kept: float | None
-    """None where the clean score is 0, and nothing can be kept of it."""
+    """None if the clean score is 0."""
     kept_low: float | None
     kept_high: float | None
     gain: float | None
-    """What the road keeps minus what the road without an intermediate task keeps."""
+    """Kept share minus that of the pipeline without an intermediate stage."""
     gain_low: float | None
     gain_high: float | None
     worst_language: str
-    """Of 'all': the language that keeps least."""
+    """For 'all': the language with the smallest kept share."""
     worst: float | None
-    """What it keeps."""
+    """Its kept share."""
     spread: float | None
-    """Of 'all': standard deviation over languages of what they keep."""
+    """For 'all': standard deviation of the kept share over languages."""
     n: int
-    """Examples of either score."""
-    trouble: str = ""
+    """Number of examples in each of the two scores."""
+    training_status: str = OK
     whole: int = 0
-    """Examples of the clean set, more than `n` where only a part of them has a noisy one."""
+    """Number of examples in the clean set: more than `n` if only some have a noisy version."""
 
     @property
     def sign(self) -> int:
-        """+1 or -1 where the interval of the gain excludes zero, else 0."""
+        """+1 or -1 if the interval of the gain excludes zero, else 0."""
         return sign_of(self.gain_low, self.gain_high)
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,152 +85,155 @@ class RobustRow:
 
 @dataclass(frozen=True)
 class _Pair:
-    """One road with noise and without, at the seeds that both have."""
+    """The estimates of one pipeline with and without noise."""
 
-    noisy: Scored
-    clean: Scored
+    noisy: ScoreEstimate
+    clean: ScoreEstimate
 
     @property
     def seeds(self) -> list[int]:
         return [seed for seed in self.noisy.seeds if seed in self.clean.seeds]
 
-    def kept(self, seeds: list[int]) -> Any:
-        """The estimate of what is kept at some seeds, or None where there is nothing to keep."""
-        clean = self.clean.at(seeds)
-        return ratio(self.noisy.at(seeds), clean) if seeds and clean.value > 0 else None
+    def kept_share(self, seeds: list[int]) -> Any:
+        """The estimate of the kept share for some seeds; None if the clean score is 0 or there are no seeds."""
+        clean = self.clean.select_seeds(seeds)
+        return ratio(self.noisy.select_seeds(seeds), clean) if seeds and clean.value > 0 else None
 
 
-Pairs = dict[tuple[Road, Target, str], _Pair]
+Pairs = dict[tuple[PipelineKey, TargetColumn, str], _Pair]
 
 
-def robustness(cells: Iterable[ScoredCell], study: str = "") -> list[RobustRow]:
-    """Rows for every (road, target, noise, language) of which there is the clean score too, 'all' before the languages it averages.
+def compute_robustness(cells: Iterable[ScoredCell], study: str = "") -> list[RobustnessRow]:
+    """Rows for every (pipeline, target, noise, language) that also has a clean score, 'all' before the languages it
+    averages.
 
     Raises:
-        UserError: as `lift.analyse`; or a target was scored on other examples with noise than without.
+        UserError: as `lift.compute_lifts`; or a target was scored on different examples with noise than without.
     """
     cells = list(cells)
     if not any(cell.noise for cell in cells):
         return []
     pairs: Pairs = {}
-    roads: dict[Road, None] = {}
-    for part in _on_equal_rows(cells):
-        scores, units = score(part)
-        roads |= dict.fromkeys(road for road, _, _ in scores)
-        for model in languages_of(scores).values():
+    pipelines: dict[PipelineKey, None] = {}
+    for part in _group_by_rows(cells):
+        scores, units = estimate_scores(part)
+        pipelines |= dict.fromkeys(pipeline for pipeline, _, _ in scores)
+        for model in languages_by_target(scores).values():
             for target, languages in model.items():
                 if target.noise:
-                    _pair(scores, units[target.clean], target, languages, pairs)
-    order, targets = list(roads), list(dict.fromkeys(_target(cell) for cell in cells))
+                    _add_pairs(scores, units[target.clean], target, languages, pairs)
+    order, targets = list(pipelines), list(dict.fromkeys(_target(cell) for cell in cells))
     whole = {(_target(cell), cell.language): len(cell.ids) for cell in cells if not cell.noise}
     keys = sorted(pairs, key=lambda key: (targets.index(key[1]), order.index(key[0]), key[2] != ALL))
     return [_row(pairs, key, study, whole) for key in keys]
 
 
-def _target(cell: ScoredCell) -> Target:
-    return Target(cell.target, cell.metric, cell.train_language, cell.noise)
+def _target(cell: ScoredCell) -> TargetColumn:
+    return TargetColumn(cell.target, cell.metric, cell.train_language, cell.noise)
 
 
-def _on_equal_rows(cells: list[ScoredCell]) -> list[list[ScoredCell]]:
-    """What can be scored together: the clean cells and all noise over the same rows; and by itself each noise that a part of the
-    rows has, with the clean cells on that part."""
-    clean: dict[tuple[Target, str], set[str]] = {}
+def _group_by_rows(cells: list[ScoredCell]) -> list[list[ScoredCell]]:
+    """Groups of cells that are scored together: the clean cells with all noise on the same rows, and one group for each
+    noise on some of the rows, with the clean cells reduced to those rows."""
+    clean: dict[tuple[TargetColumn, str], set[str]] = {}
     for cell in cells:
         if not cell.noise:
             clean.setdefault((_target(cell), cell.language), set(cell.ids))
-    rows: dict[tuple[Target, str], set[str]] = {}
-    partly: dict[Target, None] = {}
+    rows: dict[tuple[TargetColumn, str], set[str]] = {}
+    partial: dict[TargetColumn, None] = {}
     for cell in cells:
         target = _target(cell)
         whole = clean.get((target.clean, cell.language), set())
         if cell.noise and (target, cell.language) not in rows:
             rows[target, cell.language] = set(cell.ids)
-            partly |= {target: None} if rows[target, cell.language] < whole else {}
-    parts = [[cell for cell in cells if _target(cell) not in partly]]
-    for target in partly:
+            partial |= {target: None} if rows[target, cell.language] < whole else {}
+    parts = [[cell for cell in cells if _target(cell) not in partial]]
+    for target in partial:
         beside = [cell for cell in cells if _target(cell) == target.clean and (target, cell.language) in rows]
         noisy = [cell for cell in cells if _target(cell) == target]
-        parts.append([*(_only(cell, rows[target, cell.language]) for cell in beside), *noisy])
+        parts.append([*(_select_rows(cell, rows[target, cell.language]) for cell in beside), *noisy])
     return parts
 
 
-def _only(cell: ScoredCell, ids: set[str]) -> ScoredCell:
-    taken = np.array([name in ids for name in cell.ids])
-    return replace(cell, ids=[name for name in cell.ids if name in ids], counts=cell.counts[taken])
+def _select_rows(cell: ScoredCell, ids: set[str]) -> ScoredCell:
+    is_selected = np.array([name in ids for name in cell.ids])
+    return replace(cell, ids=[name for name in cell.ids if name in ids], counts=cell.counts[is_selected])
 
 
-def _pair(scores: Scores, units: int, target: Target, languages: list[str], pairs: Pairs) -> None:
-    """Of every road: each language, and the mean over all where none is missing."""
-    for road in dict.fromkeys(road for road, other, _ in scores if other == target):
-        noisy, clean = ([scores.get((road, t, language)) for language in languages] for t in (target, target.clean))
+def _add_pairs(scores: ScoreEstimates, units: int, target: TargetColumn, languages: list[str], pairs: Pairs) -> None:
+    """Add the pairs of every pipeline: each language, and the mean over all languages if none is missing."""
+    for pipeline in dict.fromkeys(pipeline for pipeline, other, _ in scores if other == target):
+        noisy, clean = ([scores.get((pipeline, t, language)) for language in languages] for t in (target, target.clean))
         for language, one, other in zip(languages, noisy, clean, strict=True):
             if one and other and set(one.seeds) & set(other.seeds):
-                pairs[road, target, language] = _Pair(one, other)
-        one, other = combine(noisy, units), combine(clean, units)
+                pairs[pipeline, target, language] = _Pair(one, other)
+        one, other = average_estimates(noisy, units), average_estimates(clean, units)
         if one and other and set(one.seeds) & set(other.seeds):
-            pairs[road, target, ALL] = _Pair(one, other)
+            pairs[pipeline, target, ALL] = _Pair(one, other)
 
 
 def _row(
-    pairs: Pairs, key: tuple[Road, Target, str], study: str, whole: dict[tuple[Target, str], int]
-) -> RobustRow:
-    road, target, language = key
+    pairs: Pairs, key: tuple[PipelineKey, TargetColumn, str], study: str, whole: dict[tuple[TargetColumn, str], int]
+) -> RobustnessRow:
+    pipeline, target, language = key
     languages = [language]
     if language == ALL:
-        languages = [code for other, same, code in pairs if (other, same) == (road, target) and code != ALL]
+        languages = [code for other, same, code in pairs if (other, same) == (pipeline, target) and code != ALL]
     pair = pairs[key]
     seeds = pair.seeds
-    kept = pair.kept(seeds)
+    kept = pair.kept_share(seeds)
     share = lift_interval(kept, 0.0, math.inf) if kept is not None else None
-    gain = _gain(pair, pairs.get((Road(road.model, BASELINE, "", ""), target, language)), road)
-    least, spread = _over_languages(pairs, key)
-    return RobustRow(
+    gain = _gain(pair, pairs.get((PipelineKey(pipeline.model, BASELINE, "", ""), target, language)), pipeline)
+    worst, spread = _summarize_languages(pairs, key)
+    return RobustnessRow(
         study=study,
-        **road._asdict(),
+        **pipeline._asdict(),
         seeds=len(seeds),
         target=target.name,
         noise=target.noise,
         language=language,
         metric=target.metric,
-        clean=pair.clean.at(seeds).value,
-        noisy=pair.noisy.at(seeds).value,
+        clean=pair.clean.select_seeds(seeds).value,
+        noisy=pair.noisy.select_seeds(seeds).value,
         kept=share.value if share else None,
         kept_low=share.low if share else None,
         kept_high=_finite(share.high) if share else None,
         gain=gain.value if gain else None,
         gain_low=_finite(gain.low) if gain else None,
         gain_high=_finite(gain.high) if gain else None,
-        worst_language=least[1] if least else "",
-        worst=least[0] if least else None,
+        worst_language=worst[1] if worst else "",
+        worst=worst[0] if worst else None,
         spread=spread,
         n=pair.noisy.n,
         whole=sum(whole[target.clean, code] for code in languages),
-        trouble=worst([pair.noisy.trouble, pair.clean.trouble]),
+        training_status=worst_status([pair.noisy.training_status, pair.clean.training_status]),
     )
 
 
 def _finite(value: float) -> float | None:
-    """None for an end that nothing is known of (one example)."""
+    """None for an infinite bound (one example)."""
     return value if math.isfinite(value) else None
 
 
-def _gain(pair: _Pair, baseline: _Pair | None, road: Road) -> Interval | None:
-    if baseline is None or road.intermediate == BASELINE:
+def _gain(pair: _Pair, baseline: _Pair | None, pipeline: PipelineKey) -> Interval | None:
+    if baseline is None or pipeline.intermediate == BASELINE:
         return None
     seeds = [seed for seed in pair.seeds if seed in baseline.seeds]
-    own, other = pair.kept(seeds), baseline.kept(seeds)
+    own, other = pair.kept_share(seeds), baseline.kept_share(seeds)
     return lift_interval(own - other, -math.inf, math.inf) if own is not None and other is not None else None
 
 
-def _over_languages(pairs: Pairs, key: tuple[Road, Target, str]) -> tuple[tuple[float, str] | None, float | None]:
-    """What the language keeps that keeps least, with its code, and the spread over languages; nothing for one language."""
-    road, target, language = key
+def _summarize_languages(
+    pairs: Pairs, key: tuple[PipelineKey, TargetColumn, str]
+) -> tuple[tuple[float, str] | None, float | None]:
+    """The smallest kept share with its language, and the spread over languages; (None, None) for a single language."""
+    pipeline, target, language = key
     if language != ALL:
         return None, None
     kept = []
-    for (other_road, other_target, code), pair in pairs.items():
-        if (other_road, other_target) == (road, target) and code != ALL:
-            estimate = pair.kept(pair.seeds)
+    for (other_pipeline, other_target, code), pair in pairs.items():
+        if (other_pipeline, other_target) == (pipeline, target) and code != ALL:
+            estimate = pair.kept_share(pair.seeds)
             if estimate is not None:
                 kept.append((estimate.value, code))
     return min(kept, default=None), statistics.stdev(value for value, _ in kept) if len(kept) > 1 else None

@@ -1,12 +1,12 @@
-"""What can be spoken of on the islands: concepts, their taxonomy and their frames. Data only.
+"""The concepts of the archipelago, their taxonomy and the frames of its verbs. Data only.
 
-The English words are glosses, not the words of any language here: every tongue has its own (lexicon.py). Several
-hundred concepts are needed: a smaller lexicon lets a classifier memorise pairs of words instead of learning to match.
+The English words are glosses: every generated language has its own words (lexicon.py). Several hundred concepts are
+needed, since a classifier memorises pairs of words in a smaller lexicon instead of learning to match them.
 """
 
 from __future__ import annotations
 
-# kind -> hypernym -> its concepts. The hypernym is itself a concept that can be spoken of.
+# kind -> hypernym -> its concepts. The hypernym is a concept too.
 NOUNS: dict[str, dict[str, tuple[str, ...]]] = {
     "person": {
         "artisan": ("smith", "potter", "weaver", "carpenter", "tailor", "cobbler", "mason", "glazier", "cooper", "tanner"),
@@ -83,13 +83,13 @@ ANTONYM_VERBS: tuple[tuple[str, str], ...] = (
     ("follow", "lead"),
 )  # fmt: skip
 
-# "A gives B to C" says what "C receives B from A" says: the agent and the other party change places.
+# "A gives B to C" means "C receives B from A": the agent and the other party change places.
 CONVERSE_VERBS: tuple[tuple[str, str], ...] = (
     ("give", "receive"), ("sell", "purchase"), ("teach", "learn"), ("lend", "borrow"),
 )  # fmt: skip
 
 SOURCE_VERBS = frozenset({"receive", "purchase", "learn", "borrow", "leave"})
-"""Verbs whose oblique is where a thing comes from, not where it goes to."""
+"""Verbs whose oblique argument is a source instead of a goal."""
 
 # Pairs of opposite adjectives and the kinds of noun they go with.
 ADJECTIVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -101,24 +101,16 @@ ADJECTIVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 TIMES: tuple[str, ...] = (
-    "yesterday",
-    "today",
-    "tomorrow",
-    "at-dawn",
-    "at-night",
-    "in-winter",
-    "in-summer",
-    "often",
-    "once",
-)
+    "yesterday", "today", "tomorrow", "at-dawn", "at-night", "in-winter", "in-summer", "often", "once",
+)  # fmt: skip
 TENSE_OF_TIME = {"yesterday": "past", "today": "present", "tomorrow": "future", "once": "past"}
-"""Times that fix the tense; the others go with any."""
+"""Times that fix the tense; the others allow any tense."""
 
 FUNCTION_WORDS: tuple[str, ...] = ("in", "to", "from", "not", "who", "what", "where", "question")
 
-PERSON_NAMES = 64
-PLACE_NAMES = 36
-GUILD_NAMES = 20
+NUM_PERSON_NAMES = 64
+NUM_PLACE_NAMES = 36
+NUM_GUILD_NAMES = 20
 
 HYPERNYM: dict[str, str] = {
     noun: hyper for groups in NOUNS.values() for hyper, nouns in groups.items() for noun in nouns

@@ -1,4 +1,4 @@
-"""Free translations: an event, or a question about it, in plain English. Enough English for this world, no more."""
+"""English translations of events and of questions about them, for the pages in docs/archipelago."""
 
 from __future__ import annotations
 
@@ -24,48 +24,49 @@ PLURALS = {"child": "children", "goose": "geese", "knife": "knives", "midwife": 
 MASS = frozenset(
     "bread garlic milk wine ale tea cider broth porridge wool clay iron salt honey wax timber silver amber flax".split()
 )
-"""Nouns without a plural and without 'a'."""
+"""Mass nouns: no plural, no indefinite article."""
 ON = frozenset("hill cliff moor beach reef road bridge stair".split())
 AT = frozenset("river lake harbour spring lagoon canal market crossing pass water passage".split())
-GOAL = {"arrive": "at", "run": "to", "ride": "to"}
-"""Motion verbs with a preposition; the others take their place as an object."""
+MOTION_PREPOSITIONS = {"arrive": "at", "run": "to", "ride": "to"}
+"""Prepositions of motion verbs; the other motion verbs take the place as a direct object."""
 
 
-def sentence(event: Event, known: Collection[str] = ()) -> str:
-    """The event as a sentence. Concepts in `known` were spoken of before and take 'the'."""
-    words = [phrase(event.agent, known, definite=True), _verb(event), *_rest(event, known)]
+def sentence(event: Event, mentioned: Collection[str] = ()) -> str:
+    """Translate the event into a statement. Concepts in `mentioned` take 'the'."""
+    words = [phrase(event.agent, mentioned, definite=True), _verb(event), *_complements(event, mentioned)]
     if event.time:
         words.insert(0, event.time.replace("-", " "))
-    return _finished(words, ".")
+    return _join_words(words, ".")
 
 
-def question(event: Event, role: str, known: Collection[str] = ()) -> str:
-    """Asks for one participant, or for the place, of the event."""
+def question(event: Event, role: str, mentioned: Collection[str] = ()) -> str:
+    """Ask for one participant of the event, or for its place."""
     time = event.time.replace("-", " ")
     if role == "agent":
         singular = Event(event.verb, Entity("who"), tense=event.tense, negated=event.negated)
-        return _finished(["who", _verb(singular), *_rest(event, known), time], "?")
-    asked = {
+        return _join_words(["who", _verb(singular), *_complements(event, mentioned), time], "?")
+    question_word = {
         "place": "where",
-        "patient": "whom" if event.patient and _animate(event.patient) else "what",
+        "patient": "whom" if event.patient and _is_animate(event.patient) else "what",
         "other": "from whom" if event.verb in SOURCE_VERBS else "to whom",
     }[role]
     auxiliary = {"past": "did", "future": "will"}.get(event.tense, "do" if event.agent.plural else "does")
     verb = event.verb.replace("-", " ")
-    subject = phrase(event.agent, known, definite=True)
+    subject = phrase(event.agent, mentioned, definite=True)
     negation = "not" if event.negated else ""
-    return _finished([asked, auxiliary, subject, negation, verb, *_rest(event, known, without=role), time], "?")
+    complements = _complements(event, mentioned, without=role)
+    return _join_words([question_word, auxiliary, subject, negation, verb, *complements, time], "?")
 
 
-def phrase(entity: Entity, known: Collection[str] = (), definite: bool = False) -> str:
-    """A participant with its article."""
+def phrase(entity: Entity, mentioned: Collection[str] = (), definite: bool = False) -> str:
+    """Translate a participant, with its article."""
     kind, _, _ = entity.concept.partition(":")
     if entity.is_name:
         name = spell_name(entity.concept)
         return f"the guild {name}" if kind == "guild" else name
     noun = plural(entity.concept) if entity.plural else entity.concept
     described = f"{entity.adjective} {noun}".strip()
-    if definite or entity.concept in known:
+    if definite or entity.concept in mentioned:
         return f"the {described}"
     if entity.plural or entity.concept in MASS:
         return described
@@ -83,7 +84,7 @@ def plural(noun: str) -> str:
 
 
 def _verb(event: Event) -> str:
-    """The verb with tense, agreement and negation; 'keep-silent' inflects its first part."""
+    """Inflect the verb for tense, agreement and negation; 'keep-silent' inflects its first part."""
     stem, _, particle = event.verb.partition("-")
     plain = f"{stem} {particle}".strip()
     if event.tense == "future":
@@ -92,40 +93,40 @@ def _verb(event: Event) -> str:
         auxiliary = "did" if event.tense == "past" else "do" if event.agent.plural else "does"
         return f"{auxiliary} not {plain}"
     if event.tense == "past":
-        form = PAST.get(stem) or (stem + "d" if stem[-1] == "e" else _ies(stem, "ied") or stem + "ed")
+        form = PAST.get(stem) or (stem + "d" if stem[-1] == "e" else _replace_final_y(stem, "ied") or stem + "ed")
     elif event.agent.plural:
         form = stem
     else:
-        form = stem + "es" if stem.endswith(("s", "x", "ch", "sh")) else _ies(stem, "ies") or stem + "s"
+        form = stem + "es" if stem.endswith(("s", "x", "ch", "sh")) else _replace_final_y(stem, "ies") or stem + "s"
     return f"{form} {particle}".strip()
 
 
-def _ies(stem: str, ending: str) -> str:
+def _replace_final_y(stem: str, ending: str) -> str:
     return stem[:-1] + ending if stem[-1] == "y" and stem[-2] not in "aeiou" else ""
 
 
-def _rest(event: Event, known: Collection[str], without: str = "") -> list[str]:
+def _complements(event: Event, mentioned: Collection[str], without: str = "") -> list[str]:
     words = []
     if event.patient and without != "patient":
-        words.append(phrase(event.patient, known))
+        words.append(phrase(event.patient, mentioned))
     if event.other and without != "other":
-        words += ["from" if event.verb in SOURCE_VERBS else "to", phrase(event.other, known)]
+        words += ["from" if event.verb in SOURCE_VERBS else "to", phrase(event.other, mentioned)]
     if event.place and without != "place":
-        words += [_preposition(event), phrase(event.place, known, definite=True)]
+        words += [_preposition(event), phrase(event.place, mentioned, definite=True)]
     return words
 
 
 def _preposition(event: Event) -> str:
     if event.frame == "motion":
-        return GOAL.get(event.verb, "")
+        return MOTION_PREPOSITIONS.get(event.verb, "")
     assert event.place is not None
     return "on" if event.place.concept in ON else "at" if event.place.concept in AT else "in"
 
 
-def _animate(entity: Entity) -> bool:
+def _is_animate(entity: Entity) -> bool:
     return entity.concept.split(":")[0] in ("person", "guild")
 
 
-def _finished(words: list[str], end: str) -> str:
+def _join_words(words: list[str], end: str) -> str:
     text = " ".join(word for word in words if word)
     return text[0].upper() + text[1:] + end

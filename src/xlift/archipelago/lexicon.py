@@ -1,6 +1,6 @@
-"""Words: proto-roots, what the sound laws made of them, loans, coinages and names, and their spelling.
+"""The words of each language: proto-roots, their reflexes by sound law, loans, coinages, names and spelling.
 
-Everything is a function of the tongue's declaration; nothing is stored.
+Everything is computed from the language's declaration; nothing is stored.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from xlift.archipelago.chance import stream, zipf
-from xlift.archipelago.concepts import CONCEPTS, FUNCTION_WORDS, GUILD_NAMES, PERSON_NAMES, PLACE_NAMES
-from xlift.archipelago.tongues import CASED_SCRIPTS, FAMILIES, SCRIPTS, TONGUES, Family, Tongue
+from xlift.archipelago.concepts import CONCEPTS, FUNCTION_WORDS, NUM_GUILD_NAMES, NUM_PERSON_NAMES, NUM_PLACE_NAMES
+from xlift.archipelago.languages import CASED_SCRIPTS, FAMILIES, GENERATED_LANGUAGES, SCRIPTS, Family, GeneratedLanguage
+from xlift.archipelago.random_streams import random_stream, sample_zipf
 
 VOWELS = "aeiouyə"
 FRONT_VOWELS = "eiy"
@@ -20,140 +20,132 @@ NAME_CONSONANTS, NAME_VOWELS = "lmrnvtsdkbg", "aeiou"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A lexeme: its stem in phonemes and where it comes from."""
+    """A lexeme: its stem in phonemes and its origin."""
 
     stem: str
     origin: str
     """'inherited', 'loan' or 'coined'."""
     etymon: str
-    """The proto-root, or the lender's stem."""
+    """The proto-root, or the stem in the lending language."""
 
 
 def make_root(family: Family, *name: object) -> str:
-    """A proto-root: the same name gives the same root."""
-    rng = stream("root", family.name, *name)
-    shape = zipf(rng, family.shapes, 0.7)
-    return "".join(zipf(rng, family.consonants, 0.5) if slot == "C" else rng.choice(family.vowels) for slot in shape)
+    """Make a proto-root; the same name gives the same root."""
+    rng = random_stream("root", family.name, *name)
+    shape = sample_zipf(rng, family.shapes, 0.7)
+    return "".join(
+        sample_zipf(rng, family.consonants, 0.5) if slot == "C" else rng.choice(family.vowels) for slot in shape
+    )
 
 
 @lru_cache(maxsize=8)
-def proto_lexicon(family_name: str) -> dict[str, str]:
-    """Concept -> proto-root; no two concepts share one."""
+def get_proto_lexicon(family_name: str) -> dict[str, str]:
+    """Concept -> proto-root of a family; each concept has another root."""
     family = FAMILIES[family_name]
-    taken: set[str] = set()
+    used: set[str] = set()
     roots = {}
     for concept in CONCEPTS:
         attempt = 0
-        while (root := _function_root(family, concept, attempt)) in taken:
+        while (root := _make_concept_root(family, concept, attempt)) in used:
             attempt += 1
-        taken.add(root)
+        used.add(root)
         roots[concept] = root
     return roots
 
 
-def _function_root(family: Family, concept: str, attempt: int) -> str:
-    # Function words are short in every language that is spoken often enough.
+def _make_concept_root(family: Family, concept: str, attempt: int) -> str:
+    # Function words are short, as in real languages.
     root = make_root(family, concept, attempt)
     return root[:3] if concept in FUNCTION_WORDS and attempt < 20 else root
 
 
-def apply_laws(tongue: Tongue, proto: str) -> str:
-    """The reflex of a proto-form: the tongue's sound laws in their order."""
-    for pattern, replacement in tongue.laws:
+def apply_sound_laws(language: GeneratedLanguage, proto: str) -> str:
+    """Apply the language's sound laws, in order, to a proto-form."""
+    for pattern, replacement in language.sound_laws:
         proto = re.sub(pattern, replacement, proto)
     return proto
 
 
 @lru_cache(maxsize=32)
-def lexicon(code: str) -> dict[str, Word]:
-    """Concept -> word of one tongue; no two concepts share a stem."""
-    tongue = TONGUES[code]
-    family = FAMILIES[tongue.family]
-    lender = lexicon(tongue.lender) if tongue.lender else {}
-    taken: set[str] = set()
+def get_lexicon(code: str) -> dict[str, Word]:
+    """Concept -> word of one language; each concept has another stem."""
+    language = GENERATED_LANGUAGES[code]
+    family = FAMILIES[language.family]
+    lender = get_lexicon(language.lender) if language.lender else {}
+    used: set[str] = set()
     words: dict[str, Word] = {}
     for concept in CONCEPTS:
-        draw = stream("etymology", code, concept).random()
-        proto = proto_lexicon(tongue.family)[concept]
-        if concept in FUNCTION_WORDS or draw < tongue.retention:
-            word = Word(apply_laws(tongue, proto), "inherited", proto)
-        elif draw < tongue.retention + tongue.loans:
+        draw = random_stream("etymology", code, concept).random()
+        proto = get_proto_lexicon(language.family)[concept]
+        if concept in FUNCTION_WORDS or draw < language.retention:
+            word = Word(apply_sound_laws(language, proto), "inherited", proto)
+        elif draw < language.retention + language.loan_share:
             etymon = lender[concept].stem
-            word = Word(_adapt(etymon, family), "loan", etymon)
+            word = Word(_adapt_loan(etymon, family), "loan", etymon)
         else:
-            word = _coin(tongue, family, concept, 0)
+            word = _coin(language, family, concept, 0)
         attempt = 1
-        while word.stem in taken or len(word.stem) < 2:  # a merger or a stem worn away: a new word is coined for it
-            word = _coin(tongue, family, concept, attempt)
+        while word.stem in used or len(word.stem) < 2:  # the stem merged with another one or is too short: coin a word
+            word = _coin(language, family, concept, attempt)
             attempt += 1
-        taken.add(word.stem)
+        used.add(word.stem)
         words[concept] = word
     return words
 
 
-def _coin(tongue: Tongue, family: Family, concept: str, attempt: int) -> Word:
-    root = make_root(family, tongue.code, concept, attempt)
-    return Word(apply_laws(tongue, root), "coined", root)
+def _coin(language: GeneratedLanguage, family: Family, concept: str, attempt: int) -> Word:
+    root = make_root(family, language.code, concept, attempt)
+    return Word(apply_sound_laws(language, root), "coined", root)
 
 
-def _adapt(stem: str, family: Family) -> str:
-    """A loan in the mouth of the borrowers: sounds that their family never had become the nearest they have."""
+def _adapt_loan(stem: str, family: Family) -> str:
+    """Replace the sounds that the borrowing family lacks by the nearest ones that it has."""
     nearest = {
-        "f": "p",
-        "p": "f",
-        "č": "š",
-        "š": "s",
-        "w": "v",
-        "v": "b",
-        "g": "k",
-        "k": "g",
-        "o": "u",
-        "x": "h",
-        "h": "x",
-    }
+        "f": "p", "p": "f", "č": "š", "š": "s", "w": "v", "v": "b", "g": "k", "k": "g", "o": "u", "x": "h", "h": "x",
+    }  # fmt: skip
     native = set(family.consonants) | set(family.vowels)
     return "".join(sound if sound in native else nearest.get(sound, sound) for sound in stem)
 
 
 @lru_cache(maxsize=1)
-def names() -> dict[str, str]:
-    """Name concept ("person:3") -> its sounds, which every tongue keeps and only spells in its own letters."""
+def get_names() -> dict[str, str]:
+    """Name concept ("person:3") -> its phonemes, the same in every language; only the spelling differs."""
     shapes = {"person": ("CVCV", "CVCVC"), "place": ("CVCVCV", "VCVCV"), "guild": ("CVCCVC",)}
-    taken: set[str] = set()
+    used: set[str] = set()
     table = {}
-    for kind, count in (("person", PERSON_NAMES), ("place", PLACE_NAMES), ("guild", GUILD_NAMES)):
+    for kind, count in (("person", NUM_PERSON_NAMES), ("place", NUM_PLACE_NAMES), ("guild", NUM_GUILD_NAMES)):
         for index in range(count):
             attempt = 0
             while True:
-                rng = stream("name", kind, index, attempt)
+                rng = random_stream("name", kind, index, attempt)
                 sounds = "".join(
                     rng.choice(NAME_CONSONANTS if slot == "C" else NAME_VOWELS) for slot in rng.choice(shapes[kind])
                 )
-                if sounds not in taken:
+                if sounds not in used:
                     break
                 attempt += 1
-            taken.add(sounds)
+            used.add(sounds)
             table[f"{kind}:{index}"] = sounds
     return table
 
 
-def suffix(tongue: Tongue, stem: str, category: str) -> str:
-    """The tongue's ending for a category on this stem ('' where it has none), vowels harmonised, no hiatus."""
-    ending = tongue.suffixes.get(category, "")
+def suffix(language: GeneratedLanguage, stem: str, category: str) -> str:
+    """The ending of a category on this stem, with vowel harmony and without hiatus; '' if the language has none."""
+    ending = language.suffixes.get(category, "")
     if not ending:
         return ""
     last = next((sound for sound in reversed(stem) if sound in VOWELS), "a")
     front = last in FRONT_VOWELS
     ending = ending.replace("A", "e" if front else "a").replace("I", "i" if front else "u")
     if stem[-1] in VOWELS and ending[0] in VOWELS:
-        ending = "j" + ending if tongue.family == "Karstic" else ending[1:] or ending
+        ending = "j" + ending if language.family == "Karstic" else ending[1:] or ending
     return ending
 
 
-def spell(tongue: Tongue, sounds: str, capital: bool = False) -> str:
-    """Phonemes in the tongue's script."""
-    letters = SCRIPTS[tongue.script]
+def spell(language: GeneratedLanguage, sounds: str, capital: bool = False) -> str:
+    """Spell phonemes in the language's script."""
+    letters = SCRIPTS[language.script]
     written = "".join(letters.get(sound, sound) for sound in sounds)
-    if capital and tongue.script in CASED_SCRIPTS:
+    if capital and language.script in CASED_SCRIPTS:
         return written[:1].upper() + written[1:]
     return written

@@ -1,6 +1,6 @@
-"""The sounds of a tongue: its phonemes, its sound laws in the notation of the field, and its correspondences.
+"""The sounds of a language: phoneme counts, sound laws in the notation of linguistics, and sound correspondences.
 
-Everything is counted or derived from the lexicon, so a page that quotes it cannot be wrong about it.
+Everything is computed from the lexicon.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
-from xlift.archipelago.lexicon import VOWELS, lexicon, names, proto_lexicon
-from xlift.archipelago.tongues import FAMILIES, TONGUES, C, Tongue, V
+from xlift.archipelago.languages import FAMILIES, GENERATED_LANGUAGES, C, GeneratedLanguage, V
+from xlift.archipelago.lexicon import VOWELS, get_lexicon, get_names, get_proto_lexicon
 
 PLACES = ("labial", "dental, alveolar", "postalveolar, palatal", "velar, uvular", "glottal")
 MANNERS: dict[str, tuple[str, str, str, str, str]] = {
@@ -71,27 +71,29 @@ LAW_NAMES = {
     "h > ∅": "loss of h",
     "{i, u} > o / _#": "merger of final close vowels in o",
 }
-"""Notation of a law -> what phonologists call it."""
+"""Notation of a law -> its name in phonology."""
 
 _LAW = re.compile(r"(?:\(\?<=(?P<before>[^)]+)\))?(?P<target>.*?)(?:\(\?=(?P<after>[^)]+)\))?(?P<end>\$?)")
 
 
-def law_notation(tongue: Tongue, law: tuple[str, str]) -> str:
-    """A sound law as the field writes it: 't > d / V_V'. V vowel, C consonant, X any sound, # end of the word."""
+def law_notation(language: GeneratedLanguage, law: tuple[str, str]) -> str:
+    """Write a sound law in linguistic notation: 't > d / V_V'. V vowel, C consonant, X any sound, # end of the word."""
     pattern, replacement = law
     match = _LAW.fullmatch(pattern)
-    assert match, f"{tongue.code}: a law of another shape than lookbehind, target, lookahead: {pattern}"
-    before, target, after, end = (_symbols(tongue, match[part] or "") for part in ("before", "target", "after", "end"))
+    assert match, f"{language.code}: a sound law must be lookbehind, target, lookahead: {pattern}"
+    before, target, after, end = (
+        _symbols(language, match[part] or "") for part in ("before", "target", "after", "end")
+    )
     change = f"{target} > {replacement or '∅'}"
     return f"{change} / {before}_{after}{end}" if before or after or end else change
 
 
-def _symbols(tongue: Tongue, pattern: str) -> str:
-    """Regular expression to notation, class by class."""
+def _symbols(language: GeneratedLanguage, pattern: str) -> str:
+    """Translate the classes of a regular expression into notation."""
     text = pattern.replace(f"{C}?", "(C)").replace(C, "C").replace(V, "V").replace(".", "X").replace("$", "#")
 
     def sounds(match: re.Match[str]) -> str:
-        every_vowel = set(match[1]) == set(FAMILIES[tongue.family].vowels)
+        every_vowel = set(match[1]) == set(FAMILIES[language.family].vowels)
         return "V" if every_vowel else "{" + ", ".join(match[1]) + "}"
 
     return re.sub(r"\[([^\]]+)\]", sounds, text)
@@ -99,70 +101,70 @@ def _symbols(tongue: Tongue, pattern: str) -> str:
 
 @dataclass(frozen=True)
 class Derivation:
-    """The way of an inherited word from its proto-root: the laws that changed it, and the form after each."""
+    """An inherited word from its proto-root to its stem: the laws that changed it, and the form after each."""
 
     concept: str
     laws: tuple[int, ...]
-    """Positions in the tongue's laws."""
+    """Indices into the language's `sound_laws`."""
     forms: tuple[str, ...]
-    """Proto-root first, today's stem last."""
+    """The proto-root first, the stem last."""
 
 
 @lru_cache(maxsize=32)
 def derivations(code: str) -> tuple[Derivation, ...]:
-    """Every inherited word of a tongue, in the order of the concepts."""
-    found = []
-    for concept, word in lexicon(code).items():
+    """Derivation of every inherited word of a language, in the order of the concepts."""
+    all_derivations = []
+    for concept, word in get_lexicon(code).items():
         if word.origin != "inherited":
             continue
         laws, forms = [], [word.etymon]
-        for position, (pattern, replacement) in enumerate(TONGUES[code].laws):
+        for position, (pattern, replacement) in enumerate(GENERATED_LANGUAGES[code].sound_laws):
             changed = re.sub(pattern, replacement, forms[-1])
             if changed != forms[-1]:
                 laws.append(position)
                 forms.append(changed)
-        found.append(Derivation(concept, tuple(laws), tuple(forms)))
-    return tuple(found)
+        all_derivations.append(Derivation(concept, tuple(laws), tuple(forms)))
+    return tuple(all_derivations)
 
 
 def law_examples(code: str, position: int, count: int = 3) -> list[Derivation]:
-    """Words that show a law: those that no other law touched first."""
-    showing = [d for d in derivations(code) if position in d.laws]
-    return sorted(showing, key=lambda d: len(d.laws))[:count]
+    """Words that a law changed; those that fewest laws changed come first."""
+    changed = [d for d in derivations(code) if position in d.laws]
+    return sorted(changed, key=lambda d: len(d.laws))[:count]
 
 
 def phoneme_counts(code: str) -> Counter[str]:
-    """How often each phoneme stands in the stems of the lexicon."""
-    return Counter("".join(word.stem for word in lexicon(code).values()))
+    """Count each phoneme in the stems of the lexicon."""
+    return Counter("".join(word.stem for word in get_lexicon(code).values()))
 
 
 def name_phonemes() -> set[str]:
-    """Phonemes of proper names, which every tongue can write."""
-    return set("".join(names().values()))
+    """Phonemes of proper names; every language can spell them."""
+    return set("".join(get_names().values()))
 
 
 def correspondences(family: str) -> dict[str, dict[str, str]]:
-    """Proto-consonant -> tongue -> its reflexes at the beginning of inherited words, commonest first ('k, č')."""
-    members = [tongue for tongue in TONGUES.values() if tongue.family == family]
+    """Proto-consonant -> language -> its reflexes at the beginning of inherited words, commonest first ('k, č')."""
+    members = [language for language in GENERATED_LANGUAGES.values() if language.family == family]
     table: dict[str, dict[str, str]] = {}
     for sound in FAMILIES[family].consonants:
         row = {}
-        for tongue in members:
+        for language in members:
             reflexes: Counter[str] = Counter()
-            for derivation in derivations(tongue.code):
+            for derivation in derivations(language.code):
                 if derivation.forms[0].startswith(sound):
                     first = derivation.forms[-1][0]
                     reflexes["∅" if first in VOWELS else first] += 1
-            row[tongue.code] = ", ".join(reflex for reflex, _ in reflexes.most_common())
+            row[language.code] = ", ".join(reflex for reflex, _ in reflexes.most_common())
         table[sound] = row
     return table
 
 
 def cognates(code: str, other: str) -> float:
-    """Share of concepts for which both tongues keep the family's root (0 between families)."""
-    if TONGUES[code].family != TONGUES[other].family:
+    """Share of concepts for which both languages keep the family's root; 0 between families."""
+    if GENERATED_LANGUAGES[code].family != GENERATED_LANGUAGES[other].family:
         return 0.0
-    ours, theirs = lexicon(code), lexicon(other)
-    roots = proto_lexicon(TONGUES[code].family)
-    kept = [ours[concept].origin == theirs[concept].origin == "inherited" for concept in roots]
+    words, other_words = get_lexicon(code), get_lexicon(other)
+    roots = get_proto_lexicon(GENERATED_LANGUAGES[code].family)
+    kept = [words[concept].origin == other_words[concept].origin == "inherited" for concept in roots]
     return sum(kept) / len(kept)

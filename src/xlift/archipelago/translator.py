@@ -1,8 +1,8 @@
-"""Oracle translators of generated examples: the meaning is known, so the same example can be told in any tongue.
+"""Oracle translators: generate the same example in another language from its meaning.
 
-`exact` says it as a native writer would. `noisy` makes the errors of a machine, each at a known share: a wrong word of the same
-kind, a word left out, a word left untranslated, and sentences in the order of the source language. Both give spans, tags and
-labels as the generator does, so what is measured of training on such translations is the translator's errors and nothing else.
+`translate_exactly` makes no errors. `translate_with_errors` makes errors of machine translation, each at a given rate: a
+wrong word of the same kind, a dropped word, an untranslated word, and the word order of the source language. Both return
+gold spans, tags and labels, so training on these translations measures the effect of translation errors alone.
 """
 
 from __future__ import annotations
@@ -14,150 +14,152 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from xlift.archipelago import examples
-from xlift.archipelago.chance import stream
 from xlift.archipelago.concepts import (
     ADJECTIVES,
-    GUILD_NAMES,
     NOUNS,
-    PERSON_NAMES,
-    PLACE_NAMES,
+    NUM_GUILD_NAMES,
+    NUM_PERSON_NAMES,
+    NUM_PLACE_NAMES,
     TIMES,
     VERBS,
 )
-from xlift.archipelago.examples import KINDS, Row
-from xlift.archipelago.grammar import Grammar, Phrase, Sentence, Token, grammar
-from xlift.archipelago.tongues import TONGUES
+from xlift.archipelago.examples import EXAMPLE_KINDS, ExampleFields
+from xlift.archipelago.grammar import Grammar, Phrase, Sentence, Token, get_grammar
+from xlift.archipelago.languages import GENERATED_LANGUAGES
+from xlift.archipelago.random_streams import random_stream
 from xlift.archipelago.world import Entity, Event
 
-UNPARALLEL = ("text", "parallel")
-"""Kinds whose documents are other ones in every tongue: there is nothing that says the same."""
-WHOLE_DOCUMENTS = ("translation",)
-"""Kinds that are told without a grammar to make errors in."""
-CAN_BE_LEFT_OUT = ("ADJ", "ADP", "ADV", "PART", "VERB")
-"""Parts of speech: a noun, name or pronoun stays, so that no participant disappears and every answer has its words."""
+KINDS_WITHOUT_TRANSLATION = ("text", "parallel")
+"""Kinds with other documents in every language, so examples have no translation."""
+KINDS_WITHOUT_GRAMMAR = ("translation",)
+"""Kinds that `NoisyGrammar` does not write, so they have no translation with errors."""
+DROPPABLE_UPOS = ("ADJ", "ADP", "ADV", "PART", "VERB")
+"""Parts of speech that may be dropped. Nouns, names and pronouns stay, so that every answer keeps its words."""
 
 
 @dataclass(frozen=True)
-class Errors:
-    """How often each kind of error is made."""
+class TranslationErrors:
+    """Rate of each kind of translation error."""
 
     wrong: float = 0.0
-    """Share of the words in whose place another word of the same kind stands: another tool, name, verb of the same frame."""
+    """Share of the words replaced by another one of the same kind: another tool, name, or verb of the same frame."""
     dropped: float = 0.0
-    """Share of the words left out, of those in `CAN_BE_LEFT_OUT`."""
+    """Share of the words in `DROPPABLE_UPOS` that are dropped."""
     untranslated: float = 0.0
-    """Share of the words left in the source language."""
+    """Share of the words that stay in the source language."""
     order: float = 0.0
     """Share of the sentences in the word order of the source language."""
 
     @classmethod
-    def at(cls, level: float) -> Errors:
-        """A third of `level` of the words each way, and `level` of the sentences in the source's order."""
+    def at_level(cls, level: float) -> TranslationErrors:
+        """Rates for an error level: `level` / 3 for each error of words, `level` for the word order."""
         return cls(level / 3, level / 3, level / 3, level)
 
 
-def exact(kind: str, name: str, target: str) -> Row:
-    """The example of that name in another tongue.
+def translate_exactly(kind: str, name: str, target: str) -> ExampleFields:
+    """Translate an example without errors.
 
     Args:
-        kind: a key of `examples.KINDS`, but for those in `UNPARALLEL`.
+        kind: a key of `examples.EXAMPLE_KINDS` that is not in `KINDS_WITHOUT_TRANSLATION`.
         name: the example's id, 'test-0-17'.
     """
-    assert kind not in UNPARALLEL, f"documents of '{kind}' are others in every tongue"
-    return examples.example(kind, target, *_key(name))
+    assert kind not in KINDS_WITHOUT_TRANSLATION, f"examples of kind '{kind}' have no translation"
+    return examples.make_example(kind, target, *_parse_example_id(name))
 
 
-def noisy(kind: str, name: str, source: str, target: str, errors: Errors, seed: int = 0) -> Row:
-    """The example of that name, translated from one tongue into another with errors.
+def translate_with_errors(
+    kind: str, name: str, source: str, target: str, errors: TranslationErrors, seed: int = 0
+) -> ExampleFields:
+    """Translate an example from one language into another with errors.
 
     Args:
-        kind: a key of `examples.KINDS`, but for those in `UNPARALLEL` and `WHOLE_DOCUMENTS`.
-        seed: of the errors: the same one makes the same errors.
+        kind: a key of `examples.EXAMPLE_KINDS`, not in `KINDS_WITHOUT_TRANSLATION` or `KINDS_WITHOUT_GRAMMAR`.
+        name: the example's id, 'test-0-17'.
+        seed: of the errors; the same seed makes the same errors.
     """
-    assert kind not in UNPARALLEL + WHOLE_DOCUMENTS, f"documents of '{kind}' are told without a grammar"
-    split, example_seed, index = key = _key(name)
-    teller = ErringGrammar(source, target, errors, (kind, name, seed))
-    return {"id": name, **KINDS[kind](stream(kind, split, example_seed, index), teller, key)}
+    excluded = KINDS_WITHOUT_TRANSLATION + KINDS_WITHOUT_GRAMMAR
+    assert kind not in excluded, f"examples of kind '{kind}' have no translation with errors"
+    split, example_seed, index = key = _parse_example_id(name)
+    grammar = NoisyGrammar(source, target, errors, (kind, name, seed))
+    return {"id": name, **EXAMPLE_KINDS[kind](random_stream(kind, split, example_seed, index), grammar, key)}
 
 
-def _key(name: str) -> tuple[str, int, int]:
+def _parse_example_id(name: str) -> tuple[str, int, int]:
     """'test-0-17' -> ('test', 0, 17)."""
     split, seed, index = name.split("-", 2)
     return split, int(seed), int(index)
 
 
-class ErringGrammar(Grammar):
-    """The grammar of a tongue in the hands of a translator who errs. The same sentence of an example always comes out alike, so
-    an answer is found where its passage has it."""
+class NoisyGrammar(Grammar):
+    """The grammar of a target language with translation errors. The same sentence of an example always has the same errors,
+    so an answer matches its passage."""
 
-    def __init__(self, source: str, target: str, errors: Errors, name: tuple) -> None:
-        super().__init__(TONGUES[target])
-        self._native, self._foreign = grammar(target), grammar(source)
+    def __init__(self, source: str, target: str, errors: TranslationErrors, name: tuple) -> None:
+        super().__init__(GENERATED_LANGUAGES[target])
+        self._target_grammar, self._source_grammar = get_grammar(target), get_grammar(source)
         self._errors, self._name = errors, (source, target, *name)
         self._rng: random.Random | None = None
 
     def word(self, concept: str, upos: str, supertag: str, *categories: str) -> Token:
-        """A word of a sentence, or what the translator makes of it; without a form where it is left out."""
+        """A word of a sentence, perhaps with an error; a dropped word has an empty form."""
         if self._rng is None:
-            return self._native.word(concept, upos, supertag, *categories)
+            return self._target_grammar.word(concept, upos, supertag, *categories)
         draw, errors = self._rng.random(), self._errors
         if draw < errors.wrong:
-            concept = self._rng.choice(_peers()[concept]) if _peers().get(concept) else concept
+            concept = self._rng.choice(_substitutes()[concept]) if _substitutes().get(concept) else concept
         elif draw < errors.wrong + errors.dropped:
-            if upos in CAN_BE_LEFT_OUT:
+            if upos in DROPPABLE_UPOS:
                 return Token("", upos, supertag, "O", "", "")
         elif draw < errors.wrong + errors.dropped + errors.untranslated:
-            return self._foreign.word(concept, upos, supertag, *categories)
-        return self._native.word(concept, upos, supertag, *categories)
+            return self._source_grammar.word(concept, upos, supertag, *categories)
+        return self._target_grammar.word(concept, upos, supertag, *categories)
 
     def sentence(self, event: Event, front: str = "") -> Sentence:
         with self._translating("sentence", event, front):
-            return _without_gaps(super().sentence(event, front))
+            return _drop_empty_tokens(super().sentence(event, front))
 
     def question(self, event: Event, role: str) -> Sentence:
         with self._translating("question", event, role):
-            return _without_gaps(super().question(event, role))
+            return _drop_empty_tokens(super().question(event, role))
 
     def noun_phrase(self, entity: Entity, case: str = "", supertag: str = "NP") -> tuple[Token, ...]:
-        if self._rng is not None:  # within a sentence, which leaves words out itself
+        if self._rng is not None:  # inside a sentence, which removes dropped words itself
             return super().noun_phrase(entity, case, supertag)
         with self._translating("phrase", entity, case):
             return tuple(token for token in super().noun_phrase(entity, case, supertag) if token.form)
 
     @contextmanager
-    def _translating(self, *what: object) -> Iterator[None]:
-        """Errors of their own for each thing said, and perhaps the order of the source's sentences."""
-        ours, theirs = self.tongue, self._foreign.tongue
-        self._rng = stream("translator", *self._name, *what)
+    def _translating(self, *key: object) -> Iterator[None]:
+        """Draw the errors of one construction, and use the source language's word order at its error rate."""
+        target, source = self.language, self._source_grammar.language
+        self._rng = random_stream("translator", *self._name, *key)
         if self._rng.random() < self._errors.order:
-            self.tongue = replace(
-                ours, order=theirs.order, adjective_first=theirs.adjective_first, prepositions=theirs.prepositions,
-                wh_first=theirs.wh_first, negation=theirs.negation, time_first=theirs.time_first,
+            self.language = replace(
+                target, order=source.order, adjective_first=source.adjective_first, prepositions=source.prepositions,
+                wh_first=source.wh_first, negation=source.negation, time_first=source.time_first,
             )  # fmt: skip
         try:
             yield
         finally:
-            self.tongue, self._rng = ours, None
+            self.language, self._rng = target, None
 
 
-def _without_gaps(sentence: Sentence) -> Sentence:
-    """The sentence without the words that were left out, and without constituents of which nothing is left."""
+def _drop_empty_tokens(sentence: Sentence) -> Sentence:
+    """The sentence without dropped words and without constituents that became empty."""
     phrases = (Phrase(p.role, tuple(token for token in p.tokens if token.form)) for p in sentence.phrases)
     return Sentence(tuple(phrase for phrase in phrases if phrase.tokens), sentence.end)
 
 
 @lru_cache(maxsize=1)
-def _peers() -> dict[str, list[str]]:
-    """Concept -> the others of its kind. 'Not' and the particle of questions have none."""
+def _substitutes() -> dict[str, list[str]]:
+    """Concept -> the other concepts of its kind. 'Not' and the question particle have none."""
     groups = [list(nouns) for kinds in NOUNS.values() for nouns in kinds.values()]
-    groups += [list(kinds) for kinds in NOUNS.values()]  # general words stand for one another
+    groups += [list(kinds) for kinds in NOUNS.values()]  # hypernyms of one kind
     frames: dict[str, list[str]] = {}
     for verb, (frame, _) in VERBS.items():
         frames.setdefault(frame, []).append(verb)
     groups += [*frames.values(), [word for first, second, _ in ADJECTIVES for word in (first, second)], list(TIMES)]
     groups += [["in", "to", "from"], ["who", "what", "where"]]
-    groups += [
-        [f"{kind}:{n}" for n in range(count)]
-        for kind, count in (("person", PERSON_NAMES), ("place", PLACE_NAMES), ("guild", GUILD_NAMES))
-    ]
+    num_names = {"person": NUM_PERSON_NAMES, "place": NUM_PLACE_NAMES, "guild": NUM_GUILD_NAMES}
+    groups += [[f"{kind}:{n}" for n in range(count)] for kind, count in num_names.items()]
     return {concept: [other for other in group if other != concept] for group in groups for concept in group}

@@ -1,4 +1,4 @@
-"""Every form that a word of a tongue can have, and the same form of the same word in another tongue."""
+"""All inflected forms of the words of a language, and their translations into another language."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import lru_cache
 from itertools import product
 
 from xlift.archipelago.concepts import CONCEPTS, KIND, VERBS
-from xlift.archipelago.grammar import grammar
-from xlift.archipelago.lexicon import names
+from xlift.archipelago.grammar import get_grammar
+from xlift.archipelago.lexicon import get_names
 
 Analysis = tuple[str, tuple[str, ...]]
-"""A concept and the categories that the form marks, in the order of their endings."""
+"""A concept and the categories that a form marks, in the order of their endings."""
 
 _CASES = ((), ("ACC",), ("DAT",))
 _NOUN = tuple((*number, *case) for number, case in product(((), ("PL",)), _CASES))
@@ -19,7 +19,7 @@ _VERB = tuple((*tense, *person) for person, tense in product(((), ("AGR",)), (()
 
 
 def _categories(concept: str) -> tuple[tuple[str, ...], ...]:
-    """What a word can be marked for, the barest first."""
+    """The categories that a word can mark, the fewest first."""
     if concept in KIND:
         return _NOUN
     if concept in VERBS:
@@ -28,26 +28,26 @@ def _categories(concept: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _forms(code: str) -> Iterator[tuple[str, Analysis]]:
-    for concept in (*CONCEPTS, *names()):
+    for concept in (*CONCEPTS, *get_names()):
         for categories in _categories(concept):
-            yield grammar(code).word(concept, "", "", *categories).form, (concept, categories)
+            yield get_grammar(code).word(concept, "", "", *categories).form, (concept, categories)
 
 
 @lru_cache(maxsize=32)
-def analyses(code: str) -> dict[str, Analysis]:
-    """Form -> what it is, the barest reading where a tongue marks less than another. Forms of several concepts are left out."""
-    found: dict[str, Analysis] = {}
-    doubtful: set[str] = set()
+def analyse_word_forms(code: str) -> dict[str, Analysis]:
+    """Form -> its analysis with the fewest categories. Forms of several concepts are left out."""
+    first_analysis: dict[str, Analysis] = {}
+    ambiguous: set[str] = set()
     for form, analysis in _forms(code):
-        if found.setdefault(form, analysis)[0] != analysis[0]:
-            doubtful.add(form)
-    return {form: analysis for form, analysis in found.items() if form not in doubtful}
+        if first_analysis.setdefault(form, analysis)[0] != analysis[0]:
+            ambiguous.add(form)
+    return {form: analysis for form, analysis in first_analysis.items() if form not in ambiguous}
 
 
 @lru_cache(maxsize=64)
-def translations(code: str, other: str) -> dict[str, str]:
-    """Form of one tongue -> the same word in the other, with those of its endings that the other has."""
+def translate_word_forms(code: str, other: str) -> dict[str, str]:
+    """Form of one language -> the same word in the other language, with the endings that this language has."""
     return {
-        form: grammar(other).word(concept, "", "", *categories).form
-        for form, (concept, categories) in analyses(code).items()
+        form: get_grammar(other).word(concept, "", "", *categories).form
+        for form, (concept, categories) in analyse_word_forms(code).items()
     }

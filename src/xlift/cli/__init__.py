@@ -1,4 +1,4 @@
-"""The command line. Thin: it parses, calls and prints; what takes time to import is imported inside the commands."""
+"""The command line: parse options, call the library, print. Slow imports are inside the commands."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli import exporting, fetching, leaks, looking, predicting, pushing, store, studies, suites, translating
+from xlift.cli import contamination, export, fetch, info, predict, push, store, studies, suites, translate
 from xlift.errors import UserError
 
 app = typer.Typer(
-    help="Measure and plan cross-lingual lift: how much an intermediate task helps the languages without labels.",
+    help="Measure and plan lift: how much an intermediate task helps languages without labelled data.",
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 
 
 def main() -> None:
-    """Entry point: a `UserError` anywhere ends as one message and exit code 2."""
+    """Run the command line. A `UserError` prints one message and exits with code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to stop
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # so that a terminal without Unicode does not stop the command
     try:
         app()
     except UserError as error:
@@ -29,8 +31,8 @@ def main() -> None:
         sys.exit(2)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from xlift import __version__
 
         print(f"xlift {__version__}")
@@ -49,18 +51,18 @@ for command in (
     studies.run,
     studies.plan,
     studies.report,
-    looking.tasks,
-    fetching.fetch,
+    info.tasks,
+    fetch.fetch,
     studies.pretrain,
     suites.score,
     suites.submit,
-    exporting.export,
-    predicting.predict,
-    pushing.push,
-    translating.translate,
-    leaks.leaks,
-    looking.archipelago,
-    looking.doctor,
+    export.export,
+    predict.predict,
+    push.push,
+    translate.translate,
+    contamination.contamination,
+    info.archipelago,
+    info.doctor,
 ):
     app.command()(command)
 app.add_typer(store.app, name="store")

@@ -1,4 +1,4 @@
-"""`xlift store`: look after a store of results."""
+"""`xlift store`: list, check and clean a store."""
 
 from __future__ import annotations
 
@@ -10,33 +10,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.exporting import at_hand
-from xlift.cli.options import (
-    DEFAULT_STORE,
-    JsonOption,
-    StoreOption,
-    console,
-    existing,
-)
+from xlift.cli.export import find_pretrained_folder
+from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, open_existing_store
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
     from xlift.studies.store import Store
 
 
-app = typer.Typer(help="Look after a store of results.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, check and clean a store.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("ls")
 def store_ls(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """List every job: kind, status, digest, seconds, size."""
-    entries = list(existing(store).ls())
+    """List all jobs: kind, status, digest, seconds and size."""
+    entries = list(open_existing_store(store).ls())
     if as_json:
         keys = ("key", "kind", "status", "sha256", "seconds", "bytes")
         print(json.dumps([{key: getattr(entry, key) for key in keys} for entry in entries], indent=1))
         return
     if not entries:
-        print("the store is empty")
+        print("The store is empty.")
     wide = console().width >= 68
     for entry in entries:
         seconds = "" if entry.seconds is None else f"{entry.seconds:.1f} s"
@@ -50,25 +44,25 @@ def store_ls(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
 def store_verify(
     store: StoreOption = DEFAULT_STORE,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Move broken products aside, so that the next run makes them again.")
+        bool, typer.Option("--repair", help="Move damaged artifacts aside, so that the next run makes them again.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every file of every product.
+    """Check all files of all artifacts.
 
-    Exit code 2 if one is not what was written and was not moved aside.
+    The exit code is 2 if a damaged artifact stays in place.
     """
-    problems = existing(store).verify(repair=repair)
+    problems = open_existing_store(store).verify(repair=repair)
     if as_json:
-        found = [{"key": p.key, "what": p.what, "aside": str(p.aside) if p.aside else None} for p in problems]
-        print(json.dumps(found, indent=1))
+        records = [{"key": p.key, "what": p.what, "aside": str(p.aside) if p.aside else None} for p in problems]
+        print(json.dumps(records, indent=1))
     else:
         for problem in problems:
             print(f"{problem.key}: {problem.what}" + (f"\n  moved to {problem.aside}" if problem.aside else ""))
-        print("all products are whole" if not problems else f"problems: {len(problems)}")
+        print("All artifacts are intact." if not problems else f"Problems: {len(problems)}")
     if any(problem.aside is None for problem in problems):
         if not as_json:
-            fix = "`xlift store verify --repair` moves broken products aside; `xlift run` makes them again."
+            fix = "`xlift store verify --repair` moves damaged artifacts aside. `xlift run` makes them again."
             print(f"  {fix}", file=sys.stderr)
         raise typer.Exit(2)
 
@@ -76,17 +70,17 @@ def store_verify(
 @app.command("gc")
 def store_gc(
     store: StoreOption = DEFAULT_STORE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what no study of this store needs.
+    """Remove artifacts that no study of this store needs.
 
-    Products that no study run in this store asks for, and what killed runs left behind.
+    Also removes temporary files of killed runs.
     """
-    from xlift.studies.record import names, read_record
+    from xlift.studies.record import list_studies, read_record
 
-    opened = existing(store)
-    keep = {key for name in names(opened) for key in read_record(opened, name).keys}
+    opened = open_existing_store(store)
+    keep = {key for name in list_studies(opened) for key in read_record(opened, name).keys}
     removed = opened.gc(keep, dry_run=dry_run)
     if as_json:
         print(json.dumps([{"key": r.key, "what": r.what, "bytes": r.bytes} for r in removed], indent=1))
@@ -98,55 +92,59 @@ def store_gc(
 
 @app.command("du")
 def store_du(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
-    """Say how much each kind of product takes."""
-    usage = existing(store).du()
+    """Show the disk space of each kind of artifact."""
+    usage = open_existing_store(store).du()
     if as_json:
         print(json.dumps({kind: {"count": u.count, "bytes": u.bytes} for kind, u in usage.items()}, indent=1))
         return
     for kind, used in usage.items():
         print(f"{kind:12} {used.count:6}  {_bytes(used.bytes):>8}")
-    print(f"{'in all':12} {sum(u.count for u in usage.values()):6}  {_bytes(sum(u.bytes for u in usage.values())):>8}")
+    print(f"{'total':12} {sum(u.count for u in usage.values()):6}  {_bytes(sum(u.bytes for u in usage.values())):>8}")
 
 
 @app.command("export")
 def store_export(
-    key: Annotated[str, typer.Argument(help="The job's key, or its beginning (`xlift store ls`).", show_default=False)],
+    key: Annotated[
+        str, typer.Argument(help="Key of the job or its first characters (see `xlift store ls`).", show_default=False)
+    ],
     folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
     store: StoreOption = DEFAULT_STORE,
     model: Annotated[
         str,
         typer.Option(
-            "--model", help="The pretrained model it was trained from, if that has moved.", show_default=False
+            "--model", help="The pretrained model it was trained from, if that was moved.", show_default=False
         ),
     ] = "",
 ) -> None:
-    """Write the whole model of a job to a folder.
+    """Write the complete model of a job to a folder.
 
-    The products of large models hold only what a stage changed. The folder is one that transformers reads, and that a study
-    can name under `models:`.
+    Artifacts of large models hold only the weights that a stage changed. transformers can load the folder, and a study can
+    name it under `models:`.
     """
-    from xlift.execution.work.opening import stored_product
-    from xlift.models.backbone import load_stored, save
+    from xlift.execution.work.model_loading import find_model_files
+    from xlift.models.backbone import load_stored_model, save
 
-    opened = existing(store)
+    opened = open_existing_store(store)
     if folder.exists():
-        raise UserError(f"'{folder}' is there already", fix="name a new folder.")
-    stored = stored_product(_whole_key(opened, key), opened, lambda fingerprint: at_hand(opened, fingerprint, model))
-    if stored.is_whole:
+        raise UserError(f"'{folder}' exists already", fix="Name a new folder.")
+    stored = find_model_files(
+        _complete_key(opened, key), opened, lambda fingerprint: find_pretrained_folder(opened, fingerprint, model)
+    )
+    if stored.is_full:
         shutil.copytree(stored.folder, folder)
     else:
-        save(*load_stored(stored), folder)
-    print(f"wrote {folder}")
+        save(*load_stored_model(stored), folder)
+    print(f"Wrote {folder}")
 
 
-def _whole_key(store: Store, beginning: str) -> str:
-    found = [entry.key for entry in store.ls() if entry.status == "done" and entry.key.startswith(beginning)]
-    if len(found) != 1:
+def _complete_key(store: Store, prefix: str) -> str:
+    matches = [entry.key for entry in store.ls() if entry.status == "done" and entry.key.startswith(prefix)]
+    if len(matches) != 1:
         raise UserError(
-            f"{'no' if not found else 'more than one'} product has a key that begins with '{beginning}'",
-            fix="`xlift store ls` lists them." if not found else "give more of it.",
+            f"{'no' if not matches else 'more than one'} artifact has a key that begins with '{prefix}'",
+            fix="`xlift store ls` lists the keys." if not matches else "Give more characters of the key.",
         )
-    return found[0]
+    return matches[0]
 
 
 def _bytes(count: float) -> str:

@@ -1,8 +1,9 @@
-"""Studies: run, plan, report, pretrain."""
+"""`xlift run`, `xlift plan`, `xlift report` and `xlift pretrain`."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.leaks import compare_after_run
+from xlift.cli.contamination import compare_after_run
 from xlift.cli.options import (
     DEFAULT_STORE,
     DataOption,
@@ -19,19 +20,19 @@ from xlift.cli.options import (
     StoreOption,
     StudyArgument,
     WorkersOption,
+    check_data_folder,
     console,
-    data_root,
-    warn,
-    writable,
-    write,
+    create_folder,
+    print_warnings,
+    write_page,
 )
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
     from xlift.studies.plan import Plan
-    from xlift.studies.reading import StudyFile
     from xlift.studies.record import Record
     from xlift.studies.store import Store
+    from xlift.studies.study_file import StudyFile
 
 
 def run(
@@ -40,49 +41,53 @@ def run(
     data: DataOption = None,
     set_: SetOption = None,
     workers: WorkersOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no table.")] = False,
 ) -> None:
     """Run a study and print its lift table.
 
-    Only what the store does not have yet is done; an interrupted run goes on where it was.
+    Runs only the jobs that the store does not have yet. After an interruption, running the same command again resumes.
     """
-    from xlift.studies.reading import read_study
+    from xlift.studies.study_file import read_study
 
     file = read_study(study, tuple(set_ or ()))
     plan, opened, record = _run(file, store, data, workers, quiet)
+    compare_after_run(plan, opened, study_command("contamination", study, store, data, set_))
     if plan.cells and not quiet:
-        from xlift.report.robustness import RobustTerminal
+        from xlift.report.robustness import TerminalNoiseTable
         from xlift.report.study import make_report
-        from xlift.report.tables import Terminal
+        from xlift.report.tables import TerminalTable
 
         report = make_report(record, opened)
-        warn(report.info.warnings)
-        console().print(Terminal(report.rows))
-        console().print(RobustTerminal(report.robust), end="")
-        print(f"The page: xlift report {study} --store {store} --html {record.name}.html", file=sys.stderr)
+        print_warnings(report.info.warnings)
+        console().print(TerminalTable(report.rows))
+        console().print(TerminalNoiseTable(report.noise_rows), end="")
+        name = study if record.name == find_study_name(study) else record.name  # `--set name=...` renames a study
+        page = f"xlift report {shlex.quote(name)} --store {store} --html {record.name}.html"
+        print(f"To write the report page: {page}", file=sys.stderr)
 
 
 def _run(
     file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool
 ) -> tuple[Plan, Store, Record]:
-    """Do what the store has not, and record the study in it."""
-    from xlift.execution.local import Stopped, WorkerBug, run_plan, usual_workers
+    """Run the jobs that the store does not have, and record the study in the store."""
+    from xlift.estimate import PlanEstimate
+    from xlift.estimate.run_estimate import estimate_run
+    from xlift.execution.local import Stopped, WorkerBug, default_workers, run_plan
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
-    from xlift.studies.estimate import Foresight, human
-    from xlift.studies.estimate.check import promise
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check, make_record, write_record
     from xlift.studies.store import Store
+    from xlift.units import format_duration
 
-    plan = make_plan(file, data_root(data))
+    plan = make_plan(file, check_data_folder(data))
     store = Store(root)
     record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
-    warn(plan.warnings)
-    workers = workers or usual_workers(plan.engine)
-    foresight = Foresight(plan, store, workers)
-    estimator = foresight.estimator
-    promised = promise(foresight, [job for job in plan.jobs.values() if not store.has(job.key)])
+    print_warnings(plan.warnings)
+    workers = workers or default_workers(plan.engine)
+    plan_estimate = PlanEstimate(plan, store, workers)
+    estimator = plan_estimate.estimator
+    run_estimate = estimate_run(plan_estimate, [job for job in plan.jobs.values() if not store.has(job.key)])
     terminal = console(stderr=True)
     try:
         if quiet:
@@ -93,21 +98,20 @@ def _run(
         else:
             outcome = run_plan(plan, store, PlainDisplay(estimator, workers), workers)
     except Stopped as stopped:
-        print("xlift: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
+        print("xlift: interrupted. Finished jobs are kept. Running the same command again resumes.", file=sys.stderr)
         raise typer.Exit(stopped.exit_code) from None
     except WorkerBug as bug:
-        print(f"xlift: an error of xlift itself, please report it. Finished jobs are kept.\n{bug}", file=sys.stderr)
+        print(f"xlift: a bug in xlift. Please report it. Finished jobs are kept.\n{bug}", file=sys.stderr)
         raise typer.Exit(1) from None
     if outcome.done:
-        record = replace(record, check=promised.check(store, outcome.seconds))
+        record = replace(record, check=run_estimate.compare(store, outcome.seconds))
         write_record(record, store)
     if not quiet:
-        there = len(plan.jobs) - outcome.done
-        words = f"{outcome.done} job{'s' * (outcome.done != 1)} done in {human(outcome.seconds)}"
-        print(f"{words}; {there} {'was' if there == 1 else 'were'} in {root} already.", file=sys.stderr)
+        summary = f"{outcome.done} job{'s' * (outcome.done != 1)} in {format_duration(outcome.seconds)}"
         if outcome.done and record.check:
-            print(f"The plan: {record.check.sentence()}.", file=sys.stderr)
-    compare_after_run(plan, store)
+            summary += f"; {record.check.describe_error()}"
+        already_done = len(plan.jobs) - outcome.done
+        print(f"{summary}. {already_done} {'was' if already_done == 1 else 'were'} in {root} already.", file=sys.stderr)
     return plan, store, record
 
 
@@ -117,58 +121,62 @@ def plan(
     data: DataOption = None,
     set_: SetOption = None,
     workers: WorkersOption = None,
-    on: Annotated[
+    estimate_for: Annotated[
         str | None,
-        typer.Option("--on", metavar="DEVICE", help="Foresee it for another device: h200, a100-80gb, l4, ..."),
+        typer.Option("--estimate-for", metavar="DEVICE", help="Estimate for another device: h200, a100-80gb, l4, ..."),
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure this machine first; about a minute, kept for later.")
+        bool, typer.Option("--calibrate", help="Measure this machine first (about a minute) and keep the result.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a study's jobs, what is left of them and what it takes.
+    """Show a study's jobs with their estimated time and memory.
 
-    Nothing is trained and nothing is written, but for what --calibrate measures.
+    Trains nothing. Writes nothing except the measurements of --calibrate.
     """
-    from xlift.execution.local import usual_workers
+    from xlift.estimate import PlanEstimate
+    from xlift.estimate.devices import find_device
+    from xlift.execution.local import default_workers
     from xlift.report import graph
-    from xlift.studies.estimate import Foresight
-    from xlift.studies.estimate.devices import device
     from xlift.studies.plan import make_plan
-    from xlift.studies.reading import read_study
     from xlift.studies.record import last_check
     from xlift.studies.store import Store
+    from xlift.studies.study_file import read_study
 
-    place = device(on) if on else None
-    if place and calibrate:
-        raise UserError("--calibrate measures this machine, not another", where="--on", fix="leave one of the two out.")
+    other_device = find_device(estimate_for) if estimate_for else None
+    if other_device and calibrate:
+        raise UserError(
+            "--calibrate measures this machine, not another one",
+            where="--estimate-for",
+            fix="Leave one of the two out.",
+        )
     opened = Store(store)
-    made = make_plan(read_study(study, tuple(set_ or ())), data_root(data), to_run=False)
-    warn(made.warnings)
-    workers = workers or (1 if place else usual_workers(made.engine))
+    study_plan = make_plan(read_study(study, tuple(set_ or ())), check_data_folder(data), to_run=False)
+    print_warnings(study_plan.warnings)
+    workers = workers or (1 if other_device else default_workers(study_plan.engine))
     if calibrate:
-        _calibrate(made, workers)
-    foresight = Foresight(made, opened, workers, place)
+        _calibrate(study_plan, workers)
+    plan_estimate = PlanEstimate(study_plan, opened, workers, other_device)
     if as_json:
-        print(json.dumps(graph.as_json(made, opened, foresight), indent=1, ensure_ascii=False))
+        print(json.dumps(graph.as_json(study_plan, opened, plan_estimate), indent=1, ensure_ascii=False))
         return
     terminal = console()
-    graph.print_plan(made, opened, foresight, terminal)
-    done = {key for key in made.jobs if opened.has(key)}
-    lines = graph.left_in_words(made, done, foresight)
-    if len(done) < len(made.jobs):
-        lines += graph.rests_on(foresight, study)
-    if check := last_check(opened, made.name):
-        lines.append(f"The last run of this study: {check.sentence()}.")
+    graph.print_plan(study_plan, opened, plan_estimate, terminal)
+    done = {key for key in study_plan.jobs if opened.has(key)}
+    lines = graph.describe_remaining(study_plan, done, plan_estimate)
+    if len(done) < len(study_plan.jobs):
+        lines += graph.describe_estimate_source(plan_estimate, study)
+    if check := last_check(opened, study_plan.name):
+        lines.append(f"The last run of this study: {check.describe()}.")
     for line in lines:
         terminal.print(line, highlight=False, markup=False)
 
 
 def _calibrate(plan: Plan, workers: int) -> None:
-    """Measure every model of a plan, and say so."""
-    from xlift.execution.calibration import calibrate, subjects
+    """Calibrate every model of a plan."""
+    from xlift.execution.calibration import calibrate, list_subjects
 
-    for subject in subjects(plan):
+    for subject in list_subjects(plan):
         print(f"Measuring {subject.name} for {workers} workers.", file=sys.stderr)
         calibrate(subject, plan.engine, workers)
 
@@ -176,108 +184,117 @@ def _calibrate(plan: Plan, workers: int) -> None:
 def report(
     study: StudyArgument,
     store: StoreOption = DEFAULT_STORE,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Write the page: one file that needs nothing else.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
     as_json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table (booktabs).")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
-    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only the means.")] = False,
+    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only means.")] = False,
     metrics: Annotated[
-        bool, typer.Option("--metrics", help="Show every metric of a task, not only its first.")
+        bool, typer.Option("--metrics", help="Show every metric of a task, not only the first.")
     ] = False,
-    noise: Annotated[bool, typer.Option("--noise", help="Only what noise costs, in any of the formats.")] = False,
+    noise: Annotated[bool, typer.Option("--noise", help="Show only the effect of noise, in any format.")] = False,
 ) -> None:
     """Print the lift table of a finished study.
 
-    Reads nothing but the store. What noise costs stands below, where the study has any; JSON and CSV have one table only.
+    Reads only the store. A second table shows the effect of noise if the study has noisy targets. JSON and CSV hold one
+    table: lifts, or noise with --noise.
     """
     from xlift.report import robustness, tables
     from xlift.report.latex import to_latex
-    from xlift.report.page import render
+    from xlift.report.page import render_page
     from xlift.report.study import make_report
     from xlift.studies.record import read_record
     from xlift.studies.store import Store
 
-    forms = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
-    if len(asked := [name for name, wanted in forms.items() if wanted]) > 1:
-        raise UserError(f"{' and '.join(asked)} are two forms of one output", fix="ask for one of them at a time.")
+    formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
+    if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
+        raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
     opened = Store(store)
-    made = make_report(read_record(opened, study_name(study)), opened, every_metric=metrics)
-    warn(made.info.warnings)
+    study_report = make_report(read_record(opened, find_study_name(study)), opened, every_metric=metrics)
+    rows, noise_rows = study_report.rows, study_report.noise_rows
+    print_warnings(study_report.info.warnings)
     if html:
-        write(html, render(made.rows, made.info))
-        print(f"wrote {html}", file=sys.stderr)
-    if noise and not made.robust:
-        raise UserError("no scores with noise are there", fix="give a target `noise:`, and run the study.")
+        write_page(html, render_page(rows, study_report.info))
+        print(f"Wrote {html}", file=sys.stderr)
+    if noise and not noise_rows:
+        raise UserError("the study has no scores with noise", fix="Add `noise:` to a target and run the study.")
     if as_json:
-        print(robustness.to_json(made.robust) if noise else tables.to_json(made.rows))
+        print(robustness.to_json(noise_rows) if noise else tables.to_json(rows))
     elif csv:
-        print(robustness.to_csv(made.robust) if noise else tables.to_csv(made.rows), end="")
-    elif not made.rows:
+        print(robustness.to_csv(noise_rows) if noise else tables.to_csv(rows), end="")
+    elif not rows:
         print("There are no results yet.", file=sys.stderr)
     elif latex or markdown:
-        lifts = to_latex if latex else tables.to_markdown
-        losses = robustness.to_latex if latex else robustness.to_markdown
-        parts = ["" if noise else lifts(made.rows, per_language=languages), losses(made.robust, per_language=languages)]
+        format_lifts = to_latex if latex else tables.to_markdown
+        format_noise = robustness.to_latex if latex else robustness.to_markdown
+        parts = [
+            "" if noise else format_lifts(rows, per_language=languages),
+            format_noise(noise_rows, per_language=languages),
+        ]
         print("\n".join(part for part in parts if part))
     elif not html:
         if not noise:
-            console().print(tables.Terminal(made.rows, per_language=languages))
-        console().print(robustness.RobustTerminal(made.robust, per_language=languages), end="")
+            console().print(tables.TerminalTable(rows, per_language=languages))
+        console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
 
 
-def study_name(study: str) -> str:
-    """The name under which a study is recorded: its `name:`, or that of its file, or the word itself."""
-    from xlift.studies.reading import read_study
+def find_study_name(study: str) -> str:
+    """Return the name under which the store records a study: that of its file, else `study` itself."""
+    from xlift.studies.study_file import read_study
 
     return read_study(study).study.name if Path(study).is_file() else study
 
 
-def data_folder(study: str, data: Path | None) -> Path | None:
-    """The root of data files: as given, else as the study's file says."""
-    from xlift.studies.reading import read_study
-    from xlift.studies.resolving import Resolver
+def find_data_folder(study: str, data: Path | None) -> Path | None:
+    """Return the root folder of data files: `data` if given, else `data:` of the study's file."""
+    from xlift.studies.resolver import Resolver
+    from xlift.studies.study_file import read_study
 
     return Resolver(read_study(study), data).data if data is None and Path(study).is_file() else data
 
 
+def study_command(command: str, study: str, store: Path, data: Path | None, overrides: list[str] | None) -> str:
+    """Return a shell command for the same study, store, data and overrides."""
+    words = ["xlift", command, study, "--store", str(store), *(["--data", str(data)] if data else [])]
+    return shlex.join(words + [word for override in overrides or () for word in ("--set", override)])
+
+
 def pretrain(
     study: Annotated[
-        str, typer.Argument(help="A study with a model to make (default: the shipped encoder).")
+        str, typer.Argument(help="A study with a `pretrain:` section (default: that of the shipped encoder).")
     ] = "isles-encoder",
-    out: Annotated[Path | None, typer.Option("--out", help="Copy the finished model into this folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Copy the model into this folder.")] = None,
     store: StoreOption = DEFAULT_STORE,
     data: DataOption = None,
     set_: SetOption = None,
     workers: WorkersOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress.")] = False,
 ) -> None:
-    """Make a study's models from random weights.
+    """Pretrain the models of a study from random weights.
 
-    Phase one: every model of `models:` that has a `pretrain:` section. Prints the folders of the models.
+    Pretrains every model under `models:` that has a `pretrain:` section and prints the folders of the models.
     """
     import shutil
 
-    from xlift.studies.declared.models import Made
-    from xlift.studies.reading import read_study
+    from xlift.studies.schema.models import PretrainedModel
+    from xlift.studies.study_file import read_study
 
     file = read_study(study, tuple(set_ or ()))
-    made = [model for model in file.study.models if isinstance(model, Made)]
+    made = [model for model in file.study.models if isinstance(model, PretrainedModel)]
     if not made:
         raise UserError(
             "the study has no model to pretrain",
             where=file.locate("models"),
-            fix="give a model with `name:` and `pretrain:`; see docs/reference.md.",
+            fix="Give a model under `models:` the keys `name:` and `pretrain:`.",
         )
     if out and (len(made) > 1 or (out.exists() and not (out.is_dir() and not any(out.iterdir())))):
-        raise UserError(f"--out {out}: expected one model and a new or empty folder", fix="name another folder.")
+        raise UserError(f"--out {out}: expected one model and a new or empty folder", fix="Name another folder.")
     if out:
-        writable(out)
-    # Under a name of its own: the record of the whole study, if it was run, must stay what it is.
-    alone = {"name": f"{file.study.name}-pretrain", "intermediate": (), "targets": ()}
-    file = replace(file, study=file.study.model_copy(update=alone))
+        create_folder(out)
+    # A separate name, so that the record of the whole study stays as it is.
+    pretraining_only = {"name": f"{file.study.name}-pretrain", "intermediate": (), "targets": ()}
+    file = replace(file, study=file.study.model_copy(update=pretraining_only))
     planned, opened, _ = _run(file, store, data, workers, quiet)
     for job in planned.jobs.values():
         model = opened.open(job.key).folder / "model"

@@ -1,4 +1,4 @@
-"""Suites: score a leaderboard folder, write one."""
+"""`xlift score` and `xlift submit`: score a leaderboard folder, or write one."""
 
 from __future__ import annotations
 
@@ -8,35 +8,40 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, DataOption, JsonOption, StoreOption, StudyArgument, console, warn
+from xlift.cli.options import DEFAULT_STORE, DataOption, JsonOption, StoreOption, StudyArgument, console, print_warnings
 
-SuiteOption = Annotated[str, typer.Option("--suite", help="xtreme or xtreme-r.")]
+SuiteOption = Annotated[str, typer.Option("--suite", help="The benchmark: xtreme or xtreme-r.")]
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="The folder of predictions: TASK/test-LANGUAGE.tsv|json|jsonl.")],
-    labels: Annotated[Path, typer.Argument(help="The folder of labels, with the same names.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Folder of predictions: TASK/test-LANGUAGE.tsv, .json or .jsonl.")
+    ],
+    labels: Annotated[Path, typer.Argument(help="Folder of labels with the same file names.")],
     suite: SuiteOption,
     both: Annotated[
-        bool, typer.Option("--both/--official", help="Repaired scores beside the official ones, or these alone.")
+        bool,
+        typer.Option(
+            "--both/--official", help="Show repaired scores beside the official ones, or only the official ones."
+        ),
     ] = True,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Score the languages that are in both folders, should some be missing.")
+        bool, typer.Option("--partial", help="Score the languages that are in both folders if some are missing.")
     ] = False,
-    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only the means.")] = False,
+    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only means.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a leaderboard folder as the benchmark does.
+    """Score a leaderboard folder by the rules of its benchmark.
 
-    Tasks that are not in both folders are left out. --json prints what XTREME's evaluate.py writes, and under the key
-    'xlift' what is ours.
+    Skips tasks that are not in both folders. --json prints the output of XTREME's evaluate.py and adds the scores of xlift
+    under the key 'xlift'.
     """
     from xlift.report.suites import print_result
-    from xlift.suites import declared
-    from xlift.suites.folder import score_folder
+    from xlift.suites import definitions
+    from xlift.suites.folder_scoring import score_folder
 
-    result = score_folder(predictions, labels, declared.get(suite), partial=partial)
-    warn(result.warnings)
+    result = score_folder(predictions, labels, definitions.get(suite), partial=partial)
+    print_warnings(result.warnings)
     if as_json:
         print(json.dumps(result.report(repaired=both), indent=2, ensure_ascii=False))
     else:
@@ -46,47 +51,52 @@ def score(
 def submit(
     study: StudyArgument,
     suite: SuiteOption,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must be new or empty.")],
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder for the files.")],
     store: StoreOption = DEFAULT_STORE,
     data: DataOption = None,
-    model: Annotated[str | None, typer.Option("--model", help="Which model, where the study has several.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Pretrained model, if the study has several.")] = None,
     intermediate: Annotated[
-        str | None, typer.Option("--intermediate", help="Which intermediate ('none' for the road without one).")
+        str | None, typer.Option("--intermediate", help="Intermediate task, or 'none' for the baseline.")
     ] = None,
-    intermediate_language: Annotated[str | None, typer.Option("--intermediate-language", help="Its language.")] = None,
-    size: Annotated[str | None, typer.Option("--size", help="Its size, as the lift table shows it.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Which seed.")] = None,
+    intermediate_language: Annotated[
+        str | None, typer.Option("--intermediate-language", help="Language of the intermediate task.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", help="Size of the intermediate task, as in the lift table.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Training seed.")] = None,
     train_language: Annotated[
-        str | None, typer.Option("--train-language", help="The language that the target was trained in.")
+        str | None, typer.Option("--train-language", help="Language that the target was trained in.")
     ] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="Which target, where several have one task.")
+        list[str] | None,
+        typer.Option("--target", help="Target, if several targets have the same task. Repeat for more."),
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Write what the study has, should tasks or languages be missing.")
+        bool, typer.Option("--partial", help="Write the folder even if tasks or languages are missing.")
     ] = False,
 ) -> None:
     """Write the leaderboard folder of a finished study.
 
-    One road of it: where a study has several models, intermediates or seeds, say which. Nothing is written unless
-    everything is there and has the length that the suite expects.
+    The options select one pipeline if the study has several models, intermediate tasks or seeds. Nothing is written if a
+    prediction is missing or has another length than the suite expects.
     """
-    from xlift.analysis.leaderboard import choose_road, predictions_of
-    from xlift.cli.studies import data_folder, study_name
+    from xlift.analysis.leaderboard import choose_pipeline_cells, load_predictions
+    from xlift.cli.studies import find_data_folder, find_study_name
     from xlift.studies.record import read_record
     from xlift.studies.store import Store
-    from xlift.suites import declared
+    from xlift.suites import definitions
     from xlift.suites.submission import write_submission
 
-    chosen, opened = declared.get(suite), Store(store)
-    record = read_record(opened, study_name(study))
-    asked = {
+    chosen, opened = definitions.get(suite), Store(store)
+    record = read_record(opened, find_study_name(study))
+    options = {
         "model": model, "intermediate": intermediate, "intermediate_language": intermediate_language, "size": size,
         "seed": seed, "train_language": train_language,
     }  # fmt: skip
-    given = {key: value for key, value in asked.items() if value is not None}
-    cells = choose_road(record, chosen, given, tuple(target or ()))
-    predicted = predictions_of(cells, chosen, opened, data_folder(study, data))
+    wanted = {key: value for key, value in options.items() if value is not None}
+    cells = choose_pipeline_cells(record, chosen, wanted, tuple(target or ()))
+    predicted = load_predictions(cells, chosen, opened, find_data_folder(study, data))
     written = write_submission(out, chosen, predicted, partial=partial)
-    warn(written.warnings)
-    print(f"wrote {len(written.files)} files of {written.tasks} tasks to {out}")
+    print_warnings(written.warnings)
+    print(f"Wrote {len(written.files)} files of {written.tasks} tasks to {out}")

@@ -1,1 +1,1 @@
-"""Prediction with trained models."""
+"""Predictions of trained models."""

@@ -1,4 +1,4 @@
-"""Predictions of a model on the examples of one task, in one language or in several at once."""
+"""Predict the examples of one task, in one language or in several at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from xlift.errors import UserError
-from xlift.evaluation.rows import batches, computing, joined, tokens_at_once
-from xlift.evaluation.texts import Words, text_answers
-from xlift.evaluation.vectors import Pooling, dual_vectors, pooled_vectors
+from xlift.evaluation.batching import concatenate_features, default_token_budget, inference_autocast, iterate_batches
+from xlift.evaluation.embeddings import Pooling, compute_dual_vectors, compute_pooled_vectors
+from xlift.evaluation.text_predictions import PromptContext, predict_texts
 from xlift.models.model import Model
 from xlift.recipes import Precision
 from xlift.tasks import formats
@@ -24,21 +24,21 @@ from xlift.training.progress import Progress
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a pass answers: the examples of a language, in one way."""
+class PredictionRequest:
+    """The examples of one language, and how to predict them."""
 
     examples: Sequence[Any]
     features: Features
     options: dict[str, Any] = field(default_factory=dict)
-    """Retrieval and mining: `layer` ('official', 'last' or a number, 0 being the embeddings), `pooling` ('mean' or 'cls'),
-    `center`; mining: `margin`."""
-    words: Words | None = None
-    """How the examples were put into words; None: a head answers, or hidden states do."""
+    """Retrieval and mining: `layer` ('official', 'last' or a number, 0 being the embeddings), `pooling` ('mean' or 'cls') and
+    `center`; mining also `margin`."""
+    prompt: PromptContext | None = None
+    """How the prompts were made; None where a head or hidden states answer."""
 
 
 def predict(
     model: Model,
-    pad_id: int,
+    pad_token_id: int,
     task: Task,
     examples: Sequence[Any],
     features: Features,
@@ -48,121 +48,138 @@ def predict(
     budget: int | None = None,
     precision: Precision = "fp32",
     progress: Progress | None = None,
-    words: Words | None = None,
+    prompt: PromptContext | None = None,
 ) -> list[Any]:
-    """One JSON-able prediction per example (the format says of what shape). See `run_pass` for the rest."""
-    asked = Asked(examples, features, options, words)
-    (outputs,) = run_pass(model, pad_id, task, [asked], head, budget=budget, precision=precision, progress=progress)
-    return decode(task, asked, outputs)
+    """One prediction per example, as JSON values of the format's shape. Arguments: see `compute_outputs`."""
+    request = PredictionRequest(examples, features, options, prompt)
+    (outputs,) = compute_outputs(
+        model, pad_token_id, task, [request], head, budget=budget, precision=precision, progress=progress
+    )
+    return decode(task, request, outputs)
 
 
 @torch.inference_mode()
-def run_pass(
+def compute_outputs(
     model: Model,
-    pad_id: int,
+    pad_token_id: int,
     task: Task,
-    asked: Sequence[Asked],
+    requests: Sequence[PredictionRequest],
     head: str,
     *,
     budget: int | None = None,
     precision: Precision = "fp32",
     progress: Progress | None = None,
 ) -> list[Any]:
-    """What `decode` wants for each of `asked`, whose rows go through the model together, sorted by length.
+    """Compute the outputs that `decode` needs for each request. The rows of all requests are batched together, sorted by length.
 
-    Those that ask the same features, for another layer or in another way, share their rows. In what company rows go
-    through changes their scores by no more than rounding.
+    Requests with the same features, for another layer or pooling, share their rows. Batching requests together changes
+    scores by rounding only.
 
     Args:
-        head: name of the head that answers; not used by retrieval and mining, nor where `asked` is in words.
+        head: name of the head. Not used by retrieval and mining, nor where requests have prompts.
         budget: tokens of one forward pass.
-        precision: of the products ('auto': training/precision.py has the rule); what is decoded is float32 all the same.
+        precision: of matrix products ('auto': see training/precision.py). Decoding always uses float32.
 
     Raises:
-        UserError: the model has no such layer, or there is no such pooling.
-        Interrupted: `progress.stopping()` came true; predictions are made anew the next time.
+        UserError: the model has no such layer, or the pooling is unknown.
+        Interrupted: `progress.should_stop()` returned true. Nothing is kept.
     """
-    if asked and asked[0].words is not None:
-        return _texts(model, asked, budget, precision, progress)
+    if requests and requests[0].prompt is not None:
+        return _text_outputs(model, requests, budget, precision, progress)
     model.eval()
     kind = formats.get(task.format).head
-    budget, progress = budget or tokens_at_once(model), progress or Progress()
-    with computing(model, precision):
-        return _outputs(model, pad_id, kind, asked, head, budget, progress)
+    budget, progress = budget or default_token_budget(model), progress or Progress()
+    with inference_autocast(model, precision):
+        return _head_outputs(model, pad_token_id, kind, requests, head, budget, progress)
 
 
-def _outputs(
-    model: Model, pad_id: int, kind: str, asked: Sequence[Asked], head: str, budget: int, progress: Progress
+def _head_outputs(
+    model: Model,
+    pad_token_id: int,
+    kind: str,
+    requests: Sequence[PredictionRequest],
+    head: str,
+    budget: int,
+    progress: Progress,
 ) -> list[Any]:
-    parts = list({id(each.features): each.features for each in asked}.values())
-    place = {id(part): number for number, part in enumerate(parts)}
+    parts = list({id(each.features): each.features for each in requests}.values())
+    part_index = {id(part): index for index, part in enumerate(parts)}
+    index_of_request = [part_index[id(each.features)] for each in requests]
     if kind == "pooled":
-        poolings = [_pooling(model, each.options) for each in asked]
+        poolings = [_resolve_pooling(model, each.options) for each in requests]
         wanted: list[set[Pooling]] = [set() for _ in parts]
-        for each, pooling in zip(asked, poolings, strict=True):
-            wanted[place[id(each.features)]].add(pooling)
-        vectors = pooled_vectors(model, parts, wanted, pad_id, budget, progress)
-        return [vectors[place[id(each.features)]][pooling] for each, pooling in zip(asked, poolings, strict=True)]
+        for index, pooling in zip(index_of_request, poolings, strict=True):
+            wanted[index].add(pooling)
+        vectors = compute_pooled_vectors(model, parts, wanted, pad_token_id, budget, progress)
+        return [vectors[index][pooling] for index, pooling in zip(index_of_request, poolings, strict=True)]
     if kind == "dual":
-        found = [dual_vectors(model, head, part, pad_id, budget, progress) if len(part) else [] for part in parts]
+        outputs = [
+            compute_dual_vectors(model, head, part, pad_token_id, budget, progress) if len(part) else []
+            for part in parts
+        ]
     else:
-        found = _reduced(model, head, parts, pad_id, budget, progress)
-    return [found[place[id(each.features)]] for each in asked]
+        outputs = _reduced_outputs(model, head, parts, pad_token_id, budget, progress)
+    return [outputs[index] for index in index_of_request]
 
 
-def _texts(
-    model: Model, asked: Sequence[Asked], budget: int | None, precision: Precision, progress: Progress | None
+def _text_outputs(
+    model: Model,
+    requests: Sequence[PredictionRequest],
+    budget: int | None,
+    precision: Precision,
+    progress: Progress | None,
 ) -> list[list[int | str]]:
-    """Of each row the number of its chosen candidate, or what was written; those of one wording in one pass."""
-    found: dict[int, list[int | str]] = {}
-    words = [each.words for each in asked if each.words is not None]
-    for wording in dict.fromkeys(each.wording for each in words):
-        own = [each for each, said in zip(asked, words, strict=True) if said.wording == wording]
-        parts = list({id(each.features): each.features for each in own}.values())
-        answers = text_answers(model, words[0].tokenizer, parts, wording, budget, precision, progress)
-        found |= {id(part): answer for part, answer in zip(parts, answers, strict=True)}
-    return [found[id(each.features)] for each in asked]
+    """For each row the index of its best candidate, or the generated text. Requests with equal prompt settings share a pass."""
+    outputs: dict[int, list[int | str]] = {}
+    prompts = [each.prompt for each in requests if each.prompt is not None]
+    for settings in dict.fromkeys(each.prompt_settings for each in prompts):
+        chosen = [each for each, prompt in zip(requests, prompts, strict=True) if prompt.prompt_settings == settings]
+        parts = list({id(each.features): each.features for each in chosen}.values())
+        answers = predict_texts(model, prompts[0].tokenizer, parts, settings, budget, precision, progress)
+        outputs |= {id(part): answer for part, answer in zip(parts, answers, strict=True)}
+    return [outputs[id(each.features)] for each in requests]
 
 
-def decode(task: Task, asked: Asked, outputs: Any) -> list[Any]:
-    """The predictions that the outputs of `run_pass` say."""
+def decode(task: Task, request: PredictionRequest, outputs: Any) -> list[Any]:
+    """Decode the outputs of `compute_outputs` to predictions."""
     format = formats.get(task.format)
-    if asked.words is not None:
-        template = asked.words.template
-        rows = zip(outputs, asked.examples, strict=True)
+    if request.prompt is not None:
+        template = request.prompt.template
+        rows = zip(outputs, request.examples, strict=True)
         return [format.parse(answer, example, task.labels, template) for answer, example in rows]
-    decoding = {name: asked.options.get(name, default) for name, default in getattr(format, "decoding", {}).items()}
-    return format.decode(asked.examples, asked.features, outputs, task.labels, **decoding)
+    defaults = getattr(format, "decode_options", {})
+    options = {name: request.options.get(name, default) for name, default in defaults.items()}
+    return format.decode(request.examples, request.features, outputs, task.labels, **options)
 
 
-def _reduced(
-    model: Model, head: str, parts: Sequence[Features], pad_id: int, budget: int, progress: Progress
+def _reduced_outputs(
+    model: Model, head_name: str, parts: Sequence[Features], pad_token_id: int, budget: int, progress: Progress
 ) -> list[list[Any]]:
-    """What a head's outputs come to, row by row, for each part."""
-    chosen = model.head(head)
+    """A head's reduced outputs, row by row, for each part."""
+    head = model.head(head_name)
     outputs: list[Any] = [None] * sum(map(len, parts))
-    for rows, inputs in batches(model, joined(parts), pad_id, budget, progress):
+    for rows, inputs in iterate_batches(model, concatenate_features(parts), pad_token_id, budget, progress):
         states = model.last_hidden_state(inputs)
-        with no_autocast(model.device):  # a head costs little, and bfloat16 would make labels equal that are not
-            reduced = chosen.reduce(chosen(states.float(), inputs["attention_mask"]))
-        batch = chosen.rows(reduced, inputs["attention_mask"])
+        with no_autocast(model.device):  # a head costs little, and bfloat16 would make different logits equal
+            reduced = head.reduce(head(states.float(), inputs["attention_mask"]))
+        batch = head.split_rows(reduced, inputs["attention_mask"])
         for row, output in zip(rows.tolist(), batch, strict=True):
             outputs[row] = output
     ends = np.cumsum([len(part) for part in parts]).tolist()
     return [outputs[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]
 
 
-def _pooling(model: Model, options: dict[str, Any]) -> Pooling:
-    how, count = options.get("pooling", "mean"), int(model.backbone.config.num_hidden_layers)
-    asked = options.get("layer", "official")
-    if asked == "official":
-        return Pooling(official_layer(count), how)
-    if asked == "last":
-        return Pooling(count, how)
-    if not isinstance(asked, int) or isinstance(asked, bool) or not 0 <= asked <= count:
+def _resolve_pooling(model: Model, options: dict[str, Any]) -> Pooling:
+    mode, num_layers = options.get("pooling", "mean"), int(model.backbone.config.num_hidden_layers)
+    layer = options.get("layer", "official")
+    if layer == "official":
+        return Pooling(official_layer(num_layers), mode)
+    if layer == "last":
+        return Pooling(num_layers, mode)
+    if not isinstance(layer, int) or isinstance(layer, bool) or not 0 <= layer <= num_layers:
         raise UserError(
-            f"no layer '{asked}' in a model of {count} layers",
+            f"no layer '{layer}' in a model of {num_layers} layers",
             where="options.layer",
-            fix=f"expected 'official', 'last' or a number from 0 to {count}.",
+            fix=f"expected 'official', 'last' or a number from 0 to {num_layers}.",
         )
-    return Pooling(asked, how)
+    return Pooling(layer, mode)

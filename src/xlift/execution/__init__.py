@@ -1,1 +1,1 @@
-"""Execution: the only place where a job's spec becomes work, and the two wings meet."""
+"""Execution: runs the jobs of a plan. It connects `studies` with the torch packages (models, training, evaluation)."""

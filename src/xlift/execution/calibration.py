@@ -1,9 +1,9 @@
-"""A calibration: a few small jobs of a model done by the engine itself on this machine, and the rates that explain their time.
+"""Calibration: measures how fast this machine runs a model, with a few small jobs of the engine.
 
-As many processes do them at once as there will be stages at work, since these share caches and memory; each job has the
-threads that it has in a run. The jobs are real ones on generated data: training on short rows and few, on longer rows and
-more, then predictions. Time is taken apart by what is known of each job (studies/estimate/work.py): steps as the loop reports
-them, then what surrounds them.
+As many processes run the jobs as there will be training stages at once, since they share caches and memory; each job
+has the threads it has in a run. The jobs are real ones on generated data: training on a few short rows, then on more
+and longer ones, then predictions. The rates are solved from the workload (estimate/work.py) and the seconds of each
+job: steps as reported by the training loop, then the rest.
 """
 
 from __future__ import annotations
@@ -21,136 +21,139 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.estimate import PlanEstimate, rates
+from xlift.estimate.memory import memory_of
+from xlift.estimate.rates import Rates
+from xlift.estimate.tokens import LightTokenizer
+from xlift.estimate.work import PlanWorkloads, Workload
 from xlift.execution.work.shared import Context
-from xlift.execution.worker import settle
-from xlift.recipes import Architecture, Engine, Precision, Recipe, threads_of
-from xlift.studies.estimate import Foresight, rates
-from xlift.studies.estimate.memory import memory_of
-from xlift.studies.estimate.rates import Rates
-from xlift.studies.estimate.schedule import on_gpu, processes_of
-from xlift.studies.estimate.shape import Shape
-from xlift.studies.estimate.tokens import LightTokenizer
-from xlift.studies.estimate.work import Work, Works
+from xlift.execution.worker import set_up_worker
+from xlift.recipes import Architecture, Engine, Precision, Recipe, num_threads
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
+from xlift.studies.model_shape import ModelShape
+from xlift.studies.placement import num_processes, uses_gpu
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.tasks import catalog
 from xlift.training.progress import Progress
 
 TRAIN_OPERATIONS = 0.25e12
-"""Of the larger kind of step, at most: seconds on a core."""
+"""Upper bound of the larger training step: seconds on one core."""
 PREDICT_OPERATIONS = 0.6e12
-"""Of the larger prediction, at most."""
-ROW = 40
-"""Tokens of a generated row, about; more where a tokenizer knows nothing of its words."""
+"""Upper bound of the larger prediction."""
+ROW_LENGTH = 40
+"""Approximate tokens of a generated row; more if the tokenizer splits its words into many pieces."""
 SMALL = 5e6
-"""Parameters outside the embeddings below which steps take milliseconds, and more of them are needed."""
-GIVE_UP = 600.0
-"""Seconds after which a calibration is not going to end."""
+"""Parameters outside the embeddings. Below, steps take milliseconds, so more of them are measured."""
+TIMEOUT = 600.0
+"""Seconds to wait for a calibrating process."""
 LANGUAGES = ("qto", "qtm", "qtu")
-"""That are predicted in one pass."""
+"""Predicted in one batch of jobs."""
 FINGERPRINT = "0" * 64
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is calibrated: a pretrained model, or the shape of one that a job will make."""
+    """The model to calibrate: a pretrained one, or the architecture of one that a job will pretrain."""
 
     name: str
-    shape: Shape
+    shape: ModelShape
     folder: Path | None
     architecture: Architecture | None
     precision: Precision
 
 
-def subjects(plan: Plan) -> list[Subject]:
-    """The models of a plan, once for each shape and precision."""
-    foresight = Foresight(plan, None, 1)
-    found: dict[tuple[Shape, Precision], Subject] = {}
+def list_subjects(plan: Plan) -> list[Subject]:
+    """The models of a plan, one for each shape and precision."""
+    plan_estimate = PlanEstimate(plan, None, 1)
+    subjects: dict[tuple[ModelShape, Precision], Subject] = {}
     for job in plan.jobs.values():
-        shape, precision = foresight.works[job.key].shape, foresight.precision[job.key]
-        if shape is None or (shape, precision) in found:
+        shape, precision = plan_estimate.workloads[job.key].shape, plan_estimate.precision[job.key]
+        if shape is None or (shape, precision) in subjects:
             continue
-        root = foresight.roots[job.key]
+        root = plan_estimate.roots[job.key]
         if root in plan.models:
-            name, folder, made = plan.names.get(root, root[:8]), plan.models[root], None
+            name, folder, architecture = plan.names.get(root, root[:8]), plan.models[root], None
         else:
             spec = plan.jobs[root].spec
             assert isinstance(spec, PretrainSpec)
-            name, folder, made = plan.jobs[root].label.removeprefix("pretrain "), None, spec.architecture
-        found[shape, precision] = Subject(name, shape, folder, made, precision)
-    return list(found.values())
+            name, folder, architecture = plan.jobs[root].label.removeprefix("pretrain "), None, spec.architecture
+        subjects[shape, precision] = Subject(name, shape, folder, architecture, precision)
+    return list(subjects.values())
 
 
-def calibrate(subject: Subject, engine: Engine, workers: int, say: Callable[[str], None] = lambda line: None) -> Rates:
-    """Measure, and keep what was measured in the user's cache.
+def calibrate(
+    subject: Subject, engine: Engine, workers: int, report: Callable[[str], None] = lambda line: None
+) -> Rates:
+    """Measure the rates of a model and save them in the user's cache.
 
     Args:
-        workers: of the run; as many of their stages are measured at once, fewer where the memory would not hold.
+        workers: workers of the run. As many stages are measured at once as they run, or fewer if memory is short.
+        report: receives progress messages.
 
     Raises:
-        UserError: the model cannot be loaded, or a process was killed.
+        UserError: the model cannot be loaded, a process was killed, or the cache cannot be written.
     """
-    processes = multiprocessing.get_context("spawn")
-    at_once = _fitting(subject, _together(subject, engine, workers))
+    context = multiprocessing.get_context("spawn")
+    at_once = _num_fitting(subject, _num_stages_at_once(subject, engine, workers))
     with tempfile.TemporaryDirectory(prefix="xlift-calibration-") as folder:
-        team = []
-        began = time.monotonic()
+        processes = []
+        start_time = time.monotonic()
         for number in range(at_once):
-            ours, theirs = processes.Pipe()
-            process = processes.Process(
-                target=_work, args=(theirs, subject, engine, Path(folder) / str(number)), daemon=True
+            connection, child_connection = context.Pipe()
+            process = context.Process(
+                target=_run_process, args=(child_connection, subject, engine, Path(folder) / str(number)), daemon=True
             )
             process.start()
-            theirs.close()
-            team.append((process, ours))
+            child_connection.close()
+            processes.append((process, connection))
         try:
-            for process, connection in team:
-                _hear(process, connection)
-            start = time.monotonic() - began
-            say(f"calibrating: {at_once} at work at once")
-            for _, connection in team:
+            for process, connection in processes:
+                _receive(process, connection)  # ready
+            start = time.monotonic() - start_time
+            report(f"calibrating with {at_once} process{'es' * (at_once != 1)}")
+            for _, connection in processes:
                 connection.send("go")
-            found = [_hear(process, connection) for process, connection in team]
+            measured = [_receive(process, connection) for process, connection in processes]
         finally:
-            for process, _ in team:
+            for process, _ in processes:
                 process.kill()
                 process.join()
-    mean = {each.name: statistics.fmean(getattr(one, each.name) for one in found) for each in fields(Rates)}
+    mean = {each.name: statistics.fmean(getattr(one, each.name) for one in measured) for each in fields(Rates)}
     result = Rates(**{**mean, "start": start + mean["start"]})
-    return _kept(result, subject, engine, workers)
+    return _save(result, subject, engine, workers)
 
 
-def _kept(result: Rates, subject: Subject, engine: Engine, workers: int) -> Rates:
+def _save(result: Rates, subject: Subject, engine: Engine, workers: int) -> Rates:
     try:
-        rates.keep(result, subject.shape, subject.precision, engine, workers)
+        rates.save_calibration(result, subject.shape, subject.precision, engine, workers)
     except OSError as error:
         raise UserError(
-            f"the calibration cannot be kept: {error.strerror}",
-            where=str(rates.folder()),
-            fix="name a folder that can be written in the environment variable XLIFT_CACHE.",
+            f"the calibration cannot be saved: {error.strerror}",
+            where=str(rates.calibration_folder()),
+            fix="set the environment variable XLIFT_CACHE to a writable folder.",
         ) from None
     return result
 
 
-def _together(subject: Subject, engine: Engine, workers: int) -> int:
-    """Stages of a model that are done at once by so many workers."""
-    threads = 1 if on_gpu(engine) else threads_of("train", subject.shape.hidden, engine)
-    return max(1, workers // (threads * processes_of("train", engine)))
+def _num_stages_at_once(subject: Subject, engine: Engine, workers: int) -> int:
+    """Training stages of a model that `workers` workers run at once."""
+    threads = 1 if uses_gpu(engine) else num_threads("train", subject.shape.hidden_size, engine)
+    return max(1, workers // (threads * num_processes("train", engine)))
 
 
-def _fitting(subject: Subject, workers: int) -> int:
-    """Processes whose memory this machine holds together."""
+def _num_fitting(subject: Subject, workers: int) -> int:
+    """Processes that fit into the free memory of this machine together."""
     try:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     except (ValueError, OSError):
         return workers
-    return max(1, min(workers, int(0.8 * there / (0.6e9 + 26.0 * subject.shape.parameters))))
+    return max(1, min(workers, int(0.8 * free / (0.6e9 + 26.0 * subject.shape.num_parameters))))
 
 
-def _hear(process: Any, connection: Connection) -> Any:
+def _receive(process: Any, connection: Connection) -> Any:
     try:
-        if connection.poll(GIVE_UP):
+        if connection.poll(TIMEOUT):
             message, content = connection.recv()
             if message == "error":
                 raise content
@@ -160,18 +163,18 @@ def _hear(process: Any, connection: Connection) -> Any:
     process.join(1)
     raise UserError(
         f"a calibrating process ended with exit code {process.exitcode}",
-        fix="if the machine ran out of memory, use fewer --workers; a plan without --calibrate guesses.",
+        fix="if the machine ran out of memory, use fewer --workers, or plan without --calibrate, which guesses.",
     )
 
 
-def _work(connection: Connection, subject: Subject, engine: Engine, folder: Path) -> None:
-    """The life of a calibrating process: as a worker's, with an end."""
-    settle()
+def _run_process(connection: Connection, subject: Subject, engine: Engine, folder: Path) -> None:
+    """Main function of a calibrating process: set up like a worker, wait for the start, measure, send the rates."""
+    set_up_worker()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xlift.evaluation.predict
-    import xlift.training.stage  # noqa: F401 (both take seconds, which should count to no job)
+    import xlift.training.stage  # noqa: F401 (importing takes seconds, which no job should count)
 
-    process = _peak()
+    process = _peak_memory()
     connection.send(("ready", None))
     connection.recv()
     try:
@@ -181,60 +184,62 @@ def _work(connection: Connection, subject: Subject, engine: Engine, folder: Path
 
 
 def measure(subject: Subject, engine: Engine, folder: Path, process: float) -> Rates:
-    """The rates of this process. `start` is what its first jobs took longer than the next ones.
+    """The rates of this process. `start` is the extra time of its first jobs.
 
     Args:
-        folder: for the model and the products; must not be there yet.
-        process: bytes it has before there is a model.
+        folder: new folder for the model and the artifacts.
+        process: bytes of the process before a model is loaded.
     """
-    from xlift.execution.work.prediction import forget_model
+    from xlift.execution.work.prediction import clear_model_cache
 
-    model = subject.folder or _made(subject, folder / "model")
-    runs = _Runs(model, engine, subject.precision, folder / "store")
-    body, many = subject.shape.body, 1 if subject.shape.body > SMALL else 4
-    rows = max(4, min(32, round(TRAIN_OPERATIONS / (6 * body * ROW))))
-    number = max(16, min(400, round(PREDICT_OPERATIONS / (2 * body * ROW * len(LANGUAGES)))))
-    steps = 6 * many if many > 1 else 4
-    recipe = Recipe(batch_size=rows, steps=steps, precision=subject.precision, retries=0)
-    short = runs.train("isle-nli", recipe.model_copy(update={"batch_size": max(2, rows // 4)}))
-    long = runs.train("isle-qa", recipe)
-    fresh = runs.predict(short.jobs[0], ("qta",), 8)  # imports what no later prediction has to
-    forget_model()
-    first = runs.predict(short.jobs[0], ("qka",), 8)
-    process = max(process, _peak() - _beside_process(short, long, first))
-    few = runs.predict(short.jobs[0], LANGUAGES, 8)
-    large = runs.predict(short.jobs[0], LANGUAGES, number)
-    return _rates(short, long, fresh, first, few, large, runs.example_seconds(model), _parameter_seconds(), process)
+    model = subject.folder or _create_model(subject, folder / "model")
+    runner = _JobRunner(model, engine, subject.precision, folder / "store")
+    parameters = subject.shape.layer_parameters
+    repeats = 1 if parameters > SMALL else 4
+    rows = max(4, min(32, round(TRAIN_OPERATIONS / (6 * parameters * ROW_LENGTH))))
+    num_examples = max(16, min(400, round(PREDICT_OPERATIONS / (2 * parameters * ROW_LENGTH * len(LANGUAGES)))))
+    steps = 6 * repeats if repeats > 1 else 4
+    recipe = Recipe(batch_size=rows, max_steps=steps, precision=subject.precision, retries=0)
+    short = runner.train("isle-nli", recipe.model_copy(update={"batch_size": max(2, rows // 4)}))
+    long = runner.train("isle-qa", recipe)
+    fresh = runner.predict(short.jobs[0], ("qta",), 8)  # includes imports
+    clear_model_cache()
+    first = runner.predict(short.jobs[0], ("qka",), 8)
+    process = max(process, _peak_memory() - _memory_without_process(short, long, first))
+    few = runner.predict(short.jobs[0], LANGUAGES, 8)
+    large = runner.predict(short.jobs[0], LANGUAGES, num_examples)
+    return _fit_rates(
+        short, long, fresh, first, few, large, runner.example_seconds(model), _parameter_seconds(), process
+    )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """Jobs that were done together, what they were and how long they took."""
+    """Jobs that ran together, with their workloads and seconds."""
 
     jobs: tuple[Job, ...]
-    works: tuple[Work, ...]
+    works: tuple[Workload, ...]
     seconds: float
     step: float
     """Median seconds of a step, without the first."""
     stepping: float
-    """Seconds from the end of the first step to that of the last."""
+    """Seconds from the end of the first step to the end of the last."""
 
     @property
-    def work(self) -> Work:
+    def work(self) -> Workload:
         return self.works[0]
 
     @property
-    def read(self) -> float:
-        """Operations of predicting."""
-        return sum(work.reading_operations for work in self.works)
+    def forward_operations(self) -> float:
+        return sum(work.forward_operations for work in self.works)
 
     @property
     def examples(self) -> float:
-        return sum(work.examples for work in self.works)
+        return sum(work.num_examples for work in self.works)
 
 
-class _Runs:
-    """Does jobs in a store of their own and times them."""
+class _JobRunner:
+    """Runs jobs in a separate store and times them."""
 
     def __init__(self, model: Path, engine: Engine, precision: Precision, root: Path) -> None:
         self.store = Store(root)
@@ -244,51 +249,57 @@ class _Runs:
         self.context = Context(None, tasks, self.plan.models, engine)
 
     def train(self, task: str, recipe: Recipe) -> _Run:
-        data = _data(task, "qta", "train", recipe.batch_size * (recipe.steps or 1))
+        data = _data(task, "qta", "train", recipe.batch_size * (recipe.max_steps or 1))
         spec = TrainSpec(model=ModelRef(fingerprint=FINGERPRINT), mixture=(data,), recipe=recipe, seed=0)
-        return self._do([make_job(spec, (), "train", 0)])
+        return self._run([make_job(spec, (), "train", 0)])
 
     def predict(self, trained: Job, languages: Sequence[str], number: int) -> _Run:
         specs = [
             PredictSpec(data=_data("isle-nli", code, "test", number), head="isle-nli", precision=self.precision)
             for code in languages
         ]
-        return self._do([make_job(spec, (trained.key,), "predict", number) for spec in specs])
+        return self._run([make_job(spec, (trained.key,), "predict", number) for spec in specs])
 
     def example_seconds(self, model: Path) -> float:
-        """To read and tokenize an example."""
+        """Seconds to read and tokenize an example."""
         from xlift.execution.work.shared import read_examples
         from xlift.training.stage import make_features
 
         tokenizer = LightTokenizer(model)
         data = _data("isle-nli", "qtu", "test", 200)
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         task = self.plan.tasks["isle-nli"]
         make_features(task, read_examples(self.context, data), tokenizer, max_length=task.max_length, train=False)
-        return (time.perf_counter() - began) / 200
+        return (time.perf_counter() - start_time) / 200
 
-    def _do(self, jobs: Sequence[Job]) -> _Run:
-        from xlift.execution.work import do_jobs
+    def _run(self, jobs: Sequence[Job]) -> _Run:
+        from xlift.execution.work import run_jobs
 
         for job in jobs:
             self.plan.add(job)
         ends: list[float] = []
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         progress = Progress(lambda done, total: ends.append(time.perf_counter()))
-        for _, outcome in do_jobs(jobs, self.context, self.store, progress):
+        for _, outcome in run_jobs(jobs, self.context, self.store, progress):
             if isinstance(outcome, Exception):
                 raise outcome
-        seconds = time.perf_counter() - began
-        between = [later - earlier for earlier, later in zip(ends, ends[1:], strict=False)] or [0.0]
-        works = Works(self.plan, self.store, 1)
-        return _Run(tuple(jobs), tuple(map(works.of, jobs)), seconds, statistics.median(between), sum(between))
+        seconds = time.perf_counter() - start_time
+        step_seconds = [later - earlier for earlier, later in zip(ends, ends[1:], strict=False)] or [0.0]
+        workloads = PlanWorkloads(self.plan, self.store, 1)
+        return _Run(
+            tuple(jobs),
+            tuple(map(workloads.workload, jobs)),
+            seconds,
+            statistics.median(step_seconds),
+            sum(step_seconds),
+        )
 
 
 def _data(task: str, language: str, split: str, size: int) -> Data:
     return Data(task=task, language=language, split=split, size=size, fingerprint=FINGERPRINT)
 
 
-def _rates(
+def _fit_rates(
     short: _Run,
     long: _Run,
     fresh: _Run,
@@ -299,29 +310,31 @@ def _rates(
     parameter: float,
     process: float,
 ) -> Rates:
-    """Rates that explain the runs."""
+    """Rates that explain the runner."""
 
     def operations(run: _Run) -> float:
-        return run.work.training_operations / max(1, run.work.steps)
+        return run.work.training_operations / max(1, run.work.num_steps)
 
-    more = max(1.0, operations(long) - operations(short))
-    training = max(long.step - short.step, 0.1 * long.step) / more
+    extra_operations = max(1.0, operations(long) - operations(short))
+    training = max(long.step - short.step, 0.1 * long.step) / extra_operations
     fixed = max(0.0, long.step - operations(long) * training)
     step = max(0.0, fixed - long.work.trained_parameters * parameter)
-    around = [run.seconds - run.stepping - run.step - run.examples * example for run in (short, long)]
+    fixed_seconds = [run.seconds - run.stepping - run.step - run.examples * example for run in (short, long)]
 
-    def bare(run: _Run) -> float:
+    def seconds_without_data(run: _Run) -> float:
         return max(1e-3, run.seconds - run.examples * example)
 
-    predicting = max(bare(large) - bare(few), 0.1 * bare(large)) / max(1.0, large.read - few.read)
-    job = max(1e-3, (bare(few) - few.read * predicting) / len(few.jobs))
+    predicting = max(seconds_without_data(large) - seconds_without_data(few), 0.1 * seconds_without_data(large)) / max(
+        1.0, large.forward_operations - few.forward_operations
+    )
+    job = max(1e-3, (seconds_without_data(few) - few.forward_operations * predicting) / len(few.jobs))
     return Rates(
-        start=max(0.0, around[0] - around[1]) + max(0.0, fresh.seconds - first.seconds),
-        train_job=max(1e-3, min(around)),
+        start=max(0.0, fixed_seconds[0] - fixed_seconds[1]) + max(0.0, fresh.seconds - first.seconds),
+        train_job=max(1e-3, min(fixed_seconds)),
         step=step,
         parameter=min(parameter, fixed / max(1, long.work.trained_parameters)),
         training=training,
-        load=max(1e-3, bare(first) - job - first.read * predicting),
+        load=max(1e-3, seconds_without_data(first) - job - first.forward_operations * predicting),
         predict_job=job,
         predicting=predicting,
         example=example,
@@ -329,45 +342,45 @@ def _rates(
     )
 
 
-def _beside_process(*runs: _Run) -> float:
-    """Bytes of the largest of some jobs, the process left out."""
+def _memory_without_process(*runs: _Run) -> float:
+    """Estimated bytes of the largest job, without those of the process."""
     return max(memory_of(run.work, Engine(), half=False, process=0.0).total for run in runs)
 
 
 def _parameter_seconds() -> float:
-    """Of a parameter in a step of the optimizer, its gradient's norm included."""
+    """Seconds per parameter of an optimizer step, with clipping by the gradient norm."""
     import torch
 
-    from xlift.training.loop import make_optimizer
+    from xlift.training.loop import create_optimizer
 
     layer = torch.nn.Linear(2048, 4096, bias=False)
-    optimizer = make_optimizer(layer, Recipe())
-    taken = []
+    optimizer = create_optimizer(layer, Recipe())
+    seconds = []
     for _ in range(4):
         layer.weight.grad = torch.ones_like(layer.weight)
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
         optimizer.step()
-        taken.append(time.perf_counter() - began)
-    return min(taken) / layer.weight.numel()
+        seconds.append(time.perf_counter() - start_time)
+    return min(seconds) / layer.weight.numel()
 
 
-def _made(subject: Subject, folder: Path) -> Path:
-    """A model of an architecture with random weights, and the shipped encoder's tokenizer."""
+def _create_model(subject: Subject, folder: Path) -> Path:
+    """Save a model of the architecture with random weights and the tokenizer of the shipped encoder."""
     from transformers import PreTrainedTokenizerFast
 
     from xlift import backbones
-    from xlift.models.pretrained import quiet
-    from xlift.training.pretraining import make_model
+    from xlift.models.pretrained import silence_transformers
+    from xlift.training.pretraining import create_model
 
     assert subject.architecture is not None
     tokenizer = PreTrainedTokenizerFast.from_pretrained(backbones.find("isles").folder)
-    model = make_model(subject.architecture, tokenizer, 0)
-    with quiet():
+    model = create_model(subject.architecture, tokenizer, 0)
+    with silence_transformers():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return folder
 
 
-def _peak() -> float:
+def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

@@ -1,4 +1,4 @@
-"""A road's model taken out of the store: a folder that plain transformers reads, written whole or not at all."""
+"""Write the model of a pipeline to a folder that plain transformers loads. The folder is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,225 +13,231 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import xlift
-from xlift.analysis.roads import Road, TaskFacts, facts
+from xlift.analysis.pipelines import Pipeline, TaskInfo, task_info
 from xlift.errors import UserError
-from xlift.execution.work.opening import stored_product
-from xlift.execution.work.shared import plain_disk_errors
+from xlift.execution.work.model_loading import find_model_files
+from xlift.execution.work.shared import disk_errors_as_oserror
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
-from xlift.tasks.sources.isles import IslesSource
+from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
 if TYPE_CHECKING:
-    from xlift.models.export import Sheet
+    from xlift.models.export import ExportMetadata
     from xlift.models.model import Model
 
 CARD = "README.md"
 ONNX = "onnx/model.onnx"
-MOST_WORDS = 128
-"""Tokens that `generate` writes where its caller does not say."""
-_OURS = "xlift.json"
+MAX_NEW_TOKENS = 128
+"""Default `max_new_tokens` of `generate`."""
+_MARKER_FILE = "xlift.json"
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     folder: Path
     model_class: str
-    """The class of transformers that loads it."""
+    """Class of transformers that loads it."""
     difference: float
-    """Largest difference between the logits of the folder and of the product."""
+    """Largest difference between the logits of the folder and of the artifact."""
     onnx_difference: float | None = None
 
 
 def export(
-    road: Road,
+    pipeline: Pipeline,
     store: Store,
     pretrained: Callable[[str], Path | None],
     folder: Path,
-    card: Callable[[Sheet, str], str],
+    card: Callable[[ExportMetadata, str], str],
     *,
     force: bool = False,
     onnx: bool = False,
     data: Path | None = None,
-) -> Exported:
-    """Write the model of a road into a folder.
+) -> ExportResult:
+    """Write the model of a pipeline to a folder.
 
     Args:
-        pretrained: fingerprint -> folder of a pretrained model that a stage's changes stand on.
-        card: (sheet, name of the class that loads it) -> text of README.md.
-        force: an earlier export in `folder` makes way.
-        onnx: write `onnx/model.onnx` too.
-        data: root folder of data files, from which a model that answers in words may have solved examples.
+        pretrained: fingerprint -> folder of the pretrained model that a delta checkpoint is based on.
+        card: (metadata, class that loads the model) -> text of README.md.
+        force: replace an earlier export in `folder`.
+        onnx: also write `onnx/model.onnx`.
+        data: root folder of data files, for the few-shot examples of a model in text mode.
 
     Raises:
-        UserError: the folder is not empty; the product or what it stands on is damaged; there is no stock class for it; or
-            the disk does not let it be written.
+        UserError: the folder is not empty, the artifact or its base model is damaged, transformers has no class for it, or
+            the disk refuses the files.
     """
-    from xlift.models.backbone import load_stored
+    from xlift.models.backbone import load_stored_model
     from xlift.models.export import write_model
     from xlift.models.export.stock import auto_class
 
-    check_place(folder, force)
+    check_export_folder(folder, force)
     if onnx:
         from xlift.models.export.onnx import check_installed
 
         check_installed()
-    model, tokenizer = load_stored(stored_product(road.key, store, pretrained))
-    sheet, head = sheet_of(road, model, tokenizer, store, data)
-    with written_whole(folder, force) as draft, plain_disk_errors(draft):
-        longest = MOST_WORDS if sheet.kind == "text" else None
-        difference = write_model(model, tokenizer, head, draft, max_length=sheet.max_length, max_new_tokens=longest)
-        sheet.write(draft)
+    model, tokenizer = load_stored_model(find_model_files(pipeline.key, store, pretrained))
+    metadata, head = make_export_metadata(pipeline, model, tokenizer, store, data)
+    with write_folder_atomically(folder, force) as draft, disk_errors_as_oserror(draft):
+        longest = MAX_NEW_TOKENS if metadata.kind == "text" else None
+        difference = write_model(model, tokenizer, head, draft, max_length=metadata.max_length, max_new_tokens=longest)
+        metadata.write(draft)
         name = auto_class(model, head).__name__
-        if sheet.kind in ("dual", "pooled"):
-            from xlift.models.export.vectors import write_modules
+        if metadata.kind in ("dual", "pooled"):
+            from xlift.models.export.sentence_transformers import write_modules
 
-            write_modules(model, head, sheet, draft)
+            write_modules(model, head, metadata, draft)
             name = "AutoModel" if model.family == "encoder" else name
         onnx_difference = None
         if onnx:
             from xlift.models.export.onnx import write_onnx
 
             (draft / ONNX).parent.mkdir()
-            onnx_difference = write_onnx(draft, sheet.kind, draft / ONNX)
-        (draft / CARD).write_text(card(sheet, name), encoding="utf-8")
-    return Exported(folder, name, difference, onnx_difference)
+            onnx_difference = write_onnx(draft, metadata.kind, draft / ONNX)
+        (draft / CARD).write_text(card(metadata, name), encoding="utf-8")
+    return ExportResult(folder, name, difference, onnx_difference)
 
 
-def sheet_of(road: Road, model: Model, tokenizer: Any, store: Store, data: Path | None = None) -> tuple[Sheet, str]:
-    """What is to be known of a road's model beside its weights, and the name of the head that goes with it ('' for none)."""
-    from xlift.models.export import Sheet
+def make_export_metadata(
+    pipeline: Pipeline, model: Model, tokenizer: Any, store: Store, data: Path | None = None
+) -> tuple[ExportMetadata, str]:
+    """Return the content of xlift.json for a pipeline's model, and the name of its head ('' for none)."""
+    from xlift.models.export import ExportMetadata
 
-    head = "" if road.text_mode else road.head
+    head = "" if pipeline.text_mode else pipeline.head
     if head and head not in model.heads:
         raise UserError(
-            f"the model has no head '{head}'", where=road.key, fix=f"It has {', '.join(model.heads) or 'none'}."
+            f"the model has no head '{head}'", where=pipeline.key, fix=f"It has {', '.join(model.heads) or 'none'}."
         )
-    task = facts(road.task, road.record)
-    if not head and not road.task and len(model.heads) == 1:  # of a merged model
+    task = task_info(pipeline.task, pipeline.record)
+    if not head and not pipeline.task and len(model.heads) == 1:  # of a merged model
         head = next(iter(model.heads))
-        task = facts(head, road.record)
-    kind = "text" if road.text_mode else model.head(head).spec.kind if head else "pooled"
+        task = task_info(head, pipeline.record)
+    kind = "text" if pipeline.text_mode else model.head(head).spec.kind if head else "pooled"
     format = task.format or {"sequence": "classification", "token": "tagging", "span": "span-qa", "choice": "multiple-choice",
                              "dual": "dual-encoding", "lm": "text"}.get(kind, "retrieval")  # fmt: skip
     labels = model.head(head).spec.labels if kind in ("sequence", "token") else task.labels
-    made = {"xlift": xlift.__version__, "job": road.key} | ({"road": road.names} if road.cells else {})
-    if road.record:
-        made["study"] = road.record.name
+    provenance = {"xlift": xlift.__version__, "job": pipeline.key} | (
+        {"pipeline": pipeline.field_values} if pipeline.cells else {}
+    )
+    if pipeline.record:
+        provenance["study"] = pipeline.record.name
     limit = model.max_length
-    longest = min(road.max_length, limit) if limit else road.max_length
+    longest = min(pipeline.max_length, limit) if limit else pipeline.max_length
     pooling: dict[str, Any] = {}
     if kind == "pooled":
-        pooling = _pooling(road, model, store)
+        pooling = _pooling(pipeline, model, store)
     elif kind == "dual":
         pooling = {"layer": int(model.trunk.config.num_hidden_layers), "pooling": model.head(head).spec.pooling}
-    sheet = Sheet(
-        task=road.task or head, format=format, kind=kind, labels=tuple(labels), max_length=longest,
-        pair=takes_pairs(task) if format == "classification" else None, pooling=pooling, made=made,
-        wording=_wording(road, tokenizer, data),
+    metadata = ExportMetadata(
+        task=pipeline.task or head, format=format, kind=kind, labels=tuple(labels), max_length=longest,
+        is_pair=is_pair_task(task) if format == "classification" else None, pooling=pooling, provenance=provenance,
+        prompt=_prompt_metadata(pipeline, tokenizer, data),
     )  # fmt: skip
-    return sheet, head
+    return metadata, head
 
 
-def takes_pairs(task: TaskFacts) -> bool | None:
-    """Whether a task of the catalogue asks about pairs; None of another one."""
-    if task.name in catalog.made_up():
-        return bool(catalog.made_up()[task.name]["example"].get("text_b"))
-    if task.name in catalog.names() and isinstance(source := catalog.get(task.name).source, IslesSource):
-        known = catalog.get(task.name)
-        example = next(iter(source.read(known, source.languages("train")[0], "train", None, size=1)))
+def is_pair_task(task: TaskInfo) -> bool | None:
+    """Return whether a catalogue task has pairs of texts; None for other tasks."""
+    if task.name in catalog.invented_examples():
+        return bool(catalog.invented_examples()[task.name]["example"].get("text_b"))
+    if task.name in catalog.names() and isinstance(source := catalog.get(task.name).source, GeneratedSource):
+        catalog_task = catalog.get(task.name)
+        example = next(iter(source.read(catalog_task, source.languages("train")[0], "train", None, size=1)))
         return getattr(example, "text_b", None) is not None
     return None
 
 
-def _pooling(road: Road, model: Model, store: Store) -> dict[str, Any]:
-    """How vectors were made of hidden states. A layer that was chosen on dev is the one that most languages got."""
+def _pooling(pipeline: Pipeline, model: Model, store: Store) -> dict[str, Any]:
+    """Return how hidden states become vectors. With `layer: dev`, take the layer chosen for most languages."""
     from xlift.tasks.formats.retrieval import official_layer
 
     depth = int(model.trunk.config.num_hidden_layers)
-    options: Mapping[str, Any] = road.options or {"layer": "last"}
+    options: Mapping[str, Any] = pipeline.options or {"layer": "last"}
     layer = options.get("layer", "official")
     if layer == "dev":
-        numbers = (store.open(cell.key, verify=False).manifest["numbers"].get("layer") for cell in road.cells)
+        numbers = (store.open(cell.key, verify=False).manifest["numbers"].get("layer") for cell in pipeline.cells)
         counted = Counter(number for number in numbers if number is not None)
         layer = counted.most_common(1)[0][0] if counted else "official"
     layer = {"official": official_layer(depth), "last": depth}.get(layer, layer)
-    decoding = getattr(formats.get("retrieval"), "decoding", {})
+    decoding = getattr(formats.get("retrieval"), "decode_options", {})
     center = options.get("center", decoding.get("center", False))
     return {"layer": int(layer), "pooling": options.get("pooling", "mean"), "center": bool(center)}
 
 
-def _wording(road: Road, tokenizer: Any, data: Path | None) -> dict[str, Any]:
-    """How it is asked in words: settings, templates by language ('' where the language does not matter), solved examples.
+def _prompt_metadata(pipeline: Pipeline, tokenizer: Any, data: Path | None) -> dict[str, Any]:
+    """Return prompt settings, templates by language (key '' if all are equal) and few-shot examples; {} without text mode.
 
     Raises:
-        UserError: the task is none of the catalogue; or the data that solved examples are drawn from is not here.
+        UserError: the task is not in the catalogue, or the data of the few-shot examples is missing.
     """
-    from xlift.tasks.wording import find
-    from xlift.tasks.wording.rows import suited
-    from xlift.tasks.wording.shots import draw
+    from xlift.tasks.prompts import find_template
+    from xlift.tasks.prompts.fewshot import draw_fewshot_examples
+    from xlift.tasks.prompts.tokenization import adapt_template
 
-    if road.text_mode is None:
+    if pipeline.text_mode is None:
         return {}
-    task, settings = catalog_task(road), road.text_mode.wording
-    codes = [*(cell.language for cell in road.cells), *([task.train_language] if task.train_language else [])]
+    task, settings = find_pipeline_task(pipeline), pipeline.text_mode.prompt
+    codes = [*(cell.language for cell in pipeline.cells), *([task.train_language] if task.train_language else [])]
     languages: list[str] = list(dict.fromkeys(codes))
-    templates = {code: asdict(suited(find(task, settings, code), tokenizer)) for code in languages}
+    templates = {code: asdict(adapt_template(find_template(task, settings, code), tokenizer)) for code in languages}
     if len({json.dumps(each, sort_keys=True) for each in templates.values()}) == 1:
         templates = {"": next(iter(templates.values()))}
-    told: dict[str, Any] = {"settings": settings.model_dump(mode="json"), "templates": templates}
-    if settings.shots:
-        own = [each for each in road.text_mode.shown if each.task == task.name]
-        shown = (own or list(road.text_mode.shown))[0]
+    record: dict[str, Any] = {"settings": settings.model_dump(mode="json"), "templates": templates}
+    if settings.num_fewshot:
+        own = [each for each in pipeline.text_mode.fewshot_data if each.task == task.name]
+        shown = (own or list(pipeline.text_mode.fewshot_data))[0]
         other = task if shown.task == task.name else catalog.get(shown.task)
         examples = other.source.read(other, shown.language, shown.split, data, size=shown.size, seed=shown.seed)
-        drawn = draw(examples, formats.get(task.format), settings.shots, task=shown.task, seed=shown.seed)
-        told["solved"] = [asdict(each) for each in drawn]
-    return told
+        drawn = draw_fewshot_examples(
+            examples, formats.get(task.format), settings.num_fewshot, task=shown.task, seed=shown.seed
+        )
+        record["fewshot_examples"] = [asdict(each) for each in drawn]
+    return record
 
 
-def catalog_task(road: Road) -> Task:
-    """The task that a road answers. One that a study declared is made again of its declaration, without its files."""
-    declared = {each["name"]: each for each in road.record.study.get("tasks", ())} if road.record else {}
-    if road.task not in declared:
-        return catalog.get(road.task)
-    own = facts(road.task, road.record)
+def find_pipeline_task(pipeline: Pipeline) -> Task:
+    """Return the target task of a pipeline. A custom task is rebuilt from its declaration, without its files."""
+    declared = {each["name"]: each for each in pipeline.record.study.get("tasks", ())} if pipeline.record else {}
+    if pipeline.task not in declared:
+        return catalog.get(pipeline.task)
+    own = task_info(pipeline.task, pipeline.record)
     if not own.labels and own.format in ("classification", "tagging"):
         raise UserError(
-            f"the labels of '{own.name}' are not in its declaration, and are needed to ask it in words",
-            fix="List them in the study as `labels:`, and run it again.",
+            f"text mode needs the labels of '{own.name}', but its declaration has none",
+            fix="List them under `labels:` in the study, and run it again.",
         )
-    return Task(own.name, own.title, own.format, own.metrics, IslesSource("text"), labels=own.labels)
+    return Task(own.name, own.title, own.format, own.metrics, GeneratedSource("text"), labels=own.labels)
 
 
-# --- a folder, whole or not at all ------------------------------------------------------------------------------------
+# --- atomic writing ---------------------------------------------------------------------------------------------------
 
 
-def check_place(folder: Path, force: bool) -> None:
-    """Raises UserError where a folder cannot be written to, or would be overwritten."""
+def check_export_folder(folder: Path, force: bool) -> None:
+    """Raise UserError if the path is a file, or a folder that must not be replaced."""
     if folder.exists() and not folder.is_dir():
-        raise UserError("this is a file", where=str(folder), fix="name a new folder.")
+        raise UserError("expected a folder, found a file", where=str(folder), fix="Name a new folder.")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not force:
         raise UserError(
-            "the folder is not empty", where=str(folder), fix="name a new one, or say --force to replace it."
+            "the folder is not empty", where=str(folder), fix="Name a new one, or add --force to replace it."
         )
-    if not (folder / _OURS).is_file():
+    if not (folder / _MARKER_FILE).is_file():
         raise UserError(
-            "the folder holds something that is no export of ours, which --force does not remove", where=str(folder),
-            fix="name a new folder, or empty this one.",
+            "the folder is not an earlier export, so --force does not replace it", where=str(folder),
+            fix="Name a new folder, or empty this one.",
         )  # fmt: skip
 
 
 @contextmanager
-def written_whole(folder: Path, force: bool = False) -> Iterator[Path]:
-    """A folder to fill, which takes its place at the end of the block; after an error nothing of it is left.
+def write_folder_atomically(folder: Path, force: bool = False) -> Iterator[Path]:
+    """Give a temporary folder that is renamed to `folder` at the end of the block and removed after an error.
 
     Raises:
-        UserError: as `check_place`; or the disk does not let it be written.
+        UserError: as `check_export_folder`, or the disk refuses the files.
     """
-    check_place(folder, force)
+    check_export_folder(folder, force)
     folder = Path(os.path.abspath(folder))
     draft, old = (folder.with_name(f".{folder.name}.{name}-{os.getpid()}") for name in ("new", "old"))
     try:
@@ -239,7 +245,7 @@ def written_whole(folder: Path, force: bool = False) -> Iterator[Path]:
         draft.mkdir()
         try:
             yield draft
-            _readable(draft)
+            _apply_umask(draft)
             if folder.exists():
                 folder.rename(old)
             draft.rename(folder)
@@ -251,12 +257,12 @@ def written_whole(folder: Path, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise UserError(
-            f"cannot be written: {error.strerror or error}", where=str(folder), fix="free some space, or name another folder."
+            f"cannot be written: {error.strerror or error}", where=str(folder), fix="Free some space, or name another folder."
         ) from None  # fmt: skip
 
 
-def _readable(folder: Path) -> None:
-    """By whomever new files of this user are: safetensors writes them for their owner alone."""
+def _apply_umask(folder: Path) -> None:
+    """Give files the permissions of the user's umask: safetensors makes them readable by their owner only."""
     mask = os.umask(0)
     os.umask(mask)
     for path in folder.rglob("*"):
@@ -264,11 +270,11 @@ def _readable(folder: Path) -> None:
 
 
 @contextmanager
-def written_file(path: Path) -> Iterator[IO[str]]:
-    """A text file to fill, which takes its place at the end of the block; after an error nothing of it is left.
+def write_file_atomically(path: Path) -> Iterator[IO[str]]:
+    """Give a temporary text file that is renamed to `path` at the end of the block and removed after an error.
 
     Raises:
-        UserError: the disk does not let it be written.
+        UserError: the disk refuses the file.
     """
     draft = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
@@ -284,5 +290,5 @@ def written_file(path: Path) -> Iterator[IO[str]]:
         raise UserError(
             f"cannot be written: {error.strerror or error}",
             where=str(path),
-            fix="free some space, or name another file.",
+            fix="Free some space, or name another file.",
         ) from None

@@ -1,4 +1,4 @@
-"""What `xlift run` shows: a live display on a terminal, plain lines elsewhere."""
+"""Progress of `xlift run`: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,119 +7,124 @@ import sys
 import time
 from typing import Any, Protocol
 
-from xlift.studies.estimate import Estimator, human
+from xlift.estimate import Estimator
 from xlift.studies.job import Job
+from xlift.units import format_duration
 
 
 class Display(Protocol):
-    """What the executor tells while a plan runs."""
+    """Callbacks of the executor while a plan runs."""
 
     def begin(self, todo: list[Job], done: int) -> None: ...
     def started(self, job: Job, others: int = 0) -> None:
-        """So many others go through the model with it; of the steps of all of them the first tells."""
+        """A job started, with `others` more in the same pass. Their steps are reported for the first job only."""
 
     def step(self, job: Job, done: int, total: int) -> None: ...
     def finished(self, job: Job, seconds: float) -> None:
-        """The product is there; 0 seconds where another process made it."""
+        """The artifact is in the store; `seconds` is 0 if another process made it."""
 
-    def elsewhere(self, job: Job) -> None:
-        """Another process is at work on it."""
+    def running_elsewhere(self, job: Job) -> None:
+        """Another process is running the job."""
 
     def failed(self, job: Job, others: int) -> None:
-        """The run will end in an error when `others` jobs at work are finished."""
+        """A job failed. The run ends with its error when the `others` running jobs are finished."""
 
     def stopping(self, others: int) -> None:
-        """The run will end when `others` jobs at work have written their checkpoints."""
+        """The run ends when `others` running jobs have written their checkpoints."""
 
 
 class PlainDisplay:
-    """Lines for a log file: training runs as they start and end, predictions every few seconds, never a flood."""
+    """Lines for a log file: training jobs when they start and end, predictions every few seconds."""
 
-    LEAST = 0.4
-    """Seconds between two lines, though many small jobs may start and end meanwhile."""
-    PREDICTIONS = 5.0
-    """Seconds without a line after which a prediction is worth one."""
-    STEPS = 30.0
-    """Seconds without a line after which a step of a long job is worth one."""
+    MIN_INTERVAL = 0.4
+    """Fewest seconds between two lines."""
+    PREDICTION_INTERVAL = 5.0
+    """Fewest seconds between the last line and a line about a prediction."""
+    STEP_INTERVAL = 30.0
+    """Fewest seconds between the last line and a line about a step."""
 
     def __init__(self, estimator: Estimator, workers: int, stream: Any = None) -> None:
         self.estimator, self.workers, self.stream = estimator, workers, stream or sys.stderr
-        self.left: dict[str, Job] = {}
-        self.names: dict[str, str] = {}
-        """Key of a running job -> what it is called, with its company."""
+        self.remaining: dict[str, Job] = {}
+        self.labels: dict[str, str] = {}
+        """Key of a running job -> label of its batch."""
         self.total = 0
-        self.said = 0.0
+        self.last_print = 0.0
 
     def begin(self, todo: list[Job], done: int) -> None:
-        self.left = {job.key: job for job in todo}
+        self.remaining = {job.key: job for job in todo}
         self.total = len(todo) + done
         if todo:
-            self._say(f"{len(todo)} job{'s' * (len(todo) != 1)} to do, {done} done already, {self.time_left()} left")
+            plural = "s" * (len(todo) != 1)
+            self._print_line(f"{len(todo)} job{plural} to do, {done} done already, {self.time_left()} left")
 
     def started(self, job: Job, others: int = 0) -> None:
-        self.names[job.key] = named(job, others)
-        self._say(f"{self._count()} {self.names[job.key]}", after=self._patience(job))
+        self.labels[job.key] = batch_label(job, others)
+        self._print_line(f"{self._counter()} {self.labels[job.key]}", min_interval=self._min_interval(job))
 
     def step(self, job: Job, done: int, total: int) -> None:
-        self._say(f"{self._count()} {self.names.get(job.key, job.label)}: {done} of {total}", after=self.STEPS)
+        label = self.labels.get(job.key, job.label)
+        self._print_line(f"{self._counter()} {label}: {done} of {total}", min_interval=self.STEP_INTERVAL)
 
     def finished(self, job: Job, seconds: float) -> None:
-        self._count_off(job, seconds)
-        patience = self._patience(job) if self.left else 0.0
-        if time.monotonic() - self.said >= patience:  # asked first: the time left takes time in a study of thousands
+        self._mark_finished(job, seconds)
+        min_interval = self._min_interval(job) if self.remaining else 0.0
+        if (
+            time.monotonic() - self.last_print >= min_interval
+        ):  # checked first: time_left() is slow for thousands of jobs
             how = f"done in {seconds:.1f} s" if seconds else "done by another process"
-            self._say(f"{self._count()} {how}: {job.label}; {self.time_left()} left")
+            self._print_line(f"{self._counter()} {how}: {job.label}; {self.time_left()} left")
 
-    def elsewhere(self, job: Job) -> None:
-        self._say(f"{self._count()} another process is at work on: {job.label}", after=self._patience(job))
+    def running_elsewhere(self, job: Job) -> None:
+        self._print_line(f"{self._counter()} {_elsewhere_message(job)}", min_interval=self._min_interval(job))
 
     def failed(self, job: Job, others: int) -> None:
-        self._say(_failed(job, others))
+        self._print_line(_failed_message(job, others))
 
     def stopping(self, others: int) -> None:
         if others:
-            self._say(_stopping(others))
+            self._print_line(_stopping_message(others))
 
     def time_left(self) -> str:
-        seconds = sum(map(self.estimator.seconds, self.left.values())) / self.workers
-        return f"about {human(seconds)}" if seconds >= 1 else "under 1 s"
+        seconds = sum(map(self.estimator.seconds, self.remaining.values())) / self.workers
+        return f"about {format_duration(seconds)}" if seconds >= 1 else "under 1 s"
 
-    def _count_off(self, job: Job, seconds: float) -> None:
-        self.left.pop(job.key, None)
+    def _mark_finished(self, job: Job, seconds: float) -> None:
+        self.remaining.pop(job.key, None)
         if seconds:
-            self.estimator.saw(job, seconds)
+            self.estimator.observe(job, seconds)
 
-    def _count(self) -> str:
-        return f"[{self.total - len(self.left)}/{self.total}]"
+    def _counter(self) -> str:
+        return f"[{self.total - len(self.remaining)}/{self.total}]"
 
-    def _patience(self, job: Job) -> float:
-        return self.PREDICTIONS if job.kind == "predict" else self.LEAST
+    def _min_interval(self, job: Job) -> float:
+        return self.PREDICTION_INTERVAL if job.kind == "predict" else self.MIN_INTERVAL
 
-    def _say(self, line: str, after: float = 0.0) -> None:
-        """Print a line, unless the last one was less than `after` seconds ago."""
-        if self.stream is None or time.monotonic() - self.said < after:
+    def _print_line(self, line: str, min_interval: float = 0.0) -> None:
+        """Print a line, unless the last one was less than `min_interval` seconds ago."""
+        if self.stream is None or time.monotonic() - self.last_print < min_interval:
             return
-        self.said = time.monotonic()
+        self.last_print = time.monotonic()
         try:
             print(line, file=self.stream, flush=True)
-        except OSError:  # nobody reads any more (`xlift run ... 2>&1 | head`), which is no reason to stop working
+        except OSError:  # the reader is gone (`xlift run ... 2>&1 | head`); the run continues
             self.stream = None
 
 
 class SilentDisplay:
-    """Nothing at all."""
+    """Prints nothing."""
 
     def begin(self, todo: list[Job], done: int) -> None: ...
     def started(self, job: Job, others: int = 0) -> None: ...
     def step(self, job: Job, done: int, total: int) -> None: ...
     def finished(self, job: Job, seconds: float) -> None: ...
-    def elsewhere(self, job: Job) -> None: ...
+    def running_elsewhere(self, job: Job) -> None: ...
     def failed(self, job: Job, others: int) -> None: ...
     def stopping(self, others: int) -> None: ...
 
 
 class LiveDisplay(PlainDisplay):
-    """One bar for the whole study, and a line for each running job, as wide as the terminal and no wider."""
+    """One bar for the whole study and a line for each running job, cut to the width of the terminal."""
 
     def __init__(self, estimator: Estimator, workers: int, console: Any) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -127,14 +132,14 @@ class LiveDisplay(PlainDisplay):
 
         super().__init__(estimator, workers)
         self.console = console
-        whole, cut = Column(no_wrap=True, min_width=9), Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        fixed, cut = Column(no_wrap=True, min_width=9), Column(no_wrap=True, overflow="ellipsis", ratio=1)
         self.progress = Progress(
-            SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.fields[amount]}", "right", table_column=whole),
+            SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.fields[amount]}", "right", table_column=fixed),
             TextColumn("{task.description}", markup=False, table_column=cut), console=console, transient=True, expand=True,
         )  # fmt: skip
-        self.lines: dict[str, Any] = {}
-        self.whole: Any = None
-        self.estimate, self.estimated = "", -math.inf
+        self.job_bars: dict[str, Any] = {}
+        self.study_bar: Any = None
+        self.estimate, self.estimate_time = "", -math.inf
 
     def __enter__(self) -> LiveDisplay:
         self.progress.start()
@@ -144,57 +149,64 @@ class LiveDisplay(PlainDisplay):
         self.progress.stop()
 
     def begin(self, todo: list[Job], done: int) -> None:
-        self.left = {job.key: job for job in todo}
+        self.remaining = {job.key: job for job in todo}
         self.total = len(todo) + done
-        self.whole = self.progress.add_task("", total=self.total, completed=done, amount="")
+        self.study_bar = self.progress.add_task("", total=self.total, completed=done, amount="")
         self._refresh()
 
     def started(self, job: Job, others: int = 0) -> None:
-        self.lines[job.key] = self.progress.add_task(named(job, others), total=None, amount="")
+        self.job_bars[job.key] = self.progress.add_task(batch_label(job, others), total=None, amount="")
 
     def step(self, job: Job, done: int, total: int) -> None:
-        if job.key in self.lines:
-            self.progress.update(self.lines[job.key], completed=done, total=total, amount=f"{done}/{total}")
+        if job.key in self.job_bars:
+            self.progress.update(self.job_bars[job.key], completed=done, total=total, amount=f"{done}/{total}")
 
     def finished(self, job: Job, seconds: float) -> None:
-        self._count_off(job, seconds)
-        self._end_line(job)
+        self._mark_finished(job, seconds)
+        self._remove_bar(job)
         self._refresh()
 
-    def elsewhere(self, job: Job) -> None:
-        self._print(f"another process is at work on: {job.label}")
+    def running_elsewhere(self, job: Job) -> None:
+        self._print_above(_elsewhere_message(job))
 
     def failed(self, job: Job, others: int) -> None:
-        self._end_line(job)
-        self._print(_failed(job, others))
+        self._remove_bar(job)
+        self._print_above(_failed_message(job, others))
 
     def stopping(self, others: int) -> None:
         if others:
-            self._print(_stopping(others))
+            self._print_above(_stopping_message(others))
 
-    def _end_line(self, job: Job) -> None:
-        if job.key in self.lines:
-            self.progress.remove_task(self.lines.pop(job.key))
+    def _remove_bar(self, job: Job) -> None:
+        if job.key in self.job_bars:
+            self.progress.remove_task(self.job_bars.pop(job.key))
 
-    def _print(self, line: str) -> None:
+    def _print_above(self, line: str) -> None:
+        """Print a line above the bars."""
         self.console.print(line, markup=False, highlight=False)
 
     def _refresh(self) -> None:
-        done = self.total - len(self.left)
-        if time.monotonic() - self.estimated > 1 or not self.left:
-            self.estimate, self.estimated = f"job{'s' * (self.total != 1)}, {self.time_left()} left", time.monotonic()
-        self.progress.update(self.whole, completed=done, amount=f"{done}/{self.total}", description=self.estimate)
+        done = self.total - len(self.remaining)
+        if time.monotonic() - self.estimate_time > 1 or not self.remaining:
+            self.estimate = f"job{'s' * (self.total != 1)}, {self.time_left()} left"
+            self.estimate_time = time.monotonic()
+        self.progress.update(self.study_bar, completed=done, amount=f"{done}/{self.total}", description=self.estimate)
 
 
-def named(job: Job, others: int) -> str:
-    """'predict xnli/ar (English)', and how many jobs are done together with it."""
+def batch_label(job: Job, others: int) -> str:
+    """'predict xnli/ar (English) and 3 more': a job and how many others run in the same pass."""
     return f"{job.label} and {others} more" if others else job.label
 
 
-def _failed(job: Job, others: int) -> str:
-    wait = f"; the error follows when {others} more at work are finished (Ctrl-C: at once)" if others else ""
+def _elsewhere_message(job: Job) -> str:
+    return f"another process is running: {job.label}"
+
+
+def _failed_message(job: Job, others: int) -> str:
+    running = f"{others} other running job{'s' * (others != 1)}"
+    wait = f"; the error is printed after {running} (Ctrl-C: now)" if others else ""
     return f"failed: {job.label}{wait}"
 
 
-def _stopping(others: int) -> str:
-    return f"stopping: {others} at work, writing checkpoints (Ctrl-C again: at once)"
+def _stopping_message(others: int) -> str:
+    return f"stopping: {others} running job{'s' * (others != 1)}, writing checkpoints (Ctrl-C again: stop now)"

@@ -1,7 +1,7 @@
-"""One rank of a training job on several devices, as torchrun starts it: `python -m xlift.execution.rank`.
+"""One rank of a training job on several devices, started by torchrun: `python -m xlift.execution.rank`.
 
-Messages to the worker (execution/work/torchrun.py): ("step", done, total) and at the end ("done", numbers), both from the first
-rank; ("interrupted",), ("out",) from the others at the end, ("error", exception).
+Messages to the worker (execution/work/torchrun.py): ("step", done, total), and at the end ("done", numbers), from the main
+process; ("finished",) from the other ranks at the end; ("interrupted",); ("error", exception).
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from xlift.execution.work.torchrun import ADDRESS, KEY, RankBug
 from xlift.studies.store import Draft, Store
 from xlift.training.progress import Interrupted, Progress
 
-REPORT_EVERY = 0.5
-"""Seconds between two reports of a job at work."""
+REPORT_INTERVAL = 0.5
+"""Seconds between two progress reports."""
 
 
 def main() -> int:
     connection = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY]))
-    task = connection.recv()
+    assignment = connection.recv()
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(connection, stop), daemon=True).start()
+    threading.Thread(target=_receive_stop, args=(connection, stop), daemon=True).start()
     try:
-        message = _work(connection, stop, *task)
+        message = _train(connection, stop, *assignment)
     except Interrupted:
         message = ("interrupted",)
     except Exception as error:
-        # a full disk is a matter of the store, a lost neighbour is not
-        plain = isinstance(error, UserError | OSError) and not isinstance(error, ConnectionError)
-        message = ("error", error if plain else RankBug(traceback.format_exc()))
+        # a full disk is reported as it is; a lost connection to another rank is an internal error
+        is_plain = isinstance(error, UserError | OSError) and not isinstance(error, ConnectionError)
+        message = ("error", error if is_plain else RankBug(traceback.format_exc()))
     connection.send(message)
     return message[0] == "error"
 
 
-def _work(
+def _train(
     connection: Connection, stop: threading.Event, job: Any, context: Any, root: Any, folder: Any
 ) -> tuple[Any, ...]:
     import resource
@@ -49,33 +49,33 @@ def _work(
     import torch.distributed as dist
 
     from xlift.execution.work import training
-    from xlift.execution.work.shared import plain_disk_errors, threads_for
+    from xlift.execution.work.shared import disk_errors_as_oserror, threads_for
     from xlift.training import devices
 
     store = Store(root)
     torch.set_num_threads(threads_for(job, context, store))
-    team = devices.join(context.engine)
+    process_group = devices.init_process_group(context.engine)
     draft = Draft(folder)
 
-    said = 0.0
+    last_report = 0.0
 
     def report(done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > REPORT_EVERY:
-            said = time.monotonic()
+        nonlocal last_report
+        if time.monotonic() - last_report > REPORT_INTERVAL:
+            last_report = time.monotonic()
             connection.send(("step", done, total))
 
-    progress = Progress(report, stop.is_set) if team.leads else Progress()
-    with plain_disk_errors(draft.folder):
+    progress = Progress(report, stop.is_set) if process_group.is_main_process else Progress()
+    with disk_errors_as_oserror(draft.folder):
         training.train(job, context, store, draft, progress)
-    dist.barrier()  # a rank that left early would take its neighbours' connections away
+    dist.barrier()  # a rank that exits early would close the connections of other ranks
     dist.destroy_process_group()
     draft.numbers["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return ("done", draft.numbers) if team.leads else ("out",)
+    return ("done", draft.numbers) if process_group.is_main_process else ("finished",)
 
 
-def _listen(connection: Connection, stop: threading.Event) -> None:
-    """The worker says one thing only: stop. When it is gone, so is this rank, wherever it stands."""
+def _receive_stop(connection: Connection, stop: threading.Event) -> None:
+    """Set `stop` on any message from the worker, and exit the process when the worker exits."""
     while True:
         try:
             connection.recv()

@@ -1,10 +1,10 @@
-"""`xlift translate`: the examples of a task in other languages, as files that a study reads as a task of its own.
+"""`xlift translate`: translate the examples of a task and write them as a custom task that a study can use.
 
     DIR/train.de.00000.jsonl  train.de.00001.jsonl  train.sw.00000.jsonl ...
-        account.json    what was read, kept and dropped, and why; by whom it was translated; SHA-256 of each file
-        task.yaml       the task, to be put into a study; written when everything is there
+        translation.json    counts of examples read, kept and dropped, with reasons; the translator; SHA-256 of each file
+        task.yaml           the task declaration for a study, written at the end
 
-Files are written whole: a run that was stopped goes on behind the last one.
+Files are written atomically. An interrupted run resumes after the last complete file.
 """
 
 from __future__ import annotations
@@ -22,164 +22,163 @@ from typing import Any
 import yaml
 
 from xlift.errors import UserError
-from xlift.execution.translators import Translator, rounded
+from xlift.execution.translators import Translator, round_share
 from xlift.tasks.formats.translation import language_name
 from xlift.tasks.task import Task
 
-PART = 1000
-"""Examples of a file: what a stopped run loses at most."""
-ACCOUNT, DECLARATION = "account.json", "task.yaml"
-COLUMNS = {
-    "multiple-choice": {"choices": "choices"},
-    "span-qa": {"answers": "answers", "starts": "starts"},
-}
-"""Format -> columns of its files that own tasks do not look for by themselves."""
+EXAMPLES_PER_FILE = 1000
+"""An interrupted run loses the translations of at most this many examples."""
+SUMMARY_FILE, DECLARATION_FILE = "translation.json", "task.yaml"
+COLUMNS = {"multiple-choice": {"choices": "choices"}, "span-qa": {"answers": "answers", "starts": "starts"}}
+"""Format -> columns that a custom task has to declare for the files written here."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be translated."""
+class TranslationRequest:
+    """The examples to translate and the languages to translate into."""
 
     task: Task
-    source: str
-    targets: tuple[str, ...]
+    source_language: str
+    target_languages: tuple[str, ...]
     split: str = "train"
     size: int | None = None
-    """Examples; None: all of them (of a generated task its standard number)."""
+    """Number of examples; None: all (for a generated task, its standard number)."""
     seed: int = 0
-    """Of the subset."""
+    """Seed of the subset."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """The account of one language."""
+class LanguageSummary:
+    """Counts of one target language."""
 
     language: str
     read: int
     kept: int
     dropped: dict[str, int]
+    """Reason -> number of examples."""
 
 
 def translate(
-    asked: Asked,
+    request: TranslationRequest,
     translator: Translator,
     folder: Path,
     *,
     data: Path | None = None,
     name: str = "",
     progress: Callable[[str, int, int], None] = lambda language, done, total: None,
-) -> list[Told]:
-    """Write the translations of some examples and the task that they make; what is there already stays.
+) -> list[LanguageSummary]:
+    """Write translated examples and the declaration of a task with them. Complete files in the folder are kept.
 
     Args:
-        folder: new or empty, or one that an equal call has begun.
-        name: of the task; 'TASK-translated' if none is given.
-        progress: told (language, examples done, examples in all) after each file.
+        folder: new, empty, or written by an earlier call with the same arguments.
+        name: of the task; default 'TASK-translated'.
+        progress: called with (language, examples done, examples in total) after each file.
 
     Raises:
-        UserError: the translator cannot do this task; the folder holds something else; there are no such examples; or none
-            was kept.
+        UserError: the translator does not support this task, the folder holds something else, the examples do not exist, or
+            every example was dropped.
     """
-    translator.check(asked.task, asked.source, asked.targets)
-    if asked.task.format == "dual-encoding" and asked.split != "train":
+    translator.check(request.task, request.source_language, request.target_languages)
+    if request.task.format == "dual-encoding" and request.split != "train":
         raise UserError(
-            f"the {asked.split} examples of '{asked.task.name}' are asked of one pool in all its languages, which is no "
-            "translation any more", fix="Translate its training pairs.",
+            f"the {request.split} examples of '{request.task.name}' share one candidate pool over all languages, so they cannot "
+            "be translated", fix="Translate its training pairs.",
         )  # fmt: skip
     examples = list(
-        asked.task.source.read(asked.task, asked.source, asked.split, data, size=asked.size, seed=asked.seed)
+        request.task.source.read(
+            request.task, request.source_language, request.split, data, size=request.size, seed=request.seed
+        )
     )
     try:
-        account = _opened(folder, _identity(asked, translator, data))
-        for target in asked.targets:
-            parts: dict[str, Any] = account["parts"]
-            for start in range(0, len(examples), PART):
-                file = f"{asked.split}.{target}.{start // PART:05}.jsonl"
-                some = examples[start : start + PART]
-                if not _is_done(folder / file, parts.get(file)):
-                    parts[file] = {"language": target, **_write_part(folder / file, asked, translator, some, target)}
-                    _replace(folder / ACCOUNT, json.dumps(account, indent=1, ensure_ascii=False) + "\n")
-                progress(target, start + len(some), len(examples))
-        told = [_sum(target, account["parts"]) for target in sorted({p["language"] for p in account["parts"].values()})]
-        if examples and not any(one.kept for one in told):
-            lost = "; ".join(f"{one.language}: {', '.join(first_dropped(one))}" for one in told)
+        summary = _open_folder(folder, _identity(request, translator, data))
+        files: dict[str, Any] = summary["files"]
+        for target in request.target_languages:
+            for start in range(0, len(examples), EXAMPLES_PER_FILE):
+                file = f"{request.split}.{target}.{start // EXAMPLES_PER_FILE:05}.jsonl"
+                chunk = examples[start : start + EXAMPLES_PER_FILE]
+                if not _is_complete(folder / file, files.get(file)):
+                    files[file] = {"language": target, **_write_file(folder / file, request, translator, chunk, target)}
+                    _write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+                progress(target, start + len(chunk), len(examples))
+        summaries = [_summarize_language(code, files) for code in sorted({file["language"] for file in files.values()})]
+        if examples and not any(each.kept for each in summaries):
+            losses = "; ".join(f"{each.language}: {', '.join(most_common_losses(each))}" for each in summaries)
             raise UserError(
-                f"no example was kept, and nothing is there to train on ({lost})", where=str(folder / ACCOUNT),
-                fix="take another --model: this one does not translate between these languages.",
+                f"every example was dropped ({losses})", where=str(folder / SUMMARY_FILE),
+                fix="Use another --model: this one does not translate between these languages.",
             )  # fmt: skip
-        _replace(folder / DECLARATION, _declaration(asked, translator, told, name or f"{asked.task.name}-translated"))
+        declaration = _make_declaration(request, translator, summaries, name or f"{request.task.name}-translated")
+        _write_atomically(folder / DECLARATION_FILE, declaration)
     except OSError as error:
         raise UserError(f"cannot write translations: {error.strerror}", where=str(folder)) from None
-    return [one for one in told if one.language in asked.targets]
+    return [each for each in summaries if each.language in request.target_languages]
 
 
-def _identity(asked: Asked, translator: Translator, data: Path | None) -> dict[str, Any]:
-    """What all files of a folder have in common."""
-    fingerprint = asked.task.source.fingerprint(asked.task, asked.source, asked.split, data)
+def _identity(request: TranslationRequest, translator: Translator, data: Path | None) -> dict[str, Any]:
+    """Return everything that all files of a folder have in common."""
+    fingerprint = request.task.source.fingerprint(request.task, request.source_language, request.split, data)
     return {
-        "task": asked.task.name, "from": asked.source, "split": asked.split, "size": asked.size, "seed": asked.seed,
-        "fingerprint": fingerprint, "translator": dict(translator.identity),
+        "task": request.task.name, "source_language": request.source_language, "split": request.split, "size": request.size,
+        "seed": request.seed, "fingerprint": fingerprint, "translator": dict(translator.identity),
     }  # fmt: skip
 
 
-def _opened(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """The account of a folder: a new one, or that of an equal call.
+def _open_folder(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary of a folder: a new one, or that of an earlier call with the same arguments.
 
     Raises:
         UserError: the folder holds anything else.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ACCOUNT
+    path = folder / SUMMARY_FILE
     if not path.is_file():
         if any(folder.iterdir()):
             raise UserError(
-                "the folder is not empty, and no account of translations is in it",
-                where=str(folder),
-                fix="name a new one.",
+                f"the folder is not empty and has no {SUMMARY_FILE}", where=str(folder), fix="Name a new folder."
             )
-        return {**identity, "parts": {}}
+        return {**identity, "files": {}}
     try:
-        account = json.loads(path.read_text(encoding="utf-8"))
-        differs = [key for key, value in identity.items() if _readable(account[key]) != value]
-        if not differs and isinstance(account["parts"], dict):
-            return account
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        differences = [key for key, value in identity.items() if _round_floats(summary[key]) != value]
+        if not differences and isinstance(summary["files"], dict):
+            return summary
     except (OSError, ValueError, KeyError, TypeError):
-        differs = ["what it says: it cannot be read"]
+        differences = ["the file cannot be read"]
     raise UserError(
-        f"this folder was begun with another request (differs: {', '.join(differs)})", where=str(path),
-        fix="name another folder with --out; a folder has one task, language of origin, split, size and translator.",
+        f"this folder belongs to another command (differs: {', '.join(differences)})", where=str(path),
+        fix="Name another folder with --out. A folder has one task, source language, split, size, seed and translator.",
     )  # fmt: skip
 
 
-def _readable(said: Any) -> Any:
-    """What an account says, its shares rounded: accounts of before have every digit."""
-    if isinstance(said, dict):
-        return {key: _readable(value) for key, value in said.items()}
-    return rounded(said) if isinstance(said, float) else said
+def _round_floats(value: Any) -> Any:
+    """Round all floats, since older summaries hold every digit of a share."""
+    if isinstance(value, dict):
+        return {key: _round_floats(item) for key, item in value.items()}
+    return round_share(value) if isinstance(value, float) else value
 
 
-def _is_done(path: Path, part: dict[str, Any] | None) -> bool:
-    return part is not None and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == part["sha256"]
+def _is_complete(path: Path, entry: dict[str, Any] | None) -> bool:
+    return entry is not None and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
 
 
-def _write_part(
-    path: Path, asked: Asked, translator: Translator, examples: Sequence[Any], target: str
+def _write_file(
+    path: Path, request: TranslationRequest, translator: Translator, examples: Sequence[Any], target: str
 ) -> dict[str, Any]:
-    made = translator.translate(asked.task, examples, asked.source, target)
-    lines = "".join(json.dumps(_record(example), ensure_ascii=False) + "\n" for example in made.kept)
-    _replace(path, lines)
+    result = translator.translate(request.task, examples, request.source_language, target)
+    lines = "".join(json.dumps(_record(example), ensure_ascii=False) + "\n" for example in result.kept)
+    _write_atomically(path, lines)
     return {
-        "read": len(examples), "kept": len(made.kept), "dropped": dict(sorted(made.dropped.items())),
+        "read": len(examples), "kept": len(result.kept), "dropped": dict(sorted(result.dropped.items())),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }  # fmt: skip
 
 
 def _record(example: Any) -> dict[str, Any]:
-    """The example as a row; a field without content is left out."""
+    """Return the example as a JSON object without its empty fields."""
     return {key: value for key, value in asdict(example).items() if value is not None}
 
 
-def _replace(path: Path, text: str) -> None:
+def _write_atomically(path: Path, text: str) -> None:
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with new.open("w", encoding="utf-8", newline="\n") as file:
@@ -191,24 +190,27 @@ def _replace(path: Path, text: str) -> None:
         new.unlink(missing_ok=True)
 
 
-def _sum(language: str, parts: dict[str, Any]) -> Told:
-    own = [part for part in parts.values() if part["language"] == language]
+def _summarize_language(language: str, files: dict[str, Any]) -> LanguageSummary:
+    own_files = [file for file in files.values() if file["language"] == language]
     dropped = Counter[str]()
-    for part in own:
-        dropped.update(part["dropped"])
-    return Told(language, sum(p["read"] for p in own), sum(p["kept"] for p in own), dict(dropped.most_common()))
+    for file in own_files:
+        dropped.update(file["dropped"])
+    read, kept = (sum(file[key] for file in own_files) for key in ("read", "kept"))
+    return LanguageSummary(language, read, kept, dict(dropped.most_common()))
 
 
-def _declaration(asked: Asked, translator: Translator, told: Sequence[Told], name: str) -> str:
-    """The task in the YAML of a study; paths are relative to the folder."""
-    task, languages = asked.task, [one.language for one in told if one.kept]
-    origin = f"{task.title}: translated from {language_name(asked.source)} by {translator.name}"
-    accounts = "; ".join(f"{one.language} {one.kept:,} of {one.read:,}" for one in told)
+def _make_declaration(
+    request: TranslationRequest, translator: Translator, summaries: Sequence[LanguageSummary], name: str
+) -> str:
+    """Return the task in the YAML of a study. Its paths are relative to the folder."""
+    task, languages = request.task, [each.language for each in summaries if each.kept]
+    title = f"{task.title}: translated from {language_name(request.source_language)} by {translator.name}"
+    kept = "; ".join(f"{each.language} {each.kept:,} of {each.read:,}" for each in summaries)
     declared: dict[str, Any] = {
         "name": name,
-        "title": origin,
+        "title": title,
         "format": task.format,
-        "files": {asked.split: {code: f"{asked.split}.{code}.*.jsonl" for code in languages}},
+        "files": {request.split: {code: f"{request.split}.{code}.*.jsonl" for code in languages}},
         "joined": True,
     }
     if task.format in COLUMNS:
@@ -220,12 +222,12 @@ def _declaration(asked: Asked, translator: Translator, told: Sequence[Told], nam
     declared |= {
         "max_length": task.max_length,
         "licence": f"{task.licence or 'unknown'}; translator: {translator.licence}",
-        "note": f"Translations, not checked by people. Examples kept: {accounts}; {ACCOUNT} says why others were not.",
+        "note": f"Translations that nobody has checked. Examples kept: {kept}. {SUMMARY_FILE} counts the reasons for dropping others.",
     }
-    head = "# Put this into a study beside these files, or into one with `data:` set to this folder.\n"
+    head = "# Copy this into a study file in this folder, or into one with `data:` set to this folder.\n"
     return head + yaml.safe_dump({"tasks": [declared]}, sort_keys=False, allow_unicode=True, width=120)
 
 
-def first_dropped(told: Told, number: int = 3) -> Iterator[str]:
-    """The commonest reasons of a language, in words."""
-    return (f"{count:,} {why}" for why, count in islice(told.dropped.items(), number))
+def most_common_losses(summary: LanguageSummary, number: int = 3) -> Iterator[str]:
+    """Describe the most common reasons for dropping examples of a language."""
+    return (f"{count:,} {reason}" for reason, count in islice(summary.dropped.items(), number))

@@ -1,9 +1,9 @@
-"""A worker process: jobs come in through a pipe, messages go out, and nothing it holds outlives its run.
+"""A worker process: receives jobs through a pipe, sends messages, and exits when its run does.
 
-A job, or several that are done together, come as a list. Messages name a job by its key: ("started", key, others) and
-("step", key, done, total) in the course of the work, by the first that is left; at the end of each ("done", key, seconds),
-("there", key) when another process had made the product, ("busy", key) when one is making it, ("interrupted", key) or
-("error", key, exception).
+A job, or several to be run in one pass, arrive as a list. Messages name a job by its key: ("started", key, others) and
+("step", key, done, total) during the work, for the first job that is not done; at the end of each job ("done", key, seconds),
+("done elsewhere", key) if another process made the artifact, ("busy", key) if another process is making it,
+("interrupted", key) or ("error", key, exception).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xlift.errors import UserError
-from xlift.execution.work import do_jobs
+from xlift.execution.work import run_jobs
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
 from xlift.studies.locks import Lock
@@ -29,56 +29,56 @@ from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Ctrl-C, a cluster's or a system's request, a terminal that went away: a run stops cleanly on all three."""
-REPORT_EVERY = 0.5
-"""Seconds between two reports of a job at work."""
+"""Ctrl-C, a request of a cluster or the system, a closed terminal: a run stops cleanly on all three."""
+REPORT_INTERVAL = 0.5
+"""Seconds between two progress reports of a job."""
 
-Do = Callable[[Sequence[Job], Context, Store, Progress], Iterator[tuple[Job, float | Exception]]]
+RunJobs = Callable[[Sequence[Job], Context, Store, Progress], Iterator[tuple[Job, float | Exception]]]
 
 
 class WorkerBug(Exception):
-    """A job failed with an error that is ours; the message is the worker's traceback."""
+    """A job failed with an internal error; the message is the worker's traceback."""
 
 
-def work(connection: Connection, context: Context, root: Path) -> None:
-    """The life of a worker process."""
-    settle()
-    # By default the threads of a job spin while they wait for each other, and where another process wants the processor a
-    # step of pretraining takes six times as long (1.0-1.7 s against 0.2-0.3 s on two busy cores).
+def run_worker(connection: Connection, context: Context, root: Path) -> None:
+    """Main function of a worker process."""
+    set_up_worker()
+    # By default, threads of a job spin while they wait for each other. If another process uses the processor, a step of
+    # pretraining then takes six times as long (1.0-1.7 s against 0.2-0.3 s on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for name in ("xlift.training.stage", "xlift.evaluation.predict"):  # seconds, which should count to no job
+    for name in ("xlift.training.stage", "xlift.evaluation.predict"):  # takes seconds, which must not count for a job
         importlib.import_module(name)
-    serve(connection, context, Store(root), do_jobs)
+    serve(connection, context, Store(root), run_jobs)
 
 
-def settle() -> None:
-    """Become a worker: deaf to signals that are meant for the run, and gone when the run is."""
+def set_up_worker() -> None:
+    """Ignore signals meant for the parent, and exit when it exits."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # the run starts its workers with these blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # the parent starts its workers with these signals blocked
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def watch() -> None:
+    def exit_with_parent() -> None:
         wait([parent.sentinel])
-        _leave()
+        _exit_now()
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
 
 
-def serve(connection: Connection, context: Context, store: Store, do: Do) -> None:
-    """Jobs come in, messages go out, until the run hangs up."""
+def serve(connection: Connection, context: Context, store: Store, run_jobs: RunJobs) -> None:
+    """Receive and run jobs until the parent closes the connection."""
     while True:
         try:
             jobs = connection.recv()
         except (EOFError, OSError):
             return
-        if jobs is not None:  # else it came too late for the jobs it was to stop
-            _do_together(jobs, connection, context, store, do)
+        if jobs is not None:  # None is a stop request that arrived after its job ended
+            _run_batch(jobs, connection, context, store, run_jobs)
 
 
-def _do_together(jobs: Sequence[Job], connection: Connection, context: Context, store: Store, do: Do) -> None:
-    ours: dict[str, tuple[Job, Lock]] = {}
+def _run_batch(jobs: Sequence[Job], connection: Connection, context: Context, store: Store, run_jobs: RunJobs) -> None:
+    locked: dict[str, tuple[Job, Lock]] = {}
     for job in jobs:
         try:
             lock = None if store.has(job.key) else store.try_lock(job.key)
@@ -86,56 +86,56 @@ def _do_together(jobs: Sequence[Job], connection: Connection, context: Context, 
                 lock.release()
                 lock = None
         except UserError as error:
-            _say(connection, "error", job.key, error)
+            _send(connection, "error", job.key, error)
             continue
         if lock is not None:
-            ours[job.key] = job, lock
+            locked[job.key] = job, lock
         else:
-            _say(connection, "there" if store.has(job.key) else "busy", job.key)
-    if not ours:
+            _send(connection, "done elsewhere" if store.has(job.key) else "busy", job.key)
+    if not locked:
         return
-    _say(connection, "started", next(iter(ours)), len(ours) - 1)
-    said = time.monotonic()
+    _send(connection, "started", next(iter(locked)), len(locked) - 1)
+    last_report = time.monotonic()
 
     def report(done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > REPORT_EVERY:
-            said = time.monotonic()
-            _say(connection, "step", next(iter(ours)), done, total)
+        nonlocal last_report
+        if time.monotonic() - last_report > REPORT_INTERVAL:
+            last_report = time.monotonic()
+            _send(connection, "step", next(iter(locked)), done, total)
 
     def end(key: str, message: str, *content: Any) -> None:
-        ours.pop(key)[1].release()
-        _say(connection, message, key, *content)
+        locked.pop(key)[1].release()
+        _send(connection, message, key, *content)
 
-    # a run that is gone shows as something to read, too
+    # poll() is true for a stop request, and also when the parent has exited
     progress = Progress(report, connection.poll)
     try:
-        for job, outcome in do([job for job, _ in ours.values()], context, store, progress):
+        for job, outcome in run_jobs([job for job, _ in locked.values()], context, store, progress):
             if isinstance(outcome, Exception):
-                end(job.key, "error", _told(job, outcome))
+                end(job.key, "error", _wrap_error(job, outcome))
             else:
                 end(job.key, "done", outcome)
     except Interrupted:
-        for key in list(ours):
+        for key in list(locked):
             end(key, "interrupted")
-    except Exception as error:  # of something that all of them share
-        for key, (job, _) in list(ours.items()):
-            end(key, "error", _told(job, error))
+    except Exception as error:  # concerns all jobs of the batch
+        for key, (job, _) in list(locked.items()):
+            end(key, "error", _wrap_error(job, error))
 
 
-def _told(job: Job, error: Exception) -> UserError | WorkerBug:
+def _wrap_error(job: Job, error: Exception) -> UserError | WorkerBug:
     if isinstance(error, UserError):
         return error
     return WorkerBug(f"in {job.label}:\n{''.join(traceback.format_exception(error))}")
 
 
-def _say(connection: Connection, *message: Any) -> None:
+def _send(connection: Connection, *message: Any) -> None:
     try:
         connection.send(message)
     except OSError:
-        _leave()
+        _exit_now()
 
 
-def _leave() -> NoReturn:
-    """The run is gone: end without a word and without delay, as an orphan would go on holding its lock."""
+def _exit_now() -> NoReturn:
+    """Exit without cleanup after the parent has exited, since an orphan would keep its lock."""
     os._exit(1)

@@ -1,23 +1,33 @@
-"""Files of dataset repositories on the Hub: found on this machine, or brought here by the Hub's own client.
+"""Find the files of dataset repositories of the Hub on this machine, or download them with the Hub's own client.
 
-Files lie in the layout of that client's cache, wherever the cache is: `datasets--ORG--NAME/` with `refs/` (what a branch
-is), `snapshots/COMMIT/` (the files as in the repository) and `blobs/`. Beside them xlift keeps `xlift/COMMIT.json`: every
-Parquet file of the commit with its size and checksum. By it a half-brought set of files is never taken for a whole one,
-and everything can be checked again without the network.
+Files are kept in the layout of that client's cache: `datasets--ORG--NAME/` with `refs/` (the commit of each branch),
+`snapshots/COMMIT/` (the files as in the repository) and `blobs/`. xlift adds `xlift/COMMIT.json`, which lists every Parquet
+file of the commit with its size and checksum. The list shows whether a set of files is complete, and lets all of them be
+checked without the network.
 
-Once a set of files is here it answers, and the network is not asked whether there is anything newer: a study gives the
-same keys online and offline. A newer revision comes in when the repository is removed from the cache.
+A complete set of files is used without asking the network for newer ones, so a study has the same keys online and offline.
+To get a newer revision, remove the repository from the cache.
 
-Ground floor: the client is imported only where it is used.
+The client is imported only where it is used, so that importing this package is cheap.
 """
 
 from __future__ import annotations
 
-from xlift.hub.cache import FOLDER, Entry, Snapshot, caches, discard, here, sweep, write, wrong
-from xlift.hub.client import bring, listing, wanted
-from xlift.hub.faults import CONVERTED, Stuck
+from xlift.hub.cache import (
+    CACHE_FOLDER,
+    FileEntry,
+    Snapshot,
+    cache_folders,
+    find_corruption,
+    find_snapshot,
+    remove_file,
+    remove_stale_downloads,
+    write_atomically,
+)
+from xlift.hub.client import download_files, list_files, match_files
+from xlift.hub.errors import PARQUET_BRANCH, FatalTransferError
 
 __all__ = [
-    "CONVERTED", "FOLDER", "Entry", "Snapshot", "Stuck", "bring", "caches", "discard", "here", "listing", "sweep", "wanted",
-    "write", "wrong",
+    "CACHE_FOLDER", "PARQUET_BRANCH", "FatalTransferError", "FileEntry", "Snapshot", "cache_folders", "download_files",
+    "find_corruption", "find_snapshot", "list_files", "match_files", "remove_file", "remove_stale_downloads", "write_atomically",
 ]  # fmt: skip

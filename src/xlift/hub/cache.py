@@ -1,4 +1,4 @@
-"""Files of the Hub on this machine: what a cache holds, whether it is all there, and whether it is whole."""
+"""Files of the Hub on this machine: what a cache holds, and whether it is complete and undamaged."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from functools import lru_cache
 from pathlib import Path
 
 from xlift.errors import UserError
-from xlift.hub.faults import unwritable
+from xlift.hub.errors import write_error
 
-FOLDER = "hub"
-"""Name of the cache inside of a data folder."""
-STALE = 3600.0
-"""Seconds without a byte after which a half-written file is nobody's any more."""
+CACHE_FOLDER = "hub"
+"""Name of the cache inside a data folder."""
+STALE_SECONDS = 3600.0
+"""A partial download that has not grown for this long is abandoned."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})\.parquet")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One file of a commit. Checksums are '' where they are not known."""
+class FileEntry:
+    """One file of a commit. Unknown checksums are ''."""
 
     path: str
     bytes: int
     sha256: str = ""
-    """Of the contents; the Hub tells it for files in large-file storage."""
+    """Of the contents. The Hub gives it for files in large-file storage."""
     blob: str = ""
-    """Git's name for the contents: SHA-1 of 'blob BYTES\\0' and the contents."""
+    """Git's id of the contents: SHA-1 of 'blob BYTES\\0' and the contents."""
 
 
 @dataclass(frozen=True)
@@ -44,85 +44,86 @@ class Snapshot:
 
     repository: str
     revision: str
-    """As asked for: a branch, a tag, or the commit itself."""
+    """As requested: a branch, a tag or a commit."""
     commit: str
     """40 hexadecimal digits."""
-    files: tuple[Entry, ...]
+    files: tuple[FileEntry, ...]
 
-    def matching(self, patterns: Sequence[str]) -> tuple[Entry, ...]:
-        """The files that patterns stand for, pattern by pattern and each in the order of names, which is that of the
-        shards. '*' stands for any letters, '/' included."""
-        found = [sorted((e for e in self.files if fnmatchcase(e.path, p)), key=lambda e: e.path) for p in patterns]
-        return tuple(dict.fromkeys(entry for entries in found for entry in entries)) if all(found) else ()
+    def matching(self, patterns: Sequence[str]) -> tuple[FileEntry, ...]:
+        """The files that match the patterns, pattern by pattern, each sorted by name (the order of the shards). Empty if a
+        pattern matches nothing. '*' matches any characters, '/' included."""
+        matches = [sorted((e for e in self.files if fnmatchcase(e.path, p)), key=lambda e: e.path) for p in patterns]
+        return tuple(dict.fromkeys(entry for entries in matches for entry in entries)) if all(matches) else ()
 
     def folder(self, cache: Path) -> Path:
-        return _home(self.repository, cache) / "snapshots" / self.commit
+        return _repository_folder(self.repository, cache) / "snapshots" / self.commit
 
-    def whole(self, patterns: Sequence[str], cache: Path) -> tuple[Path, ...]:
-        """Where the files of some patterns lie in a cache: all of them, or nothing."""
+    def complete_paths(self, patterns: Sequence[str], cache: Path) -> tuple[Path, ...]:
+        """Paths in a cache of all files that match the patterns; empty if one of them, or a shard of a set, is missing."""
         entries = self.matching(patterns)
         paths = tuple(self.folder(cache) / entry.path for entry in entries)
         if not all(path.is_file() for path in paths):
             return ()
         names = {entry.path for entry in self.files}
         shards = (_SHARD.fullmatch(entry.path) for entry in entries)
-        there = all(
+        has_all_shards = all(
             f"{shard[1]}{number:05}-of-{shard[3]}.parquet" in names
             for shard in shards if shard
             for number in range(int(shard[3]))
         )  # fmt: skip
-        return paths if there else ()
+        return paths if has_all_shards else ()
 
 
-def caches(data: Path | None) -> tuple[Path, ...]:
-    """Where files are looked for: the data folder's own cache, then that of this user."""
+def cache_folders(data: Path | None) -> tuple[Path, ...]:
+    """Caches to search, in order: the one in the data folder, then the user's."""
     from huggingface_hub import constants
 
-    return ((data / FOLDER,) if data is not None else ()) + (Path(constants.HF_HUB_CACHE),)
+    return ((data / CACHE_FOLDER,) if data is not None else ()) + (Path(constants.HF_HUB_CACHE),)
 
 
-def here(repository: str, revision: str, cache: Path) -> Snapshot | None:
-    """What a cache holds of a repository, if it knows what the revision is."""
-    home = _home(repository, cache)
-    commit = revision if COMMIT.fullmatch(revision) else _text(home / "refs" / revision)
+def find_snapshot(repository: str, revision: str, cache: Path) -> Snapshot | None:
+    """The files of a repository in a cache; None if the cache does not know the commit of the revision."""
+    home = _repository_folder(repository, cache)
+    commit = revision if COMMIT.fullmatch(revision) else _read_text(home / "refs" / revision)
     if not COMMIT.fullmatch(commit):
         return None
     listing = home / "xlift" / f"{commit}.json"
     if listing.is_file():
         return _read_listing(repository, revision, commit, listing, listing.stat().st_mtime_ns)
-    folder = home / "snapshots" / commit  # filled by `datasets` or `hf download`: what lies there is all that is known
+    folder = home / "snapshots" / commit  # filled by `datasets` or `hf download`, which keep no list of the files
     paths = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
-    files = tuple(Entry(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths)
+    files = tuple(FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths)
     return Snapshot(repository, revision, commit, files) if files else None
 
 
 @lru_cache(maxsize=256)
 def _read_listing(repository: str, revision: str, commit: str, path: Path, mtime_ns: int) -> Snapshot:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Snapshot(repository, revision, commit, tuple(safe(Entry(**entry)) for entry in found["files"]))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = tuple(check_path(FileEntry(**entry)) for entry in content["files"])
+        return Snapshot(repository, revision, commit, files)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(
-            f"the list of fetched files cannot be read: {error}", where=str(path), fix="Delete it and fetch again."
+            f"cannot read the list of fetched files: {error}", where=str(path), fix="Delete it and fetch again."
         ) from None
 
 
-def _home(repository: str, cache: Path) -> Path:
+def _repository_folder(repository: str, cache: Path) -> Path:
     return cache / ("datasets--" + repository.replace("/", "--"))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return ""
 
 
-def wrong(path: Path, entry: Entry) -> str:
-    """What is wrong with the bytes of a file, or ''. Reads all of it, unless the size tells already."""
+def find_corruption(path: Path, entry: FileEntry) -> str:
+    """How the bytes of a file differ from the Hub's, or ''. Reads the whole file, unless its size differs."""
     size = path.stat().st_size
     if size != entry.bytes:
-        return f"it has {size:,} bytes where the Hub has {entry.bytes:,}"
+        return f"it has {size:,} bytes, and the Hub's has {entry.bytes:,}"
     if not entry.sha256 and not entry.blob:
         return ""
     expected = entry.sha256 or entry.blob
@@ -130,58 +131,58 @@ def wrong(path: Path, entry: Entry) -> str:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    found = digest.hexdigest()
-    return "" if found == expected else f"its checksum is {found[:12]}... where the Hub says {expected[:12]}..."
+    actual = digest.hexdigest()
+    return "" if actual == expected else f"its checksum is {actual[:12]}..., and the Hub's is {expected[:12]}..."
 
 
-def record(snapshot: Snapshot, cache: Path) -> None:
-    """Write what the commit holds, and what the revision means in this cache."""
-    home = _home(snapshot.repository, cache)
+def save_listing(snapshot: Snapshot, cache: Path) -> None:
+    """Write the list of the commit's files, and the commit of the revision, into the cache."""
+    home = _repository_folder(snapshot.repository, cache)
     files = {home / "xlift" / f"{snapshot.commit}.json": json.dumps(
         {"repository": snapshot.repository, "revision": snapshot.revision, "commit": snapshot.commit,
          "files": [asdict(entry) for entry in snapshot.files]}, indent=1)}  # fmt: skip
     if not COMMIT.fullmatch(snapshot.revision):
         files[home / "refs" / snapshot.revision] = snapshot.commit
     for path, text in files.items():
-        if _text(path) != text:
-            write(path, text)
+        if _read_text(path) != text:
+            write_atomically(path, text)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file as a whole: a reader sees the old one or the new one.
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees either the old content or the new.
 
     Raises:
-        Stuck: it cannot be written.
+        FatalTransferError: the file cannot be written.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise unwritable(error, path) from None
+            temporary.unlink(missing_ok=True)
+        raise write_error(error, path) from None
 
 
-def discard(path: Path) -> None:
-    """Remove a file of a snapshot, and the blob that it points to."""
+def remove_file(path: Path) -> None:
+    """Remove a file of a snapshot and the blob that it links to."""
     blob = path.resolve()
     path.unlink(missing_ok=True)
     blob.unlink(missing_ok=True)
 
 
-def sweep(repository: str, cache: Path) -> None:
-    """Remove what killed transfers left behind: the client never goes on with another process's half of a file."""
-    for path in (_home(repository, cache) / "blobs").glob("*.incomplete"):
-        with suppress(OSError):  # it may be that of a transfer under way, which moves it away just now
-            if time.time() - path.stat().st_mtime > STALE:
+def remove_stale_downloads(repository: str, cache: Path) -> None:
+    """Remove partial files of killed transfers. The client never resumes a partial file of another process."""
+    for path in (_repository_folder(repository, cache) / "blobs").glob("*.incomplete"):
+        with suppress(OSError):  # a running transfer may move its file away at this moment
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 path.unlink()
 
 
-def safe(entry: Entry) -> Entry:
-    """Names come from a server: one that leads out of the folder is refused."""
+def check_path(entry: FileEntry) -> FileEntry:
+    """Refuse a path that leads out of the folder, since paths come from a server."""
     parts = entry.path.split("/")
     if "\\" in entry.path or any(part in ("", ".", "..") for part in parts):
-        raise UserError(f"the Hub names a file '{entry.path}', which leads out of its repository")
+        raise UserError(f"the Hub lists a file '{entry.path}', a path outside its repository")
     return entry

@@ -1,4 +1,4 @@
-"""What the Hub has, and how it comes here, through the Hub's own client."""
+"""List and download files of the Hub, through the Hub's own client."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xlift.errors import UserError, nearest
-from xlift.hub.cache import COMMIT, Entry, Snapshot, discard, record, safe, wrong
-from xlift.hub.faults import CONVERTED, Stuck, patiently, place_of
+from xlift.errors import UserError, did_you_mean
+from xlift.hub.cache import COMMIT, FileEntry, Snapshot, check_path, find_corruption, remove_file, save_listing
+from xlift.hub.errors import PARQUET_BRANCH, FatalTransferError, call_with_retries, dataset_url
 
 
 @lru_cache(maxsize=256)
-def listing(repository: str, revision: str) -> Snapshot:
-    """What the Hub has of a repository, asked once per process.
+def list_files(repository: str, revision: str) -> Snapshot:
+    """The Parquet files of a repository on the Hub, requested once per process.
 
     Raises:
         UserError: no such repository or revision, no access, no network, or no Parquet file.
@@ -22,93 +22,93 @@ def listing(repository: str, revision: str) -> Snapshot:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.hf_api import RepoFile
 
-    place = place_of(repository, revision)
+    url = dataset_url(repository, revision)
     if constants.HF_HUB_OFFLINE:
-        raise Stuck(
-            "not on this machine, and HF_HUB_OFFLINE forbids to ask the Hub",
-            where=place,
-            fix="Unset HF_HUB_OFFLINE, or run `xlift fetch TASK --data DIR` on a machine with a network and bring DIR here.",
+        raise FatalTransferError(
+            "the dataset is not on this machine, and HF_HUB_OFFLINE forbids requests to the Hub",
+            where=url,
+            fix="Unset HF_HUB_OFFLINE, or run `xlift fetch TASK --data DIR` on a machine with a network and copy DIR here.",
         )
     api = HfApi()
     timeout = constants.HF_HUB_ETAG_TIMEOUT
 
-    def ask() -> tuple[str, list[Any]]:
+    def request_tree() -> tuple[str, list[Any]]:
         commit = api.dataset_info(repository, revision=revision, timeout=timeout).sha or ""
         return commit, list(api.list_repo_tree(repository, repo_type="dataset", revision=commit, recursive=True))
 
-    commit, tree = patiently(ask, repository, revision)
+    commit, tree = call_with_retries(request_tree, repository, revision)
     if not COMMIT.fullmatch(commit):
-        raise UserError(f"the Hub names no commit for '{revision}'", where=place, fix="Check HF_ENDPOINT.")
+        raise UserError(f"the Hub gives no commit for '{revision}'", where=url, fix="Check HF_ENDPOINT.")
     files = tuple(
-        safe(Entry(item.path, item.size, item.lfs.sha256 if item.lfs else "", item.blob_id or ""))
+        check_path(FileEntry(item.path, item.size, item.lfs.sha256 if item.lfs else "", item.blob_id or ""))
         for item in tree
         if isinstance(item, RepoFile) and item.path.endswith(".parquet")
     )
     if not files:
         raise UserError(
-            "the repository holds no Parquet files at this revision", where=place,
-            fix=f"xlift runs no loading scripts; the Hub's own conversion may be there as revision '{CONVERTED}'.",
+            "the repository has no Parquet files at this revision", where=url,
+            fix=f"xlift runs no loading scripts. Try the Hub's own conversion: revision '{PARQUET_BRANCH}'.",
         )  # fmt: skip
     return Snapshot(repository, revision, commit, files)
 
 
-def wanted(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[Entry, ...]:
-    """The files that patterns stand for.
+def match_files(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[FileEntry, ...]:
+    """The files that match the patterns.
 
     Raises:
-        UserError: a pattern stands for none.
+        UserError: a pattern matches no file.
     """
     for pattern in patterns:
         if not snapshot.matching((pattern,)):
             names = [entry.path for entry in snapshot.files]
             raise UserError(
-                f"no file is called '{pattern}'", where=place_of(snapshot.repository, snapshot.revision),
-                fix=f"{nearest(pattern, names)}There are {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}.",
+                f"no file matches '{pattern}'", where=dataset_url(snapshot.repository, snapshot.revision),
+                fix=f"{did_you_mean(pattern, names)}Files: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}.",
             )  # fmt: skip
     return snapshot.matching(patterns)
 
 
-def bring(
-    snapshot: Snapshot, entries: Iterable[Entry], cache: Path, advanced: Callable[[int], None] | None = None
+def download_files(
+    snapshot: Snapshot, entries: Iterable[FileEntry], cache: Path, add_bytes: Callable[[int], None] | None = None
 ) -> None:
-    """Download files into a cache, and check them. What is there already is left alone.
+    """Download files into a cache and check them. Files that are already there are kept.
 
     Args:
-        snapshot: from `listing`.
-        advanced: called with the number of bytes that came in; without it, the client shows its own bars.
+        snapshot: from `list_files`.
+        add_bytes: called with the number of bytes received; without it, the client shows its own progress bars.
 
     Raises:
-        UserError: a transfer failed for good, the bytes are not those that the Hub promised (nothing of them stays in
+        UserError: a transfer failed after all retries, the bytes differ from the Hub's checksum (the file is removed from
             the cache), or the disk is full.
     """
     from huggingface_hub import hf_hub_download
 
-    record(snapshot, cache)
-    more: dict[str, Any] = {"tqdm_class": _bar(advanced)} if advanced else {}
+    save_listing(snapshot, cache)
+    options: dict[str, Any] = {"tqdm_class": _silent_bar(add_bytes)} if add_bytes else {}
     for entry in entries:
         path = snapshot.folder(cache) / entry.path
         if path.is_file():
             if path.stat().st_size == entry.bytes:
                 continue
-            discard(path)
-        patiently(
+            remove_file(path)
+        call_with_retries(
             lambda entry=entry: hf_hub_download(
-                snapshot.repository, entry.path, repo_type="dataset", revision=snapshot.commit, cache_dir=cache, **more
+                snapshot.repository, entry.path, repo_type="dataset", revision=snapshot.commit, cache_dir=cache, **options
             ),
             snapshot.repository, snapshot.revision, entry.path,
         )  # fmt: skip
-        problem = wrong(path, entry)  # the client itself compares no more than sizes
+        problem = find_corruption(path, entry)  # the client itself compares only sizes
         if problem:
-            discard(path)
+            remove_file(path)
             raise UserError(
-                f"{entry.path} did not arrive as it is on the Hub: {problem}",
-                where=place_of(snapshot.repository, snapshot.revision),
-                fix="It was not kept. Try again; if this repeats, a proxy or mirror (HF_ENDPOINT) changes the files.",
+                f"the downloaded {entry.path} differs from the Hub's: {problem}",
+                where=dataset_url(snapshot.repository, snapshot.revision),
+                fix="It was removed. Try again. If this repeats, a proxy or mirror (HF_ENDPOINT) changes the files.",
             )
 
 
-def _bar(advanced: Callable[[int], None]) -> Any:
-    """A progress bar of the client's kind that shows nothing and passes on what it is told."""
+def _silent_bar(add_bytes: Callable[[int], None]) -> Any:
+    """A progress bar class for the client that shows nothing and passes the bytes on."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class Silent(tqdm):
@@ -116,6 +116,6 @@ def _bar(advanced: Callable[[int], None]) -> Any:
             super().__init__(*args, **(options | {"disable": True}))
 
         def update(self, n: float | None = 1) -> None:
-            advanced(int(n or 0))
+            add_bytes(int(n or 0))
 
     return Silent

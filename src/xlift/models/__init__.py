@@ -1,1 +1,1 @@
-"""Pretrained encoders, the heads that stand on them, and how their weights are kept and moved between stages."""
+"""Models: pretrained backbones, their heads, and how their weights are stored and transferred between stages."""

@@ -1,12 +1,12 @@
-"""LoRA through peft: small matrices beside the linear layers of a backbone of any family (Hu et al. 2021).
+"""LoRA through peft: small trained matrices beside the linear layers of a backbone of any family (Hu et al. 2021).
 
-    adapters.add(model, Lora(rank=8), seed)    # B = 0: the model gives what it gave before
-    ...                                        # only the small matrices and the heads learn
+    adapters.add(model, Lora(rank=8), seed)    # B = 0: the model's output is unchanged
+    ...                                        # trains the small matrices and the heads only
     adapters.fold(model)                       # a plain model again, W + alpha / rank * B @ A
 
-The layers are put into the backbone itself, which stays the class that it is; the heads beside it stay as they are. Folding
-adds one rank after the other, each product and each sum rounded by itself, so that it gives the same bytes on every machine
-(a product of matrices does not): what a stage stores is made whole again from its parent and is compared by SHA-256.
+The layers are put into the backbone itself, which keeps its class. The heads are not changed. Folding adds one rank after the
+other and rounds each product and each sum, so that it gives the same bytes on every machine (a matrix product does not). A delta
+checkpoint is rebuilt this way from its parent and verified by SHA-256.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from xlift.models.model import Model
 
 ADAPTER = "default"
-"""What peft calls the one that is there."""
+"""peft's name of the adapter."""
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
-"""What peft writes before the name of a layer."""
+"""peft's prefix of a layer's name."""
 BLOCK = 1 << 18
-"""Numbers of a matrix that are folded at a time: what stays in a processor's cache."""
+"""Numbers of a matrix to fold at a time: as many as fit a processor's cache."""
 
 
 @dataclass(frozen=True)
-class Delta:
-    """What is added to one matrix: scale * b @ a."""
+class LoraWeights:
+    """The LoRA update of one matrix: scale * b @ a."""
 
     a: Tensor
     """(rank, in)"""
@@ -52,7 +52,7 @@ class Delta:
 
     @torch.no_grad()
     def add_to(self, weight: Tensor) -> None:
-        """Fold it into a matrix, (out, in) float32, in place: to the same bytes everywhere."""
+        """Add the update to a matrix, (out, in) float32, in place. The bytes are the same on every machine."""
         a, b = self.a.float(), self.b.float()
         rows = max(1, BLOCK // weight.shape[1])
         for start in range(0, len(weight), rows):
@@ -64,15 +64,15 @@ class Delta:
 
 
 def add(model: Model, lora: Lora, seed: int) -> None:
-    """Put LoRA layers into a backbone. From now on these and all of the heads are trained, and nothing else is.
+    """Add LoRA layers to a backbone. After that only these and all heads are trained.
 
     Args:
-        seed: of the first A (uniform within 1 / sqrt(in), as peft has it); B is zero.
+        seed: of the initial A (uniform within 1 / sqrt(in), as in peft). B is zero.
 
     Raises:
-        UserError: the model has no such layers; or `quantize`, and there is no GPU or no bitsandbytes.
+        UserError: the model has no such layers; or `quantize` without a GPU or bitsandbytes.
     """
-    backbone, names = model.backbone, targets(model.backbone, lora.where)
+    backbone, names = model.backbone, find_target_layers(model.backbone, lora.where)
     if lora.quantize:
         _quantize(backbone, names)
     else:
@@ -84,77 +84,78 @@ def add(model: Model, lora: Lora, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(config, backbone, ADAPTER)
-    for layer in layers(backbone).values():
-        layer.cast_input_dtype_enabled = False  # autocast casts what it needs; peft would make it float32 before that
+    for layer in adapter_layers(backbone).values():
+        layer.cast_input_dtype_enabled = False  # leave casting to autocast; peft would cast to float32 first
     backbone.train(backbone.training)
     model.heads.requires_grad_(True)
-    assert len(layers(backbone)) == len(names)
+    assert len(adapter_layers(backbone)) == len(names)
 
 
-def targets(backbone: PreTrainedModel, where: str) -> list[str]:
-    """Names of the linear layers in a backbone's blocks, or of those of attention; never the output layer.
+def find_target_layers(backbone: PreTrainedModel, where: str) -> list[str]:
+    """Names of the linear layers in a backbone's blocks, or only in their attention. The output layer is never included.
 
     Raises:
         UserError: there are none.
     """
     output = backbone.get_output_embeddings()
-    found = [
+    names = [
         name
         for name, module in backbone.named_modules()
         if isinstance(module, nn.Linear)
         and module is not output
-        and any(part.isdigit() for part in name.split("."))  # blocks stand in lists
+        and any(part.isdigit() for part in name.split("."))  # blocks are list items
         and (where == "linear" or "attn" in name.lower() or "attention" in name.lower())
     ]
-    if not found:
+    if not names:
         raise UserError(
-            f"models of type '{backbone.config.model_type}' have no linear layers{' of attention' * (where == 'attention')} "
-            "that LoRA can be put beside",
+            f"models of type '{backbone.config.model_type}' have no linear layers{' of attention' * (where == 'attention')} for LoRA",
             fix="leave `lora` out of the study's `training:`.",
         )
-    return found
+    return names
 
 
-def layers(backbone: nn.Module) -> dict[str, Any]:
-    """Name -> peft's layer, for every layer that has an adapter; {} for a plain model."""
+def adapter_layers(backbone: nn.Module) -> dict[str, Any]:
+    """Name -> peft's layer, for every layer with an adapter; {} for a plain model."""
     return {name: module for name, module in backbone.named_modules() if hasattr(module, "lora_A")}
 
 
-def deltas(backbone: nn.Module) -> dict[str, Delta]:
-    """Name of a matrix, as in the plain backbone -> what its adapter adds."""
+def lora_weights(backbone: nn.Module) -> dict[str, LoraWeights]:
+    """Name of a matrix in the plain backbone -> its LoRA weights."""
     return {
-        f"{name}.weight": Delta(
+        f"{name}.weight": LoraWeights(
             layer.lora_A[ADAPTER].weight.detach(), layer.lora_B[ADAPTER].weight.detach(), layer.scaling[ADAPTER]
         )
-        for name, layer in layers(backbone).items()
+        for name, layer in adapter_layers(backbone).items()
     }
 
 
-def plain_tensors(model: Model, added: Mapping[str, Delta] | None = None) -> Iterator[tuple[str, Tensor]]:
-    """The weights of a backbone (`Model.backbone_state_dict`) as they are when its adapters are folded, one after the other;
-    the model stays as it is.
+def plain_tensors(model: Model, lora: Mapping[str, LoraWeights] | None = None) -> Iterator[tuple[str, Tensor]]:
+    """The weights of a backbone (`Model.backbone_state_dict`) with its adapters folded in, one after the other. The model is not
+    changed.
 
     Args:
-        added: other ones that are folded in instead.
+        lora: LoRA weights to fold in instead.
     """
-    added = deltas(model.backbone) if added is None else added
+    lora = lora_weights(model.backbone) if lora is None else lora
     for name, tensor in model.backbone_state_dict().items():
         if "lora_" in name:
             continue
-        plain = name.replace(".base_layer.", ".")
-        if plain in added:
+        plain_name = name.replace(".base_layer.", ".")
+        if plain_name in lora:
             tensor = tensor.detach().to(torch.float32, copy=True)
-            added[plain].add_to(tensor)
-        yield plain, tensor
+            lora[plain_name].add_to(tensor)
+        yield plain_name, tensor
 
 
 def fold(model: Model) -> None:
-    """Fold the adapters into the backbone, in place, and take them away. Nothing to do for a plain model."""
-    assert not is_rounded(model.backbone), "the adapters are folded into what was rounded, not into what is left of it"
-    added = deltas(model.backbone)
-    for name, layer in layers(model.backbone).items():
+    """Fold the adapters into the backbone, in place, and remove them. Does nothing for a plain model."""
+    assert not is_rounded(model.backbone), (
+        "adapters cannot be folded into rounded weights; load the float32 weights first"
+    )
+    lora = lora_weights(model.backbone)
+    for name, layer in adapter_layers(model.backbone).items():
         base: Any = layer.base_layer
-        added[f"{name}.weight"].add_to(base.weight.data)
+        lora[f"{name}.weight"].add_to(base.weight.data)
         base.__class__ = nn.Linear
         model.backbone.set_submodule(name, base)
     model.backbone.requires_grad_(True)
@@ -162,45 +163,45 @@ def fold(model: Model) -> None:
 
 @torch.no_grad()
 def round_frozen(model: Model) -> None:
-    """Keep the matrices beside which adapters stand in bf16, in half of the memory. A training that multiplies in bf16 gives the
-    same: autocast would round them for every micro-batch anew, as it keeps what it casts only of weights that are trained. Those
-    that the model's own code wants in float32 stay (T5's last of a block)."""
+    """Store the frozen matrices beside adapters in bf16, in half of the memory. Training in bf16 computes the same: otherwise
+    autocast rounds them for every micro-batch, since it caches casts of trained weights only. Matrices that the model's code
+    needs in float32 are kept (the last one in a T5 block)."""
     kept = set(getattr(model.backbone, "_keep_in_fp32_modules", None) or ())
-    for name, layer in layers(model.backbone).items():
+    for name, layer in adapter_layers(model.backbone).items():
         if isinstance(layer.base_layer, FrozenLinear) and not kept & set(name.split(".")):
             layer.base_layer.weight = nn.Parameter(layer.base_layer.weight.to(torch.bfloat16), requires_grad=False)
 
 
 def is_rounded(backbone: nn.Module) -> bool:
-    """Whether the matrices beside which adapters stand are not what they were: in bf16, or quantized."""
-    return any(layer.base_layer.weight.dtype != torch.float32 for layer in layers(backbone).values())
+    """Whether the matrices beside adapters are no longer float32, but bf16 or quantized."""
+    return any(layer.base_layer.weight.dtype != torch.float32 for layer in adapter_layers(backbone).values())
 
 
-def write_deltas(folder: Path, backbone: Any) -> None:
-    """Write the adapters to a folder, in the two files that peft writes and reads."""
-    found = layers(backbone)
+def write_adapter(folder: Path, backbone: Any) -> None:
+    """Write the adapters to a folder, in peft's two files."""
+    layers = adapter_layers(backbone)
     tensors = {
-        f"{PREFIX}{name}.lora_{which}.weight": matrix[ADAPTER].weight.detach().cpu().contiguous()
-        for name, layer in found.items()
-        for which, matrix in (("A", layer.lora_A), ("B", layer.lora_B))
+        f"{PREFIX}{name}.lora_{side}.weight": matrix[ADAPTER].weight.detach().cpu().contiguous()
+        for name, layer in layers.items()
+        for side, matrix in (("A", layer.lora_A), ("B", layer.lora_B))
     }
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = backbone.peft_config[ADAPTER]
-    told = {
+    content = {
         "peft_type": "LORA", "r": config.r, "lora_alpha": config.lora_alpha, "lora_dropout": config.lora_dropout,
-        "bias": "none", "target_modules": sorted(found), "inference_mode": True,
+        "bias": "none", "target_modules": sorted(layers), "inference_mode": True,
     }  # fmt: skip
-    (folder / CONFIG).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def read_deltas(folder: Path) -> dict[str, Delta]:
-    """What `write_deltas` wrote, by the name of the matrix. Raises UserError where it is missing or damaged."""
+def read_adapter(folder: Path) -> dict[str, LoraWeights]:
+    """Read what `write_adapter` wrote: name of a matrix -> LoRA weights. Raises UserError where files are missing or damaged."""
     try:
-        told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        scale, tensors = float(told["lora_alpha"]) / int(told["r"]), load_file(folder / WEIGHTS)
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        scale, tensors = float(config["lora_alpha"]) / int(config["r"]), load_file(folder / WEIGHTS)
         names = sorted(name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight"))
         return {
-            f"{name.removeprefix(PREFIX)}.weight": Delta(
+            f"{name.removeprefix(PREFIX)}.weight": LoraWeights(
                 tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"], scale
             )
             for name in names
@@ -210,7 +211,7 @@ def read_deltas(folder: Path) -> dict[str, Delta]:
 
 
 class FrozenLinear(nn.Linear):
-    """A linear layer whose weights stay as they are, perhaps in bf16 (`round_frozen`)."""
+    """A linear layer with frozen weights, in float32 or bf16 (`round_frozen`)."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.weight.dtype == input.dtype or torch.is_autocast_enabled(input.device.type):
@@ -219,11 +220,11 @@ class FrozenLinear(nn.Linear):
 
 
 def _quantize(backbone: PreTrainedModel, names: list[str]) -> None:
-    """Linear layers in 4 bits (NF4 of QLoRA, Dettmers et al. 2023), on the GPU. Their numbers are only for this training: the
-    adapters are stored, and folded, beside the whole ones."""
+    """Quantize linear layers to 4 bits (NF4 of QLoRA, Dettmers et al. 2023), on the GPU, for this training only: the adapters
+    are later folded into the float32 weights."""
     if not torch.cuda.is_available():
         raise UserError(
-            "`lora: {quantize: true}` needs a GPU, and torch sees none",
+            "`lora: {quantize: true}` needs a GPU, and torch finds none",
             fix="leave `quantize` out: LoRA without it trains on a CPU too.",
         )
     try:
@@ -233,15 +234,16 @@ def _quantize(backbone: PreTrainedModel, names: list[str]) -> None:
             "`lora: {quantize: true}` needs bitsandbytes", fix="pip install bitsandbytes; or leave `quantize` out."
         ) from None
     for name in names:
-        whole: Any = backbone.get_submodule(name)
-        small = bitsandbytes.nn.Linear4bit(
-            whole.in_features,
-            whole.out_features,
-            whole.bias is not None,
+        linear: Any = backbone.get_submodule(name)
+        quantized = bitsandbytes.nn.Linear4bit(
+            linear.in_features,
+            linear.out_features,
+            linear.bias is not None,
             compute_dtype=torch.bfloat16,
             quant_type="nf4",
         )
-        small.weight = bitsandbytes.nn.Params4bit(whole.weight.data, requires_grad=False, quant_type="nf4")
-        small.bias = whole.bias
-        backbone.set_submodule(name, small.to("cuda"))
+        quantized.weight = bitsandbytes.nn.Params4bit(linear.weight.data, requires_grad=False, quant_type="nf4")
+        quantized.bias = linear.bias
+        backbone.set_submodule(name, quantized.to("cuda"))
+    setattr(backbone, "is_loaded_in_4bit", True)  # noqa: B010 (peft reads it; a module does not declare it)
     setattr(backbone, "is_loaded_in_4bit", True)  # noqa: B010 (peft asks for it; a module has no such attribute to set)

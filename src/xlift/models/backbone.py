@@ -1,11 +1,10 @@
-"""Loading and saving models with heads.
+"""Load and save models with heads.
 
-A saved model is a folder that the `AutoModel` class of its family reads as it stands, with the heads in files beside the
-model's:
+A saved model is a folder that the `AutoModel` class of its family can load. Files beside the model hold the heads:
 
     config.json  model.safetensors  tokenizer.json ...  heads.json  heads.safetensors
 
-or, after a stage with a compact vocabulary or with adapters, one that has only what the stage changed (models/stored.py).
+After a stage with a compact vocabulary or with adapters the folder is a delta checkpoint instead (models/delta.py).
 """
 
 from __future__ import annotations
@@ -24,94 +23,111 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xlift.errors import UserError
-from xlift.models.adapters import deltas, is_rounded, plain_tensors
-from xlift.models.compact import Compact, put_table
-from xlift.models.kinds import HeadSpec
+from xlift.models.adapters import is_rounded, lora_weights, plain_tensors
+from xlift.models.compact_vocabulary import CompactVocabulary, set_input_embeddings
+from xlift.models.delta import (
+    TRAINED_IDS,
+    ParentModel,
+    StoredAdapter,
+    StoredModel,
+    read_delta,
+    write_adapter_delta,
+    write_vocabulary_delta,
+)
 from xlift.models.model import Model
-from xlift.models.pretrained import first_line, from_tensors, load_language_head, load_pretrained, quiet
-from xlift.models.stored import IDS, Adapted, Origin, Stored, read_change, write_adapter, write_change
+from xlift.models.outputs import HeadSpec
+from xlift.models.pretrained import (
+    build_from_tensors,
+    first_line,
+    load_language_head,
+    load_pretrained,
+    silence_transformers,
+)
 
-HEADS_SPECS = "heads.json"
-HEADS_WEIGHTS = "heads.safetensors"
+HEAD_SPECS_FILE = "heads.json"
+HEAD_WEIGHTS_FILE = "heads.safetensors"
 
 
 def load_backbone(path_or_id: str | Path) -> tuple[PreTrainedModel, Any]:
-    """A pretrained model in float32, without pooler, and its fast tokenizer, from a folder or from the Hub.
+    """Load a pretrained model in float32, without pooler, and its fast tokenizer, from a folder or the Hub.
 
-    `load` gives a `Model` from the same places, with the pretrained pooler where there is one.
+    `load` returns a `Model` from the same places, with the pretrained pooler where there is one.
 
     Raises:
-        UserError: no such folder, no network, of no family that is known, weights missing, pickled or not those of the config.
+        UserError: no such folder, no network, an unknown family, or weights that are missing, pickled or do not fit the config.
     """
     model, tokenizer, _ = load_pretrained(path_or_id)
     return model, tokenizer
 
 
 def load(path_or_id: str | Path) -> tuple[Model, Any]:
-    """A saved model with its heads, or a pretrained one without any, and its tokenizer.
+    """Load a saved model with its heads, or a pretrained model without heads, and its tokenizer.
 
     Raises:
-        UserError: as `load_backbone`; or the files of the heads are damaged; or the folder is not a whole model.
+        UserError: as `load_backbone`; or the files of the heads are damaged; or the folder is a delta checkpoint.
     """
-    if read_change(Path(path_or_id)) is not None:
+    if read_delta(Path(path_or_id)) is not None:
         raise UserError(
-            "this folder has only what a stage changed of another model",
+            "this folder holds a delta checkpoint: only the changes of one stage to another model",
             where=str(path_or_id),
-            fix="`xlift store export KEY DIR` writes the whole model of a product to a folder.",
+            fix="`xlift store export KEY DIR` writes the full model of an artifact to a folder.",
         )
-    model, tokenizer = load_bare(Stored(Path(path_or_id)))
+    model, tokenizer = load_without_heads(StoredModel(Path(path_or_id)))
     add_saved_heads(model, Path(path_or_id))
     return model, tokenizer
 
 
-def load_stored(stored: Stored) -> tuple[Model, Any]:
-    """As `load`, where the model may be what a stage changed of another one."""
-    model, tokenizer = load_bare(stored)
+def load_stored_model(stored: StoredModel) -> tuple[Model, Any]:
+    """As `load`, for full models and delta checkpoints."""
+    model, tokenizer = load_without_heads(stored)
     add_saved_heads(model, stored.folder)
-    fill_table(model, stored)
+    restore_embeddings(model, stored)
     return model, tokenizer
 
 
-def load_bare(stored: Stored) -> tuple[Model, Any]:
-    """The backbone without any head, and its tokenizer. Weights in float32 are mapped, and read when they are needed.
+def load_without_heads(stored: StoredModel) -> tuple[Model, Any]:
+    """Load the backbone without heads, and its tokenizer. Float32 weights are memory-mapped and read when they are used.
 
-    Where the model is not stored whole its input embeddings are not there yet: `fill_table` makes all of them, `compact` those
-    that are asked for.
+    A delta checkpoint's input embeddings are not loaded yet: `restore_embeddings` loads all of them,
+    `load_compact_vocabulary` those of some tokens.
     """
-    if isinstance(stored, Adapted):
-        assert stored.before is not None
-        model, tokenizer = load_bare(stored.before)
-        model.language_head = {}  # that of a pretrained model starts the first stage, and no later one
-        stored.fold_into(model.backbone_state_dict(), model.table)
+    if isinstance(stored, StoredAdapter):
+        assert stored.parent is not None
+        model, tokenizer = load_without_heads(stored.parent)
+        model.language_head = {}  # a pretrained language head starts the first stage only
+        stored.fold_into(model.backbone_state_dict(), model.embeddings_name)
         return model, tokenizer
-    if stored.change is None:
+    if stored.delta is None:
         backbone, tokenizer, pooler = load_pretrained(stored.folder)
         return Model(backbone, pooler, load_language_head(stored.folder, backbone.config)), tokenizer
-    tensors = {name: tensor for name in stored.own_names() if (tensor := stored.tensor(name)) is not None}
-    del tensors[IDS]
+    tensors = {name: tensor for name in stored.tensor_names() if (tensor := stored.read_tensor(name)) is not None}
+    del tensors[TRAINED_IDS]
     pooler = {name.removeprefix("pooler."): tensors.pop(name) for name in sorted(tensors) if name.startswith("pooler.")}
-    table = tensors[stored.change.table] = torch.empty(stored.change.shape)  # memory that nobody touches takes none
-    table[:1] = torch.nan  # transformers ties mT5's output layer to a table that is equal, as what was there before may be
-    backbone, tokenizer = from_tensors(stored.folder, tensors)
+    embeddings = torch.empty(stored.delta.shape)  # untouched memory takes no space
+    # transformers ties mT5's output layer to equal embeddings, and uninitialized memory may be equal
+    embeddings[:1] = torch.nan
+    tensors[stored.delta.embeddings_name] = embeddings
+    backbone, tokenizer = build_from_tensors(stored.folder, tensors)
     return Model(backbone, pooler), tokenizer
 
 
-def fill_table(model: Model, stored: Stored) -> None:
-    """Make the input embeddings of a model that is not stored whole. Raises UserError where they do not become what they
-    were."""
-    if stored.in_pieces:
-        put_table(model.backbone, nn.Parameter(stored.table(model.table)))
+def restore_embeddings(model: Model, stored: StoredModel) -> None:
+    """Load the input embeddings of a delta checkpoint. Raises UserError where their SHA-256 does not match."""
+    if stored.has_partial_embeddings:
+        set_input_embeddings(model.backbone, nn.Parameter(stored.read_embeddings(model.embeddings_name)))
 
 
-def compact(model: Model, stored: Stored, ids: np.ndarray) -> Compact:
-    """Only the input embeddings of some tokens, and no others in memory. Raises UserError as `fill_table`."""
-    stored.check()
-    return Compact(model.backbone, ids, stored.rows(model.table, torch.from_numpy(ids)))
+def load_compact_vocabulary(model: Model, stored: StoredModel, ids: np.ndarray) -> CompactVocabulary:
+    """Load the input embeddings of some tokens only. Raises UserError as `restore_embeddings`."""
+    stored.verify_embeddings()
+    return CompactVocabulary(
+        model.backbone, ids, stored.read_embedding_rows(model.embeddings_name, torch.from_numpy(ids))
+    )
 
 
-def saved_heads(folder: Path) -> dict[str, HeadSpec]:
-    """The heads beside a saved model. Raises UserError where their file is damaged."""
-    path = folder / HEADS_SPECS
+def read_head_specs(folder: Path) -> dict[str, HeadSpec]:
+    """The specs of a saved model's heads. Raises UserError where their file is damaged."""
+    path = folder / HEAD_SPECS_FILE
     if not path.is_file():
         return {}
     try:
@@ -127,20 +143,20 @@ def saved_heads(folder: Path) -> dict[str, HeadSpec]:
 
 
 def add_saved_heads(model: Model, folder: Path) -> None:
-    """Give a model the heads of a saved one. Raises UserError where their files are damaged."""
-    specs = saved_heads(folder)
+    """Add the heads of a saved model to a model. Raises UserError where their files are damaged."""
+    specs = read_head_specs(folder)
     for name, spec in specs.items():
         model.add_head(name, spec, seed=0)
-    put_saved_heads(model, folder, tuple(specs))
+    load_head_weights(model, folder, tuple(specs))
 
 
-def put_saved_heads(model: Model, folder: Path, names: Sequence[str]) -> None:
-    """Give heads of a model the weights of the saved ones of these names. Raises UserError where they are damaged."""
+def load_head_weights(model: Model, folder: Path, names: Sequence[str]) -> None:
+    """Load saved weights into the model's heads of these names. Raises UserError where the files are damaged."""
     try:
-        saved = load_file(folder / HEADS_WEIGHTS) if names else {}
+        saved = load_file(folder / HEAD_WEIGHTS_FILE) if names else {}
         for name in names:
-            own = {key.removeprefix(f"{name}."): t for key, t in saved.items() if key.startswith(f"{name}.")}
-            model.heads[name].load_state_dict(own)
+            weights = {key.removeprefix(f"{name}."): t for key, t in saved.items() if key.startswith(f"{name}.")}
+            model.heads[name].load_state_dict(weights)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise _broken_heads(folder, error) from error
 
@@ -150,52 +166,58 @@ def _broken_heads(folder: Path, error: Exception) -> UserError:
 
 
 def save(model: Model, tokenizer: Any, folder: str | Path) -> None:
-    """Write a model to a folder, which is made; the layout is in this module's docstring. Adapters are folded in."""
+    """Write a full model to a new or existing folder (layout: this module's docstring). Adapters are folded in."""
     folder = Path(folder)
-    _save_all_but_the_backbone(model, tokenizer, folder)
+    _save_all_but_backbone(model, tokenizer, folder)
     _save_tensors(dict(plain_tensors(model)), folder / "model.safetensors")
 
 
-def save_change(
-    model: Model, tokenizer: Any, folder: Path, compact: Compact, stored: Stored, origin: Origin, decay: float
+def save_vocabulary_delta(
+    model: Model,
+    tokenizer: Any,
+    folder: Path,
+    compact: CompactVocabulary,
+    stored: StoredModel,
+    parent: ParentModel,
+    decay: float,
 ) -> None:
-    """Write what a stage with a compact vocabulary changed of a model (models/stored.py).
+    """Write the delta checkpoint of a stage with a compact vocabulary (models/delta.py).
 
     Args:
-        compact: that of the model.
-        stored, origin: the model that the stage started from.
-        decay: `Trained.decay`.
+        compact: the model's compact vocabulary.
+        stored, parent: the model that the stage started from.
+        decay: `TrainOutput.total_weight_decay`.
     """
-    _save_all_but_the_backbone(model, tokenizer, folder)
+    _save_all_but_backbone(model, tokenizer, folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.backbone_state_dict().items()}
-    write_change(folder, tensors, model.table, compact, stored, origin, decay)
+    write_vocabulary_delta(folder, tensors, model.embeddings_name, compact, stored, parent, decay)
 
 
-def save_adapter(model: Model, tokenizer: Any, folder: Path, stored: Stored, origin: Origin) -> None:
-    """Write the adapters and the heads of a stage (models/stored.py).
+def save_adapter_delta(model: Model, tokenizer: Any, folder: Path, stored: StoredModel, parent: ParentModel) -> None:
+    """Write the delta checkpoint of a stage with adapters (models/delta.py).
 
     Args:
-        stored, origin: the model that the stage started from.
+        stored, parent: the model that the stage started from.
     """
-    _save_all_but_the_backbone(model, tokenizer, folder)
-    base = load_bare(stored)[0] if is_rounded(model.backbone) else model
-    plain = plain_tensors(base, deltas(model.backbone))
-    write_adapter(folder, model.backbone, plain, model.table, stored, origin)
+    _save_all_but_backbone(model, tokenizer, folder)
+    base = load_without_heads(stored)[0] if is_rounded(model.backbone) else model
+    plain = plain_tensors(base, lora_weights(model.backbone))
+    write_adapter_delta(folder, model.backbone, plain, model.embeddings_name, stored, parent)
 
 
-def _save_all_but_the_backbone(model: Model, tokenizer: Any, folder: Path) -> None:
+def _save_all_but_backbone(model: Model, tokenizer: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with quiet():
+    with silence_transformers():
         model.backbone.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    _save_tensors(model.heads.state_dict(), folder / HEADS_WEIGHTS)
+    _save_tensors(model.heads.state_dict(), folder / HEAD_WEIGHTS_FILE)
     specs = {name: asdict(model.head(name).spec) for name in model.heads}
     for spec in specs.values():
         if spec["kind"] != "dual":
             del spec["pooling"]
-    (folder / HEADS_SPECS).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / HEAD_SPECS_FILE).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(ready, path, metadata={"format": "pt"})  # the metadata that from_pretrained asks for
+    save_file(ready, path, metadata={"format": "pt"})  # from_pretrained requires this metadata

@@ -1,8 +1,8 @@
-"""Dropout whose masks are cheap on a CPU.
+"""Dropout with cheap masks on a CPU.
 
-torch draws one double per element on a CPU, one element after the other, which is a tenth of an XLM-R step; here one draw of
-64 random bits decides four elements. The rate is exact to 1 / 65,536. Same generator, so resume stays exact. On other
-devices it is torch's own. (`benchmarks/training.py --parts` measures both.)
+On a CPU torch draws one double per element, one after the other, which takes a tenth of an XLM-R step. Here one draw of 64
+random bits decides four elements. The rate is exact to 1 / 65,536. The generator is the same, so resuming stays exact. Other
+devices use torch's dropout. (`benchmarks/training.py --parts` measures both.)
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Heads: thin modules on a model's hidden states, one per kind of output (models/kinds.py) and family of model.
+"""Heads: small modules on a model's hidden states, one for each kind of output (models/outputs.py) and family of model.
 
-The stock `AutoModelFor...` classes are uneven over model families, keep one head each and silently reuse it when label
-counts agree; these do not. A head computes what the stock class of its family computes, from tensors of the same names
-and shapes, so a trained one can be exported (`Model.stock_state_dict`). The tanh pooler that stock BERT and RoBERTa
-keep in the backbone belongs to the head here: a masked LM never trained it.
+transformers' `AutoModelFor...` classes differ between model families, keep one head each, and silently reuse it when label
+counts agree. These heads do not. A head computes what the transformers class of its family computes, with tensors of the same
+names and shapes, so a trained head can be exported (`Model.stock_state_dict`; "stock" means transformers' own). The tanh pooler
+of BERT and RoBERTa is part of the head here, because masked language modelling does not train it.
 
-Which state stands for a whole row, the family decides (`row_state`): an encoder's first token has seen all of it, a decoder's
-last one; of an encoder-decoder model, whose encoder has no such token, it is the mean. A decoder's tags and answer spans rest on
-what stands before each token, and nothing behind it.
+The family decides which state represents a whole row (`row_state`): an encoder's first token, a decoder's last token, or the
+mean of an encoder-decoder model's encoder, which has no such token. A decoder's tags and answer spans depend only on each token
+and the tokens before it.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from transformers.activations import ACT2FN
 
 from xlift.backbones import DECODERS, Family, family_of
 from xlift.errors import UserError
-from xlift.models.kinds import Head, HeadSpec, Loss
+from xlift.models.outputs import Head, HeadSpec, Loss
 
 LOGIT_SCALE = 100.0
-"""What XTREME-R's dual encoders start from; learnt from there."""
+"""Initial value in XTREME-R's dual encoders. It is trained."""
 
 
 class LinearHead(Head):
-    """Dropout and one linear layer, on every token or on what stands for the row.
+    """Dropout and one linear layer, on every token or on the state of the row.
 
-    Stock for tokens of BERT, RoBERTa and mT5's encoder; the default for types that have no entry in FAMILIES.
+    As in transformers for tokens of BERT, RoBERTa and mT5's encoder. The default for types without an entry in FAMILIES.
     """
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        self.how = _HOW[_family(config)]
+        self.pooling = ROW_POOLING[_family(config)]
         self.dropout = nn.Dropout(_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         if self.spec.kind != "token":
-            hidden_states = row_state(hidden_states, attention_mask, self.how)
+            hidden_states = row_state(hidden_states, attention_mask, self.pooling)
         logits = self.classifier(self.dropout(hidden_states))
         return logits.squeeze(-1) if self.spec.kind == "choice" else logits
 
 
 class ScoreHead(Head):
-    """One linear layer without bias on a decoder's last token; with dropout and bias on every token, for tags. Stock."""
+    """A decoder's head, as in transformers: linear without bias on the last token; for tags dropout and linear with bias."""
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
@@ -64,14 +64,14 @@ class ScoreHead(Head):
 
 
 class SpanHead(Head):
-    """Start and end score of each token, without dropout, as in stock BERT, RoBERTa and decoders."""
+    """Start and end logit of each token, without dropout, as in transformers' BERT, RoBERTa and decoders."""
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
         self.qa_outputs = nn.Linear(config.hidden_size, spec.num_labels)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
-        return _hide_padding(self.qa_outputs(hidden_states), attention_mask)
+        return _mask_padding(self.qa_outputs(hidden_states), attention_mask)
 
 
 class PoolerHead(Head):
@@ -119,7 +119,7 @@ class _PredictionHead(nn.Module):
 class ModernBertHead(Head):
     """Prediction head, dropout, linear: ModernBERT and mmBERT, all kinds.
 
-    Sequences and choices are pooled as `config.classifier_pooling` says, by first token ('cls') or by 'mean'.
+    Sequences and choices use the first token or the mean, as `config.classifier_pooling` sets ('cls' or 'mean').
     """
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
@@ -138,71 +138,71 @@ class ModernBertHead(Head):
                 hidden_states = hidden_states[:, 0]
         logits = self.classifier(self.dropout(self.head(hidden_states)))
         if self.spec.kind == "span":
-            return _hide_padding(logits, attention_mask)
+            return _mask_padding(logits, attention_mask)
         return logits.squeeze(-1) if self.spec.kind == "choice" else logits
 
 
 class DualHead(Head):
-    """One vector of length 1 per row, for queries and passages alike. No stock class has it.
+    """One unit vector per row, for queries and passages. transformers has no such class.
 
-    Its loss is the softmax over the passages of the whole batch, so what is given to it must be the whole batch
-    (training/in_batch.py). A passage is left out of a query's softmax, being no wrong answer, where it is the query's own
-    passage again or answers the same query in another pair. (XTREME-R's scripts keep both as negatives.)
+    Its loss is a softmax over the passages of the whole batch, so it needs the whole batch at once
+    (training/in_batch_negatives.py). A query's softmax leaves out a passage that is the query's own passage again, or that
+    answers the same query in another pair: it is no wrong answer. (XTREME-R's scripts keep both as negatives.)
     """
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        self.how = _HOW[_family(config)]
+        self.pooling = ROW_POOLING[_family(config)]
         self.logit_scale = nn.Parameter(torch.empty(()))
         if spec.pooling == "pooler":
             self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         if self.spec.pooling == "pooler":
-            state = row_state(hidden_states, attention_mask, self.how)
+            state = row_state(hidden_states, attention_mask, self.pooling)
             vectors = torch.tanh(self.pooler["dense"](state)).float()
         else:
-            how = self.how if self.spec.pooling == "cls" else self.spec.pooling
-            vectors = pool(hidden_states, attention_mask, how)
+            pooling = self.pooling if self.spec.pooling == "cls" else self.spec.pooling
+            vectors = pool(hidden_states, attention_mask, pooling)
         return functional.normalize(vectors, dim=-1)
 
     def loss(self, logits: Tensor, targets: dict[str, Tensor]) -> Loss:
-        """Cross entropy of each query's own passage among the passages of the batch; counts queries.
+        """Cross entropy of each query's passage among the passages of the batch. Counts queries.
 
         Args:
-            logits: (rows, dimension) vectors; query n and passage n belong together.
+            logits: (rows, dimension) vectors; query n belongs to passage n.
         """
-        passage = targets["side"] == 1
-        scores = self.logit_scale.float() * (logits[~passage].float() @ logits[passage].float().T)
-        queries, passages = targets["text"][~passage], targets["text"][passage]
-        same = (queries[:, None] == queries) | (passages[:, None] == passages)
-        own = torch.arange(len(scores), device=scores.device)
-        same[own, own] = False
-        total = functional.cross_entropy(scores.masked_fill(same, -torch.inf), own, reduction="sum")
-        return Loss(total, passage.sum())
+        is_passage = targets["side"] == 1
+        scores = self.logit_scale.float() * (logits[~is_passage].float() @ logits[is_passage].float().T)
+        queries, passages = targets["text"][~is_passage], targets["text"][is_passage]
+        excluded = (queries[:, None] == queries) | (passages[:, None] == passages)
+        labels = torch.arange(len(scores), device=scores.device)
+        excluded[labels, labels] = False
+        total = functional.cross_entropy(scores.masked_fill(excluded, -torch.inf), labels, reduction="sum")
+        return Loss(total, is_passage.sum())
 
 
 class LanguageHead(Head):
-    """Dense layer, activation, norm, and the model's input embeddings as decoder: a masked LM, without dropout as in the
-    stock classes.
+    """A masked-LM head: dense layer, activation, norm, and the model's input embeddings as decoder. No dropout, as in
+    transformers.
 
-    It scores chosen positions and not whole rows: scores over the vocabulary are the dearest part of a model. It is
-    trained and never predicted with.
+    It takes selected positions, not whole rows: logits over the vocabulary are the most expensive part of a model. It is used
+    for training only.
     """
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        modern = config.model_type == "modernbert"
+        is_modernbert = config.model_type == "modernbert"
         self.stock = _STOCK_LANGUAGE.get(config.model_type, _STOCK_LANGUAGE["roberta"])
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.classifier_bias if modern else True)
-        self.act = ACT2FN[
-            config.classifier_activation if modern else config.hidden_act if config.model_type == "bert" else "gelu"
-        ]
-        if modern:
+        bias = config.classifier_bias if is_modernbert else True
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
+        activation = "gelu" if config.model_type != "bert" else config.hidden_act
+        self.act = ACT2FN[config.classifier_activation if is_modernbert else activation]
+        if is_modernbert:
             self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
         else:
             self.norm = nn.LayerNorm(config.hidden_size, eps=getattr(config, "layer_norm_eps", 1e-5))
-        has_bias = config.decoder_bias if modern else True
+        has_bias = config.decoder_bias if is_modernbert else True
         self.bias = nn.Parameter(torch.empty(config.vocab_size)) if has_bias else None
 
     def forward(self, hidden_states: Tensor, embeddings: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class LanguageHead(Head):
 
         Args:
             hidden_states: (positions, hidden).
-            embeddings: (vocabulary, hidden), the model's own.
+            embeddings: (vocabulary, hidden), the model's input embeddings.
         """
         return functional.linear(self.norm(self.act(self.dense(hidden_states))), embeddings, self.bias)
 
@@ -221,8 +221,8 @@ class LanguageHead(Head):
 
 
 class TextHead(Head):
-    """No weights: the model's own output layer writes (models/texting.py). It is there so that a stage in words has parts,
-    a schedule and a judge as every other one."""
+    """A head without weights: the model's output layer generates the text (models/text_mode.py). With it, text stages use the
+    same training code (parts, schedule, evaluator) as other stages."""
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
@@ -236,42 +236,41 @@ _STOCK_LANGUAGE = {
     },
     "modernbert": {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias", "decoder": "decoder"},
 }  # fmt: skip
-"""Model type (XLM-R is as RoBERTa) -> part of a language head -> what the stock class calls it."""
+"""Model type (XLM-R uses RoBERTa's) -> part of a language head -> its name in the transformers class."""
 
 
-def pool(hidden_states: Tensor, attention_mask: Tensor, how: str = "mean") -> Tensor:
+def pool(hidden_states: Tensor, attention_mask: Tensor, pooling: str = "mean") -> Tensor:
     """(rows, tokens, hidden) -> (rows, hidden) in float32.
 
-    'mean' includes the special tokens, as XTREME and jiant do; 'cls' is the first token, 'last' the last one.
+    'mean' includes the special tokens, as in XTREME and jiant; 'cls' is the first token, 'last' the last one.
     """
-    if how not in ("mean", "cls", "last"):
-        raise UserError(f"unknown pooling '{how}'", fix="expected 'mean', 'cls' or 'last'")
-    return row_state(hidden_states, attention_mask, how).float()
+    if pooling not in ("mean", "cls", "last"):
+        raise UserError(f"unknown pooling '{pooling}'", fix="expected 'mean', 'cls' or 'last'.")
+    return row_state(hidden_states, attention_mask, pooling).float()
 
 
-def row_state(hidden_states: Tensor, attention_mask: Tensor, how: str) -> Tensor:
-    """(rows, hidden): the state of the first token (cls), of the last one before the padding (last), or the mean, in
-    float32."""
-    if how == "cls":
+def row_state(hidden_states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """(rows, hidden): the state of the first token (cls), of the last token before the padding (last), or the float32 mean."""
+    if pooling == "cls":
         return hidden_states[:, 0]
-    if how == "last":
+    if pooling == "last":
         rows = torch.arange(len(hidden_states), device=hidden_states.device)
         return hidden_states[rows, attention_mask.sum(dim=1) - 1]
     mask = attention_mask.unsqueeze(-1).float()
     return (hidden_states.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
 
-_HOW: dict[Family, str] = {"encoder": "cls", "decoder": "last", "seq2seq": "mean"}
-"""What stands for a row."""
+ROW_POOLING: dict[Family, str] = {"encoder": "cls", "decoder": "last", "seq2seq": "mean"}
+"""Pooling that represents a row."""
 
 
 def _family(config: Any) -> Family:
     return family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
 
 
-HeadMaker = Callable[[HeadSpec, Any], Head]
+HeadFactory = Callable[[HeadSpec, Any], Head]
 
-_DEFAULT: dict[str, HeadMaker] = {
+_DEFAULT: dict[str, HeadFactory] = {
     "sequence": LinearHead,
     "token": LinearHead,
     "span": SpanHead,
@@ -280,17 +279,17 @@ _DEFAULT: dict[str, HeadMaker] = {
     "lm": LanguageHead,
     "text": TextHead,
 }
-_BERT: dict[str, HeadMaker] = {**_DEFAULT, "sequence": PoolerHead, "choice": PoolerHead}
-_DECODER: dict[str, HeadMaker] = {**_DEFAULT, **dict.fromkeys(("sequence", "token", "choice"), ScoreHead)}
-_ROBERTA: dict[str, HeadMaker] = {**_BERT, "sequence": RobertaSequenceHead}
-FAMILIES: dict[str, dict[str, HeadMaker]] = {
+_BERT: dict[str, HeadFactory] = {**_DEFAULT, "sequence": PoolerHead, "choice": PoolerHead}
+_DECODER: dict[str, HeadFactory] = {**_DEFAULT, **dict.fromkeys(("sequence", "token", "choice"), ScoreHead)}
+_ROBERTA: dict[str, HeadFactory] = {**_BERT, "sequence": RobertaSequenceHead}
+FAMILIES: dict[str, dict[str, HeadFactory]] = {
     "bert": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "modernbert": {**_DEFAULT, **dict.fromkeys(("sequence", "token", "span", "choice"), ModernBertHead)},
     **dict.fromkeys(DECODERS, _DECODER),
 }
-"""Model types whose heads are those of the stock classes, as far as there are such classes."""
+"""Model type -> heads that match the transformers classes, where such classes exist."""
 
 
 def make_head(
@@ -299,58 +298,61 @@ def make_head(
     *,
     seed: int,
     pooler: dict[str, Tensor] | None = None,
-    language: dict[str, Tensor] | None = None,
+    language_head: dict[str, Tensor] | None = None,
 ) -> Head:
-    """A new head for a model of that config, on the CPU. Its values depend on nothing but spec, config and seed.
+    """A new head for a model with this config, on the CPU. Its initial values depend only on spec, config and seed.
 
     Args:
-        pooler: 'dense.weight' and 'dense.bias' of a pretrained pooler (BERT's, from next-sentence prediction), to
-            start a head's pooler from.
-        language: the tensors of a pretrained language head, to start such a head from.
+        pooler: 'dense.weight' and 'dense.bias' of a pretrained pooler (BERT's, from next-sentence prediction). Initial
+            values of the head's pooler.
+        language_head: the tensors of a pretrained language head. Initial values of a language head.
 
     Raises:
-        UserError: a language head is wanted for a model that is no encoder, or whose decoder is not its input embeddings.
+        UserError: a language head for a model that is no encoder, or whose masked-LM decoder is not its input embeddings.
     """
     family = _family(config)
     if spec.kind == "lm" and family != "encoder":
         raise UserError(
-            f"hidden words are for encoders, and a model of type '{config.model_type}' writes",
-            fix="leave the text out of its stages; `pretrain:` makes models of every family from text.",
+            f"masked language modelling needs an encoder; a model of type '{config.model_type}' generates text",
+            fix="leave the text out of its stages; `pretrain:` trains models of every family on text.",
         )
     if spec.kind == "lm" and not has_tied_decoder(config):
         raise UserError(
-            f"this model of type '{config.model_type}' does not predict words by its input embeddings",
-            fix="masked language modelling as an intermediate needs a tied decoder, as XLM-R, mBERT and mmBERT have.",
+            f"this model of type '{config.model_type}' does not predict tokens with its input embeddings",
+            fix="masked language modelling as an intermediate needs a tied decoder, as in XLM-R, mBERT and mmBERT.",
         )
     with torch.device("meta"):  # draws nothing from the global generator
-        makers = FAMILIES.get(config.model_type) or (_DECODER if family == "decoder" else _DEFAULT)
-        head = makers[spec.kind](spec, config)
+        factories = FAMILIES.get(config.model_type) or (_DECODER if family == "decoder" else _DEFAULT)
+        head = factories[spec.kind](spec, config)
     head = head.to_empty(device="cpu")
     _initialize(head, config, torch.Generator().manual_seed(seed))
     if pooler and hasattr(head, "pooler"):
         head.get_submodule("pooler").load_state_dict(pooler)
-    if language and spec.kind == "lm":
-        head.load_state_dict(language)
+    if language_head and spec.kind == "lm":
+        head.load_state_dict(language_head)
     return head
 
 
 def has_tied_decoder(config: Any) -> bool:
-    """Whether a masked LM of this config has its input embeddings as decoder, of the width of its hidden states."""
+    """Whether a masked LM of this config uses its input embeddings as decoder, with the width of its hidden states."""
     width = getattr(config, "embedding_size", config.hidden_size)  # ELECTRA's may be narrower
     return getattr(config, "tie_word_embeddings", True) and width == config.hidden_size
 
 
 @torch.no_grad()
 def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
-    """As the family initializes its own heads: normal with `initializer_range`; ModernBERT (its `_init_weights`)
-    truncated normal, narrower with depth in the prediction head and with width in the classifier."""
+    """Initialize as the family does: normal with `initializer_range`; in ModernBERT (its `_init_weights`) truncated normal,
+    with a std that falls with depth in the prediction head and with width in the classifier."""
     std = getattr(config, "initializer_range", 0.02)
     for name, module in head.named_modules():
         if isinstance(module, nn.Linear):
             if config.model_type == "modernbert" and not isinstance(head, DualHead):
                 cutoff = config.initializer_cutoff_factor or 3.0
-                wide = config.hidden_size**-0.5 if name == "classifier" else std / (2 * config.num_hidden_layers) ** 0.5
-                nn.init.trunc_normal_(module.weight, 0.0, wide, -cutoff * wide, cutoff * wide, generator=generator)
+                shrunk = std / (2 * config.num_hidden_layers) ** 0.5
+                own_std = config.hidden_size**-0.5 if name == "classifier" else shrunk
+                nn.init.trunc_normal_(
+                    module.weight, 0.0, own_std, -cutoff * own_std, cutoff * own_std, generator=generator
+                )
             else:
                 nn.init.normal_(module.weight, 0.0, std, generator=generator)
             if module.bias is not None:
@@ -364,14 +366,14 @@ def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
 
 
 def _dropout(config: Any) -> float:
-    """Rate before a classifier: `classifier_dropout` where set, else `hidden_dropout_prob`, else 0.1."""
+    """Dropout before a classifier: `classifier_dropout` where set, else `hidden_dropout_prob`, else 0.1."""
     rate = getattr(config, "classifier_dropout", None)
     return getattr(config, "hidden_dropout_prob", 0.1) if rate is None else rate
 
 
-def _hide_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
-    """Padding takes no part in the softmax over positions, so the loss of a row does not depend on its batch.
+def _mask_padding(logits: Tensor, attention_mask: Tensor) -> Tensor:
+    """Exclude padding from the softmax over positions, so that the loss of a row does not depend on its batch.
 
-    Stock QA models leave padding in; with their fixed length that is the same for every row.
+    transformers' QA models include padding; with their fixed length it is the same for every row.
     """
     return logits.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(logits.dtype).min)

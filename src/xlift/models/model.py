@@ -1,8 +1,8 @@
 """A pretrained model of any family with named heads on its hidden states.
 
-What hidden states are, the family decides (backbones.py): those of an encoder; of a decoder, each token's after what stands
-before it; of an encoder-decoder model, those of its encoder. What is written (labels as text, answers, translations)
-goes through models/texting.py and the model's own output layer.
+The family (backbones.py) decides which hidden states: those of an encoder; those of a decoder, where each token has seen only
+the tokens before it; those of an encoder-decoder model's encoder. Text (labels as text, answers, translations) is generated
+through models/text_mode.py and the model's output layer.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassif
 
 from xlift.backbones import Family, family_of
 from xlift.errors import UserError
-from xlift.models.depth import layers_of, watched
 from xlift.models.heads import FAMILIES, LanguageHead, make_head
-from xlift.models.kinds import Head, HeadSpec
-from xlift.models.packing import packs, run_packed
+from xlift.models.layer_states import capture_layer_states, find_layer_list
+from xlift.models.outputs import Head, HeadSpec
+from xlift.models.packing import run_packed, supports_packing
 
 
 class Model(nn.Module):
-    """A backbone without its own pooler, and named heads on its last hidden states.
+    """A backbone without its pooler, and named heads on its last hidden states.
 
     Args:
-        backbone: of an encoder the bare model; of a decoder or an encoder-decoder model the one with its output layer.
-        pooler: the backbone's pretrained pooler ('dense.weight', 'dense.bias'), which new heads with a pooler start
-            from. Empty unless the pretraining used one (BERT's next-sentence prediction).
-        language_head: the tensors of the checkpoint's own masked-LM head, which new language heads start from. Not
-            saved: it belongs to the checkpoint's weights and not to those of a later stage.
+        backbone: an encoder without a head; a decoder or an encoder-decoder model with its output layer.
+        pooler: the backbone's pretrained pooler ('dense.weight', 'dense.bias'). New heads with a pooler start from it.
+            Empty unless pretraining used one (BERT's next-sentence prediction).
+        language_head: the tensors of the checkpoint's masked-LM head. New language heads start from them. They are
+            never saved: they fit the checkpoint's weights, not those of a later stage.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Model(nn.Module):
 
     @property
     def trunk(self) -> PreTrainedModel:
-        """What makes the hidden states that heads stand on: an encoder whole, a decoder without its output layer, of an
-        encoder-decoder model the encoder."""
-        whole: Any = self.backbone
+        """The module that computes the hidden states of the heads: the whole encoder, a decoder without its output layer, or
+        the encoder of an encoder-decoder model."""
+        backbone: Any = self.backbone
         if self.family == "encoder":
-            return whole
-        return whole.base_model if self.family == "decoder" else whole.get_encoder()
+            return backbone
+        return backbone.base_model if self.family == "decoder" else backbone.get_encoder()
 
     def add_head(self, name: str, spec: HeadSpec, *, seed: int) -> Head:
-        """A new head under `name` (no dots), in place of one that stands there."""
-        head = make_head(spec, self.backbone.config, seed=seed, pooler=self.pooler, language=self.language_head)
+        """Add a new head under `name` (no dots). It replaces a head of the same name."""
+        head = make_head(spec, self.backbone.config, seed=seed, pooler=self.pooler, language_head=self.language_head)
         self.heads[name] = head.to(self.backbone.device)
         return head
 
@@ -71,51 +71,51 @@ class Model(nn.Module):
         return head
 
     def forward(self, inputs: dict[str, Tensor], head: str) -> Tensor:
-        """Logits of one head (shapes: models/kinds.py).
+        """Logits of one head (shapes: models/outputs.py).
 
         Args:
-            inputs: `input_ids` and `attention_mask`, (rows, tokens), padded on the right; `token_type_ids` are used
-                where the model has them.
+            inputs: `input_ids` and `attention_mask`, (rows, tokens), padded on the right; `token_type_ids` are passed
+                only to models that have them.
         """
         return self.heads[head](self.last_hidden_state(inputs), inputs["attention_mask"])
 
     def last_hidden_state(self, inputs: dict[str, Tensor]) -> Tensor:
-        """(rows, tokens, hidden): what the heads stand on."""
+        """(rows, tokens, hidden): the input of the heads."""
         return self._run(inputs).last_hidden_state
 
-    def word_logits(self, hidden_states: Tensor, head: str) -> Tensor:
-        """(positions, vocabulary) logits of a language head on (positions, hidden) states."""
+    def vocabulary_logits(self, hidden_states: Tensor, head: str) -> Tensor:
+        """(positions, vocabulary) logits of a language head for (positions, hidden) states."""
         return self.heads[head](hidden_states, self.embeddings)
 
     def hidden_states(self, inputs: dict[str, Tensor], layers: Collection[int] | None = None) -> dict[int, Tensor]:
-        """Layer -> (rows, tokens, hidden), 0 being the embeddings and num_layers the last.
+        """Layer -> (rows, tokens, hidden). Layer 0 is the embeddings, layer num_hidden_layers the last.
 
         Args:
-            layers: those wanted, by default all; no state of another layer is kept, and layers above are not computed.
+            layers: layers to return, by default all. No state of another layer is kept, and no higher layer is computed.
         """
-        depth = int(self.trunk.config.num_hidden_layers)
-        wanted = list(range(depth + 1) if layers is None else layers)
-        if layers_of(self.trunk) is None:
-            every = self._run(inputs, output_hidden_states=True).hidden_states
-            return {layer: every[layer] for layer in wanted}
-        with watched(self.trunk, wanted) as states:
-            output = self._run(inputs, states=states) if self.packs else self._run(inputs)
-        if depth in wanted:
-            states[depth] = output.last_hidden_state
+        num_layers = int(self.trunk.config.num_hidden_layers)
+        wanted = list(range(num_layers + 1) if layers is None else layers)
+        if find_layer_list(self.trunk) is None:
+            all_states = self._run(inputs, output_hidden_states=True).hidden_states
+            return {layer: all_states[layer] for layer in wanted}
+        with capture_layer_states(self.trunk, wanted) as states:
+            output = self._run(inputs, states=states) if self.supports_packing else self._run(inputs)
+        if num_layers in wanted:
+            states[num_layers] = output.last_hidden_state
         return {layer: states[layer] for layer in wanted}
 
-    def _run(self, inputs: dict[str, Tensor], **more: Any) -> Any:
-        accepted = self._accepted(inputs)
-        if self.packs:
-            return run_packed(self.trunk, accepted, **more)
+    def _run(self, inputs: dict[str, Tensor], **kwargs: Any) -> Any:
+        inputs = self._drop_unused_inputs(inputs)
+        if self.supports_packing:
+            return run_packed(self.trunk, inputs, **kwargs)
         if self.family == "decoder":
-            more["use_cache"] = False  # nothing is written here, and a cache would hold every layer's keys and values
-        return self.trunk(**accepted, **more)
+            kwargs["use_cache"] = False  # nothing is generated here; a cache would hold every layer's keys and values
+        return self.trunk(**inputs, **kwargs)
 
     @property
-    def packs(self) -> bool:
-        """Whether rows go through without padding (models/packing.py)."""
-        return packs(self.backbone)
+    def supports_packing(self) -> bool:
+        """Whether rows are computed without padding (models/packing.py)."""
+        return supports_packing(self.backbone)
 
     @property
     def device(self) -> torch.device:
@@ -123,49 +123,51 @@ class Model(nn.Module):
 
     @property
     def embeddings(self) -> Tensor:
-        """(vocabulary, hidden): the input embeddings, which a language head has as decoder."""
+        """(vocabulary, hidden): the input embeddings. A language head uses them as its decoder."""
         return self.backbone.get_input_embeddings().get_parameter("weight")
 
     @property
-    def table(self) -> str:
-        """Name of the input embeddings among the weights of the backbone."""
+    def embeddings_name(self) -> str:
+        """Name of the input embeddings in the backbone's state dict."""
         weight = self.embeddings
         return next(name for name, parameter in self.backbone.named_parameters() if parameter is weight)
 
     @property
     def max_length(self) -> int | None:
-        """Tokens in the longest row the positions allow (512 for XLM-R); None where the config sets no limit."""
+        """Largest number of tokens in a row (512 for XLM-R); None where the config sets no limit."""
         limit = getattr(self.backbone.config, "max_position_embeddings", None)
         positions = getattr(getattr(self.backbone, "embeddings", None), "position_embeddings", None)
         padding = getattr(positions, "padding_idx", None)
-        # RoBERTa counts positions from behind the one of padding
+        # RoBERTa's first position is padding_idx + 1
         return limit if limit is None or padding is None else limit - padding - 1
 
     def stock_state_dict(self, head: str) -> dict[str, Tensor]:
-        """The weights of backbone and one head, named as in the `AutoModelFor...` class of the model's type.
+        """The weights of the backbone and one head, named as in the `AutoModelFor...` class of the model's type.
 
-        A span head needs `config.num_labels = 2` there, the others their number of labels; a decoder's choice head is a
-        sequence head with one label.
+        That class needs `config.num_labels = 2` for a span head, and the number of labels for the others. A decoder's choice
+        head becomes a sequence head with one label.
 
         Raises:
-            UserError: no stock class of this model type has these weights.
+            UserError: transformers has no class with these weights.
         """
         config, module = self.backbone.config, self.head(head)
         kind = module.spec.kind
         if kind in ("dual", "text"):
-            raise UserError(f"'{head}' is {'a dual encoder' if kind == 'dual' else 'no head'}, which no stock class is")
+            raise UserError(
+                f"'{head}' is {'a dual encoder' if kind == 'dual' else 'no head'}: transformers has no such class"
+            )
         if self.family == "seq2seq":
             return self._encoder_state_dict(head)
         if config.model_type not in FAMILIES:
-            raise UserError(f"heads of model type '{config.model_type}' have no stock class to export to")
+            raise UserError(f"transformers has no class with heads for models of type '{config.model_type}'")
         prefix = self.backbone.base_model_prefix
-        if self.family == "decoder" and kind in (
-            "token",
-            "span",
-        ):  # some have no such class, or call their trunk otherwise there
+        if self.family == "decoder" and kind in ("token", "span"):
+            # some decoders have no such class, and some such classes name their trunk differently
             auto: Any = AutoModelForTokenClassification if kind == "token" else AutoModelForQuestionAnswering
             if type(config) not in auto._model_mapping:
-                raise UserError(f"transformers has no class for '{kind}' heads of models of type '{config.model_type}'")
+                raise UserError(
+                    f"transformers has no class with '{kind}' heads for models of type '{config.model_type}'"
+                )
             prefix = auto._model_mapping[type(config)].base_model_prefix
         weights = {f"{prefix}.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
         if isinstance(module, LanguageHead):
@@ -178,25 +180,25 @@ class Model(nn.Module):
         return weights
 
     def _encoder_state_dict(self, head: str) -> dict[str, Tensor]:
-        """Of the classes on an encoder-decoder model's encoder alone there is mT5's for tags; the others read the decoder."""
+        """transformers has one class on the encoder of an encoder-decoder model: mT5's for tags. The others use the decoder."""
         module, model_type = self.head(head), self.backbone.config.model_type
         if model_type != "mt5" or module.spec.kind != "token":
             raise UserError(
-                f"'{head}' stands on the encoder of a model of type '{model_type}', and no stock class has such a head",
-                fix="mT5's tags have one; encoders and decoders have more, and a model that answers in words needs none.",
+                f"'{head}' is a head on the encoder of a model of type '{model_type}', and transformers has no class for it",
+                fix="train an encoder or a decoder, or use `mode: text`; of encoder-decoder models only mT5's tagging head can be exported.",
             )
         weights = {f"transformer.encoder.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
         return {"transformer.shared.weight": self.embeddings.detach(), **weights, **module.state_dict()}
 
     def backbone_state_dict(self) -> dict[str, Tensor]:
-        """The weights of the backbone and of its pretrained pooler, named as in the family's stock class. Tied weights stand
-        there once, as transformers writes them."""
+        """The weights of the backbone and of its pretrained pooler, named as in the family's transformers class. Tied weights
+        occur once, as transformers saves them."""
         tied = getattr(self.backbone, "all_tied_weights_keys", None) or {}
         own = {name: tensor for name, tensor in self.backbone.state_dict().items() if name not in tied}
         return {**own, **{f"pooler.{name}": tensor for name, tensor in self.pooler.items()}}
 
-    def _accepted(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Token types left out where the model has no table for them, though the tokenizer may give them."""
+    def _drop_unused_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The inputs without token types where the model has no embeddings for them (a tokenizer may return them anyway)."""
         if getattr(self.backbone.config, "type_vocab_size", 0) >= 2:
             return inputs
         return {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}

@@ -1,7 +1,7 @@
-"""Loading pretrained models, from a folder or from the Hub: safetensors only, in float32, without a word.
+"""Load pretrained models from a folder or from the Hub: safetensors only, in float32, without printing anything.
 
-No code that comes with a model is run and nothing pickled is read. What transformers accepts in silence (weights that
-are not those of the config, a tokenizer without its files) is an error here.
+No code of a model repository is run, and no pickle is read. Some problems that transformers ignores are errors here: weights that
+do not match the config, a tokenizer without its files.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from transformers.utils import logging
 from xlift.backbones import family_in, family_of
 from xlift.errors import UserError
 from xlift.models.heads import FAMILIES, LanguageHead, has_tied_decoder
-from xlift.models.kinds import HeadSpec
+from xlift.models.outputs import HeadSpec
 
-FORCED = ("t5", "mt5", "umt5")
-"""Model types of which transformers 5 takes the output layer for tied to the table of input embeddings, whatever config.json
-says; published ones have one of their own (of T5 those from version 1.1 on)."""
+FORCED_TIED_TYPES = ("t5", "mt5", "umt5")
+"""Model types for which transformers 5 assumes an output layer tied to the input embeddings, whatever config.json contains.
+Published models have a separate one (T5 from version 1.1 on)."""
 
 
 def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[str, Tensor]]:
-    """Model without pooler, fast tokenizer, and the weights of the pretrained pooler ({} where there is none).
+    """Load a model without pooler, its fast tokenizer, and the weights of the pretrained pooler ({} where there is none).
 
     Raises:
-        UserError: no such folder, no network, of no family that is known, weights missing, pickled or not those of the config.
+        UserError: no such folder, no network, an unknown family, or weights that are missing, pickled or do not fit the config.
     """
     name = str(path_or_id)
-    _check_place(name)
+    _check_folder(name)
     try:
-        with quiet():
+        with silence_transformers():
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
             model, info = _auto_class(config, name).from_pretrained(
                 name,
@@ -61,127 +61,128 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-            tokenizer = _tokenizer(name)
+            tokenizer = _load_tokenizer(name)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise UserError(
             f"the model cannot be loaded: {first_line(error)}",
             where=name,
-            fix="expected a folder or a Hub id with config.json, model.safetensors and tokenizer.json, "
-            "of a type that transformers knows; on a machine without network, download it into a folder first",
+            fix="expected a folder or a Hub id with config.json, model.safetensors and tokenizer.json, of a type that "
+            "transformers supports. On a machine without network, download it into a folder first.",
         ) from error
     _check_weights(model, info, name)
-    _settle_output_layer(model, Path(name))
+    _check_output_layer(model, Path(name))
     _check_tokenizer(tokenizer, config.vocab_size, name)
     pooler = {}
     if getattr(model, "pooler", None) is not None:
-        # only BERT's pooler is trained, by next-sentence prediction; RoBERTa's checkpoints hold a random one
+        # only BERT's pooler is pretrained, by next-sentence prediction; RoBERTa's checkpoints hold a random one
         if config.model_type == "bert" and not any("pooler" in key for key in info["missing_keys"]):
             pooler = {key: tensor.clone() for key, tensor in model.pooler.state_dict().items()}
         model.pooler = None
     return model, tokenizer, pooler
 
 
-def _tokenizer(name: str) -> Any:
-    """A folder's tokenizer. One that has no token for padding (Llama's) pads with its end of text: no token is added, and
-    masks say what is padding."""
+def _load_tokenizer(name: str) -> Any:
+    """Load a tokenizer. One without a padding token (Llama's) pads with its end token. No token is added, and attention masks
+    mark the padding."""
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-_FRAMING = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
-def _check_tokenizer(tokenizer: Any, rows: int, name: str) -> None:
-    """Raises UserError for a tokenizer that is empty or of another model. Other added tokens may have no row: Gemma's has one
-    for pictures behind the last row of its models of text alone.
+def _check_tokenizer(tokenizer: Any, num_embeddings: int, name: str) -> None:
+    """Raises UserError for a tokenizer that is empty or belongs to another model. Other added tokens may have no embedding: the
+    tokenizer of Gemma's text-only models has an image token after their last row.
 
     Args:
-        rows: of the model's input embeddings.
+        num_embeddings: rows of the model's input embeddings.
         name: of the model, for the message.
     """
-    framing = [getattr(tokenizer, f"{each}_id", None) for each in _FRAMING]
-    needed = max(tokenizer.vocab_size, *(number + 1 for number in framing if number is not None), 0)
-    # with its files missing, transformers makes an empty tokenizer and says nothing
-    if tokenizer.vocab_size <= len(tokenizer.all_special_ids) or needed > rows:
+    special_ids = [getattr(tokenizer, f"{each}_id", None) for each in _SPECIAL_TOKENS]
+    needed = max(tokenizer.vocab_size, *(token_id + 1 for token_id in special_ids if token_id is not None), 0)
+    # if the tokenizer's files are missing, transformers silently returns an empty tokenizer
+    if tokenizer.vocab_size <= len(tokenizer.all_special_ids) or needed > num_embeddings:
         raise UserError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model {rows}",
+            f"the tokenizer has {len(tokenizer)} tokens, the model {num_embeddings}",
             where=name,
-            fix="are the tokenizer's files there, and from the same model?",
+            fix="check that the tokenizer's files are there and belong to this model.",
         )
 
 
 def _auto_class(config: Any, name: str) -> Any:
-    """The `AutoModel` class that reads a model whole. Raises UserError for a model of no family that is known."""
+    """The `AutoModel` class that loads the full model. Raises UserError for a model of an unknown family."""
     if getattr(config, "text_config", None) is not None:  # Gemma 3 from 4B on, among others
         raise UserError(
-            f"a model of type '{config.model_type}' is one of pictures and text",
+            f"a model of type '{config.model_type}' is a model of images and text",
             where=name,
-            fix="its text part can be had: `AutoModelForImageTextToText.from_pretrained(...).model.language_model` of "
-            "transformers, saved to a folder with save_pretrained and the tokenizer beside it.",
+            fix="extract its text model: save `AutoModelForImageTextToText.from_pretrained(...).model.language_model` of "
+            "transformers, and the tokenizer, to a folder with save_pretrained.",
         )
     family = family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
-    known = {
+    families = {
         "encoder": (MODEL_FOR_MASKED_LM_MAPPING_NAMES, AutoModel),
         "decoder": (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, AutoModelForCausalLM),
         "seq2seq": (MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES, AutoModelForSeq2SeqLM),
     }
-    types, auto = known[family]
+    types, auto = families[family]
     if config.model_type not in types:
         raise UserError(
-            f"a model of type '{config.model_type}' is no encoder, decoder or encoder-decoder model of text", where=name
+            f"a model of type '{config.model_type}' is not an encoder, decoder or encoder-decoder model of text",
+            where=name,
         )
     return auto
 
 
-def from_tensors(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedModel, Any]:
-    """The model of a folder's config without pooler, which takes the tensors as its own, and the folder's fast tokenizer.
+def build_from_tensors(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedModel, Any]:
+    """Build the model of a folder's config, without pooler, from these tensors, and load the folder's fast tokenizer.
 
     Raises:
-        UserError: files are missing or damaged, or the tensors are not those of the config.
+        UserError: files are missing or damaged, or the tensors do not fit the config.
     """
     name = str(folder)
     try:
-        with quiet():
+        with silence_transformers():
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-            stock: Any = _auto_class(config, name)._model_mapping[type(config)]
-            model, info = stock.from_pretrained(
+            model_class: Any = _auto_class(config, name)._model_mapping[type(config)]
+            model, info = model_class.from_pretrained(
                 None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
             )
-            tokenizer = _tokenizer(name)
+            tokenizer = _load_tokenizer(name)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
         raise UserError(f"the model cannot be loaded: {first_line(error)}", where=name) from error
     _check_weights(model, info, name)
-    _settle_output_layer(model, folder)
+    _check_output_layer(model, folder)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model, tokenizer
 
 
-def _settle_output_layer(model: PreTrainedModel, folder: Path) -> None:
-    """Say in the config of mT5 and its kin that the output layer is its own, where it is: transformers 4 and other programs would
-    tie it, and umT5 scales its states where it is tied.
+def _check_output_layer(model: PreTrainedModel, folder: Path) -> None:
+    """Set tie_word_embeddings to false in the config of T5 models with a separate output layer: otherwise transformers 4 and
+    other programs would tie it, and umT5 would scale its states.
 
     Raises:
-        UserError: its config says so and it is not there. transformers writes with the input embeddings then, which were never
-            trained for that.
+        UserError: config.json announces a separate output layer that is missing. transformers would then generate with the input
+            embeddings, which were not trained for that.
     """
-    if model.config.model_type not in FORCED:
+    if model.config.model_type not in FORCED_TIED_TYPES:
         return
-    output, table = model.get_output_embeddings(), model.get_input_embeddings()
+    output, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     assert output is not None
-    if output.weight is not table.weight:
+    if output.weight is not embeddings.weight:
         model.config.tie_word_embeddings = False
         return
     path = folder / "config.json"
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if told.get("tie_word_embeddings") is False and not _has_tensor(folder, "lm_head.weight"):
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if config.get("tie_word_embeddings") is False and not _has_tensor(folder, "lm_head.weight"):
         raise UserError(
-            "its output layer is missing: config.json says that it has one of its own, and there is no lm_head.weight",
+            "its output layer is missing: config.json has tie_word_embeddings: false, and there is no lm_head.weight",
             where=str(folder),
-            fix="AutoModelForSeq2SeqLM.from_pretrained(...).save_pretrained(folder) keeps it where AutoModel drops it; for a model "
-            "that really writes with its input embeddings, set tie_word_embeddings to true.",
+            fix="save it with AutoModelForSeq2SeqLM.from_pretrained(...).save_pretrained(folder), since AutoModel drops it. If the "
+            "model really generates with its input embeddings, set tie_word_embeddings to true.",
         )
 
 
@@ -194,89 +195,89 @@ def _has_tensor(folder: Path, name: str) -> bool:
 
 
 def load_language_head(folder: Path, config: Any) -> dict[str, Tensor]:
-    """The tensors of the masked-LM head that a checkpoint holds beside its backbone, in float32, as `LanguageHead` names
-    them; {} where it holds none, or not the whole of it.
+    """Load the masked-LM head of a checkpoint, in float32, with the tensor names of `LanguageHead`; {} where the checkpoint has
+    none, or only a part of it.
 
     Raises:
-        UserError: it is not that of the config.
+        UserError: the head does not fit the config.
     """
     if config.model_type not in FAMILIES or not has_tied_decoder(config):
         return {}
     with torch.device("meta"):
         head = LanguageHead(HeadSpec("lm"), config)
-    own = {stock: name for name, stock in head.stock_names().items()}
-    found = {}
+    names = {stock: name for name, stock in head.stock_names().items()}
+    tensors = {}
     for path in sorted(folder.glob("model*.safetensors")):
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 (no dict)
-                # what old conversions of BERT call a norm's weight and bias
+                # old conversions of BERT name a norm's weight and bias gamma and beta
                 stock = key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-                if stock in own:
-                    found[own[stock]] = file.get_tensor(key).float()
-    if found.keys() != head.state_dict().keys():
+                if stock in names:
+                    tensors[names[stock]] = file.get_tensor(key).float()
+    if tensors.keys() != head.state_dict().keys():
         return {}
     for name, tensor in head.state_dict().items():
-        if found[name].shape != tensor.shape:
+        if tensors[name].shape != tensor.shape:
             raise UserError(
-                f"the masked-LM head is not that of the config: {head.stock_names()[name]} is {tuple(found[name].shape)}, "
-                f"not {tuple(tensor.shape)}",
+                f"the masked-LM head does not fit the config: {head.stock_names()[name]} is {tuple(tensors[name].shape)}, "
+                f"expected {tuple(tensor.shape)}",
                 where=str(folder),
             )
-    return found
+    return tensors
 
 
-def _check_place(name: str) -> None:
-    """The mistakes about local folders that transformers answers with a message about something else."""
+def _check_folder(name: str) -> None:
+    """Raises UserError for mistakes with local folders, where transformers' own messages are misleading."""
     folder = Path(name)
     if not folder.exists():
         if name.startswith((".", "~")) or folder.is_absolute() or name.count("/") > 1 or "\\" in name:
-            raise UserError("no such folder", where=name, fix="give a model folder, or a Hub id such as 'org/name'")
+            raise UserError("no such folder", where=name, fix="give a model folder, or a Hub id such as 'org/name'.")
         return
     if not (folder / "config.json").is_file():
         raise UserError("not a model folder: it has no config.json", where=name)
     if not any(folder.glob("*.safetensors")):
-        pickled = any(folder.glob("*.bin"))
-        # AutoModel would leave the output layer behind
+        is_pickled = any(folder.glob("*.bin"))
+        # AutoModel would drop the output layer
         auto = {"encoder": AutoModel, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
-        kept = auto[family_in(folder)].__name__ if pickled else ""
+        class_name = auto[family_in(folder)].__name__ if is_pickled else ""
         raise UserError(
-            "its weights are pickled (.bin), which may run code when read" if pickled else "it has no weights",
+            "its weights are pickled (.bin), which may run code when read" if is_pickled else "it has no weights",
             where=name,
             fix="if you trust the file, convert it once: "
-            f"{kept}.from_pretrained({name!r}).save_pretrained(folder) writes model.safetensors"
-            if pickled
-            else "expected model.safetensors",
+            f"{class_name}.from_pretrained({name!r}).save_pretrained(folder) writes model.safetensors."
+            if is_pickled
+            else "expected model.safetensors.",
         )
 
 
 def _check_weights(model: PreTrainedModel, info: dict[str, Any], name: str) -> None:
-    """Nothing of the backbone may be missing but the pooler, and nothing surplus may belong to it.
+    """Raises UserError where backbone weights other than the pooler's are missing, or where there are too many.
 
-    What lies beside the backbone in a checkpoint (LM heads, classifiers) is not wanted and not looked at.
+    Weights outside the backbone (LM heads, classifiers) are ignored.
     """
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     parts = {part for part, _ in model.named_children()} - {"pooler"}
-    surplus = []
+    unexpected = []
     for key in sorted(info["unexpected_keys"]):
         part = key.removeprefix(f"{model.base_model_prefix}.").split(".")[0]
         if part in parts and not key.endswith("position_ids"):  # a buffer that older versions saved
-            surplus.append(key)
-    if missing or surplus:
+            unexpected.append(key)
+    if missing or unexpected:
         raise UserError(
-            f"the weights are not those of the config: {len(missing)} tensors missing, {len(surplus)} too many",
+            f"the weights do not fit the config: {len(missing)} tensors missing, {len(unexpected)} too many",
             where=name,
-            fix=f"for instance {(missing + surplus)[0]}",
+            fix=f"for instance {(missing + unexpected)[0]}.",
         )
 
 
 def first_line(error: Exception) -> str:
-    """What a user needs of another library's message."""
+    """First line of another library's error message, or the error's type."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No load reports, no progress bars, no conversion requests sent to the Hub; as before afterwards."""
+def silence_transformers() -> Iterator[None]:
+    """Suppress transformers' load reports, progress bars, and requests to convert a model on the Hub."""
     level, bars, hub_bars = logging.get_verbosity(), logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     conversion = os.environ.get("DISABLE_SAFETENSORS_CONVERSION")
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"

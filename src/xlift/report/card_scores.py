@@ -1,15 +1,15 @@
-"""The scores of an exported model, for its card: by language with intervals, what noise costs, and what other seeds reach."""
+"""Scores of an exported model for its card: by language with intervals, with noise, and over all seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from xlift.analysis.lift import ALL, BASELINE, Row, analyse
-from xlift.analysis.roads import NAMES, Road, Trail, trail
-from xlift.analysis.robustness import robustness
+from xlift.analysis.lift import ALL, BASELINE, LiftRow, compute_lifts
+from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage, trace_lineage
+from xlift.analysis.robustness import compute_robustness
 from xlift.analysis.scores import load_cells
-from xlift.analysis.troubles import COLLAPSED, RETRIED
+from xlift.analysis.training_status import COLLAPSED, RETRIED
 from xlift.report.markdown import escaped, listed, table
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
@@ -18,17 +18,20 @@ from xlift.studies.store import Store
 MARKS = {RETRIED: "†", COLLAPSED: "‡"}
 
 
-def own_rows(road: Road, store: Store) -> list[Row]:
-    """Of this very model (one seed), with its lift over the same road without an intermediate."""
-    if not road.record or not road.cells:
+def model_rows(pipeline: Pipeline, store: Store) -> list[LiftRow]:
+    """Compute the rows of this model (one seed), with its lift over the same pipeline without an intermediate task."""
+    if not pipeline.record or not pipeline.cells:
         return []
-    first = road.cells[0]
-    beside = [cell for cell in road.record.cells if _baseline_of(cell, first) and cell.seed == first.seed]
-    rows = analyse(
-        load_cells(_only(road.record, [*road.cells, *beside]), store, every_metric=True)[0], road.record.name
+    first = pipeline.cells[0]
+    baseline_cells = [cell for cell in pipeline.record.cells if _baseline_of(cell, first) and cell.seed == first.seed]
+    rows = compute_lifts(
+        load_cells(_only(pipeline.record, [*pipeline.cells, *baseline_cells]), store, every_metric=True)[0],
+        pipeline.record.name,
     )
     own = {
-        name: value for name, value in road.names.items() if name in ("intermediate", "intermediate_language", "size")
+        name: value
+        for name, value in pipeline.field_values.items()
+        if name in ("intermediate", "intermediate_language", "size")
     }
     return [row for row in rows if row.target != ALL and all(str(getattr(row, name)) == value for name, value in own.items())
             and row.intermediate == first.intermediate]  # fmt: skip
@@ -45,54 +48,56 @@ def _only(record: Record, cells: Iterable[Cell]) -> Record:
     return replace(record, cells=tuple(dict.fromkeys(cells)))
 
 
-def in_words(road: Road, store: Store, rows: Sequence[Row]) -> str:
-    if not rows or not road.record:
-        return "No study of the store that this came from has scored this model."
-    said = []
-    trained = set(trained_languages(trail(road.key, store)))
-    names = {each["code"]: each for each in road.record.languages}
+def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> str:
+    if not rows or not pipeline.record:
+        return "No study in its store has scored this model."
+    sentences = []
+    trained = set(trained_languages(trace_lineage(pipeline.key, store)))
+    names = {each["code"]: each for each in pipeline.record.languages}
     for metric in dict.fromkeys(row.metric for row in rows):
         own = [row for row in rows if row.metric == metric]
         lifted = any(row.lift is not None for row in own)
         lines = []
         for row in own:
-            known = names.get(row.language, {})
             mean = row.language == ALL
-            tongue = (
-                "**mean of these**" if mean else f"{escaped(known.get('name', row.language))} ({escaped(row.language)})"
-            )
+            name = names.get(row.language, {}).get("name", row.language)
+            language = "**mean of these**" if mean else f"{escaped(name)} ({escaped(row.language)})"
             shot = "" if mean else "zero-shot" if row.language not in trained else "trained on"
             cells = [
-                tongue,
+                language,
                 shot,
-                f"{100 * row.value:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f}){MARKS.get(row.trouble, '')}",
+                f"{100 * row.value:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f}){MARKS.get(row.training_status, '')}",
             ]
             if lifted:
                 cells.append("" if row.lift is None or row.lift_low is None or row.lift_high is None
                              else f"{100 * row.lift:+.1f} ({100 * row.lift_low:+.1f} to {100 * row.lift_high:+.1f})")  # fmt: skip
             lines.append([*cells, f"{row.n:,}"])
         heads = ["language", "", escaped(metric), *(["lift over no intermediate"] if lifted else []), "examples"]
-        said.append(table(heads, lines))
-    said.append(
-        "Percent, with 95% intervals over test examples: they say how far another test set of the same kind would move the "
-        "score of this one model, not how far another seed would."
+        sentences.append(table(heads, lines))
+    sentences.append(
+        "Percent, with 95% intervals over test examples. They cover the choice of test examples for this one model, and do not cover "
+        "the variation between seeds."
     )
-    if noise := _noise(road, store):
-        said.append(noise)
-    if mean := _all_seeds(road, store):
-        said.append(mean)
-    troubles = {row.trouble for row in rows}
-    if RETRIED in troubles:
-        said.append(f"{MARKS[RETRIED]} A stage collapsed to chance or diverged, and learnt with a lower rate.")
-    if COLLAPSED in troubles:
-        said.append(f"{MARKS[COLLAPSED]} A stage ended at chance, whatever the rate: **do not use this model.**")
-    return "\n\n".join(said)
+    if noise := _noise(pipeline, store):
+        sentences.append(noise)
+    if mean := _all_seeds(pipeline, store):
+        sentences.append(mean)
+    statuses = {row.training_status for row in rows}
+    if RETRIED in statuses:
+        sentences.append(
+            f"{MARKS[RETRIED]} A stage collapsed to chance or diverged, then succeeded with a lower learning rate."
+        )
+    if COLLAPSED in statuses:
+        sentences.append(
+            f"{MARKS[COLLAPSED]} A stage ended at chance at every learning rate: **do not use this model.**"
+        )
+    return "\n\n".join(sentences)
 
 
-def _noise(road: Road, store: Store) -> str:
-    """What damaged texts cost it; '' where it was not asked any."""
-    assert road.record
-    rows = robustness(load_cells(_only(road.record, road.cells), store)[0], road.record.name)
+def _noise(pipeline: Pipeline, store: Store) -> str:
+    """Return the table of scores with noise; '' if there are none."""
+    assert pipeline.record
+    rows = compute_robustness(load_cells(_only(pipeline.record, pipeline.cells), store)[0], pipeline.record.name)
     lines = [
         [escaped(row.noise), "**mean of these**" if row.language == ALL else escaped(row.language), f"{100 * row.noisy:.1f}",
          "" if row.kept is None or row.kept_low is None or row.kept_high is None
@@ -101,28 +106,28 @@ def _noise(road: Road, store: Store) -> str:
     ]  # fmt: skip
     if not lines:
         return ""
-    head = ("the same texts damaged by", "language", escaped(rows[0].metric), "kept of the clean score")
+    head = ("the same texts with noise", "language", escaped(rows[0].metric), "kept of the clean score")
     return table(head, lines)
 
 
-def _all_seeds(road: Road, store: Store) -> str:
-    """What all seeds of the road score together; '' where there is one."""
-    assert road.record
-    alike = [cell for cell in road.record.cells if all(
-        getattr(cell, name) == getattr(road.cells[0], name) for name in NAMES if name != "seed"
+def _all_seeds(pipeline: Pipeline, store: Store) -> str:
+    """Describe the mean score over all seeds of the pipeline."""
+    assert pipeline.record
+    alike = [cell for cell in pipeline.record.cells if all(
+        getattr(cell, name) == getattr(pipeline.cells[0], name) for name in PIPELINE_FIELDS if name != "seed"
     )]  # fmt: skip
     seeds = list(dict.fromkeys(cell.seed for cell in alike))
     if len(seeds) < 2:
-        return "The study ran this road with one seed."
-    rows = [row for row in analyse(load_cells(_only(road.record, alike), store)[0]) if row.target != ALL]
+        return "The study ran this pipeline with one seed."
+    rows = [row for row in compute_lifts(load_cells(_only(pipeline.record, alike), store)[0]) if row.target != ALL]
     whole = next((row for row in rows if row.language == ALL), rows[0] if rows else None)
     if whole is None:
         return ""
     return (
-        f"The study ran this road with {len(seeds)} seeds ({listed(seeds)}); their mean {escaped(whole.metric)} over all languages "
-        f"is {100 * whole.value:.1f} ({100 * whole.low:.1f} to {100 * whole.high:.1f}). This is seed {road.cells[0].seed}."
+        f"The study ran this pipeline with {len(seeds)} seeds ({listed(seeds)}); their mean {escaped(whole.metric)} over all languages "
+        f"is {100 * whole.value:.1f} ({100 * whole.low:.1f} to {100 * whole.high:.1f}). This is seed {pipeline.cells[0].seed}."
     )
 
 
-def trained_languages(gone: Trail) -> list[str]:
-    return list(dict.fromkeys(data.language for stage in gone.stages for data in stage.spec.mixture))
+def trained_languages(lineage: TrainingLineage) -> list[str]:
+    return list(dict.fromkeys(data.language for stage in lineage.stages for data in stage.spec.mixture))

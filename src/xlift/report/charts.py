@@ -1,8 +1,7 @@
-"""Charts as static SVG: heat maps of lift, learning curves where a study has several sizes, and what is kept under noise where a
-kind of it has several levels.
+"""Charts as static SVG: heat maps of lift, learning curves over sizes, and scores kept over levels of noise.
 
 One drawing serves light and dark pages: text is `currentColor`, and a cell's colour fades to transparent at zero.
-The SVG needs no script, no font file and no network.
+The SVG needs no script, font file or network.
 """
 
 from __future__ import annotations
@@ -12,79 +11,79 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.lift import ALL, BASELINE, Row
-from xlift.analysis.robustness import RobustRow
-from xlift.report.tables import ROAD_KEYS, Grid, by_language, signed, size_number
+from xlift.analysis.lift import ALL, BASELINE, LiftRow
+from xlift.analysis.robustness import RobustnessRow
+from xlift.report.tables import PIPELINE_KEYS, ScoreTable, format_points, make_language_tables, parse_size
 
 if TYPE_CHECKING:
     import altair
 
 UP, DOWN = "27, 120, 200", "217, 95, 14"
-"""RGB of gains and losses: blue and orange are told apart by every kind of colour vision."""
+"""RGB of gains and losses. Blue and orange differ in every kind of colour vision."""
 LINES = ("#2b7bba", "#d9730d", "#3f9b5c", "#b04a8f", "#8a7ad0", "#b58900", "#c0504d", "#4aa3a2")
-"""Colours of lines, of middle lightness, so that they stand out from white and from black."""
+"""Colours of lines, of medium lightness, visible on white and on black."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 INK = "#010203"
-"""Stands for the page's text colour while the chart is drawn; no drawing uses it otherwise."""
+"""Placeholder for the page's text colour while the chart is drawn."""
 CELL_WIDTH, CELL_HEIGHT = 54, 28
 PANEL = {"width": 185, "height": 140}
 DASHES = ((1, 0), (5, 3), (2, 2))
-"""Of lines, where there are more of them than colours: every further round of colours has the next."""
-NAME = re.compile(r"(?P<kind>.+?) (?P<level>[0-9.e+-]+)%(?P<rest>.*)")
-"""Of a noise: what it is, at which level, and what else tells it apart."""
-FARTHEST = 25.0
-"""Percent points by which an interval widens the axis of what is kept, at most: two seeds may leave nearly everything open."""
+"""Dash patterns of lines. When all colours are used, the next pattern starts with the first colour."""
+NOISE_NAME = re.compile(r"(?P<kind>.+?) (?P<level>[0-9.e+-]+)%(?P<rest>.*)")
+"""Name of a noise: its kind, its level, and further settings."""
+MAX_INTERVAL_MARGIN = 25.0
+"""Maximum percent points by which an interval widens the axis: intervals over two seeds may be very wide."""
 
 
-def heatmaps(rows: Sequence[Row]) -> dict[str, str]:
+def heatmaps(rows: Sequence[LiftRow]) -> dict[str, str]:
     """Target -> SVG: intermediates x languages, each cell the lift in percent points.
 
-    The colour scale is symmetric around zero and the same for all targets. A cell whose interval excludes zero is
-    coloured and bold, any other is pale. Targets without a lift have no map.
+    The colour scale is symmetric around zero and the same for all targets. A cell whose interval excludes zero is strongly
+    coloured and bold; other cells are pale. Targets without a lift have no map.
     """
-    grids, largest = by_language(rows), largest_lift(rows)
-    drawn = {grid.title: _heatmap(grid, largest) for grid in grids}
+    tables, largest = make_language_tables(rows), largest_lift(rows)
+    drawn = {table.title: _heatmap(table, largest) for table in tables}
     return {title: svg for title, svg in drawn.items() if svg}
 
 
-def largest_lift(rows: Sequence[Row]) -> float:
-    """The largest absolute lift of any target: where the colours of `heatmaps` are deepest."""
+def largest_lift(rows: Sequence[LiftRow]) -> float:
+    """Return the largest absolute lift of any target, the end of the colour scale of `heatmaps`."""
     return max((abs(row.lift) for row in rows if row.lift is not None and row.target != ALL), default=0.0)
 
 
-def _heatmap(grid: Grid, largest: float) -> str:
+def _heatmap(table: ScoreTable, largest: float) -> str:
     import altair as alt
 
     cells, names = [], []
-    for road, line in zip(grid.roads, grid.cells, strict=True):
-        name, any_lift = " · ".join(part for part in road if part), False
-        for language, row in zip(grid.columns, line, strict=True):
+    for pipeline, line in zip(table.pipelines, table.cells, strict=True):
+        name, any_lift = " · ".join(part for part in pipeline if part), False
+        for language, row in zip(table.columns, line, strict=True):
             if row and row.lift is not None and row.lift_low is not None and row.lift_high is not None:
                 any_lift = True
                 cells.append(
                     {
-                        "road": name,
+                        "pipeline": name,
                         "language": language,
                         "lift": row.lift,
-                        "text": signed(row.lift),
+                        "text": format_points(row.lift),
                         "sure": row.sign != 0,
-                        "about": f"{name}, {language}: lift {signed(row.lift)} points, "
-                        f"95% {signed(row.lift_low)} to {signed(row.lift_high)}",
+                        "about": f"{name}, {language}: lift {format_points(row.lift)} points, "
+                        f"95% {format_points(row.lift_low)} to {format_points(row.lift_high)}",
                     }
                 )
         names += [name] if any_lift else []
     if not cells:
         return ""
-    # The reader's font may be wider than the one that the drawing is measured with.
+    # The reader's font may be wider than the one used to measure the drawing.
     margin = min(220, 16 + 8 * max(len(name) for name in names))
     base = alt.Chart(alt.InlineData(cells)).encode(
         x=alt.X(
             "language:N",
-            sort=grid.columns,
+            sort=table.columns,
             title=None,
             axis=alt.Axis(orient="top", labelAngle=0, labelLimit=CELL_WIDTH),
         ),
-        y=alt.Y("road:N", sort=names, title=None, axis=alt.Axis(labelLimit=margin, minExtent=margin)),
+        y=alt.Y("pipeline:N", sort=names, title=None, axis=alt.Axis(labelLimit=margin, minExtent=margin)),
     )
     bound = largest or 1.0
     colour = alt.Scale(domain=[-bound, 0, bound], range=[f"rgba({DOWN}, 0.8)", f"rgba({UP}, 0)", f"rgba({UP}, 0.8)"])
@@ -104,23 +103,22 @@ def _heatmap(grid: Grid, largest: float) -> str:
         .encode(text="text:N")
     )
     chart = alt.layer(squares, unsure, sure).properties(
-        width=CELL_WIDTH * len(grid.columns), height=CELL_HEIGHT * len(names)
+        width=CELL_WIDTH * len(table.columns), height=CELL_HEIGHT * len(names)
     )
-    return _svg(chart, f"Lift on {grid.title}, in percent points, by intermediate task and language")
+    return _svg(chart, f"Lift on {table.title}, in percent points, by intermediate task and language")
 
 
-def learning_curves(rows: Sequence[Row]) -> dict[str, str]:
+def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:
     """Target -> SVG: lift over the number of intermediate examples, one line per language of the intermediate.
 
-    Only sizes that are numbers are drawn ('full' has no place on the axis), and only intermediates that were tried in
-    two or more of them: other tasks of other sizes make no curve.
+    Draws only numeric sizes ('full' has no place on the axis) and only intermediates with two or more sizes.
     """
     sizes: dict[tuple[str, str, str], set[str]] = {}
     for row in rows:
         sizes.setdefault((row.model, row.intermediate, row.intermediate_language), set()).add(row.size)
     points: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        size = size_number(row.size)
+        size = parse_size(row.size)
         if row.language != ALL or row.intermediate == BASELINE or size is None or row.lift is None:
             continue
         if len(sizes[row.model, row.intermediate, row.intermediate_language]) < 2:
@@ -179,8 +177,8 @@ def _curves(target: str, points: list[dict[str, Any]]) -> str:
 
 
 @dataclass(frozen=True)
-class RoadLine:
-    """How a road is drawn in all the charts of noise."""
+class LineStyle:
+    """Colour and dash pattern of a pipeline in all noise charts."""
 
     name: str
     colour: str
@@ -191,29 +189,31 @@ class RoadLine:
 class NoiseChart:
     target: str
     kind: str
-    """'typos'; of a dictionary or a seed of its own, that too."""
+    """Kind of noise ('typos'), with its dictionary or seed if it has one."""
     svg: str
 
 
-def noise_curves(rows: Sequence[RobustRow]) -> tuple[list[RoadLine], list[NoiseChart]]:
-    """What is kept of the clean score over the level of a kind of noise: a chart for every target, metric and kind that has two
-    levels or more, and the lines of the roads in them. Means over languages, or the one language.
+def noise_curves(rows: Sequence[RobustnessRow]) -> tuple[list[LineStyle], list[NoiseChart]]:
+    """Draw the share of the clean score that is kept over the level of noise, as means over languages or for the only language.
 
-    A line starts at level 0, where all is kept by what the word means.
+    There is a chart for every target, metric and kind of noise with two or more levels. Lines start at level 0 with 100%.
+    Returns the line styles of the pipelines, and the charts.
     """
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    keys = [key for key in ROAD_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1]
+    keys = [
+        key for key in PIPELINE_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
+    ]
     measured = {target: {row.metric for row in rows if row.target == target} for target in {row.target for row in rows}}
     means = {(row.target, row.metric, row.noise) for row in rows if row.language == ALL}
     for row in rows:
-        named = NAME.fullmatch(row.noise)
+        named = NOISE_NAME.fullmatch(row.noise)
         if named is None or row.kept is None or (row.language != ALL and (row.target, row.metric, row.noise) in means):
             continue
         target = f"{row.target} {row.metric}" if len(measured[row.target]) > 1 else row.target
         kind = named["kind"] + named["rest"]
         found.setdefault((target, kind), []).append(
             {
-                "road": " · ".join(part for key in keys if (part := str(getattr(row, key)))),
+                "pipeline": " · ".join(part for key in keys if (part := str(getattr(row, key)))),
                 "level": float(named["level"]),
                 "kept": 100 * row.kept,
                 "low": None if row.kept_low is None else 100 * row.kept_low,
@@ -221,34 +221,36 @@ def noise_curves(rows: Sequence[RobustRow]) -> tuple[list[RoadLine], list[NoiseC
             }
         )
     several = {key: points for key, points in found.items() if len({point["level"] for point in points}) > 1}
-    roads = list(dict.fromkeys(point["road"] for points in several.values() for point in points))
+    pipelines = list(dict.fromkeys(point["pipeline"] for points in several.values() for point in points))
     lines = [
-        RoadLine(name, LINES[n % len(LINES)], DASHES[n // len(LINES) % len(DASHES)]) for n, name in enumerate(roads)
+        LineStyle(name, LINES[n % len(LINES)], DASHES[n // len(LINES) % len(DASHES)])
+        for n, name in enumerate(pipelines)
     ]
     return lines, [
-        NoiseChart(target, kind, _kept_over_level(target, kind, lines, points)) for (target, kind), points in several.items()
+        NoiseChart(target, kind, _kept_over_level(target, kind, lines, points))
+        for (target, kind), points in several.items()
     ]
 
 
-def _kept_over_level(target: str, kind: str, lines: Sequence[RoadLine], points: Sequence[dict[str, Any]]) -> str:
+def _kept_over_level(target: str, kind: str, lines: Sequence[LineStyle], points: Sequence[dict[str, Any]]) -> str:
     import altair as alt
 
     levels = sorted({point["level"] for point in points})
-    here = [line for line in lines if any(point["road"] == line.name for point in points)]
-    beside = dict(zip((line.name for line in here), _side_by_side(levels, len(here)), strict=True))
-    reach = _reach(points)
-    measured = [{**point, "x": point["level"] + beside[point["road"]]} for point in points]
-    start = [{"road": line.name, "x": 0.0, "kept": 100.0} for line in here]
-    # Cut off here and not by the drawing, whose clip paths have ids: several drawings stand on one page.
+    chart_lines = [line for line in lines if any(point["pipeline"] == line.name for point in points)]
+    offsets = dict(zip((line.name for line in chart_lines), _point_offsets(levels, len(chart_lines)), strict=True))
+    reach = _kept_axis_range(points)
+    measured = [{**point, "x": point["level"] + offsets[point["pipeline"]]} for point in points]
+    start = [{"pipeline": line.name, "x": 0.0, "kept": 100.0} for line in chart_lines]
+    # Clipped here because clip paths in SVG need ids, which would collide between the drawings of a page.
     sure = [
         {**point, "low": max(point["low"], reach[0]), "high": min(point["high"], reach[1])}
         for point in measured
         if point["low"] is not None and point["high"] is not None
     ]
-    names = [line.name for line in here]
+    names = [line.name for line in chart_lines]
     x = alt.X(
         "x:Q",
-        scale=alt.Scale(domain=[0, 1.02 * levels[-1] + max(beside.values())], nice=False),
+        scale=alt.Scale(domain=[0, 1.02 * levels[-1] + max(offsets.values())], nice=False),
         title="words changed (%)",
         axis=alt.Axis(values=[0, *levels], format="~r", grid=False, labelOverlap=True, labelFlush=False),
     )
@@ -258,9 +260,11 @@ def _kept_over_level(target: str, kind: str, lines: Sequence[RoadLine], points: 
         scale=alt.Scale(domain=reach, nice=True, zero=False),
         axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK),
     )
-    color = alt.Color("road:N", scale=alt.Scale(domain=names, range=[line.colour for line in here]), legend=None)
+    color = alt.Color(
+        "pipeline:N", scale=alt.Scale(domain=names, range=[line.colour for line in chart_lines]), legend=None
+    )
     dash = alt.StrokeDash(
-        "road:N", scale=alt.Scale(domain=names, range=[list(line.dash) for line in here]), legend=None
+        "pipeline:N", scale=alt.Scale(domain=names, range=[list(line.dash) for line in chart_lines]), legend=None
     )
     chart = alt.layer(
         alt.Chart(alt.InlineData([{}])).mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(y=alt.datum(100)),
@@ -275,27 +279,30 @@ def _kept_over_level(target: str, kind: str, lines: Sequence[RoadLine], points: 
     return _svg(chart, f"Share of the clean score on {target} that is kept, in percent, by the level of {kind}")
 
 
-def _side_by_side(levels: Sequence[float], roads: int) -> list[float]:
-    """How far the points of each road stand from their level, so that no interval hides another one."""
+def _point_offsets(levels: Sequence[float], pipelines: int) -> list[float]:
+    """Return the horizontal offset of the points of each pipeline, so that no interval hides another one."""
     gap = min(after - before for before, after in zip([0.0, *levels], levels, strict=False))
-    step = min(levels[-1] * 6 / PANEL["width"], 0.5 * gap / roads)
-    return [step * (n - (roads - 1) / 2) for n in range(roads)]
+    step = min(levels[-1] * 6 / PANEL["width"], 0.5 * gap / pipelines)
+    return [step * (n - (pipelines - 1) / 2) for n in range(pipelines)]
 
 
-def _reach(points: Sequence[dict[str, Any]]) -> list[float]:
-    """From the lowest to the highest that is drawn; intervals count as far as `FARTHEST`."""
+def _kept_axis_range(points: Sequence[dict[str, Any]]) -> list[float]:
+    """Return the range of the axis: all points, and intervals up to `MAX_INTERVAL_MARGIN` beyond them."""
     kept = [100.0, *(point["kept"] for point in points)]
     low, high = min(kept), max(kept)
     lows = [point["low"] for point in points if point["low"] is not None]
     highs = [point["high"] for point in points if point["high"] is not None]
-    return [max(0.0, low - FARTHEST, min([low, *lows])), min(high + FARTHEST, max([high, *highs]))]
+    return [
+        max(0.0, low - MAX_INTERVAL_MARGIN, min([low, *lows])),
+        min(high + MAX_INTERVAL_MARGIN, max([high, *highs])),
+    ]
 
 
 def _svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> str:
-    """Draws without network, and makes the drawing fit any page: text colour, an accessible name."""
+    """Render without network, with the page's text colour and an accessible name."""
     import vl_convert
 
-    # The drawing has no element ids, so several fit on one page.
+    # The drawing has no element ids, so a page can hold several.
     styled = (
         chart.configure(font=FONT, background="rgba(0,0,0,0)")
         .configure_view(stroke=None)

@@ -1,4 +1,4 @@
-"""`xlift doctor`: what is installed, which device there is, and of which tasks the data is here."""
+"""`xlift doctor`: installed packages, the device, and the data on this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from xlift.backbones import SHIPPED
 from xlift.errors import UserError
 from xlift.tasks import catalog
-from xlift.tasks.fetching import Fetched, published, read_manifest
-from xlift.tasks.sources.several import Several
+from xlift.tasks.fetching import FetchResult, published_count, read_manifest
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.task import Task
 
 PACKAGES = (
@@ -22,10 +22,10 @@ EXTRAS = {"gpu": ("liger-kernel",), "ray": ("ray",), "slurm": ("submitit",)}
 
 
 def examine(data: Path | None, count: bool = False) -> dict[str, Any]:
-    """The facts, as JSON-able values. Imports torch to ask for devices.
+    """Collect facts on the installation, the device and the data as JSON values. Imports torch to find devices.
 
     Args:
-        count: read every row that is here; otherwise counts are those that `xlift fetch` wrote down.
+        count: read and count all rows on this machine; otherwise use the counts that `xlift fetch` recorded.
     """
     encoder = Path(str(resources.files("xlift"))) / SHIPPED["isles"] / "model.safetensors"
     return {
@@ -56,7 +56,7 @@ def _device() -> str:
     except ImportError:
         return "none: torch is not installed"
     if torch.cuda.is_available():
-        return f"cuda: {torch.cuda.get_device_name()} (jobs still run on the CPU in this version)"
+        return f"cuda: {torch.cuda.get_device_name()}"
     return "cpu"
 
 
@@ -67,18 +67,18 @@ def _hub() -> dict[str, Any]:
 
 
 def _data(data: Path | None, count: bool) -> dict[str, dict[str, Any]]:
-    """Task -> what is here of it. Generated tasks are always here, and left out."""
+    """Return task -> its data on this machine. Generated tasks need no data and are left out."""
     fetched = read_manifest(data) if data else {}
     return {
-        task.name: _here(task, data, fetched.get(task.name), count)
+        task.name: _task_data(task, data, fetched.get(task.name), count)
         for task in catalog.TASKS
         if task.source.kind != "isles"
     }
 
 
-def _here(task: Task, data: Path | None, fetched: Fetched | None, count: bool) -> dict[str, Any]:
-    """Per split the languages that are here, by the source that answers, and those that are missing; and the counts."""
-    members = task.source.members if isinstance(task.source, Several) else (task.source,)
+def _task_data(task: Task, data: Path | None, fetched: FetchResult | None, count: bool) -> dict[str, Any]:
+    """Return the languages of each split by source, the missing languages, and the counts of a task."""
+    members = task.source.members if isinstance(task.source, FallbackSource) else (task.source,)
     splits: dict[str, Any] = {}
     counted = agreeing = 0
     problems: list[str] = []
@@ -86,7 +86,7 @@ def _here(task: Task, data: Path | None, fetched: Fetched | None, count: bool) -
         found: dict[str, list[str]] = {}
         missing = []
         for language in task.source.languages(split):
-            kind = next((member.kind for member in members if member.present(language, split, data)), None)
+            kind = next((member.kind for member in members if member.is_present(language, split, data)), None)
             if kind is None:
                 missing.append(language)
                 continue
@@ -97,11 +97,11 @@ def _here(task: Task, data: Path | None, fetched: Fetched | None, count: bool) -
                     number = task.source.size(task, language, split, data)
                 except UserError as error:
                     problems.append(str(error))
-            expected = published(task.counts, language, split)
+            expected = published_count(task.counts, language, split)
             counted += number is not None
             agreeing += number is not None and number == expected
             if number is not None and expected is not None and number != expected:
-                problems.append(f"{language} {split}: {number:,} examples, {expected:,} were published")
+                problems.append(f"{language} {split}: {number:,} examples, but {expected:,} are published")
         splits[split] = {"here": found, "missing": missing}
     return {
         "sources": [member.kind for member in members],
@@ -127,15 +127,18 @@ def print_examination(found: dict[str, Any], console: Any) -> None:
     for key in ("xlift", "python", "platform", "processors", "device"):
         line(key, str(found[key]))
     size = found["shipped_encoder"]
-    line("shipped encoder", "MISSING: `models: [isles]` will not do" if size is None else f"{size / 1e6:.1f} MB")
+    line("shipped encoder", "MISSING: `models: [isles]` does not work" if size is None else f"{size / 1e6:.1f} MB")
     line("packages", ", ".join(f"{name} {version or 'MISSING'}" for name, version in found["packages"].items()))
     line("extras", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in found["extras"].items()))
     hub = found["hub"]
-    line("Hub", f"{hub['endpoint']}, cache {hub['cache']}" + (", not asked: HF_HUB_OFFLINE" if hub["offline"] else ""))
+    line(
+        "Hub",
+        f"{hub['endpoint']}, cache {hub['cache']}" + (", offline: HF_HUB_OFFLINE is set" if hub["offline"] else ""),
+    )
     if found["data_root"] is None:
-        line("data", "no folder was given (--data DIR); generated tasks (isle-*) need none")
+        line("data", "no folder given (--data DIR); generated tasks (isle-*) need none")
     elif not Path(found["data_root"]).is_dir():
-        line("data", f"{found['data_root']}: there is no such folder")
+        line("data", f"{found['data_root']}: no such folder")
     else:
         line("data", found["data_root"])
     console.print(table)
@@ -143,14 +146,14 @@ def print_examination(found: dict[str, Any], console: Any) -> None:
 
 
 def _print_data(data: dict[str, dict[str, Any]], console: Any) -> None:
-    """A line for each task of which anything is here, and the names of the others."""
+    """Print a line for each task with data on this machine, and the names of the others."""
     from rich.table import Table
     from rich.text import Text
 
     wide = console.width >= 60
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("task", no_wrap=True)
-    table.add_column("languages here", overflow="fold")
+    table.add_column("languages", overflow="fold")
     if wide:
         table.add_column("source", overflow="fold")
         table.add_column("counts", overflow="fold")
@@ -169,17 +172,17 @@ def _print_data(data: dict[str, dict[str, Any]], console: Any) -> None:
         console.print(table)
     problems = [f"{name}: {problem}" for name, task in data.items() for problem in task["problems"]]
     if problems:
-        console.print("\nnot as published", style="bold", highlight=False)
+        console.print("\ncounts that differ from the published ones", style="bold", highlight=False)
         for problem in problems:
             console.print(problem, markup=False, highlight=False)
     if absent:
-        console.print(f"\nnot here ({len(absent)})", style="bold", highlight=False)
+        console.print(f"\nno data ({len(absent)})", style="bold", highlight=False)
         console.print(" ".join(absent), markup=False, highlight=False)
-        console.print("`xlift fetch NAME --data DIR` brings what the Hub has.", highlight=False)
+        console.print("`xlift fetch NAME --data DIR` downloads data that is on the Hub.", highlight=False)
 
 
 def _share(split: str, state: dict[str, Any]) -> str:
-    """'test 12 of 15', 'train en': how much of a split is here."""
+    """Format the languages of a split that are present: 'test 12 of 15' or 'train en'."""
     here = [language for languages in state["here"].values() for language in languages]
     if not here:
         return ""
@@ -195,5 +198,5 @@ def _counts(task: dict[str, Any]) -> str:
     return (
         "as published"
         if task["as_published"] == task["counted"]
-        else f"{task['as_published']} of {task['counted']} known"
+        else f"{task['as_published']} of {task['counted']} as published"
     )

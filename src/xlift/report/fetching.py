@@ -1,4 +1,4 @@
-"""What `xlift fetch` shows: a bar with the time left on a terminal, plain lines elsewhere, and a table at the end."""
+"""Progress and result of `xlift fetch`: a progress bar on a terminal, plain lines elsewhere, and a table at the end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from xlift.studies.estimate import human
-from xlift.tasks.fetching import Fetched
+from xlift.tasks.fetching import FetchResult
+from xlift.units import format_duration
 
 
-def size(count: float) -> str:
+def format_bytes(count: float) -> str:
     """'512 B', '12.3 MB'."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
@@ -21,56 +21,56 @@ def size(count: float) -> str:
 
 
 class PlainDisplay:
-    """Lines for a log file: the first file of each task, then one line every few seconds at most."""
+    """Lines for a log file: the first file of each task, then at most one line every few seconds."""
 
-    PATIENCE = 10.0
-    """Seconds between two lines of the same task."""
+    SECONDS_BETWEEN_LINES = 10.0
+    """Minimum seconds between two lines of the same task."""
 
     def __init__(self, stream: Any = None) -> None:
         self.stream = stream or sys.stderr
         self.files = self.total = self.done = 0
-        self.seen = 0
+        self.started_files = 0
         self.task = ""
-        self.started = self.said = time.monotonic()
+        self.started = self.last_printed = time.monotonic()
 
-    def begin(self, files: int, bytes: int) -> None:
+    def start_transfer(self, files: int, bytes: int) -> None:
         self.files, self.total = files, bytes
         self.started = time.monotonic()
         if files:
-            self._say(f"{files} files to fetch, {size(bytes)}")
+            self._print(f"{files} files to fetch, {format_bytes(bytes)}")
 
-    def file(self, task: str, name: str) -> None:
-        self.seen += 1
+    def start_file(self, task: str, name: str) -> None:
+        self.started_files += 1
         self._line(f"{task}: {name}", force=task != self.task)
         self.task = task
 
-    def advanced(self, bytes: int) -> None:
+    def add_bytes(self, bytes: int) -> None:
         self.done += bytes
         self._line(self.task)
 
-    def checking(self, task: str) -> None:
-        if task != self.task or time.monotonic() - self.said >= self.PATIENCE:
-            self._say(f"{task}: checking")
+    def start_check(self, task: str) -> None:
+        if task != self.task or time.monotonic() - self.last_printed >= self.SECONDS_BETWEEN_LINES:
+            self._print(f"{task}: checking")
         self.task = task
 
     def time_left(self) -> str:
-        """At the rate so far; '' as long as there is none."""
+        """Format the remaining time at the current rate; '' while the rate is unknown."""
         seconds = time.monotonic() - self.started
         left = seconds / self.done * (self.total - self.done) if self.done and seconds > 1 else 0.0
-        return f", about {human(left)} left" if left >= 1 else ""
+        return f", about {format_duration(left)} left" if left >= 1 else ""
 
     def _line(self, what: str, force: bool = False) -> None:
-        if force or time.monotonic() - self.said >= self.PATIENCE:
-            amount = f"[{self.seen}/{self.files}] {size(self.done)} of {size(self.total)}{self.time_left()}  "
-            self._say((amount if self.files else "") + what)
+        if force or time.monotonic() - self.last_printed >= self.SECONDS_BETWEEN_LINES:
+            amount = f"[{self.started_files}/{self.files}] {format_bytes(self.done)} of {format_bytes(self.total)}{self.time_left()}  "
+            self._print((amount if self.files else "") + what)
 
-    def _say(self, line: str) -> None:
-        self.said = time.monotonic()
+    def _print(self, line: str) -> None:
+        self.last_printed = time.monotonic()
         print(line, file=self.stream, flush=True)
 
 
 class LiveDisplay:
-    """One bar over all bytes, with the rate and the time left. Use as a context manager."""
+    """A progress bar over all bytes with the rate and the remaining time. Use as a context manager."""
 
     def __init__(self, console: Any) -> None:
         from rich import progress
@@ -82,7 +82,7 @@ class LiveDisplay:
             progress.TimeRemainingColumn(), progress.TextColumn("{task.description}", markup=False, table_column=cut),
             console=console, transient=True, expand=True,
         )  # fmt: skip
-        self.bar = self.progress.add_task("asking the Hub", total=None)
+        self.bar = self.progress.add_task("listing files on the Hub", total=None)
 
     def __enter__(self) -> LiveDisplay:
         self.progress.start()
@@ -91,21 +91,21 @@ class LiveDisplay:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def begin(self, files: int, bytes: int) -> None:
+    def start_transfer(self, files: int, bytes: int) -> None:
         self.progress.update(self.bar, total=bytes, description=f"{files} files")
 
-    def file(self, task: str, name: str) -> None:
+    def start_file(self, task: str, name: str) -> None:
         self.progress.update(self.bar, description=f"{task}: {name}")
 
-    def advanced(self, bytes: int) -> None:
+    def add_bytes(self, bytes: int) -> None:
         self.progress.advance(self.bar, bytes)
 
-    def checking(self, task: str) -> None:
+    def start_check(self, task: str) -> None:
         self.progress.update(self.bar, description=f"{task}: checking")
 
 
-def print_fetched(results: Sequence[Fetched], console: Any) -> None:
-    """A line for each task of which anything is there, and under them what is missing or is not as published."""
+def print_fetched(results: Sequence[FetchResult], console: Any) -> None:
+    """Print a line for each task with data, and below them the missing files and differences from the published data."""
     from rich.table import Table
     from rich.text import Text
 
@@ -121,11 +121,11 @@ def print_fetched(results: Sequence[Fetched], console: Any) -> None:
             continue
         origin = [f"{result.repository} at {result.commit[:8]}"] if result.commit else []
         if result.elsewhere:
-            origin.append(f"{result.elsewhere} parts in another layout")
+            origin.append(f"{result.elsewhere} files in another layout")
         cells = [
             result.task,
             f"{sum(counts):,}" if counts else "",
-            size(result.bytes) if counts else "",
+            format_bytes(result.bytes) if counts else "",
             ", ".join(origin),
         ]
         table.add_row(*map(Text, cells[: len(table.columns)]))
@@ -133,6 +133,6 @@ def print_fetched(results: Sequence[Fetched], console: Any) -> None:
         console.print(table)
     problems = [f"{result.task}: {problem}" for result in results for problem in result.problems]
     if problems:
-        console.print("\nmissing, or not as published", style="bold", highlight=False)
+        console.print("\nmissing, or different from the published data", style="bold", highlight=False)
     for problem in problems:
         console.print(problem, markup=False, highlight=False)

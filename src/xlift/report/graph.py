@@ -1,6 +1,6 @@
-"""`xlift plan`: the graph of jobs on a screen, with what each takes.
+"""`xlift plan`: the graph of jobs with their estimated time and memory.
 
-Jobs that differ in the seed or the language only share a line; `xlift plan --json` lists every one with its key.
+Jobs that differ only in seed or language share a line. `xlift plan --json` lists every job with its key.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from xlift.studies.estimate import Foresight, amount, gigabytes, human
-from xlift.studies.estimate.devices import SHARE, remedies
+from xlift.estimate import PlanEstimate
+from xlift.estimate.devices import SHARE, suggest_memory_savings
 from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, PretrainSpec, TrainSpec, noise_name
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
+from xlift.units import format_count, format_duration, format_gigabytes
 
-ROOM = 66
-"""Columns below which a screen shows times only."""
+MIN_WIDTH_FOR_COLUMNS = 66
+"""Narrower terminals show times only."""
 
 
-def print_plan(plan: Plan, store: Store, foresight: Foresight, console: Any) -> None:
-    """The jobs as a tree, each line with what is left of it: time of one worker, tokens, memory of the largest. Then what is
-    done and what is left in all."""
+def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: Any) -> None:
+    """Print the jobs as a tree. Each line has the remaining work: time of one worker, tokens, and memory of the largest job."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -32,17 +32,17 @@ def print_plan(plan: Plan, store: Store, foresight: Foresight, console: Any) -> 
         once = by_layer or isinstance(job.spec, MergeSpec)
         for parent in (job.parents[-1:] if once else job.parents) or ("",):
             children.setdefault(parent, []).append(job)
-    wide = console.width >= ROOM
+    wide = console.width >= MIN_WIDTH_FOR_COLUMNS
 
     def grow(tree: Tree, jobs: Iterable[Job]) -> None:
-        """A branch for each kind of work; under it what starts from its products."""
+        """A branch for each kind of work; under it what starts from its artifacts."""
         groups: dict[tuple[str, str], list[Job]] = {}
         for job in jobs:
             how = job.spec.recipe if isinstance(job.spec, TrainSpec) else getattr(job.spec, "options", "")
             mode = getattr(job.spec, "text_mode", None)
-            groups.setdefault((_work(job), f"{how} {mode and mode.wording}"), []).append(job)
+            groups.setdefault((_describe_work(job), f"{how} {mode and mode.prompt}"), []).append(job)
         for (title, _), alike in groups.items():
-            branch = tree.add(_line(title, alike, done, foresight, wide), highlight=False)
+            branch = tree.add(_format_line(title, alike, done, plan_estimate, wide), highlight=False)
             grow(branch, [child for job in alike for child in children.get(job.key, ())])
 
     heading: Any = Text(plan.name)
@@ -51,99 +51,106 @@ def print_plan(plan: Plan, store: Store, foresight: Foresight, console: Any) -> 
     )
     models: dict[str, list[Job]] = {}
     for job in children.get("", ()):
-        models.setdefault(_model(job, plan), []).append(job)
+        models.setdefault(_model_name(job, plan), []).append(job)
     for name, jobs in models.items():
         grow(root.add(Text(name), highlight=False) if name else root, jobs)
     console.print(root)
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(job.kind for job in plan.jobs.values()).items())
     console.print(
-        f"{_number(len(plan.jobs), 'job')} ({kinds}) for {_number(len(plan.cells), 'cell')} of the table.",
+        f"{_count_noun(len(plan.jobs), 'job')} ({kinds}) for {_count_noun(len(plan.cells), 'cell')} of the table.",
         highlight=False,
     )
 
 
-def left_in_words(plan: Plan, done: set[str], foresight: Foresight) -> list[str]:
-    """Lines: what is left in all, what it needs, what does not fit."""
+def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) -> list[str]:
+    """Return lines on the remaining time, tokens and memory, and on jobs that do not fit on the device."""
     left = [job for key, job in plan.jobs.items() if key not in done]
     if not left:
-        return ["All are done."]
-    seconds, on = foresight.total(left), foresight.on
-    time = f"about {human(seconds)}" if seconds >= 1 else "under 1 s"
+        return ["All jobs are done."]
+    seconds, on = plan_estimate.total_seconds(left), plan_estimate.device
+    time = f"about {format_duration(seconds)}" if seconds >= 1 else "under 1 s"
     if on is None:
-        place = f"with {_number(foresight.workers, 'worker')}"
+        place = f"with {_count_noun(plan_estimate.workers, 'worker')}"
     else:
-        devices = foresight.workers
+        devices = plan_estimate.workers
         if any(job.kind == "train" for job in left):
             devices *= plan.engine.devices
         place = f"on {on.title}" if devices == 1 else f"on {devices} devices ({on.title})"
     lines = [f"{len(done)} done, {len(left)} left: {time} {place}."]
-    works = [foresight.works[job.key] for job in left]
+    works = [plan_estimate.workloads[job.key] for job in left]
     operations = sum(work.operations for work in works)
     if operations:
-        trained, read = (sum(tokens) for tokens in zip(*((w.trained_tokens, w.read_tokens) for w in works)))
-        need = foresight.memory_at_once(left) if on is None else max(foresight.memory(job).total for job in left)
-        where = "memory at once" if on is None else f"of {gigabytes(on.memory)} memory on each device"
+        trained, read = (sum(tokens) for tokens in zip(*((w.trained_tokens, w.forward_tokens) for w in works)))
+        need = plan_estimate.peak_memory(left) if on is None else max(plan_estimate.memory(job).total for job in left)
+        where = "memory at once" if on is None else f"of {format_gigabytes(on.memory)} memory on each device"
         lines.append(
-            f"{amount(trained)} tokens trained on, {amount(read)} read, {amount(operations, ' ')}FLOP; {gigabytes(need)} {where}."
+            f"{format_count(trained)} tokens trained on, {format_count(read)} read, {format_count(operations, ' ')}FLOP; {format_gigabytes(need)} {where}."
         )
-    return lines + _not_fitting(left, foresight)
+    return lines + _memory_warnings(left, plan_estimate)
 
 
-def _not_fitting(left: Sequence[Job], foresight: Foresight) -> list[str]:
-    """Each kind of job that the device asked about cannot hold, and what to do."""
+def _memory_warnings(left: Sequence[Job], plan_estimate: PlanEstimate) -> list[str]:
+    """Return a line for each kind of job that needs more memory than the device has, with advice."""
     lines: dict[str, str] = {}
-    engine = foresight.plan.engine
+    engine = plan_estimate.plan.engine
     for job in left:
-        if foresight.fits(job) or foresight.on is None:
+        if plan_estimate.fits_device(job) or plan_estimate.device is None:
             continue
-        need, there = gigabytes(foresight.memory(job).total), gigabytes(foresight.on.memory)
-        help_ = remedies(foresight.works[job.key], checkpointing=engine.gradient_checkpointing, offload=engine.offload)
-        if shared := foresight.shards(job):
+        need, available = (
+            format_gigabytes(plan_estimate.memory(job).total),
+            format_gigabytes(plan_estimate.device.memory),
+        )
+        advice = suggest_memory_savings(
+            plan_estimate.workloads[job.key], checkpointing=engine.gradient_checkpointing, offload=engine.offload
+        )
+        if shared := plan_estimate.find_sharding(job):
             number, memory, seconds = shared
-            help_ = (
-                f"{number} of them would do, with {gigabytes(memory)} on each and {human(seconds)} for it "
-                f"(`engine: {{devices: {number}, strategy: fsdp}}`); else, {help_}"
+            advice = (
+                f"{number} devices are enough, with {format_gigabytes(memory)} on each and {format_duration(seconds)} for the job "
+                f"(`engine: {{devices: {number}, strategy: fsdp}}`); otherwise, {advice}"
             )
-        lines.setdefault(_work(job), f"does not fit: {_work(job)} needs {need} of {there}; {help_}")
+        lines.setdefault(
+            _describe_work(job), f"does not fit: {_describe_work(job)} needs {need} of {available}; {advice}"
+        )
     return list(lines.values())
 
 
-def rests_on(foresight: Foresight, study: str) -> list[str]:
-    """A line that says where the numbers come from."""
-    if foresight.on is not None:
-        return [f"From its data sheet, at an assumed {SHARE:.0%} of its peak: nothing was measured on it."]
-    if foresight.measured:
+def describe_estimate_source(plan_estimate: PlanEstimate, study: str) -> list[str]:
+    """Return a line on the source of the estimate."""
+    if plan_estimate.device is not None:
+        return [f"The estimate is from its data sheet at an assumed {SHARE:.0%} of peak; nothing was measured on it."]
+    if plan_estimate.is_measured:
         return ["Times are from a calibration of this machine."]
     return [f"Times are a guess; `xlift plan {study} --calibrate` measures this machine."]
 
 
-def as_json(plan: Plan, store: Store, foresight: Foresight) -> list[dict[str, Any]]:
-    """Every job with its key and what it takes."""
-    found = []
+def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[str, Any]]:
+    """Return every job with its key and its estimated time and memory."""
+    jobs = []
     for job in plan.jobs.values():
-        work = foresight.works[job.key]
-        found.append(
+        work = plan_estimate.workloads[job.key]
+        jobs.append(
             {
                 "key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": store.has(job.key),
-                "estimated_seconds": round(foresight.seconds(job), 1),
-                "estimated_memory_bytes": round(foresight.memory(job).total) if work.shape else None,
-                "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.read_tokens),
-                "operations": round(work.operations) if work.shape else None, "fits": foresight.fits(job),
+                "estimated_seconds": round(plan_estimate.seconds(job), 1),
+                "estimated_memory_bytes": round(plan_estimate.memory(job).total) if work.shape else None,
+                "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.forward_tokens),
+                "operations": round(work.operations) if work.shape else None, "fits": plan_estimate.fits_device(job),
             }
         )  # fmt: skip
-    return found
+    return jobs
 
 
-def _model(job: Job, plan: Plan) -> str:
-    """Name of the pretrained model that a job starts from; '' for a job that makes one."""
+def _model_name(job: Job, plan: Plan) -> str:
+    """Return the name of the pretrained model that a job starts from; '' for a pretraining job."""
     spec = job.spec
     if isinstance(spec, PretrainSpec) or spec.model is None:
         return ""
     return plan.names.get(spec.model.fingerprint, spec.model.fingerprint[:8])
 
 
-def _work(job: Job) -> str:
-    """What a job does, without its seed and, of a prediction, its language."""
+def _describe_work(job: Job) -> str:
+    """Describe a job without its seed and, for a prediction, without its language."""
     spec = job.spec
     if isinstance(spec, TrainSpec):
         lora = spec.recipe.lora
@@ -152,16 +159,16 @@ def _work(job: Job) -> str:
         return "layers by dev pairs of " + " + ".join(dict.fromkeys(data.task for data in spec.data))
     if isinstance(spec, PredictSpec):
         split = f" {spec.data.split}" if spec.data.split != "test" else ""
-        shots = spec.text_mode.wording.shots if spec.text_mode else 0
-        shown = f" after {_number(shots, 'solved example')}" if shots else ""
+        num_fewshot = spec.text_mode.prompt.num_fewshot if spec.text_mode else 0
+        fewshot = f" with {_count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else ""
         noise = f" with {noise_name(spec.data.noise)}" if spec.data.noise else ""
-        return f"predict {spec.data.task}{split}{noise}{shown}"
+        return f"predict {spec.data.task}{split}{noise}{fewshot}"
     if isinstance(spec, MergeSpec):
         return job.label.partition(" (from ")[0]
     return job.label
 
 
-def _line(title: str, jobs: list[Job], done: set[str], foresight: Foresight, wide: bool) -> Any:
+def _format_line(title: str, jobs: list[Job], done: set[str], plan_estimate: PlanEstimate, wide: bool) -> Any:
     from rich.text import Text
 
     left = [job for job in jobs if job.key not in done]
@@ -177,30 +184,30 @@ def _line(title: str, jobs: list[Job], done: set[str], foresight: Foresight, wid
         return text
     if len(left) < len(jobs):
         text.append(f"  {len(jobs) - len(left)} of {len(jobs)} done", style="dim")
-    seconds = human(sum(map(foresight.seconds, left)))
+    seconds = format_duration(sum(map(plan_estimate.seconds, left)))
     if not wide:
         text.append(f"  {seconds}", style="cyan")
         return text
-    known = any(foresight.works[job.key].shape for job in left)
-    tokens = sum(foresight.works[job.key].tokens for job in left)
-    memory = max(foresight.memory(job).total for job in left)
-    cells = (seconds.replace("under ", "<"), amount(tokens), gigabytes(memory) if known else "?")
-    return _columns(text, cells, "cyan", alarm=not all(map(foresight.fits, left)))
+    has_shape = any(plan_estimate.workloads[job.key].shape for job in left)
+    tokens = sum(plan_estimate.workloads[job.key].tokens for job in left)
+    memory = max(plan_estimate.memory(job).total for job in left)
+    cells = (seconds.replace("under ", "<"), format_count(tokens), format_gigabytes(memory) if has_shape else "?")
+    return _columns(text, cells, "cyan", alarm=not all(map(plan_estimate.fits_device, left)))
 
 
 def _columns(text: Any, cells: tuple[str, str, str], style: str, alarm: bool = False) -> Any:
-    """A line of the tree: its text, and numbers in columns at the right edge of the screen."""
+    """Return a line of the tree: its text, and numbers in columns at the right edge."""
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(expand=True, padding=0)
     grid.add_column(ratio=1, overflow="fold")
-    for width in (9, 7, 8):  # wider where a number is: lines out of step are better than numbers cut
+    for width in (9, 7, 8):  # a long number widens its column: misaligned lines are better than truncated numbers
         grid.add_column(justify="right", min_width=width, no_wrap=True)
     styles = (style, style, "red" if alarm else style)
-    grid.add_row(text, *(Text(f" {cell}", style=own) for cell, own in zip(cells, styles, strict=True)))
+    grid.add_row(text, *(Text(f" {cell}", style=cell_style) for cell, cell_style in zip(cells, styles, strict=True)))
     return grid
 
 
-def _number(count: int, noun: str) -> str:
+def _count_noun(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,11 +1,19 @@
-"""Tables in LaTeX, for booktabs: of scores and lifts, and the environment that other tables share."""
+"""LaTeX tables of scores and lifts (booktabs), and the `table` environment that other tables share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xlift.analysis.lift import Row
-from xlift.report.tables import HEADINGS, by_language, footer, lift_text, overview, score_text, shown
+from xlift.analysis.lift import LiftRow
+from xlift.report.tables import (
+    HEADINGS,
+    footer,
+    format_lift,
+    format_score,
+    make_language_tables,
+    make_overview_table,
+    to_percent,
+)
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -28,36 +36,40 @@ def latex_escape(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def to_latex(rows: Sequence[Row], *, per_language: bool = False, caption: str = "", label: str = "tab:lift") -> str:
-    """`table` environments for booktabs; best of each column bold, a lift whose interval excludes zero starred."""
+def to_latex(rows: Sequence[LiftRow], *, per_language: bool = False, caption: str = "", label: str = "tab:lift") -> str:
+    """Return `table` environments for booktabs. The best score of a column is bold; a lift whose interval excludes zero has a star."""
     tables = []
-    grids = by_language(rows) if per_language else [overview(rows)]
-    for number, grid in enumerate(grids, start=1):
+    score_tables = make_language_tables(rows) if per_language else [make_overview_table(rows)]
+    for number, table in enumerate(score_tables, start=1):
         lines = []
-        for road, line in zip(grid.roads, grid.cells, strict=True):
+        for pipeline, line in zip(table.pipelines, table.cells, strict=True):
             scores, lifts = [], []
             for column, row in enumerate(line):
-                score = latex_escape(score_text(row)) if row else "--"
-                bold = row is not None and shown(row.value) == grid.best(column)
+                score = latex_escape(format_score(row)) if row else "--"
+                bold = row is not None and to_percent(row.value) == table.best(column)
                 scores.append(rf"\textbf{{{score}}}" if bold else score)
-                lift = latex_escape(lift_text(row)) if row else ""
+                lift = latex_escape(format_lift(row)) if row else ""
                 lifts.append(rf"{{\footnotesize {lift}{'$^{*}$' if row and row.sign else ''}}}" if lift else "")
-            lines.append(" & ".join([latex_escape(part) or "--" for part in road] + scores) + r" \\")
+            lines.append(" & ".join([latex_escape(part) or "--" for part in pipeline] + scores) + r" \\")
             if any(lifts):
-                lines.append(" & ".join([""] * len(road) + lifts) + r" \\")
-        about = " ".join(part for part in (caption, grid.title and f"{grid.title}.", footer(rows)) if part)
-        about = f"{about} Percent, with half the interval; bold: best; starred: lift whose interval excludes zero."
-        words = [HEADINGS[key] for key in grid.keys]
-        tables.append(latex_table(words, grid.columns, lines, about, f"{label}-{number}" if len(grids) > 1 else label))
+                lines.append(" & ".join([""] * len(pipeline) + lifts) + r" \\")
+        about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows)) if part)
+        about = (
+            f"{about} Percent, ± half the interval. Bold: best of its column. Star: lift whose interval excludes zero."
+        )
+        words = [HEADINGS[key] for key in table.keys]
+        tables.append(
+            latex_table(words, table.columns, lines, about, f"{label}-{number}" if len(score_tables) > 1 else label)
+        )
     return "\n\n".join(tables) + "\n"
 
 
 def latex_table(words: Sequence[str], numbers: Sequence[str], lines: Sequence[str], caption: str, label: str) -> str:
-    """A `table` environment for booktabs.
+    """Return a `table` environment for booktabs.
 
     Args:
-        words, numbers: headings of the columns on the left, and of those that are set to the right.
-        lines: finished rows; all else is escaped here.
+        words, numbers: headings of the left-aligned and of the right-aligned columns.
+        lines: finished rows. All other texts are escaped here.
     """
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""Markdown: texts that may hold anything, tables, and lists in words."""
+"""Markdown helpers: escaping, tables and lists in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def escaped(text: object) -> str:
-    """A text as it stands in Markdown, in a table too."""
+    """Escape a text for Markdown, also inside a table."""
     plain = " ".join(str(text).split())
     return re.sub(r"([\\`*_{}\[\]<>#|~!])", r"\\\1", plain)
 

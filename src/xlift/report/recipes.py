@@ -1,4 +1,4 @@
-"""The recipes of a study's stages, in words for a paper's method section: defaults too, each distinct recipe once."""
+"""Describe the recipes of a study's stages for a paper's method section, including defaults. Equal recipes appear once."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from xlift.studies.job import TrainSpec
 PRECISIONS = {
     "fp32": "float32",
     "bf16": "bfloat16 with float32 weights",
-    "auto": f"bfloat16 with float32 weights where the machine has it natively and the model is at least {WIDE} wide, else float32",
+    "auto": f"bfloat16 with float32 weights if the machine supports it natively and the hidden size is at least {WIDE}, else float32",
 }
 
 
-def recipes(manifests: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each distinct recipe of the stages that were trained, with their tasks where there are several.
+def describe_recipes(manifests: Sequence[dict[str, Any]]) -> list[str]:
+    """Return one sentence for each distinct recipe of the trained stages, with their tasks if there are several recipes.
 
     Args:
-        manifests: of a study's products; those of another version's stages are passed over.
+        manifests: of a study's artifacts; stages of another xlift version are skipped.
     """
-    found: dict[str, dict[str, None]] = {}
+    recipe_tasks: dict[str, dict[str, None]] = {}
     for manifest in manifests:
         if manifest["kind"] != "train":
             continue
@@ -32,29 +32,36 @@ def recipes(manifests: Sequence[dict[str, Any]]) -> list[str]:
         except ValidationError:
             continue
         texts = spec.mlm.parts if spec.mlm else 0
-        learnt = spec.mixture[: len(spec.mixture) - texts] or spec.mixture
+        labelled_data = spec.mixture[: len(spec.mixture) - texts] or spec.mixture
         length = spec.recipe.max_length or max(data.max_length for data in spec.mixture)
-        tasks = " + ".join(dict.fromkeys(data.task for data in learnt))
-        found.setdefault(in_words(spec.recipe, length), {})[tasks] = None
-    if len(found) == 1:
-        return [f"Each stage was trained with {recipe}." for recipe in found]
-    return [f"Stages on {_listed(list(tasks))} were trained with {recipe}." for recipe, tasks in found.items()]
+        tasks = " + ".join(dict.fromkeys(data.task for data in labelled_data))
+        recipe_tasks.setdefault(describe_recipe(spec.recipe, length), {})[tasks] = None
+    if len(recipe_tasks) == 1:
+        return [f"Each stage was trained with {recipe}." for recipe in recipe_tasks]
+    return [
+        f"Stages on {_join_words(list(tasks))} were trained with {recipe}." for recipe, tasks in recipe_tasks.items()
+    ]
 
 
-def in_words(recipe: Recipe, max_length: int) -> str:
+def describe_recipe(recipe: Recipe, max_length: int) -> str:
     """'AdamW (...), peak learning rate 2e-05, warm-up over 10% of the steps, then linear decay to zero, batches of 32, ...'."""
     if recipe.optimizer == "adamw":
-        optimizer = f"AdamW (beta2 {recipe.beta2:g}, weight decay {recipe.weight_decay:g})"
+        epsilon = "" if recipe.adam_epsilon == 1e-8 else f"epsilon {recipe.adam_epsilon:g}, "
+        optimizer = f"AdamW (beta2 {recipe.adam_beta2:g}, {epsilon}weight decay {recipe.weight_decay:g})"
     else:
         optimizer = f"Adafactor (rates relative to each weight's size, weight decay {recipe.weight_decay:g})"
-    warm = f"after warm-up over {100 * recipe.warmup:g}% of the steps" if recipe.warmup else "without warm-up"
+    warm = _warmup_text(recipe.warmup_steps)
     parts = [
         optimizer,
-        f"gradients clipped at norm {recipe.clip:g}",
+        f"gradients clipped at norm {recipe.max_grad_norm:g}",
         f"peak learning rate {recipe.lr:g}",
-        ("linear decay to zero " if recipe.schedule == "linear" else "a constant rate ") + warm,
+        ("linear decay to zero " if recipe.lr_scheduler_type == "linear" else "a constant rate ") + warm,
         f"batches of {recipe.batch_size}",
-        f"{recipe.steps:,} steps" if recipe.steps else "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs:g} epochs",
+        f"{recipe.max_steps:,} steps"
+        if recipe.max_steps
+        else "1 epoch"
+        if recipe.epochs == 1
+        else f"{recipe.epochs:g} epochs",
         f"at most {max_length} tokens a sequence",
         PRECISIONS[recipe.precision],
     ]
@@ -63,5 +70,13 @@ def in_words(recipe: Recipe, max_length: int) -> str:
     return f"{', '.join(parts[:-1])}, and {parts[-1]}"
 
 
-def _listed(words: list[str]) -> str:
+def _warmup_text(warmup_steps: float) -> str:
+    if not warmup_steps:
+        return "without warm-up"
+    if warmup_steps < 1:
+        return f"after warm-up over {100 * warmup_steps:g}% of the steps"
+    return f"after {warmup_steps:g} warm-up {'step' if warmup_steps == 1 else 'steps'}"
+
+
+def _join_words(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

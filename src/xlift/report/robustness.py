@@ -1,7 +1,7 @@
-"""Tables of what noise costs, for the terminal, Markdown, LaTeX, CSV, JSON and the page.
+"""Tables of the effect of noise, for the terminal, Markdown, LaTeX, CSV, JSON and the page.
 
-One table for each target: a line for every noise and road. `kept` is in percent of the clean score, `against none` in percent points
-of that, both with half the width of the 95% interval.
+One table per target, with one line for each noise and pipeline. `kept` is in percent of the clean score, `against none` in
+percent points of that, both with half the width of the 95% interval.
 """
 
 from __future__ import annotations
@@ -12,133 +12,144 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.lift import ALL
-from xlift.analysis.robustness import RobustRow
+from xlift.analysis.robustness import RobustnessRow
 from xlift.report.latex import latex_escape, latex_table
 from xlift.report.tables import (
     HEADINGS,
     MARKS,
-    ROAD_KEYS,
+    PIPELINE_KEYS,
     SIGNS,
     STYLES,
-    csv_of,
-    half,
+    format_points,
+    half_width,
     markdown_escape,
-    pipes,
-    shown,
-    signed,
+    markdown_row,
+    rows_to_csv,
+    to_percent,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 LEGEND = (
-    "Percent. kept: score with noise over the same road's score without, on the same examples and seeds; ± is half the interval; "
-    "▲▼: what is kept differs from the road without an intermediate task by an interval that excludes zero. Chance is in both scores: "
-    "a road that guesses keeps all."
+    "Percent. kept: score with noise divided by the same pipeline's score without, on the same examples and seeds. ± is half the "
+    "interval. ▲▼: the difference in kept to the pipeline without an intermediate task has an interval that excludes zero. Both scores "
+    "include chance, so a pipeline that guesses keeps 100%."
 )
 LANGUAGES = (
-    " worst: the language that keeps least, which chance makes look worse than it is; spread: standard deviation over languages of "
-    "what they keep."
+    " worst: the language with the lowest kept; taking the minimum of noisy values makes it look worse than it is. spread: standard "
+    "deviation of kept over languages."
 )
 
 
 @dataclass(frozen=True)
-class Line:
+class NoiseLine:
     words: tuple[str, ...]
-    """The noise and what tells the roads apart."""
+    """The noise and the parts of the pipeline that vary."""
     numbers: tuple[str, ...]
     sign: int
-    """Of the difference to the road without an intermediate task."""
+    """Sign of the difference to the pipeline without an intermediate task; 0 if its interval includes zero."""
     best: bool
-    """Keeps most under this noise."""
+    """Whether it has the highest kept under this noise."""
 
 
 @dataclass(frozen=True)
-class RobustTable:
+class NoiseTable:
     title: str
     words: tuple[str, ...]
-    """Headings of the columns of words."""
+    """Headings of the text columns."""
     numbers: tuple[str, ...]
-    """Headings of the columns of numbers; the third is `kept`."""
-    lines: tuple[Line, ...]
+    """Headings of the number columns; the third is `kept`."""
+    lines: tuple[NoiseLine, ...]
 
 
 KEPT, AGAINST = 2, 3
-"""Columns of `kept` and `against none` among the numbers."""
+"""Indices of `kept` and `against none` among the number columns."""
 
 
-def tables(rows: Sequence[RobustRow], *, per_language: bool = False) -> list[RobustTable]:
-    """For each target the means over languages, or every language."""
+def make_noise_tables(rows: Sequence[RobustnessRow], *, per_language: bool = False) -> list[NoiseTable]:
+    """Make a table for each target, of means over languages or of every language."""
     several = {row.target for row in rows if len({r.metric for r in rows if r.target == row.target}) > 1}
-    made = []
+    noise_tables = []
     for target, metric in dict.fromkeys((row.target, row.metric) for row in rows):
         of_target = [row for row in rows if (row.target, row.metric) == (target, metric)]
         alone = len({row.language for row in of_target} - {ALL}) == 1
         chosen = [row for row in of_target if (row.language != ALL) == (per_language or alone)]
-        keys = [key for key in ROAD_KEYS if key == "intermediate" or len({getattr(r, key) for r in chosen} - {""}) > 1]
+        keys = [
+            key for key in PIPELINE_KEYS if key == "intermediate" or len({getattr(r, key) for r in chosen} - {""}) > 1
+        ]
         one_seed = {row.language for row in chosen} - {ALL}
         words = ("noise", *(HEADINGS[key] for key in keys), *(("language",) if one_seed else ()))
         over = () if one_seed else ("worst", "spread")
-        made.append(
-            RobustTable(
+        noise_tables.append(
+            NoiseTable(
                 f"{target} {metric}" if target in several else target,
                 words,
                 ("clean", "noisy", "kept", "against none", *over),
                 tuple(_line(row, keys, chosen, bool(one_seed)) for row in chosen),
             )
         )
-    return made
+    return noise_tables
 
 
-def _line(row: RobustRow, keys: Sequence[str], among: Sequence[RobustRow], single: bool) -> Line:
+def _line(row: RobustnessRow, keys: Sequence[str], among: Sequence[RobustnessRow], single: bool) -> NoiseLine:
     words = (row.noise, *(getattr(row, key) for key in keys), *((row.language,) if single else ()))
     rivals = [r.kept for r in among if (r.noise, r.language) == (row.noise, row.language) and r.kept is not None]
-    numbers = [f"{shown(row.clean):.1f}", f"{shown(row.noisy):.1f}{MARKS.get(row.trouble, '')}", _kept(row), _gain(row)]
+    numbers = [
+        f"{to_percent(row.clean):.1f}",
+        f"{to_percent(row.noisy):.1f}{MARKS.get(row.training_status, '')}",
+        _kept(row),
+        _gain(row),
+    ]
     if not single:
-        numbers.append(f"{row.worst_language} {shown(row.worst):.1f}" if row.worst is not None else "")
-        numbers.append(f"{shown(row.spread):.1f}" if row.spread is not None else "")
-    best = row.kept is not None and len(rivals) > 1 and shown(row.kept) == shown(max(rivals))
-    return Line(words, tuple(numbers), row.sign, best)
+        numbers.append(f"{row.worst_language} {to_percent(row.worst):.1f}" if row.worst is not None else "")
+        numbers.append(f"{to_percent(row.spread):.1f}" if row.spread is not None else "")
+    best = row.kept is not None and len(rivals) > 1 and to_percent(row.kept) == to_percent(max(rivals))
+    return NoiseLine(words, tuple(numbers), row.sign, best)
 
 
-def _kept(row: RobustRow) -> str:
+def _kept(row: RobustnessRow) -> str:
     if row.kept is None:
         return ""
-    doubt = "" if row.kept_low is None or row.kept_high is None else f" ±{half(row.kept_low, row.kept_high)}"
-    return f"{shown(row.kept):.1f}{doubt}"
+    doubt = "" if row.kept_low is None or row.kept_high is None else f" ±{half_width(row.kept_low, row.kept_high)}"
+    return f"{to_percent(row.kept):.1f}{doubt}"
 
 
-def _gain(row: RobustRow) -> str:
+def _gain(row: RobustnessRow) -> str:
     if row.gain is None:
         return ""
-    doubt = "" if row.gain_low is None or row.gain_high is None else f" ±{half(row.gain_low, row.gain_high)}"
-    return f"{SIGNS[row.sign]}{signed(row.gain)}{doubt}"
+    doubt = "" if row.gain_low is None or row.gain_high is None else f" ±{half_width(row.gain_low, row.gain_high)}"
+    return f"{SIGNS[row.sign]}{format_points(row.gain)}{doubt}"
 
 
-def legend(rows: Sequence[RobustRow]) -> str:
-    """What stands in the tables; '' without rows."""
+def legend(rows: Sequence[RobustnessRow]) -> str:
+    """Explain the tables; '' without rows."""
     if not rows:
         return ""
     seeds = sorted({row.seeds for row in rows})
     means_last = sorted(rows, key=lambda row: row.language == ALL)
     parts = {
-        (row.target, row.noise): f" {row.target}, {row.noise}: both scores are of the {row.n:,} of {row.whole:,} examples that have a "
-        "noisy one."
+        (row.target, row.noise): (
+            f" {row.target}, {row.noise}: both scores are over the {row.n:,} of {row.whole:,} examples that have a noisy version."
+        )
         for row in means_last
         if row.n < row.whole
     }
-    covered = " One seed: intervals cover examples only." if seeds == [1] else " Intervals cover seeds and examples."
-    return LEGEND + (LANGUAGES if any(row.spread is not None for row in rows) else "") + covered + "".join(parts.values())
+    covered = (
+        " Intervals cover examples only: there is one seed." if seeds == [1] else " Intervals cover seeds and examples."
+    )
+    languages = LANGUAGES if any(row.spread is not None for row in rows) else ""
+    return LEGEND + languages + covered + "".join(parts.values())
 
 
 @dataclass(frozen=True)
-class RobustTerminal:
-    """The tables on a terminal: `console.print(RobustTerminal(rows))`. Nothing without rows.
+class TerminalNoiseTable:
+    """The tables for a terminal: `console.print(TerminalNoiseTable(rows))`. Prints nothing without rows.
 
-    A noise stands above its roads, and the difference to the road without an intermediate task below what is kept.
+    The name of a noise is a line above its pipelines. The difference to the pipeline without an intermediate task is below `kept`.
     """
 
-    rows: Sequence[RobustRow]
+    rows: Sequence[RobustnessRow]
     per_language: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -146,7 +157,7 @@ class RobustTerminal:
         from rich.table import Table
         from rich.text import Text
 
-        for made in tables(self.rows, per_language=self.per_language):
+        for made in make_noise_tables(self.rows, per_language=self.per_language):
             yield Text(f"{made.title}, with noise", style="bold")
             table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
             for heading in made.words[1:]:
@@ -168,25 +179,25 @@ class RobustTerminal:
             yield Text(legend(self.rows), style="dim")
 
 
-def to_markdown(rows: Sequence[RobustRow], *, per_language: bool = False) -> str:
-    """Pipe tables; '' without rows."""
+def to_markdown(rows: Sequence[RobustnessRow], *, per_language: bool = False) -> str:
+    """Return Markdown tables; '' without rows."""
     blocks = []
-    for made in tables(rows, per_language=per_language):
-        lines = [pipes([*made.words, *made.numbers])]
-        lines.append(pipes(["---"] * len(made.words) + ["---:"] * len(made.numbers)))
+    for made in make_noise_tables(rows, per_language=per_language):
+        lines = [markdown_row([*made.words, *made.numbers])]
+        lines.append(markdown_row(["---"] * len(made.words) + ["---:"] * len(made.numbers)))
         for line in made.lines:
             numbers = [number or "–" for number in line.numbers]
             numbers[KEPT] = f"**{numbers[KEPT]}**" if line.best else numbers[KEPT]
-            lines.append(pipes([*(markdown_escape(word) or "–" for word in line.words), *numbers]))
+            lines.append(markdown_row([*(markdown_escape(word) or "–" for word in line.words), *numbers]))
         blocks.append(f"### {markdown_escape(made.title)}, with noise\n\n" + "\n".join(lines))
     return "\n\n".join([*blocks, legend(rows)]) + "\n" if rows else ""
 
 
-def to_latex(rows: Sequence[RobustRow], *, per_language: bool = False, label: str = "tab:robustness") -> str:
-    """`table` environments for booktabs; what is kept most bold, a difference whose interval excludes zero starred."""
-    made_all = tables(rows, per_language=per_language)
+def to_latex(rows: Sequence[RobustnessRow], *, per_language: bool = False, label: str = "tab:robustness") -> str:
+    """Return `table` environments for booktabs. The highest `kept` is bold; a difference whose interval excludes zero has a star."""
+    noise_tables = make_noise_tables(rows, per_language=per_language)
     blocks = []
-    for number, made in enumerate(made_all, start=1):
+    for number, made in enumerate(noise_tables, start=1):
         lines = []
         for line in made.lines:
             cells = [latex_escape(text) or "--" for text in (*line.words, *line.numbers)]
@@ -194,26 +205,30 @@ def to_latex(rows: Sequence[RobustRow], *, per_language: bool = False, label: st
             cells[kept] = rf"\textbf{{{cells[kept]}}}" if line.best else cells[kept]
             cells[against] += "$^{*}$" if line.sign else ""
             lines.append(" & ".join(cells) + r" \\")
-        about = f"{made.title}, with noise. {legend(rows)}".replace("▲▼", "starred")
+        about = f"{made.title}, with noise. {legend(rows)}".replace("▲▼", "Star")
         blocks.append(
-            latex_table(made.words, made.numbers, lines, about, f"{label}-{number}" if len(made_all) > 1 else label)
+            latex_table(made.words, made.numbers, lines, about, f"{label}-{number}" if len(noise_tables) > 1 else label)
         )
     return "\n\n".join(blocks) + "\n" if rows else ""
 
 
-def to_csv(rows: Sequence[RobustRow]) -> str:
-    """Raw rows; an empty field is nothing known."""
-    return csv_of(RobustRow, rows)
+def to_csv(rows: Sequence[RobustnessRow]) -> str:
+    """Return raw rows as CSV. An unknown value is an empty field."""
+    return rows_to_csv(RobustnessRow, rows)
 
 
-def to_json(rows: Sequence[RobustRow]) -> str:
-    """Raw rows as a list of objects."""
+def to_json(rows: Sequence[RobustnessRow]) -> str:
+    """Return raw rows as a JSON list."""
     return json.dumps([row.to_dict() for row in rows], indent=1, ensure_ascii=False) + "\n"
 
 
-def for_page(rows: Sequence[RobustRow]) -> dict[str, Any]:
-    """What the page says of noise: its tables, every language folded away, and the rows that its charts are drawn from; {} without
-    rows."""
+def for_page(rows: Sequence[RobustnessRow]) -> dict[str, Any]:
+    """Return the content of the page's noise section: legend, tables, and the rows for its charts; {} without rows."""
     if not rows:
         return {}
-    return {"legend": legend(rows), "tables": tables(rows), "languages": tables(rows, per_language=True), "rows": rows}
+    return {
+        "legend": legend(rows),
+        "tables": make_noise_tables(rows),
+        "languages": make_noise_tables(rows, per_language=True),
+        "rows": rows,
+    }

@@ -1,4 +1,4 @@
-"""The report of one study: rows from the store, and the page with the paragraph that says what was run."""
+"""The report of one study: table rows from the store, and the texts of its page."""
 
 from __future__ import annotations
 
@@ -7,83 +7,81 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlift.analysis.lift import BASELINE, Row, analyse
-from xlift.analysis.robustness import RobustRow, robustness
+from xlift.analysis.lift import BASELINE, LiftRow, compute_lifts
+from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
-from xlift.analysis.troubles import COLLAPSED, RETRIED
-from xlift.report.leaks import for_page
+from xlift.analysis.training_status import COLLAPSED, RETRIED
+from xlift.report.contamination import for_page
 from xlift.report.page import PageInfo
-from xlift.report.recipes import recipes
+from xlift.report.recipes import describe_recipes
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
-from xlift.studies.resolving import TRAINABLE
+from xlift.studies.resolver import TRAINABLE
 from xlift.studies.store import Store
 
 
 @dataclass(frozen=True)
 class Report:
-    rows: list[Row]
+    rows: list[LiftRow]
     info: PageInfo
-    robust: list[RobustRow] = field(default_factory=list)
-    """What noise costs, where the study has any."""
+    noise_rows: list[RobustnessRow] = field(default_factory=list)
+    """Effect of noise; empty if the study has no noisy targets."""
 
 
 def make_report(record: Record, store: Store, *, every_metric: bool = False) -> Report:
-    """Rows and page of a study, from nothing but the store.
+    """Make the rows and page texts of a study from the store alone.
 
     Raises:
-        UserError: a product is damaged.
+        UserError: an artifact is damaged.
     """
     cells, missing = load_cells(record, store, every_metric=every_metric)
-    rows, robust = analyse(cells, record.name), robustness(cells, record.name)
+    rows, noise_rows = compute_lifts(cells, record.name), compute_robustness(cells, record.name)
     warnings = []
     if missing:
-        warnings.append(
-            f"{len(missing)} of {len(record.cells)} predictions are not there yet: the study has not run to its end."
-        )
+        warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
     if record.cells and not any(cell.intermediate == BASELINE for cell in record.cells):
-        warnings.append("there are scores but no lifts: the study's `intermediate` does not list none.")
+        warnings.append("there are scores but no lifts: the study's `intermediate` does not list `none`, the baseline.")
     manifests = _manifests(record, store)
-    warnings += _troubles(manifests) + _shortened(manifests)
+    warnings += _training_warnings(manifests) + _prompt_length_warnings(manifests)
     info = PageInfo(
         study=record.name,
         title=record.study.get("title", record.name),
         question=record.study.get("question", ""),
-        method=method(record, manifests),
+        method=describe_method(record, manifests),
         languages=list(record.languages),
-        runs=runs(record, store),
+        runs=summarize_jobs(record, store),
         warnings=warnings,
-        leaks=for_page(record, store),
-        noise=noise_for_page(robust),
+        contamination=for_page(record, store),
+        noise=noise_for_page(noise_rows),
         command=f"xlift run {record.name}",
-        made=_made(record, store),
+        made=_last_start_time(record, store),
     )
-    return Report(rows, info, robust)
+    return Report(rows, info, noise_rows)
 
 
-def _troubles(manifests: Sequence[dict[str, Any]]) -> list[str]:
-    """How many training runs went wrong, and how far that was mended."""
+def _training_warnings(manifests: Sequence[dict[str, Any]]) -> list[str]:
+    """Count the training runs that were retried or collapsed."""
     numbers = [manifest["numbers"] for manifest in manifests if manifest["kind"] == "train"]
     collapsed = sum(bool(each.get("collapsed")) for each in numbers)
     retried = sum((each.get("attempts") or 1) > 1 and not each.get("collapsed") for each in numbers)
-    said = []
+    sentences = []
     if retried:
-        said.append(
-            f"{retried} of {len(numbers)} training runs collapsed to chance or diverged, and learnt with a lower rate "
-            f"(scores marked {MARKS[RETRIED]}; training.json of each tells its attempts)."
+        sentences.append(
+            f"{retried} of {len(numbers)} training runs collapsed to chance or diverged, then succeeded with a lower learning rate "
+            f"(scores marked {MARKS[RETRIED]}; the attempts are in each training.json)."
         )
     if collapsed:
-        said.append(
-            f"{collapsed} of {len(numbers)} training runs ended at chance, whatever the rate (scores marked {MARKS[COLLAPSED]})."
+        sentences.append(
+            f"{collapsed} of {len(numbers)} training runs ended at chance at every learning rate (scores marked {MARKS[COLLAPSED]})."
         )
-    return said
+    return sentences
 
 
-def _shortened(manifests: Sequence[dict[str, Any]]) -> list[str]:
-    """How many of the rows in words did not fit, by the tasks that they are of and by what was done with them."""
-    found: dict[str, Counter[str]] = {}
+def _prompt_length_warnings(manifests: Sequence[dict[str, Any]]) -> list[str]:
+    """Count the prompts that were longer than their `max_length`, by task and by use."""
+    counts: dict[str, Counter[str]] = {}
     for manifest in manifests:
         numbers, spec = manifest["numbers"], manifest["spec"]
         if "shortened" not in numbers:
@@ -94,22 +92,22 @@ def _shortened(manifests: Sequence[dict[str, Any]]) -> list[str]:
             name = f"training on {' and '.join(dict.fromkeys(each['task'] for each in data))}"
         else:
             name = f"predictions of {spec['data']['task']}"
-        found.setdefault(name, Counter()).update(rows=numbers["rows"], shortened=numbers["shortened"])
-    cut = {name: own for name, own in found.items() if own["shortened"]}
-    if not cut:
+        counts.setdefault(name, Counter()).update(rows=numbers["rows"], shortened=numbers["shortened"])
+    shortened = {name: count for name, count in counts.items() if count["shortened"]}
+    if not shortened:
         return []
-    told = ", ".join(f"{own['shortened']:,} of {own['rows']:,} in {name}" for name, own in cut.items())
+    amounts = ", ".join(f"{count['shortened']:,} of {count['rows']:,} in {name}" for name, count in shortened.items())
     return [
-        f"rows in words were longer than their `max_length`, and lost solved examples or text: {told}. "
-        "Give the stage or the target a larger one (`training: {max_length: N}`), as far as the model has positions."
+        f"prompts were longer than their `max_length` and lost few-shot examples or text: {amounts}. Set a larger "
+        "`training: {max_length: N}` for the stage or target, up to the number of positions of the model."
     ]
 
 
-def method(record: Record, manifests: Sequence[dict[str, Any]] = ()) -> str:
-    """What was trained and scored, in sentences for a paper's method section.
+def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) -> str:
+    """Describe training and scoring in sentences for a paper's method section.
 
     Args:
-        manifests: of the study's products: recipes are told of the stages that were trained.
+        manifests: of the study's artifacts; they give the recipes of the trained stages.
     """
     study, cells = record.study, record.cells
     if not cells:
@@ -126,74 +124,76 @@ def method(record: Record, manifests: Sequence[dict[str, Any]] = ()) -> str:
         sentences = [f"{start} on an intermediate stage ({len(lifted)} of them{baseline}), then on each target."]
     sentences += [_target(target, record) for target in study.get("targets", [])]
     sentences.append(
-        f"Every road was run with {_number(len(seeds), 'seed')}, each with its own subset of the training data, head and order "
-        f"of examples. {_selected(record)} "
-        + ("Heads went on to the next stage where the study keeps them, else they were made anew." if "keep_heads" in str(study.get("intermediate"))
-           else "Heads were made anew for every stage.")
+        f"Every pipeline was run with {_count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
+        f"initial head and the order of examples. {_checkpoint_selection(record)} "
+        + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
+           if "keep_heads" in str(study.get("intermediate")) else "Heads were initialized randomly for every stage.")
     )  # fmt: skip
-    return " ".join(sentences + recipes(manifests))
+    return " ".join(sentences + describe_recipes(manifests))
 
 
-def _selected(record: Record) -> str:
-    """Which checkpoints were taken, and by what."""
+def _checkpoint_selection(record: Record) -> str:
+    """Describe how checkpoints were selected."""
     training = [record.study.get(key, {}) for key in ("training", "intermediate", "targets")]
-    if any("'select': {" in str(part) for part in training):
+    if any("'early_stopping': {" in str(part) for part in training):
         return (
-            "Where the study asks for it (`select`), the checkpoint was taken that is best on dev data of the languages that "
-            "the stage was trained on, else the last one."
+            "Stages with `early_stopping` used the checkpoint with the best score on dev data of their training languages; other "
+            "stages used the last checkpoint."
         )
     if any(cell.dev_key or cell.official_key for cell in record.cells):
-        return "The last checkpoint was taken: no model was selected on a dev set."
-    return "The last checkpoint was taken: nothing was selected on a dev set, in any language."
+        return "The last checkpoint was used: no model was selected on a dev set."
+    return "The last checkpoint was used: nothing was selected on a dev set in any language."
 
 
 def _target(target: dict[str, Any], record: Record) -> str:
-    """How one target was trained and scored."""
+    """Describe how one target was trained and scored."""
     note, name = record.tasks[target["task"]], target.get("name") or target["task"]
     cells = [cell for cell in record.cells if cell.target == name]
-    languages = _number(len({cell.language for cell in cells}), "language")
+    languages = _count_noun(len({cell.language for cell in cells}), "language")
     split = {"test": "", "dev": " on the dev split", "train": " on the training split"}[target.get("split", "test")]
     scored = f"scored in {languages}{split}"
     what = f"{name} ({note.title}; {note.metrics[0]})"
     noises = list(dict.fromkeys(cell.noise for cell in cells if cell.noise))
-    beside = f" The same examples were scored with noise over their texts, too: {_join(noises)}." if noises else ""
+    noise = f" The same examples were also scored with noise in their texts: {_join(noises)}." if noises else ""
     trained = cells[0].train_language if cells else ""
     if not trained and note.format in TRAINABLE:
-        wording = {**record.study.get("wording", {}), **target.get("wording", {})}
-        shots = wording.get("shots", 0)
-        shown = f"after {_number(shots, 'solved example')}" if shots else "without solved examples"
-        return f"{what} was asked in words, {shown} and without training on it, and {scored}.{beside}"
+        prompt = {**record.study.get("prompt", {}), **target.get("prompt", {})}
+        num_fewshot = prompt.get("num_fewshot", 0)
+        fewshot = f"with {_count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else "zero-shot"
+        return f"{what} was prompted {fewshot}, without training on it, and {scored}.{noise}"
     if not trained:
-        return f"{what} was {scored}, on the checkpoint that the intermediate stage left.{_looked_at(target, cells)}{beside}"
-    asked = target.get("train") or {}
-    size, source = asked.get("size"), asked.get("task") or target["task"]
+        return (
+            f"{what} was {scored}, with the checkpoint of the intermediate stage.{_dev_choices(target, cells)}{noise}"
+        )
+    train = target.get("train") or {}
+    size, source = train.get("size"), train.get("task") or target["task"]
     amount = f"{size:,} examples of" if size else "the examples of"
     where = f"each of {trained.replace('+', ', ')}" if "+" in trained else trained
-    return f"{what} was trained on {amount} {source} in {where} only and {scored}.{beside}"
+    return f"{what} was trained on {amount} {source} in {where} only and {scored}.{noise}"
 
 
-def _looked_at(target: dict[str, Any], cells: list[Cell]) -> str:
-    """What of dev sets the scores rest on."""
-    said = ""
+def _dev_choices(target: dict[str, Any], cells: list[Cell]) -> str:
+    """Describe what was chosen on dev sets for a target without training."""
+    sentences = ""
     if any(cell.dev_key for cell in cells):
-        said += " The cut of its pairs is the best one on dev pairs of the very language, as in XTREME."
+        sentences += " The threshold of its pairs is the best one on dev pairs of the same language, as in XTREME."
     if any(cell.official_key for cell in cells):
-        asked = target["options"]
-        languages = asked.get("dev_languages") or "the target's languages"
-        said += (
-            f" Its layer is the best one on dev pairs of {asked.get('dev_task') or target['task']} in "
-            f"{languages if isinstance(languages, str) else _join(languages)}, without the language that is scored; "
-            "the official layer stands beside it."
+        options = target["options"]
+        languages = options.get("dev_languages") or "the target's languages"
+        sentences += (
+            f" Its layer is the best one on dev pairs of {options.get('dev_task') or target['task']} in "
+            f"{languages if isinstance(languages, str) else _join(languages)}, without the scored language. "
+            "Scores at the official layer are reported too."
         )
-    return said
+    return sentences
 
 
-def _number(count: int, noun: str) -> str:
+def _count_noun(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def runs(record: Record, store: Store) -> dict[str, Any]:
-    """What it took, from the manifests."""
+def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
+    """Summarize jobs, time, tokens, machine and versions from the manifests."""
     kinds: Counter[str] = Counter()
     seconds = tokens = 0.0
     versions: dict[str, str] = {}
@@ -212,8 +212,8 @@ def runs(record: Record, store: Store) -> dict[str, Any]:
     }
 
 
-def _made(record: Record, store: Store) -> str:
-    """When the last job was started: equal stores make equal pages."""
+def _last_start_time(record: Record, store: Store) -> str:
+    """Return the start time of the last job, so that equal stores make equal pages."""
     return max((manifest["started"] for manifest in _manifests(record, store)), default="")
 
 

@@ -1,24 +1,24 @@
-"""`xlift score`: a suite's scores on a screen."""
+"""`xlift score`: print the scores of a suite."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xlift.suites.folder import TOTAL, Result
+from xlift.suites.folder_scoring import TOTAL, SuiteResult
 
 METRICS = {
     "labels": "accuracy", "choices": "accuracy", "tags": "chunk F1", "pairs": "F1 of pairs", "answers": "mean of EM, F1",
     "ranking": "MRR@20",
 }  # fmt: skip
-"""What the average of a task is, by the kind of its files."""
+"""Kind of the files of a task -> name of its metric."""
 
 
-def print_result(result: Result, console: Any, *, repaired: bool = True, languages: bool = False) -> None:
-    """Tasks, groups and the total, with English left out beside them; then what was not scored. Fits 80 columns.
+def print_result(result: SuiteResult, console: Any, *, repaired: bool = True, languages: bool = False) -> None:
+    """Print the scores of tasks, groups and the total, with and without English, then what was not scored. Fits 80 columns.
 
     Args:
-        repaired: a column of the better rule where there is one.
-        languages: every language's score too.
+        repaired: add a column with scores by the repaired rule.
+        languages: also print the score of every language.
     """
     from rich.table import Table
 
@@ -46,7 +46,7 @@ def print_result(result: Result, console: Any, *, repaired: bool = True, languag
         if task.name in result.files:
             count, of = len(result.files[task.name]), len(task.languages)
             reports = (
-                side.tasks.get(task.name, {}) for side in (result.official, result.without_pivot, result.repaired)
+                side.tasks.get(task.name, {}) for side in (result.official, result.without_english, result.repaired)
             )
             official, without, better = (report.get("avg_metric") for report in reports)
             row(
@@ -62,11 +62,11 @@ def print_result(result: Result, console: Any, *, repaired: bool = True, languag
     for group in suite.groups:
         if group in result.official.groups:
             official, without, better = (
-                side.groups.get(group) for side in (result.official, result.without_pivot, result.repaired)
+                side.groups.get(group) for side in (result.official, result.without_english, result.repaired)
             )
             row(group, "", f"mean of {len(suite.groups[group])}", official, without, better)
     if result.total is not None:
-        without, better = (side.groups.get(TOTAL) for side in (result.without_pivot, result.repaired))
+        without, better = (side.groups.get(TOTAL) for side in (result.without_english, result.repaired))
         row("total", "", f"mean of {len(suite.tasks)}", result.total, without, better, style="bold")
     console.print(table, highlight=False)
     if languages:
@@ -75,16 +75,16 @@ def print_result(result: Result, console: Any, *, repaired: bool = True, languag
         console.print(f"not scored: {name} ({why})", highlight=False, markup=False)
     for name, codes in result.partial.items():
         console.print(
-            f"{name} without {' '.join(codes)}: its group and the total are not given", highlight=False, markup=False
+            f"{name} without {' '.join(codes)}: no scores for its group and the total", highlight=False, markup=False
         )
-    if suite.empty and result.total is not None:
+    if suite.unscored and result.total is not None:
         console.print(
-            f"evaluate.py gives no total here, since it waits for {', '.join(suite.empty)}, which it does not score.",
+            f"evaluate.py gives no total here, because it expects {', '.join(suite.unscored)}, which it does not score.",
             highlight=False,
         )
 
 
-def _print_languages(result: Result, console: Any) -> None:
+def _print_languages(result: SuiteResult, console: Any) -> None:
     from rich.padding import Padding
 
     for side, averages in (("", result.official), (" (repaired)", result.repaired)):

@@ -1,4 +1,4 @@
-"""Tables of scores and lifts: for the terminal, Markdown, CSV and JSON; for LaTeX see latex.py.
+"""Tables of scores and lifts for the terminal, Markdown, CSV and JSON; latex.py has LaTeX.
 
 Tables show percent with one decimal; `±` is half the width of the 95% interval. JSON and CSV hold the raw rows.
 """
@@ -14,138 +14,143 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.lift import ALL, BASELINE, Row
+from xlift.analysis.lift import ALL, BASELINE, LiftRow
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
-from xlift.analysis.troubles import COLLAPSED, RETRIED
+from xlift.analysis.training_status import COLLAPSED, RETRIED
 from xlift.tasks import metrics
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
-ROAD_KEYS = ("model", "intermediate", "intermediate_language", "size")
+PIPELINE_KEYS = ("model", "intermediate", "intermediate_language", "size")
 HEADINGS = {"model": "model", "intermediate": "intermediate", "intermediate_language": "from", "size": "size"}
 STYLES = {1: "not bold green", -1: "not bold red", 0: "not bold dim"}
-"""Of a lift in the terminal, by its sign."""
+"""Sign of a lift -> style in the terminal."""
 SIGNS = {1: "▲", -1: "▼", 0: ""}
-"""Marks of a lift whose interval excludes zero; they survive where colours do not."""
+"""Marks of a lift whose interval excludes zero, readable without colours."""
 MARKS = {RETRIED: "†", COLLAPSED: "‡"}
-"""Of a score, by what befell the training behind it."""
+"""Training status -> mark of the score."""
 
-Road = tuple[str, ...]
+PipelineNames = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Roads x columns. What every table and chart is drawn from."""
+class ScoreTable:
+    """Pipelines x columns: the data of every table and chart."""
 
     title: str
     keys: tuple[str, ...]
-    """The parts of a road that vary, always with 'intermediate'."""
-    roads: list[Road]
-    """One name per key; '' where a part does not apply (the baseline has no size)."""
+    """The parts of a pipeline that vary, always with 'intermediate'."""
+    pipelines: list[PipelineNames]
+    """One name per key; '' if a part does not apply (the baseline has no size)."""
     columns: list[str]
-    cells: list[list[Row | None]]
-    """[road][column]"""
+    cells: list[list[LiftRow | None]]
+    """[pipeline][column]"""
 
     def best(self, column: int) -> float:
-        """The highest value of a column as shown, so that a tie on the page is a tie."""
-        return max((shown(row.value) for line in self.cells if (row := line[column])), default=math.nan)
+        """Return the highest rounded value of a column, so that equal printed values are ties."""
+        return max((to_percent(row.value) for line in self.cells if (row := line[column])), default=math.nan)
 
 
-def shown(value: float) -> float:
+def to_percent(value: float) -> float:
+    """Return percent, rounded to one decimal."""
     return round(100 * value, 1)
 
 
-def score_text(row: Row) -> str:
-    return f"{shown(row.value):.1f}{MARKS.get(row.trouble, '')} ±{half(row.low, row.high)}"
+def format_score(row: LiftRow) -> str:
+    return f"{to_percent(row.value):.1f}{MARKS.get(row.training_status, '')} ±{half_width(row.low, row.high)}"
 
 
-def half(low: float, high: float) -> str:
+def half_width(low: float, high: float) -> str:
     return f"{50 * (high - low):.1f}"
 
 
-def signed(value: float) -> str:
-    """Percent points with a true minus sign; a rounded zero has no sign."""
-    return f"{shown(value):+.1f}".replace("-", "−") if shown(value) else "0.0"
+def format_points(value: float) -> str:
+    """Format percent points with a true minus sign; a rounded zero has no sign."""
+    return f"{to_percent(value):+.1f}".replace("-", "−") if to_percent(value) else "0.0"
 
 
-def lift_text(row: Row) -> str:
+def format_lift(row: LiftRow) -> str:
     """'▲+3.2 ±1.1', or '' without a lift."""
     if row.lift is None or row.lift_low is None or row.lift_high is None:
         return ""
-    return f"{SIGNS[row.sign]}{signed(row.lift)} ±{half(row.lift_low, row.lift_high)}"
+    return f"{SIGNS[row.sign]}{format_points(row.lift)} ±{half_width(row.lift_low, row.lift_high)}"
 
 
-def lift_range(row: Row) -> str:
+def format_lift_interval(row: LiftRow) -> str:
     """'▲ +3.2 [+2.1, +4.3]', or '' without a lift."""
     if row.lift is None or row.lift_low is None or row.lift_high is None:
         return ""
-    return f"{SIGNS[row.sign]} {signed(row.lift)} [{signed(row.lift_low)}, {signed(row.lift_high)}]".lstrip()
+    return f"{SIGNS[row.sign]} {format_points(row.lift)} [{format_points(row.lift_low)}, {format_points(row.lift_high)}]".lstrip()
 
 
-def size_number(size: str) -> float | None:
+def parse_size(size: str) -> float | None:
     """'1000', '1,000', '1k', '2.5k' or '1m' as a number of examples; None for 'full' and the like."""
-    found = re.fullmatch(r"([0-9][0-9,_]*(?:\.[0-9]+)?)\s*([km]?)", size.strip().lower())
-    if not found:
+    match = re.fullmatch(r"([0-9][0-9,_]*(?:\.[0-9]+)?)\s*([km]?)", size.strip().lower())
+    if not match:
         return None
-    number = float(found[1].replace(",", "").replace("_", "")) * {"": 1, "k": 1e3, "m": 1e6}[found[2]]
+    number = float(match[1].replace(",", "").replace("_", "")) * {"": 1, "k": 1e3, "m": 1e6}[match[2]]
     return number or None
 
 
-def _column(row: Row, several: set[str]) -> str:
+def _column_name(row: LiftRow, several: set[str]) -> str:
     if row.target == ALL:
         return "mean"
     return f"{row.target} {row.metric}" if row.target in several else row.target
 
 
-def _grid(rows: Sequence[Row], title: str, column: Callable[[Row], str], first: str) -> Grid:
-    """Rows of equal road share a line; `first` is the column that stands before the others, if it is there."""
+def _make_table(rows: Sequence[LiftRow], title: str, column: Callable[[LiftRow], str], first: str) -> ScoreTable:
+    """Put rows of the same pipeline on one line. The column named `first` comes before the others."""
     keys = tuple(
-        key for key in ROAD_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
+        key for key in PIPELINE_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
     )
-    found: dict[Road, dict[str, Row]] = {}
+    found: dict[PipelineNames, dict[str, LiftRow]] = {}
     for row in rows:
         found.setdefault(tuple(getattr(row, key) for key in keys), {}).setdefault(column(row), row)
     columns = sorted(dict.fromkeys(column(row) for row in rows), key=lambda name: name != first)
     # Baseline first, then in the study's order, sizes ascending ('full' last).
-    seen = {key: list(dict.fromkeys(getattr(row, key) for row in rows)) for key in keys}
+    order = {key: list(dict.fromkeys(getattr(row, key) for row in rows)) for key in keys}
 
-    def place(road: Road) -> list[tuple[bool, float]]:
-        parts = dict(zip(keys, road, strict=True))
+    def sort_key(pipeline: PipelineNames) -> list[tuple[bool, float]]:
+        parts = dict(zip(keys, pipeline, strict=True))
         return [
             (
                 parts[key] not in ("", BASELINE),
-                (size_number(parts[key]) or math.inf) if key == "size" else seen[key].index(parts[key]),
+                (parse_size(parts[key]) or math.inf) if key == "size" else order[key].index(parts[key]),
             )
             for key in keys
         ]
 
-    roads = sorted(found, key=place)
-    return Grid(title, keys, roads, columns, [[found[road].get(name) for name in columns] for road in roads])
+    pipelines = sorted(found, key=sort_key)
+    return ScoreTable(
+        title, keys, pipelines, columns, [[found[pipeline].get(name) for name in columns] for pipeline in pipelines]
+    )
 
 
-def _several_metrics(rows: Sequence[Row]) -> set[str]:
+def _several_metrics(rows: Sequence[LiftRow]) -> set[str]:
     metrics: dict[str, set[str]] = {}
     for row in rows:
         metrics.setdefault(row.target, set()).add(row.metric)
     return {target for target, names in metrics.items() if len(names) > 1}
 
 
-def overview(rows: Sequence[Row]) -> Grid:
-    """Roads x targets, each the mean over the target's languages; the mean over targets comes first."""
+def make_overview_table(rows: Sequence[LiftRow]) -> ScoreTable:
+    """Make the table of pipelines x targets: means over languages, with the mean over targets first."""
     several = _several_metrics(rows)
     title = "Mean over languages" if len({row.language for row in rows} - {ALL}) > 1 else ""
-    return _grid([row for row in rows if row.language == ALL], title, lambda row: _column(row, several), "mean")
+    return _make_table(
+        [row for row in rows if row.language == ALL], title, lambda row: _column_name(row, several), "mean"
+    )
 
 
-def by_language(rows: Sequence[Row]) -> list[Grid]:
-    """For each target, roads x languages; the mean over languages comes first."""
+def make_language_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
+    """Make a table of pipelines x languages for each target, with the mean over languages first."""
     several = _several_metrics(rows)
-    names = dict.fromkeys(_column(row, several) for row in rows if row.target != ALL)
+    names = dict.fromkeys(_column_name(row, several) for row in rows if row.target != ALL)
     return [
-        _grid(
-            [row for row in rows if row.target != ALL and _column(row, several) == name],
+        _make_table(
+            [row for row in rows if row.target != ALL and _column_name(row, several) == name],
             name,
             lambda row: row.language,
             ALL,
@@ -154,17 +159,17 @@ def by_language(rows: Sequence[Row]) -> list[Grid]:
     ]
 
 
-def footer(rows: Sequence[Row]) -> str:
-    """What the intervals cover, what was chosen on dev sets, and what went wrong in training."""
+def footer(rows: Sequence[LiftRow]) -> str:
+    """Describe what the intervals cover, what was chosen on dev sets, metric signatures and training problems."""
     if not rows:
         return ""
-    return f"{_covered(rows)}{_chosen(rows)}{_signed(rows)}{_marked(rows)}"
+    return f"{_interval_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}{_status_note(rows)}"
 
 
-def _signed(rows: Sequence[Row]) -> str:
-    """The signatures of tools that compute scores."""
+def _signature_note(rows: Sequence[LiftRow]) -> str:
+    """List the signatures of the tools that compute the scores."""
     names = dict.fromkeys(row.metric for row in rows)
-    return "".join(f" {name}: {signed}." for name in names if (signed := _signature(name)))
+    return "".join(f" {name}: {format_points}." for name in names if (format_points := _signature(name)))
 
 
 def _signature(metric: str) -> str:
@@ -172,154 +177,160 @@ def _signature(metric: str) -> str:
     return found() if found else ""
 
 
-def _marked(rows: Sequence[Row]) -> str:
-    """What the marks of scores mean."""
-    found = {row.trouble for row in rows}
-    said = ""
+def _status_note(rows: Sequence[LiftRow]) -> str:
+    """Explain the marks of scores."""
+    found = {row.training_status for row in rows}
+    note = ""
     if RETRIED in found:
-        said += (
-            f" {MARKS[RETRIED]} a stage of this road ended at chance on dev data of its own training language, or its loss "
-            "was no number; it was trained again with a lower rate."
+        note += (
+            f" {MARKS[RETRIED]}: a training stage behind this score ended at chance on dev data of its training language, or its "
+            "loss was not finite. It was trained again with a lower learning rate."
         )
     if COLLAPSED in found:
-        said += (
-            f" {MARKS[COLLAPSED]} a stage of this road ended at chance in its last attempt, too: read the score as that of a "
-            "model that did not learn, and a lift over such a baseline as none."
+        note += (
+            f" {MARKS[COLLAPSED]}: a training stage behind this score also ended at chance in its last attempt. The model did not "
+            "learn, and a lift over such a baseline means nothing."
         )
-    return said
+    return note
 
 
-def _chosen(rows: Sequence[Row]) -> str:
-    """What was chosen on dev sets."""
-    said = ""
+def _dev_choice_note(rows: Sequence[LiftRow]) -> str:
+    """List what was chosen on dev sets."""
+    note = ""
     names = dict.fromkeys(row.metric.removesuffix(AT_OFFICIAL_LAYER) for row in rows)
-    cut = [name for name in names if name in metrics.names() and metrics.get(name).choose]
+    cut = [name for name in names if name in metrics.names() and metrics.get(name).fit_threshold]
     if cut:
-        said += f" {', '.join(cut)}: with the cut that is best on dev pairs of the same language."
+        note += f" {', '.join(cut)}: at the threshold that is best on dev pairs of the same language."
     if any(row.metric.endswith(AT_OFFICIAL_LAYER) for row in rows):
-        said += f" Beside a score{AT_OFFICIAL_LAYER}: at the layer that is best on dev pairs of other languages."
-    return said
+        note += (
+            f" Scores without '{AT_OFFICIAL_LAYER.strip()}': at the layer that is best on dev pairs of other languages."
+        )
+    return note
 
 
-def _covered(rows: Sequence[Row]) -> str:
+def _interval_note(rows: Sequence[LiftRow]) -> str:
     seeds = sorted({row.seeds for row in rows})
     sizes = sorted({row.n for row in rows if row.language != ALL}) or [0]
     examples = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,} to {sizes[-1]:,}"
     if seeds == [1]:
         return (
-            f"Intervals: 95% over {examples} test examples per language only. There is one seed: what another "
-            "seed would change is not in them."
+            f"Intervals: 95%, over {examples} test examples per language. There is one seed, so they do not cover the variation "
+            "between seeds."
         )
     span = f"{seeds[-1]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
-    text = f"Intervals: 95% over {span} seeds and {examples} test examples per language."
-    return text + (" Where there is one seed they cover examples only." if seeds[0] == 1 else "")
+    text = f"Intervals: 95%, over {span} seeds and {examples} test examples per language."
+    return text + (" With one seed they cover examples only." if seeds[0] == 1 else "")
 
 
-LEGEND = "Percent. ± is half the interval; bold: best of its column; ▲▼: lift whose interval excludes zero."
+LEGEND = "Percent. ± is half the interval. Bold: best of its column. ▲▼: lift whose interval excludes zero."
 
 
 @dataclass(frozen=True)
-class Terminal:
-    """Tables that fit the terminal they are printed on: `console.print(Terminal(rows))`.
+class TerminalTable:
+    """Tables that fit the width of the terminal: `console.print(TerminalTable(rows))`.
 
-    Too many columns for the width are laid out as several tables below each other, never cut.
+    Columns that do not fit go to further tables below.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[LiftRow]
     per_language: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        grids = by_language(self.rows) if self.per_language else [overview(self.rows)]
-        layouts = [_Layout.of(grid, options.max_width) for grid in grids]
-        for grid, layout in zip(grids, layouts, strict=True):
-            if grid.title:
-                yield Text(grid.title, style="bold")
+        score_tables = make_language_tables(self.rows) if self.per_language else [make_overview_table(self.rows)]
+        layouts = [_ColumnLayout.of(score_table, options.max_width) for score_table in score_tables]
+        for score_table, layout in zip(score_tables, layouts, strict=True):
+            if score_table.title:
+                yield Text(score_table.title, style="bold")
             for columns in layout.parts:
-                yield self._table(grid, layout, columns)
-        bounds = " In brackets: the interval of a lift." if any(layout.bounds for layout in layouts) else ""
+                yield self._table(score_table, layout, columns)
+        bounds = " Brackets: the interval of a lift." if any(layout.show_bounds for layout in layouts) else ""
         yield Text(f"{LEGEND}{bounds}\n{footer(self.rows)}", style="dim")
 
     @staticmethod
-    def _table(grid: Grid, layout: _Layout, columns: list[int]) -> Table:
+    def _table(score_table: ScoreTable, layout: _ColumnLayout, columns: list[int]) -> Table:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), width=None)
-        for key, width in zip(grid.keys, layout.keys, strict=True):
+        for key, width in zip(score_table.keys, layout.keys, strict=True):
             table.add_column(HEADINGS[key], overflow="fold", max_width=width)
         for column in columns:
             table.add_column(
-                Text(grid.columns[column]), overflow="fold", justify="right", max_width=layout.numbers[column]
+                Text(score_table.columns[column]), overflow="fold", justify="right", max_width=layout.numbers[column]
             )
-        for road, line in zip(grid.roads, grid.cells, strict=True):
+        for pipeline, line in zip(score_table.pipelines, score_table.cells, strict=True):
             texts = []
             for column in columns:
                 row = line[column]
                 if row is None:
                     texts.append(Text("–", style="dim"))
                     continue
-                text = Text(score_text(row), style="bold" if shown(row.value) == grid.best(column) else "")
-                lift = lift_range(row) if layout.bounds else lift_text(row)
+                text = Text(
+                    format_score(row), style="bold" if to_percent(row.value) == score_table.best(column) else ""
+                )
+                lift = format_lift_interval(row) if layout.show_bounds else format_lift(row)
                 if lift:
                     text.append("\n" + lift, style=STYLES[row.sign])
                 texts.append(text)
-            table.add_row(*(Text(part or "–") for part in road), *texts)
+            table.add_row(*(Text(part or "–") for part in pipeline), *texts)
         return table
 
 
-BETWEEN = 3
-"""Columns of the screen between two of a table: two blanks, and one that rich sets for its rules. At both edges one more."""
+COLUMN_GAP = 3
+"""Characters between two columns: two blanks and one that rich reserves for rules. Each edge has one more."""
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """How a grid is laid on a terminal: widths that break no number, and no name while there is room."""
+class _ColumnLayout:
+    """Column widths of a table on a terminal. Numbers are never broken, names only if there is no room."""
 
     keys: list[int]
-    """Widths of the parts of a road."""
+    """Widths of the columns with pipeline parts."""
     numbers: list[int]
-    """Widths of all columns."""
+    """Widths of the columns with numbers."""
     parts: list[list[int]]
-    """Columns of each table: as few tables as fit, with about equally many columns."""
-    bounds: bool
-    """Whether lifts stand with both bounds of their interval: of a grid of one column, where there is room."""
+    """Column indices of each table: as few tables as fit, with about equally many columns."""
+    show_bounds: bool
+    """Show both bounds of lift intervals: for tables of one column, if there is room."""
 
     @classmethod
-    def of(cls, grid: Grid, width: int) -> _Layout:
+    def of(cls, score_table: ScoreTable, width: int) -> _ColumnLayout:
         from rich.cells import cell_len
 
-        def numbers(lift: Callable[[Row], str]) -> list[int]:
-            found = []
-            for column, name in enumerate(grid.columns):
-                rows = [row for line in grid.cells if (row := line[column])]
-                texts = [*name.split(), *map(score_text, rows), *map(lift, rows)]
-                found.append(max(map(cell_len, texts), default=1))
-            return found
+        def number_widths(format_row_lift: Callable[[LiftRow], str]) -> list[int]:
+            widths = []
+            for column, name in enumerate(score_table.columns):
+                rows = [row for line in score_table.cells if (row := line[column])]
+                texts = [*name.split(), *map(format_score, rows), *map(format_row_lift, rows)]
+                widths.append(max(map(cell_len, texts), default=1))
+            return widths
 
-        def taken(widths: Iterable[int]) -> int:
-            return sum(each + BETWEEN for each in widths) - BETWEEN + 2
+        def total_width(widths: Iterable[int]) -> int:
+            return sum(each + COLUMN_GAP for each in widths) - COLUMN_GAP + 2
 
-        named = [
-            max(map(cell_len, (HEADINGS[key], *(road[i] for road in grid.roads)))) for i, key in enumerate(grid.keys)
+        key_widths = [
+            max(map(cell_len, (HEADINGS[key], *(pipeline[i] for pipeline in score_table.pipelines))))
+            for i, key in enumerate(score_table.keys)
         ]
-        keys = [min(each, max(18, width // 4)) for each in named]
-        bounds = len(grid.columns) == 1 and taken([*keys, *numbers(lift_range)]) <= width
-        own = numbers(lift_range if bounds else lift_text)
-        while taken([*keys, max(own, default=1)]) > width and max(keys) > 4:
+        keys = [min(each, max(18, width // 4)) for each in key_widths]
+        with_bounds = [*keys, *number_widths(format_lift_interval)]
+        show_bounds = len(score_table.columns) == 1 and total_width(with_bounds) <= width
+        numbers = number_widths(format_lift_interval if show_bounds else format_lift)
+        while total_width([*keys, max(numbers, default=1)]) > width and max(keys) > 4:
             keys[keys.index(max(keys))] -= 1
         parts: list[list[int]] = []
-        for count in range(1, len(own) + 1):
-            size = math.ceil(len(own) / count)
-            parts = [list(range(start, min(start + size, len(own)))) for start in range(0, len(own), size)]
-            if all(taken([*keys, *(own[column] for column in part)]) <= width for part in parts):
+        for count in range(1, len(numbers) + 1):
+            size = math.ceil(len(numbers) / count)
+            parts = [list(range(start, min(start + size, len(numbers)))) for start in range(0, len(numbers), size)]
+            if all(total_width([*keys, *(numbers[column] for column in part)]) <= width for part in parts):
                 break
-        return cls(keys, own, parts, bounds)
+        return cls(keys, numbers, parts, show_bounds)
 
 
-def pipes(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
@@ -329,42 +340,47 @@ def markdown_escape(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def to_markdown(rows: Sequence[Row], *, per_language: bool = False) -> str:
-    """Pipe tables, one per target with `per_language`."""
+def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False) -> str:
+    """Return Markdown tables: one overview, or one per target with `per_language`."""
     blocks = []
-    for grid in by_language(rows) if per_language else [overview(rows)]:
+    for score_table in make_language_tables(rows) if per_language else [make_overview_table(rows)]:
         lines = [
-            pipes([HEADINGS[key] for key in grid.keys] + [markdown_escape(name) for name in grid.columns]),
-            pipes(["---"] * len(grid.keys) + ["---:"] * len(grid.columns)),
+            markdown_row(
+                [HEADINGS[key] for key in score_table.keys] + [markdown_escape(name) for name in score_table.columns]
+            ),
+            markdown_row(["---"] * len(score_table.keys) + ["---:"] * len(score_table.columns)),
         ]
-        for road, line in zip(grid.roads, grid.cells, strict=True):
+        for pipeline, line in zip(score_table.pipelines, score_table.cells, strict=True):
             texts = []
             for column, row in enumerate(line):
-                score = score_text(row) if row else "–"
-                bold = row is not None and shown(row.value) == grid.best(column)
-                lift = f"<br>{lift_text(row)}" if row and row.lift is not None else ""
+                score = format_score(row) if row else "–"
+                bold = row is not None and to_percent(row.value) == score_table.best(column)
+                lift = f"<br>{format_lift(row)}" if row and row.lift is not None else ""
                 texts.append((f"**{score}**" if bold else score) + lift)
-            lines.append(pipes([markdown_escape(part) or "–" for part in road] + texts))
-        blocks.append((f"### {markdown_escape(grid.title)}\n\n" if per_language else "") + "\n".join(lines))
+            lines.append(markdown_row([markdown_escape(part) or "–" for part in pipeline] + texts))
+        blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if per_language else "") + "\n".join(lines))
     return "\n\n".join([*blocks, f"{LEGEND} {footer(rows)}"]) + "\n"
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """Raw rows; an empty field is no lift."""
-    return csv_of(Row, rows)
+def to_csv(rows: Sequence[LiftRow]) -> str:
+    """Return raw rows as CSV. A row without a lift has empty fields."""
+    return rows_to_csv(LiftRow, rows)
 
 
-def csv_of(kind: type[Any], rows: Sequence[Any]) -> str:
-    """Dataclasses of one kind, which have a `to_dict`, as CSV with a header."""
+def rows_to_csv(row_class: type[Any], rows: Sequence[Any]) -> str:
+    """Return dataclass instances of one type with a `to_dict` method as CSV with a header."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(kind)], lineterminator="\n")
+    writer = csv.DictWriter(out, [field.name for field in fields(row_class)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(row.to_dict() for row in rows)
     return out.getvalue()
 
 
-def to_json(rows: Sequence[Row]) -> str:
-    """Raw rows as a list of objects, with the `signature` of a metric that has one."""
+def to_json(rows: Sequence[LiftRow]) -> str:
+    """Return raw rows as a JSON list. Rows of a metric with a signature have the key `signature`."""
     names = {row.metric for row in rows}
-    signed = {name: {"signature": signature} for name in names if (signature := _signature(name))}
-    return json.dumps([row.to_dict() | signed.get(row.metric, {}) for row in rows], indent=1, ensure_ascii=False) + "\n"
+    format_points = {name: {"signature": signature} for name in names if (signature := _signature(name))}
+    return (
+        json.dumps([row.to_dict() | format_points.get(row.metric, {}) for row in rows], indent=1, ensure_ascii=False)
+        + "\n"
+    )

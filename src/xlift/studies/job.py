@@ -1,8 +1,8 @@
-"""A job: one unit of work, known by what determines its result.
+"""A job: one unit of work, identified by everything that determines its result.
 
-The key is the SHA-256 of the canonical JSON of the spec, the parents' keys and the result-version of the kind. Options at
-their default are left out of that JSON, so a new option does not make old results unknown. Not in the key: paths,
-machine, number of workers, names that a study gives.
+The key is the SHA-256 of the canonical JSON of the spec, the parents' keys and the result version of the kind. That JSON omits
+options at their default, so a new option does not change old keys. The key does not cover paths, the machine, the number of
+workers, or names that a study gives.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from xlift.recipes import (
     Masking,
     Noise,
     Precision,
+    PromptSettings,
     Recipe,
     Sampling,
     Settings,
     TextShare,
     TokenizerRecipe,
-    Wording,
     Written,
 )
 from xlift.tasks.sources.base import canonical_json
 
 RESULT_VERSION = {"pretrain": 1, "train": 3, "merge": 1, "layer": 3, "predict": 3}
-"""Raised for a kind whenever the same spec would give another result."""
+"""Incremented for a kind whenever the same spec would give another result."""
 
 
 class Data(Settings):
-    """The examples of one (task, language, split): how many of them, drawn how, and what they are."""
+    """The examples of one (task, language, split), with their number, sampling and fingerprint."""
 
     task: str
     language: str
@@ -43,9 +43,9 @@ class Data(Settings):
     """Of the random subset (training data) or 0 (the standard set)."""
     fingerprint: str
     max_length: int = 128
-    """Tokens per sequence as the task declares them; a stage's recipe may say otherwise."""
+    """Tokens per sequence that the task declares; a stage's recipe may override it."""
     options: tuple[tuple[str, str | int], ...] = ()
-    """Options of dual encoding, which decide what is learnt: (name, value) as the task declares them, sorted."""
+    """Options of dual encoding that affect training: (name, value) as the task declares them, sorted."""
     noise: Noise | None = None
 
     def name(self) -> str:
@@ -54,25 +54,24 @@ class Data(Settings):
 
 
 def noise_name(noise: Noise) -> str:
-    """'typos 10%'; what else makes a difference stands behind it: 'code-switch 20% qka, seed 3'."""
+    """'typos 10%'; other settings follow if they matter: 'code-switch 20% qka, seed 3'."""
     words = noise.into or noise.words
     name = f"{noise.kind} {100 * noise.level:g}%" + (f" {words}" if words else "")
     return f"{name}, seed {noise.seed}" if noise.seed else name
 
 
 class TextMode(Settings):
-    """How a model answers in words."""
+    """How a model in text mode is prompted."""
 
-    wording: Wording = Wording()
+    prompt: PromptSettings = PromptSettings()
     templates: tuple[tuple[str, str], ...] = ()
     """(task, SHA-256 of its template), sorted by task."""
-    shown: tuple[Data, ...] = ()
-    """What solved examples are drawn from, under its seed: training data in the source language, one for each of
-    `templates`."""
+    fewshot_data: tuple[Data, ...] = ()
+    """Few-shot examples are drawn from it, under its seed: training data in the source language, one for each of `templates`."""
 
 
 class ModelRef(Settings):
-    """A pretrained model that no job of ours made."""
+    """A pretrained model that no job made."""
 
     fingerprint: str
 
@@ -96,27 +95,27 @@ class PretrainSpec(Settings):
 class TrainSpec(Settings):
     kind: Literal["train"] = "train"
     model: ModelRef | None = None
-    """What training starts from; None: the product of the one parent."""
+    """The model that training starts from; None: the artifact of the only parent."""
     mixture: tuple[Data, ...]
     sampling: Sampling = Sampling()
     weights: tuple[float, ...] = ()
-    """Of the parts before those of `mlm`, with sum 1, where `sampling` goes by weights."""
+    """Of the parts before those of `mlm`, with sum 1, under the sampling rule 'weights'."""
     mlm: TextShare | None = None
     recipe: Recipe
     head: str = ""
     """Name of one head for all parts but those of `mlm`; '' gives each task a head of its own name."""
     keep_heads: tuple[str, ...] = ()
-    """Heads of the parent that go on (by name); all others are made anew."""
+    """Names of the parent's heads to continue training; all others start new."""
     masking: Masking = Masking()
-    """Of the parts that are text."""
+    """For the text parts."""
     dev: tuple[Data, ...] = ()
-    """What training is judged by (studies/dev.py)."""
+    """Evaluated on during training (studies/dev_data.py)."""
     text_mode: TextMode | None = None
-    """None: tasks are learnt by heads."""
+    """None: the model is in head mode."""
     seed: int
 
     def parts(self) -> tuple[str, ...]:
-        """What it trains on, in short: '20% isle-text' for all the languages of masked text."""
+        """Short names of the training data; all languages of masked text together are '20% isle-text'."""
         text = self.mlm.parts if self.mlm else 0
         names = [data.name() for data in self.mixture[: len(self.mixture) - text]]
         if self.mlm:
@@ -125,19 +124,19 @@ class TrainSpec(Settings):
 
 
 class MergeSpec(Settings):
-    """One model out of several: start + sum of weight * (parent - start) (task arithmetic, Ilharco et al. 2023); with weights
-    that add up to 1 it is their average."""
+    """Merge several models: start + sum of weight * (parent - start) (task arithmetic, Ilharco et al. 2023); with weights
+    that sum to 1 it is their average."""
 
     kind: Literal["merge"] = "merge"
     model: ModelRef | None = None
-    """The start; None: the product of the first parent. The models to put together are the parents (after the first one)."""
+    """The start; None: the artifact of the first parent. The models to merge are the (other) parents."""
     weights: tuple[float, ...]
     keep_heads: tuple[str, ...] = ()
-    """Heads that are taken over, each from the first parent that has it."""
+    """Heads of the merged model, each from the first parent that has it."""
 
 
 class LayerSpec(Settings):
-    """How well every layer finds translations, in each of some languages: what a layer is chosen by."""
+    """Score every layer on finding translations, in each of some languages, to choose a layer."""
 
     kind: Literal["layer"] = "layer"
     model: ModelRef | None = None
@@ -150,16 +149,16 @@ class LayerSpec(Settings):
 class PredictSpec(Settings):
     kind: Literal["predict"] = "predict"
     model: ModelRef | None = None
-    """None: the product of the first parent. The last parent is a layer job where `options` has `layer: dev`."""
+    """None: the artifact of the first parent. The last parent is a layer job where `options` has `layer: dev`."""
     data: Data
     head: str = ""
-    """Name of the head that answers (the task it was trained on); '' for retrieval."""
+    """Name of the head that predicts (the task it was trained on); '' for retrieval."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Of the format: layer, pooling and centring of retrieval and mining; max_length."""
+    """Options of the format: layer, pooling and centring of retrieval and mining; max_length."""
     precision: Precision = "auto"
-    """Of the arithmetic, as in the recipe of the target's stages."""
+    """As in the recipe of the target's stages."""
     text_mode: TextMode | None = None
-    """None: a head answers."""
+    """None: a head predicts."""
 
 
 Spec = PretrainSpec | TrainSpec | MergeSpec | LayerSpec | PredictSpec
@@ -169,12 +168,12 @@ Spec = PretrainSpec | TrainSpec | MergeSpec | LayerSpec | PredictSpec
 class Job:
     spec: Spec
     parents: tuple[str, ...]
-    """Keys of the jobs whose products this one reads."""
+    """Keys of the jobs whose artifacts this job reads."""
     label: str
-    """For people only: 'train isle-nli (from isle-qa qta 4000, seed 1)'."""
+    """For display only: 'train isle-nli (from isle-qa qta 4000, seed 1)'."""
     key: str
     examples: int
-    """Examples that go through the model, as a measure of the work to do."""
+    """Examples that go through the model, repetitions included."""
 
     @property
     def kind(self) -> str:
@@ -186,14 +185,14 @@ def make_job(spec: Spec, parents: tuple[str, ...], label: str, examples: int) ->
 
 
 def result_version(spec: Spec) -> int:
-    """Raised where the same spec gives another result than before."""
+    """The version of the results of a spec. It changes whenever the same spec gives another result."""
     if isinstance(spec, PretrainSpec) and spec.architecture.family == "mt5":
-        return 2  # its heads begin otherwise (training/pretraining.py: _look_near); no other family's do
+        return 2  # the attention heads of mt5 start from other values since (training/pretraining.py)
     return RESULT_VERSION[spec.kind]
 
 
 def job_key(spec: Spec, parents: tuple[str, ...]) -> str:
-    """64 hex digits; equal for equal work."""
+    """The key of a job, 64 hexadecimal digits; equal jobs have equal keys."""
     content = {
         "kind": spec.kind,
         "version": result_version(spec),

@@ -1,7 +1,7 @@
-"""The record of a study in its store: what was asked and which products answer it.
+"""The record of a study in its store: the study, and the keys of its jobs.
 
-Written when a study is run, so that a report needs nothing but the store: neither the data nor the study's file. It is
-also what `xlift store gc` goes by.
+`xlift run` writes it, so that a report needs only the store, without the data or the study's file. `xlift store gc` keeps the
+artifacts of recorded studies.
 """
 
 from __future__ import annotations
@@ -12,65 +12,66 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xlift.errors import UserError, nearest
-from xlift.studies.estimate.check import Check, from_json
+from xlift.errors import UserError, did_you_mean
+from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
 from xlift.studies.job import Data, PredictSpec, Spec, TrainSpec
 from xlift.studies.plan import Cell, Plan
-from xlift.studies.reading import StudyFile
 from xlift.studies.store import Store
+from xlift.studies.study_file import StudyFile
 from xlift.tasks import catalog
-from xlift.tasks.sources.several import origins
+from xlift.tasks.sources.fallback import find_origins
 
 FOLDER = "studies"
 
 
 @dataclass(frozen=True)
 class TaskNote:
-    """What a report says of a task."""
+    """What a report shows about a task."""
 
     title: str
     format: str
     metrics: tuple[str, ...]
     origins: tuple[str, ...] = ()
-    """Where its examples came from: 'facebook/xnli@COMMIT' for the Hub, else the kind of its source."""
+    """Source of its examples: 'facebook/xnli@COMMIT' for the Hub, else the kind of its source."""
 
 
 @dataclass(frozen=True)
 class Record:
     study: dict[str, Any]
-    """The study as validated."""
+    """The validated study, without keys at their default."""
     cells: tuple[Cell, ...]
     keys: tuple[str, ...]
     """Of all jobs."""
     tasks: dict[str, TaskNote]
     languages: tuple[dict[str, str], ...]
-    """code, name, family, script, tier of every language in the study."""
-    check: Check | None = None
-    """How far off the plan of the last run was."""
+    """code, name, family, script and tier of every language in the study."""
+    check: EstimateCheck | None = None
+    """The estimate of the last run beside the time it took."""
 
     @property
     def name(self) -> str:
         return self.study["name"]
 
 
-def make_record(file: StudyFile, plan: Plan, check: Check | None = None) -> Record:
+def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None) -> Record:
     languages = catalog.all_languages()
     codes = dict.fromkeys(code for cell in plan.cells for code in (cell.train_language, cell.language) if code)
     notes = []
     for code in codes:
-        known = languages.get(code)
-        notes.append({"code": code, "name": known.name, "family": known.family, "script": known.script, "tier": known.tier} if known
-                     else {"code": code, "name": code, "family": "", "script": "", "tier": ""})  # fmt: skip
-    read = {(data.task, data.language, data.split) for job in plan.jobs.values() for data in _data(job.spec)}
-    found: dict[str, set[str]] = {}
+        language = languages.get(code)
+        name = language.name if language else code
+        others = {key: getattr(language, key, "") for key in ("family", "script", "tier")}
+        notes.append({"code": code, "name": name, **others})
+    read = {(data.task, data.language, data.split) for job in plan.jobs.values() for data in _read_data(job.spec)}
+    origins: dict[str, set[str]] = {}
     for task, language, split in read:
-        found.setdefault(task, set()).update(origins(plan.tasks[task].source, language, split, plan.data))
+        origins.setdefault(task, set()).update(find_origins(plan.tasks[task].source, language, split, plan.data))
     return Record(
         study=file.study.model_dump(mode="json", exclude_defaults=True) | {"name": plan.name},
         cells=tuple(plan.cells),
         keys=tuple(plan.jobs),
         tasks={
-            name: TaskNote(task.title, task.format, task.metrics, tuple(sorted(found.get(name, ()))))
+            name: TaskNote(task.title, task.format, task.metrics, tuple(sorted(origins.get(name, ()))))
             for name, task in plan.tasks.items()
         },
         languages=tuple(notes),
@@ -78,36 +79,36 @@ def make_record(file: StudyFile, plan: Plan, check: Check | None = None) -> Reco
     )
 
 
-def _data(spec: Spec) -> Iterator[Data]:
-    """All that a job reads."""
+def _read_data(spec: Spec) -> Iterator[Data]:
+    """All data that a job reads."""
     for value in (getattr(spec, name, ()) for name in ("data", "mixture", "dev", "text", "tokenizer_text")):
         yield from (value,) if isinstance(value, Data) else value
     if isinstance(spec, TrainSpec | PredictSpec) and spec.text_mode:
-        yield from spec.text_mode.shown
+        yield from spec.text_mode.fewshot_data
 
 
 def write_record(record: Record, store: Store) -> None:
-    """Into `studies/<name>.json` of the store, replaced whole. Raises UserError when the disk does not let it."""
+    """Write `studies/<name>.json` of the store atomically. Raises UserError if the disk is full or not writable."""
     store.write_json(FOLDER, record.name, asdict(record), "the study's record")
 
 
 def read_record(store: Store, name: str) -> Record:
-    """The record of a study.
+    """Read the record of a study.
 
     Raises:
         UserError: the study was never run in this store, or the record is damaged.
     """
     path = store.root / FOLDER / f"{name}.json"
     if not re.fullmatch(r"[\w.-]+", name) or not path.is_file():
-        known = names(store)
+        names = list_studies(store)
         raise UserError(
             f"the store has no study '{name}'", where=str(store.root),
-            fix=f"{nearest(name, known)}It has: {', '.join(known)}." if known else f"it has none yet: `xlift run {name}` comes first.",
+            fix=f"{did_you_mean(name, names)}It has: {', '.join(names)}." if names else f"it has none yet; run `xlift run {name}` first.",
         )  # fmt: skip
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["study"]["name"] != name:
-            raise ValueError(f"it is that of '{raw['study']['name']}'")
+            raise ValueError(f"it belongs to '{raw['study']['name']}'")
         return Record(
             study=raw["study"],
             cells=tuple(Cell(**cell) for cell in raw["cells"]),
@@ -117,24 +118,24 @@ def read_record(store: Store, name: str) -> Record:
                 for key, note in raw["tasks"].items()
             },
             languages=tuple(raw["languages"]),
-            check=from_json(raw.get("check")),
+            check=parse_estimate_check(raw.get("check")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"the record is damaged: {error}",
             where=str(path),
-            fix="`xlift run` with the study writes it again; no product is lost.",
+            fix="run `xlift run` with the study to write it again; no artifact is lost.",
         ) from None
 
 
-def last_check(store: Store, name: str) -> Check | None:
-    """How far off the plan of a study's last run was; None where it was never run here, or its record is damaged."""
+def last_check(store: Store, name: str) -> EstimateCheck | None:
+    """The check of a study's last run; None if it was never run here, or its record is damaged."""
     try:
         return read_record(store, name).check
     except UserError:
         return None
 
 
-def names(store: Store) -> list[str]:
-    """The studies that were run in a store."""
+def list_studies(store: Store) -> list[str]:
+    """Names of the studies that were run in a store."""
     return sorted(path.stem for path in (store.root / FOLDER).glob("[!.]*.json"))

@@ -1,8 +1,8 @@
-"""The store: a folder that holds the product of every job under the job's key.
+"""The store: a folder with the artifact of every finished job, by the job's key.
 
-A product is written beside the others and moved into place whole, by one rename: it is there with all its files on the
-disk, or not at all. A lock per key sees to it that two processes or machines never do the same job (studies/locks.py).
-Nothing is pickled. The folder may be local or on a shared filesystem; Windows is not supported.
+An artifact is written to a temporary folder and moved into place by one rename, after all its files are on the disk. A lock
+per key prevents two processes or machines from doing the same job (studies/locks.py). The store uses no pickle. The folder may
+be local or on a shared filesystem; Windows is not supported.
 
     with store.lock(key):
         if not store.has(key):
@@ -27,25 +27,25 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.studies import upkeep
-from xlift.studies.layout import Layout, keyed, move
-from xlift.studies.locks import STALE_AFTER, Lock, Locks
-from xlift.studies.product import (
+from xlift.studies import maintenance
+from xlift.studies.artifact import (
     MANIFEST,
-    Product,
+    Artifact,
     check_file,
-    circumstances,
-    finish,
+    describe_environment,
     flush_folder,
-    hash_once,
-    plain_number,
+    hash_file_cached,
     read_manifest,
+    to_json_number,
+    write_manifest,
 )
+from xlift.studies.locks import STALE_AFTER, Lock, Locks
+from xlift.studies.store_layout import StoreLayout, list_keyed, move
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A product being written: fill `folder`, and put what was measured into `numbers`."""
+    """An artifact being written: put files into `folder` and measurements into `numbers`."""
 
     folder: Path
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -53,67 +53,67 @@ class Draft:
 
 
 class Store:
-    """The products of jobs in a folder, which is made when the first thing is written.
+    """The artifacts of jobs in a folder, which the first write creates.
 
-    Keys are lower-case hexadecimal, 16 to 64 digits; anything else is a UserError. So is a disk that is full,
-    read-only or forbidden, in every method.
+    Keys are lower-case hexadecimal, 16 to 64 digits. Every method raises UserError for an invalid key and for a full,
+    read-only or forbidden disk.
 
     Raises:
-        UserError: `root` is a file, a folder that holds something else, or a store of another layout.
+        UserError: `root` is a file, a folder with other files, or a store of another layout.
     """
 
     def __init__(self, root: Path | str) -> None:
         if os.name != "posix":
-            raise UserError("xlift's store does not work on Windows", fix="run xlift under WSL")
+            raise UserError("xlift's store does not work on Windows", fix="run xlift in WSL")
         self.root = Path(os.path.abspath(root))  # absolute: a later change of folder must not move the store
-        self._layout = Layout(self.root)
+        self._layout = StoreLayout(self.root)
         self._locks = Locks(self._layout.locks)
-        with self._layout.explained():
+        with self._layout.disk_errors():
             self._created = self._layout.exists()
 
     def has(self, key: str) -> bool:
-        """Whether the product is finished. One stat; looks at no content."""
-        return os.path.exists(self._layout.product(key) / MANIFEST)
+        """Whether the artifact is finished. Takes one stat call and reads no content."""
+        return os.path.exists(self._layout.artifact(key) / MANIFEST)
 
     def path(self, key: str) -> Path:
-        """The folder of a finished product. Raises UserError when there is none."""
+        """The folder of a finished artifact. Raises UserError if there is none."""
         if not self.has(key):
-            raise UserError(f"no product {key}", where=str(self.root), fix="`xlift run` with its study makes it")
-        return self._layout.product(key)
+            raise UserError(f"no artifact {key}", where=str(self.root), fix="run `xlift run` with its study to make it")
+        return self._layout.artifact(key)
 
-    def open(self, key: str, *, verify: bool = True) -> Product:
-        """A finished product. Each of its files is hashed, once per process, unless `verify` is off.
+    def open(self, key: str, *, verify: bool = True) -> Artifact:
+        """Open a finished artifact. Each of its files is hashed, once per process, unless `verify` is off.
 
         Raises:
-            UserError: there is no such product, or a file is missing or not what was written.
+            UserError: there is no such artifact, or a file is missing or damaged.
         """
         folder = self.path(key)
-        with self._layout.explained():
+        with self._layout.disk_errors():
             manifest = read_manifest(folder, key)
             for name in manifest["files"] if verify else ():
-                check_file(folder, name, manifest["files"][name], hash_once)
-        return Product(key, folder, manifest)
+                check_file(folder, name, manifest["files"][name], hash_file_cached)
+        return Artifact(key, folder, manifest)
 
     def try_lock(self, key: str) -> Lock | None:
-        """The right to make `key`, or None while a live process has it. Ask `has` again once you hold it."""
-        self._layout.product(key)  # refuses what is no key
-        with self._layout.explained():
+        """Acquire the lock of `key`; None while a live process holds it. Call `has` again after acquiring it."""
+        self._layout.artifact(key)  # raises for an invalid key
+        with self._layout.disk_errors():
             self._create()
-            return self._locks.try_take(key)
+            return self._locks.try_acquire(key)
 
     @contextmanager
     def lock(self, key: str, *, timeout: float | None = None) -> Iterator[Lock]:
-        """Wait for the right to make `key`, and give it back at the end. Ask `has` again once you hold it.
+        """Wait for the lock of `key`, and release it at the end. Call `has` again after acquiring it.
 
         Raises:
-            UserError: after `timeout` seconds another process still has it.
+            UserError: another process still holds it after `timeout` seconds.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = 0.02
         while (lock := self.try_lock(key)) is None:
             if deadline is not None and time.monotonic() >= deadline:
                 raise UserError(
-                    f"{self._locks.read(key) or 'another process'} is at work on {key}",
+                    f"{self._locks.read(key) or 'another process'} is working on {key}",
                     where=str(self.root),
                     fix="wait for it or stop it; a dead process's lock is broken",
                 )
@@ -123,12 +123,12 @@ class Store:
             yield lock
 
     def partial(self, key: str) -> Path:
-        """The folder for checkpoints of a job at work, made if need be.
+        """The folder for checkpoints of a running job, created if missing.
 
-        It outlives a killed job, so that the next try goes on from it, and goes when the product is written.
+        It outlives a killed job, so that the next run resumes from it. Writing the artifact removes it.
         """
-        folder = self._layout.partials / self._layout.product(key).name
-        with self._layout.explained():
+        folder = self._layout.partials / self._layout.artifact(key).name
+        with self._layout.disk_errors():
             self._create()
             folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -137,33 +137,33 @@ class Store:
     def write(
         self, key: str, kind: str, spec: Any, parents: Mapping[str, str] | Sequence[str] = (), *, spent: float = 0.0
     ) -> Iterator[Draft]:
-        """Write a product: what fills the draft's folder becomes the product at the end of the block; after an
-        exception nothing is left. Takes the key's lock, unless it was taken through this store already.
+        """Write an artifact: the content of the draft's folder becomes the artifact at the end of the block; an exception
+        leaves nothing. Acquires the key's lock, unless this store holds it already.
 
         Args:
-            spec: what determines the result, as JSON.
-            parents: keys of the products it is made from.
-            spent: seconds of work on it before this block, which its manifest counts too.
+            spec: the job's spec, as JSON.
+            parents: keys of the artifacts it is made from.
+            spent: seconds of work before this block, which its manifest counts too.
 
         Raises:
-            UserError: another process is at work on `key`, or took over because this machine gave no sign of life.
-            ValueError, TypeError: errors of the job's code: `spec` is not JSON, the product exists, or the draft
-                holds a link, a device or a manifest.json.
+            UserError: another process is working on `key`, or took over because it saw no heartbeat of this machine.
+            ValueError, TypeError: errors of the job's code: `spec` is not JSON, the artifact exists, or the draft
+                has a link, a device or a manifest.json.
         """
-        json.dumps([spec, parents], allow_nan=False)  # a mistake here should not wait for hours of work
+        json.dumps([spec, parents], allow_nan=False)  # fail here, not after hours of work
         held = self._locks.held.get(key)
-        with self._layout.explained(), nullcontext(held) if held else self.lock(key, timeout=0) as lock:
+        with self._layout.disk_errors(), nullcontext(held) if held else self.lock(key, timeout=0) as lock:
             if self.has(key):
-                raise ValueError(f"product {key} exists: ask has() under the lock before writing")
-            for other, folder in keyed(self._layout.tmp):
-                if other == key:  # its writer held this lock before us, so it is dead
+                raise ValueError(f"artifact {key} exists: call has() under the lock before writing")
+            for other, folder in list_keyed(self._layout.tmp):
+                if other == key:  # its writer held this lock before, so it is dead
                     shutil.rmtree(folder)
             draft = Draft(self._layout.tmp / f"{key}.{lock.token}")
             draft.folder.mkdir(parents=True)
             started, clock = datetime.now(UTC) - timedelta(seconds=spent), time.perf_counter() - spent
             try:
                 yield draft
-                finish(
+                write_manifest(
                     draft.folder,
                     {
                         "key": key,
@@ -172,28 +172,28 @@ class Store:
                         "parents": parents,
                         "started": started.isoformat(timespec="seconds"),
                         "seconds": round(time.perf_counter() - clock, 3),
-                        "numbers": {name: plain_number(value) for name, value in draft.numbers.items()},
-                        **circumstances(),
+                        "numbers": {name: to_json_number(value) for name, value in draft.numbers.items()},
+                        **describe_environment(),
                     },
                 )
                 self._publish(draft.folder, lock)
             except BaseException as error:
                 shutil.rmtree(draft.folder, ignore_errors=True)
-                if isinstance(error, OSError) and not lock.is_ours():  # its new holder has removed our draft
-                    raise self._taken_over(key) from error
+                if isinstance(error, OSError) and not lock.is_valid():  # the new owner has removed this draft
+                    raise self._takeover_error(key) from error
                 raise
-            shutil.rmtree(self._layout.partials / key, ignore_errors=True)  # what this leaves, gc removes
+            shutil.rmtree(self._layout.partials / key, ignore_errors=True)  # gc removes leftovers
 
     def write_json(self, folder: str, name: str, value: Any, what: str) -> None:
-        """Write `<folder>/<name>.json`, a small file that is no product (the record of a study), replaced whole.
+        """Write `<folder>/<name>.json` atomically: a small file that is no artifact, such as the record of a study.
 
         Args:
-            what: names the content in an error ("the study's record").
+            what: name of the content for errors ("the study's record").
 
         Raises:
-            UserError: the disk does not let it.
+            UserError: the disk is full or not writable.
         """
-        with self._layout.explained():
+        with self._layout.disk_errors():
             self._create()
             (self.root / folder).mkdir(exist_ok=True)
         path = self.root / folder / f"{name}.json"
@@ -204,31 +204,31 @@ class Store:
         except OSError as error:
             raise UserError(
                 f"{what} cannot be written: {error.strerror}", where=str(path.parent),
-                fix="free some space, or name another folder with --store; finished products are safe.",
+                fix="free some space, or name another folder with --store; finished artifacts are safe.",
             ) from None  # fmt: skip
 
-    def ls(self) -> Iterator[upkeep.Entry]:
-        """Everything in the store, by key: done, running, partial or broken. Reads no content but manifests."""
-        with self._layout.explained():
-            yield from upkeep.entries(self._layout, self._locks)
+    def ls(self) -> Iterator[maintenance.Entry]:
+        """All entries of the store, by key: done, running, partial or broken. Reads manifests only."""
+        with self._layout.disk_errors():
+            yield from maintenance.entries(self._layout, self._locks)
 
-    def du(self) -> dict[str, upkeep.Usage]:
-        """Number and bytes by kind of product; what is no whole product goes by '(partial)', '(broken)', ..."""
-        with self._layout.explained():
-            return upkeep.usage(self._layout, self._locks)
+    def du(self) -> dict[str, maintenance.Usage]:
+        """Number and bytes by kind of artifact; incomplete ones are listed as '(partial)', '(broken)', ..."""
+        with self._layout.disk_errors():
+            return maintenance.usage(self._layout, self._locks)
 
-    def verify(self, *, repair: bool = False) -> list[upkeep.Problem]:
-        """Hash every file of every product. With `repair`, broken products that nobody holds are moved to `aside`,
-        so that the next run makes them again."""
-        with self._layout.explained():
-            return upkeep.verify(self._layout, self._locks, repair=repair)
+    def verify(self, *, repair: bool = False) -> list[maintenance.Problem]:
+        """Hash every file of every artifact. With `repair`, broken artifacts that no process holds are moved to `aside`, so
+        that the next run makes them again."""
+        with self._layout.disk_errors():
+            return maintenance.verify(self._layout, self._locks, repair=repair)
 
-    def gc(self, keep: AbstractSet[str], *, dry_run: bool = False) -> list[upkeep.Removal]:
-        """Remove the products and checkpoints of keys not in `keep`, checkpoints of finished products, what killed
-        processes left in `tmp`, and products moved aside; never what a live process holds the lock of, nor the model that a
-        kept one holds only the changes of."""
-        with self._layout.explained():
-            return upkeep.collect(self._layout, self._locks, keep, dry_run=dry_run)
+    def gc(self, keep: AbstractSet[str], *, dry_run: bool = False) -> list[maintenance.Removal]:
+        """Remove artifacts and checkpoints of keys not in `keep`, checkpoints of finished artifacts, leftovers of killed
+        processes in `tmp`, and artifacts moved aside. Keeps everything that a live process holds the lock of, and the parents of
+        delta checkpoints that are kept."""
+        with self._layout.disk_errors():
+            return maintenance.collect(self._layout, self._locks, keep, dry_run=dry_run)
 
     def _create(self) -> None:
         if not self._created:
@@ -236,18 +236,18 @@ class Store:
             self._created = True
 
     def _publish(self, folder: Path, lock: Lock) -> None:
-        target = self._layout.product(lock.key)
-        with self._locks.guard():  # nobody can break our lock between the question and the move
-            if not lock.is_ours():
-                raise self._taken_over(lock.key)
+        target = self._layout.artifact(lock.key)
+        with self._locks.guard():  # no process can break the lock between the check and the move
+            if not lock.is_valid():
+                raise self._takeover_error(lock.key)
             if target.exists():  # has() found no manifest in it: broken
                 move(target, self._layout.aside / folder.name)
             move(folder, target)
         flush_folder(target.parent)
 
-    def _taken_over(self, key: str) -> UserError:
+    def _takeover_error(self, key: str) -> UserError:
         return UserError(
-            f"another machine took over {key}, as this one gave no sign of life for {STALE_AFTER:.0f} s",
+            f"another machine took over {key}, as it saw no heartbeat of this one for {STALE_AFTER:.0f} s",
             where=str(self.root),
-            fix="run again: the product of the other machine will be used",
+            fix="run again: the artifact of the other machine will be used",
         )

@@ -1,7 +1,7 @@
-"""A study: a question, and the grid of roads that answers it, as a YAML file says it.
+"""The schema of a study: a question, and the models, intermediate tasks, targets and seeds that answer it.
 
     name: my-study
-    question: Does question answering in the pivot lift inference everywhere?
+    question: Does question answering in the source language improve NLI in every language?
     models: [isles]
     seeds: [1, 2]
     intermediate:
@@ -10,67 +10,88 @@
     targets:
       - {task: isle-nli, train: {size: 500}}
 
-docs/reference.md describes every key. This module and those of declared/ only say what a valid study is; plan.py says what
-it means.
+docs/reference.md describes every key. This module and schema/ define which studies are valid; plan.py turns them into jobs.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from xlift.recipes import Engine, Settings
-from xlift.studies.declared.intermediate import Row
-from xlift.studies.declared.models import Made, Model
-from xlift.studies.declared.targets import Target
-from xlift.studies.declared.training import Training, WordingPatch
-from xlift.studies.fields import Seed, distinct, mistake
+from xlift.recipes import Engine, Settings, setting_error
+from xlift.studies.fields import Seed, check_distinct
+from xlift.studies.schema.intermediate import IntermediateEntry
+from xlift.studies.schema.models import Model, PretrainedModel
+from xlift.studies.schema.targets import Target
+from xlift.studies.schema.training import PER_DEVICE, PromptSettingsPatch, Training
 
 
 class Study(Settings):
     name: str = ""
-    """Default: the file's name."""
+    """Default: the name of the file."""
     title: str = ""
     question: str = ""
-    models: Annotated[tuple[Model, ...], AfterValidator(distinct)] = Field(default=("isles",), min_length=1)
-    seeds: Annotated[tuple[Seed, ...], AfterValidator(distinct)] = Field(default=(1,), min_length=1)
-    intermediate: tuple[Row, ...] = ("none",)
+    models: Annotated[tuple[Model, ...], AfterValidator(check_distinct)] = Field(default=("isles",), min_length=1)
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(check_distinct)] = Field(default=(1,), min_length=1)
+    intermediate: tuple[IntermediateEntry, ...] = ("none",)
     targets: tuple[Target, ...] = ()
     training: Training = Training()
-    wording: WordingPatch = WordingPatch()
-    """Of models that answer in words."""
+    prompt: PromptSettingsPatch = PromptSettingsPatch()
+    """For models in text mode."""
     engine: Engine = Engine()
     data: str = ""
-    """Root folder of data files, relative to the study's file; `--data` overrules it."""
+    """Root folder of data files, relative to the study's file; `--data` overrides it."""
     source: Literal["native", "xtreme", "hub"] | None = None
-    """Tasks that have such a source are read from it alone; default: from the first of a task's sources with files here."""
+    """Read tasks that have this source from it alone; default: from the first of a task's sources with files here."""
     tasks: tuple[dict[str, Any], ...] = ()
-    """The user's own tasks (docs/own-task.md)."""
+    """Custom tasks (docs/own-task.md)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_per_device_batch(cls, given: Any) -> Any:
+        engine = given.get("engine") if isinstance(given, dict) else None
+        devices = engine.get("devices") if isinstance(engine, dict) else None
+        if isinstance(devices, int) and devices > 1:
+            for keys in _find_key(given, PER_DEVICE):
+                what = f"`{PER_DEVICE}` needs one device, and `engine:` has {devices}"
+                raise setting_error(what, "write `batch_size:`, the examples of a step over all devices.", *keys)
+        return given
 
     @field_validator("name")
     @classmethod
-    def _plain(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         if name and not re.fullmatch(r"\w[\w.-]*", name):
             fix = "use letters, digits, '-', '_' and '.', with a letter or digit first."
-            raise mistake(f"'{name}' cannot name a study", fix)
+            raise setting_error(f"'{name}' cannot name a study", fix)
         return name
 
     @model_validator(mode="after")
-    def _asks_something(self) -> Study:
-        if not self.targets and not all(isinstance(model, Made) for model in self.models):
+    def _check_targets(self) -> Study:
+        if not self.targets and not all(isinstance(model, PretrainedModel) for model in self.models):
             fix = "list at least one, such as `targets: [{task: isle-nli, train: {size: 500}}]`."
-            raise mistake("the study has no targets, so there is nothing to score", fix, "targets")
+            raise setting_error("the study has no targets, so there is nothing to score", fix, "targets")
         if self.targets and not self.intermediate:
             fix = "write `intermediate: [none]` to train the targets alone."
-            raise mistake("no intermediate is listed, not even none", fix, "intermediate")
+            raise setting_error("no intermediate is listed, not even none", fix, "intermediate")
         names = [target.name or target.task for target in self.targets]
         for at, name in enumerate(names):
             if name in names[:at]:
-                raise mistake(f"two targets are called '{name}'", "give one of them another `name:`.", "targets", at)
+                fix = "give one of them another `name:`."
+                raise setting_error(f"two targets are called '{name}'", fix, "targets", at)
         return self
+
+
+def _find_key(value: Any, key: str) -> Iterator[tuple[str | int, ...]]:
+    """The places of a key at any depth."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, tuple) else ()
+    for step, inner in items:
+        if step == key:
+            yield (step,)
+        yield from ((step, *keys) for keys in _find_key(inner, key))
 
 
 def shipped_studies() -> dict[str, Path]:

@@ -1,1 +1,2 @@
-"""Suites: what XTREME and XTREME-R score, from which files, and by which rule; folders scored and folders written."""
+"""Benchmark suites XTREME and XTREME-R: their tasks, files and scoring rules; scoring and writing leaderboard
+folders."""

@@ -1,1 +1,1 @@
-"""Tasks: what is learnt and scored. Declarations in `catalog`, behaviour in `formats`, `metrics` and `sources`."""
+"""Tasks: declarations in `catalog`, behaviour in `formats`, `metrics` and `sources`."""

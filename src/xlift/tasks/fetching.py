@@ -1,11 +1,11 @@
-"""What `xlift fetch` does: bring the files of tasks from the Hub into a data folder, check them, write down what came.
+"""Download the files of tasks from the Hub into a data folder, check them, and record what was fetched (`xlift fetch`).
 
-Files go to DATA/hub in the layout of the Hub client's cache (`xlift.hub`), where the Hub sources look first: with them
-there, nothing asks the network again. DATA/hub/fetched.json says for each task from which commit its files came, their
-checksums, and how many examples were counted in them.
+Files go to DATA/hub in the layout of the Hub client's cache (`xlift.hub`), where Hub sources look first; later commands
+then need no network. DATA/hub/fetched.json records for each task the commit, the checksums of its files and the number of
+examples counted in them.
 
-A folder stays at the commit that it was begun with, so what is fetched later fits what was fetched before. The Hub is the
-one channel: the authors' own addresses move, and a checksum is known for none of them.
+A folder keeps the commit of its first fetch, so files fetched later fit the earlier ones. Only the Hub is used: the
+authors' own addresses change, and none of them gives a checksum.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlift import hub
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 from xlift.tasks import catalog
+from xlift.tasks.sources.concatenated import ConcatenatedSource
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.hub import HubSource
-from xlift.tasks.sources.joined import Joined
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Source, Task
 
 MANIFEST = "fetched.json"
@@ -31,286 +31,287 @@ Pair = tuple[str, str]
 
 
 @dataclass
-class Fetched:
-    """What became of one task."""
+class FetchResult:
+    """What was fetched for one task."""
 
     task: str
     repository: str = ""
     revision: str = ""
     commit: str = ""
     files: dict[str, str] = field(default_factory=dict)
-    """Path in the repository -> its checksum: SHA-256, or git's SHA-1 where the Hub knows no other."""
+    """Path in the repository -> checksum: SHA-256, or git's SHA-1 where the Hub has no other."""
     bytes: int = 0
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Split -> language -> examples that were read."""
+    """Split -> language -> number of examples read."""
     elsewhere: int = 0
-    """Pairs of language and split that lie in the folder already, in another layout."""
+    """Number of (language, split) pairs that the folder already has in another layout."""
     problems: list[str] = field(default_factory=list)
-    """Why something is missing, or is not what the catalogue says. Empty: all is well."""
+    """What is missing or differs from the catalogue; empty if everything is fine."""
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         return not self.problems
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What one task needs of the Hub."""
+class _FetchPlan:
+    """The files that one task needs from the Hub."""
 
-    result: Fetched
+    result: FetchResult
     task: Task
     source: HubSource
     pairs: list[Pair]
     snapshot: hub.Snapshot
-    entries: tuple[hub.Entry, ...]
+    entries: tuple[hub.FileEntry, ...]
 
 
 class Display(Protocol):
-    """What is told meanwhile."""
+    """Shows progress."""
 
-    def begin(self, files: int, bytes: int) -> None:
-        """So much is to come in; files that are there already are not in it."""
+    def start_transfer(self, files: int, bytes: int) -> None:
+        """Called with the amount to download, without the files that are already there."""
 
-    def file(self, task: str, name: str) -> None: ...
-    def advanced(self, bytes: int) -> None: ...
-    def checking(self, task: str) -> None: ...
+    def start_file(self, task: str, name: str) -> None: ...
+    def add_bytes(self, bytes: int) -> None: ...
+    def start_check(self, task: str) -> None: ...
 
 
-def suites() -> tuple[str, ...]:
-    """Names of the suites that tasks of the catalogue belong to."""
+def suite_names() -> tuple[str, ...]:
+    """Names of the suites in the catalogue."""
     return tuple(dict.fromkeys(suite for task in catalog.TASKS for suite in task.suites))
 
 
 def fetch(
     names: Sequence[str], data: Path, display: Display, *, languages: Sequence[str] = (), verify: bool = False
-) -> list[Fetched]:
-    """Bring suites and tasks into a folder. What is whole already is not fetched again.
+) -> list[FetchResult]:
+    """Download suites and tasks into a folder. Complete files are not fetched again.
 
     Args:
-        names: suites (the languages that they score, and what their tasks are trained on) and tasks (all of it).
-        data: the data folder; made if it is not there.
-        languages: bring these alone; default: every language.
-        verify: read every file that is there, and fetch anew what differs from its checksum.
+        names: suites (the languages that they score, and the data that their tasks train on) and tasks (all their data).
+        data: the data folder; created if missing.
+        languages: fetch only these; default: every language.
+        verify: check the existing files, and fetch those again whose checksum differs.
 
     Returns:
-        One entry a task. What could not be had stands in its `problems`; what came in stays.
+        One result per task. Its `problems` list what could not be fetched; the other files stay.
 
     Raises:
         UserError: a name is unknown, no task has one of the languages, the Hub cannot be reached, or the disk is full.
     """
-    wanted = _wanted(names)
+    requested = _select_pairs(names)
     if languages:
-        _check_languages(languages, wanted)
-        wanted = {name: [pair for pair in pairs if pair[0] in languages] for name, pairs in wanted.items()}
-    cache = data / hub.FOLDER
-    results: list[Fetched] = []
-    orders: list[_Order] = []
-    for name, pairs in wanted.items():
+        _check_languages(languages, requested)
+        requested = {name: [pair for pair in pairs if pair[0] in languages] for name, pairs in requested.items()}
+    cache = data / hub.CACHE_FOLDER
+    results: list[FetchResult] = []
+    plans: list[_FetchPlan] = []
+    for name, pairs in requested.items():
         task = catalog.get(name)
-        result = Fetched(task.name)
+        result = FetchResult(task.name)
         results.append(result)
-        source = hub_source(task.source)
-        missing = [pair for pair in pairs if not _elsewhere(task.source, pair, data)]
+        source = find_hub_source(task.source)
+        missing = [pair for pair in pairs if not _has_other_layout(task.source, pair, data)]
         result.elsewhere = len(pairs) - len(missing)
-        lacking = [pair for pair in missing if source is None or pair[0] not in source.languages(pair[1])]
-        if lacking:
-            result.problems.append(bring_your_own(task, lacking))
-        missing = [pair for pair in missing if pair not in lacking]
+        unavailable = [pair for pair in missing if source is None or pair[0] not in source.languages(pair[1])]
+        if unavailable:
+            result.problems.append(describe_missing(task, unavailable))
+        missing = [pair for pair in missing if pair not in unavailable]
         if source is None or not missing:
             continue
         try:
             snapshot = _snapshot(source, cache)
             patterns = dict.fromkeys(pattern for pair in missing for pattern in source.patterns(*pair))
-            entries = hub.wanted(snapshot, tuple(patterns))
-        except hub.Stuck:
+            entries = hub.match_files(snapshot, tuple(patterns))
+        except hub.FatalTransferError:
             raise
         except UserError as error:
             result.problems.append(str(error))
         else:
-            orders.append(_Order(result, task, source, missing, snapshot, entries))
-    _transfer(orders, cache, display, verify)
-    for order in orders:
-        if order.result.whole:
-            display.checking(order.task.name)
-            _count(order, data)
-            _write_down(order, cache)
+            plans.append(_FetchPlan(result, task, source, missing, snapshot, entries))
+    _transfer(plans, cache, display, verify)
+    for plan in plans:
+        if plan.result.is_complete:
+            display.start_check(plan.task.name)
+            _count_examples(plan, data)
+            _update_manifest(plan, cache)
     return results
 
 
-def hub_source(source: Source) -> HubSource | None:
-    """The Hub among the sources of a task."""
-    members = source.members if isinstance(source, Several) else (source,)
+def find_hub_source(source: Source) -> HubSource | None:
+    """The Hub source among the sources of a task, if it has one."""
+    members = source.members if isinstance(source, FallbackSource) else (source,)
     return next((member for member in members if isinstance(member, HubSource)), None)
 
 
-def bring_your_own(task: Task, pairs: Iterable[Pair]) -> str:
-    """What to say of examples that no Hub repository has."""
+def describe_missing(task: Task, pairs: Iterable[Pair]) -> str:
+    """A message about examples that no Hub repository has."""
     missing: dict[str, list[str]] = {}
     for language, split in pairs:
         missing.setdefault(split, []).append(language)
-    what = "; ".join(
+    splits = "; ".join(
         f"{split}: {' '.join(languages) if len(languages) <= 12 else f'{len(languages)} languages'}"
         for split, languages in missing.items()
     )
     origin = f", published at {task.url}" if task.url else ""
-    return f"bring your own files ({task.licence or 'licence unknown'}{origin}): {what}"
+    return f"provide these files yourself ({task.licence or 'licence unknown'}{origin}): {splits}"
 
 
-def published(counts: Mapping[str, Any], language: str, split: str) -> int | None:
-    """The number of examples that a task's `counts` give, if they give one."""
-    of_split = counts.get(split)
-    return of_split.get(language) if isinstance(of_split, Mapping) else of_split
+def published_count(counts: Mapping[str, Any], language: str, split: str) -> int | None:
+    """The number of examples in a task's `counts`, if it is there."""
+    count = counts.get(split)
+    return count.get(language) if isinstance(count, Mapping) else count
 
 
-def read_manifest(data: Path) -> dict[str, Fetched]:
-    """Task -> what was fetched into a folder; empty where nothing was.
+def read_manifest(data: Path) -> dict[str, FetchResult]:
+    """Task -> what was fetched into a folder; empty if nothing was.
 
     Raises:
-        UserError: the manifest is broken.
+        UserError: the manifest cannot be read.
     """
-    path = data / hub.FOLDER / MANIFEST
+    path = data / hub.CACHE_FOLDER / MANIFEST
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Fetched(name, **entry) for name, entry in written["tasks"].items()}
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return {name: FetchResult(name, **entry) for name, entry in manifest["tasks"].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"the list of what was fetched cannot be read: {error}", where=str(path),
-            fix="Delete it; `xlift fetch` writes it again without fetching what is there.",
+            f"cannot read the list of fetched files: {error}", where=str(path),
+            fix="Delete it. `xlift fetch` writes it again without downloading existing files.",
         ) from None  # fmt: skip
 
 
-def _wanted(names: Sequence[str]) -> dict[str, list[Pair]]:
-    """Task -> what is wanted of it, in the order of the names; generated tasks need nothing."""
-    found: dict[str, dict[Pair, None]] = {}
+def _select_pairs(names: Sequence[str]) -> dict[str, list[Pair]]:
+    """Task -> requested pairs, in the order of the names; generated tasks need no files."""
+    selected: dict[str, dict[Pair, None]] = {}
 
     def add(task: Task, pairs: Sequence[Pair]) -> None:
-        if isinstance(task.source, Joined):
+        if isinstance(task.source, ConcatenatedSource):
             for part in task.source.parts:
                 add(part, pairs)
         elif task.source.kind != "isles":
-            found.setdefault(task.name, {}).update(dict.fromkeys(pairs))
+            selected.setdefault(task.name, {}).update(dict.fromkeys(pairs))
 
     for name in names:
-        if name in suites():
+        if name in suite_names():
             for task in catalog.TASKS:
                 if name in task.suites:
-                    add(task, _of_suite(task, task.suites[name]))
-                    for trained in map(catalog.get, task.train_task):
-                        add(trained, _of_suite(trained, ()))
+                    add(task, _suite_pairs(task, task.suites[name]))
+                    for train_task in map(catalog.get, task.train_task):
+                        add(train_task, _suite_pairs(train_task, ()))
         elif name in catalog.names():
             task = catalog.get(name)
             add(task, [(code, split) for split in task.source.splits() for code in task.source.languages(split)])
         else:
-            known = (*suites(), *catalog.names())
+            valid_names = (*suite_names(), *catalog.names())
             raise UserError(
-                f"neither a suite nor a task is called '{name}'",
-                fix=f"{nearest(name, known)}Suites are {', '.join(suites()) or 'none'}; `xlift tasks` lists the tasks.",
+                f"no suite or task is called '{name}'",
+                fix=f"{did_you_mean(name, valid_names)}Suites: {', '.join(suite_names()) or 'none'}. `xlift tasks` lists the tasks.",
             )
-    return {name: list(pairs) for name, pairs in found.items()}
+    return {name: list(pairs) for name, pairs in selected.items()}
 
 
-def _check_languages(languages: Sequence[str], wanted: Mapping[str, list[Pair]]) -> None:
-    there = sorted({language for pairs in wanted.values() for language, _ in pairs})
+def _check_languages(languages: Sequence[str], requested: Mapping[str, list[Pair]]) -> None:
+    available = sorted({language for pairs in requested.values() for language, _ in pairs})
     for language in languages:
-        if language not in there:
+        if language not in available:
             raise UserError(
-                f"none of these tasks is in '{language}'", fix=f"{nearest(language, there)}There are {' '.join(there)}."
+                f"none of these tasks has data in '{language}'",
+                fix=f"{did_you_mean(language, available)}Available: {' '.join(available)}.",
             )
 
 
-def _of_suite(task: Task, languages: Sequence[str]) -> list[Pair]:
-    """What is scored, in the suite's languages, and what is trained on and selected by, in the task's."""
-    wanted = {"train": {task.train_language}, "dev": {task.train_language, *languages}, "test": set(languages)}
+def _suite_pairs(task: Task, languages: Sequence[str]) -> list[Pair]:
+    """The test data in the suite's languages, and the training and dev data in the task's training language."""
+    needed = {"train": {task.train_language}, "dev": {task.train_language, *languages}, "test": set(languages)}
     return [
         (code, split)
         for split in task.source.splits()
         for code in task.source.languages(split)
-        if code in wanted[split]
+        if code in needed[split]
     ]
 
 
-def _elsewhere(source: Source, pair: Pair, data: Path) -> bool:
-    """Whether the folder has a pair in another layout than the Hub's."""
-    members = source.members if isinstance(source, Several) else (source,)
-    return any(not isinstance(member, HubSource) and member.present(*pair, data) for member in members)
+def _has_other_layout(source: Source, pair: Pair, data: Path) -> bool:
+    """Whether the folder has a pair in a layout other than the Hub's."""
+    members = source.members if isinstance(source, FallbackSource) else (source,)
+    return any(not isinstance(member, HubSource) and member.is_present(*pair, data) for member in members)
 
 
 def _snapshot(source: HubSource, cache: Path) -> hub.Snapshot:
-    """The commit that the folder is at, else what the Hub has now."""
-    found = hub.here(source.repository, source.revision, cache)
-    if found and all(entry.sha256 or entry.blob for entry in found.files):
-        return found
-    return hub.listing(source.repository, source.revision)
+    """The commit in the folder, else the Hub's current one."""
+    snapshot = hub.find_snapshot(source.repository, source.revision, cache)
+    if snapshot and all(entry.sha256 or entry.blob for entry in snapshot.files):
+        return snapshot
+    return hub.list_files(source.repository, source.revision)
 
 
-def _transfer(orders: list[_Order], cache: Path, display: Display, verify: bool) -> None:
-    """Bring what is not there; a task that fails does not stop the others."""
+def _transfer(plans: list[_FetchPlan], cache: Path, display: Display, verify: bool) -> None:
+    """Download the missing files; a task that fails does not stop the others."""
     missing: dict[tuple[str, str, str], int] = {}
-    for order in orders:
-        hub.sweep(order.snapshot.repository, cache)
+    for plan in plans:
+        hub.remove_stale_downloads(plan.snapshot.repository, cache)
         if verify:
-            display.checking(order.task.name)
-        for entry in order.entries:
-            path = order.snapshot.folder(cache) / entry.path
-            if verify and path.is_file() and hub.wrong(path, entry):
-                hub.discard(path)
+            display.start_check(plan.task.name)
+        for entry in plan.entries:
+            path = plan.snapshot.folder(cache) / entry.path
+            if verify and path.is_file() and hub.find_corruption(path, entry):
+                hub.remove_file(path)
             if not path.is_file() or path.stat().st_size != entry.bytes:
-                missing[order.snapshot.repository, order.snapshot.commit, entry.path] = entry.bytes
-    _room(sum(missing.values()), cache)
-    display.begin(len(missing), sum(missing.values()))
-    for order in orders:
+                missing[plan.snapshot.repository, plan.snapshot.commit, entry.path] = entry.bytes
+    _check_disk_space(sum(missing.values()), cache)
+    display.start_transfer(len(missing), sum(missing.values()))
+    for plan in plans:
         try:
-            for entry in order.entries:
-                if missing.pop((order.snapshot.repository, order.snapshot.commit, entry.path), None) is not None:
-                    display.file(order.task.name, entry.path)
-                hub.bring(order.snapshot, (entry,), cache, display.advanced)
-        except hub.Stuck:
+            for entry in plan.entries:
+                if missing.pop((plan.snapshot.repository, plan.snapshot.commit, entry.path), None) is not None:
+                    display.start_file(plan.task.name, entry.path)
+                hub.download_files(plan.snapshot, (entry,), cache, display.add_bytes)
+        except hub.FatalTransferError:
             raise
         except UserError as error:
-            order.result.problems.append(str(error))
+            plan.result.problems.append(str(error))
 
 
-def _room(needed: int, cache: Path) -> None:
+def _check_disk_space(needed: int, cache: Path) -> None:
     folder = next(parent for parent in (cache, *cache.parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"{needed / 1e6:,.0f} MB are to come in, {free / 1e6:,.0f} MB are free", where=str(folder),
-            fix="Free space, or name a folder on another disk with --data.",
+            f"the download needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free", where=str(folder),
+            fix="Free space, or choose a folder on another disk with --data.",
         )  # fmt: skip
 
 
-def _count(order: _Order, data: Path) -> None:
-    """Read every row, and compare the numbers with the published ones."""
-    for language, split in order.pairs:
+def _count_examples(plan: _FetchPlan, data: Path) -> None:
+    """Read every row, and compare the counts with the published ones."""
+    for language, split in plan.pairs:
         try:
-            found = order.source.size(order.task, language, split, data)
+            count = plan.source.size(plan.task, language, split, data)
         except UserError as error:
-            order.result.problems.append(str(error))
+            plan.result.problems.append(str(error))
             continue
-        order.result.counts.setdefault(split, {})[language] = found
-        expected = published(order.task.counts, language, split)
-        if expected is not None and found != expected:
-            order.result.problems.append(f"{language} {split} has {found:,} examples where {expected:,} were published")
+        plan.result.counts.setdefault(split, {})[language] = count
+        expected = published_count(plan.task.counts, language, split)
+        if expected is not None and count != expected:
+            plan.result.problems.append(f"{language} {split} has {count:,} examples, {expected:,} were published")
 
 
-def _write_down(order: _Order, cache: Path) -> None:
-    """Into the manifest: what this call fetched or found of a task, beside what earlier calls did."""
-    result = order.result
-    result.repository, result.revision = order.source.repository, order.source.revision
-    result.commit = order.snapshot.commit
-    result.files = {entry.path: entry.sha256 or entry.blob for entry in order.entries}
-    result.bytes = sum(entry.bytes for entry in order.entries)
+def _update_manifest(plan: _FetchPlan, cache: Path) -> None:
+    """Add what this call fetched or found of a task to what earlier calls recorded in the manifest."""
+    result = plan.result
+    result.repository, result.revision = plan.source.repository, plan.source.revision
+    result.commit = plan.snapshot.commit
+    result.files = {entry.path: entry.sha256 or entry.blob for entry in plan.entries}
+    result.bytes = sum(entry.bytes for entry in plan.entries)
     tasks = read_manifest(cache.parent)
-    before = tasks.get(result.task)
-    if before and before.commit == result.commit:
-        result.files = before.files | result.files
-        for split, counts in before.counts.items():
+    previous = tasks.get(result.task)
+    if previous and previous.commit == result.commit:
+        result.files = previous.files | result.files
+        for split, counts in previous.counts.items():
             result.counts[split] = counts | result.counts.get(split, {})
     tasks[result.task] = result
-    kept = {name: asdict(entry) for name, entry in sorted(tasks.items())}
-    for entry in kept.values():
+    entries = {name: asdict(entry) for name, entry in sorted(tasks.items())}
+    for entry in entries.values():
         del entry["task"]
-    hub.write(cache / MANIFEST, json.dumps({"tasks": kept}, indent=1, ensure_ascii=False))
+    hub.write_atomically(cache / MANIFEST, json.dumps({"tasks": entries}, indent=1, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What a task is: something to learn, in some languages, and how it is scored. A declaration is data only."""
+"""`Task`, the declaration of a task (data only), and `Source`, the protocol of where its examples come from."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class Source(Protocol):
 
     @property
     def kind(self) -> str:
-        """'isles' (generated), 'native' (the authors' files), 'xtreme' (the layout of XTREME's download scripts), 'hub',
-        'own' (the user's files); several of them with a comma between, where there are several."""
+        """'isles' (generated), 'native' (the authors' files), 'xtreme' (the layout of XTREME's download scripts),
+        'hub', 'custom' (the user's files); joined by commas if a task has several."""
         ...
 
     def languages(self, split: str) -> tuple[str, ...]:
-        """The languages declared for a split (not necessarily present on this machine)."""
+        """The languages declared for a split, whether or not their files are on this machine."""
         ...
 
     def splits(self) -> tuple[str, ...]:
         """Declared splits, out of 'train', 'dev', 'test'."""
         ...
 
-    def present(self, language: str, split: str, data: Path | None) -> bool:
-        """Whether the files are there (always true for generated data)."""
+    def is_present(self, language: str, split: str, data: Path | None) -> bool:
+        """Whether the files exist (always true for generated data)."""
         ...
 
     def size(self, task: Task, language: str, split: str, data: Path | None) -> int | None:
-        """Number of examples, or None where any number can be had."""
+        """Number of examples; None if the source generates as many as requested."""
         ...
 
     def read(
@@ -38,17 +38,17 @@ class Source(Protocol):
     ) -> Iterator[Any]:
         """Stream examples (instances of the format's dataclass).
 
-        Without `size`, every example in file order (generated data: the split's standard number). With `size`,
-        the random subset of that many under `seed`; subsets of one seed are nested: 1,000 lie inside 10,000.
+        Without `size`: every example in file order (generated data: the split's standard number). With `size`: a random
+        subset of that many under `seed`. Subsets of one seed are nested: the 1,000 are among the 10,000.
 
         Raises:
-            UserError: file missing or empty, row malformed, label unknown (file, line, what was expected),
-                or `size` larger than the data.
+            UserError: a file is missing or empty, a row is malformed, a label is unknown (file, line, expected values),
+                or `size` is larger than the data.
         """
         ...
 
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
-        """What a user should know about the split as its files have it: rows left out, English without a translation."""
+        """Facts about the split's files that a user should see: rows left out, English without a translation."""
         ...
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
@@ -58,28 +58,29 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One declaration. Everything a reader of the catalogue wants to know, and nothing that computes."""
+    """Declaration of one task. It computes nothing."""
 
     name: str
     title: str
     format: str
-    """Name of a format: classification, tagging, span-qa, multiple-choice, retrieval, dual-encoding, text."""
+    """Name of a format: classification, tagging, span-qa, multiple-choice, retrieval, mining, dual-encoding, text,
+    translation."""
     metrics: tuple[str, ...]
-    """Names in tasks/metrics; the first is the one that tables show."""
+    """Names of metrics in tasks/metrics; tables show the first."""
     source: Source
     labels: tuple[str, ...] = ()
-    """The canonical order: a class index in a checkpoint means a position here."""
+    """In canonical order: a class index in a checkpoint is a position here."""
     train_language: str = ""
-    """Language whose labels a study trains on unless it says otherwise."""
+    """Default language of the labels that a study trains on."""
     train_task: tuple[str, ...] = ()
-    """Tasks that are trained on one after the other where this one has no training split (XNLI <- MNLI; XCOPA <-
-    SocialIQA, then COPA)."""
+    """Tasks to train on, one after the other, if this one has no training split (XNLI <- MNLI; XCOPA <- SocialIQA, then
+    COPA)."""
     suites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """'xtreme', 'xtreme-r' -> the languages that the suite scores, as its evaluate.py lists them."""
     counts: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
-    """Split -> published number of examples: of every language, or language -> number."""
+    """Split -> published number of examples: one for every language, or language -> number."""
     official: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """'xtreme', 'jiant', ... -> hyper-parameters that its scripts ship, under the keys of a study's `training:`."""
+    """'xtreme', 'jiant', ... -> hyper-parameters of its scripts, under the keys of a study's `training:`."""
     max_length: int = 128
     """Tokens per sequence."""
     licence: str = ""
@@ -92,6 +93,6 @@ class Task:
 
     @property
     def head(self) -> str:
-        """Name of the head that learns it where a study names none: that of the task, or the one of all text, which is one
-        task in whatever files. (No task has a name in capitals.)"""
+        """Default name of the head that learns the task: the task's name, or 'MLM', which all text tasks share. (No
+        task name is in capitals.)"""
         return "MLM" if self.format == "text" else self.name

@@ -1,1 +1,1 @@
-"""Training: batches, the loop, checkpoints, stages and pretraining. Knows no study."""
+"""Training: batches, the training loop, checkpoints, stages and pretraining. This package does not import `studies`."""

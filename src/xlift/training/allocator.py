@@ -1,7 +1,7 @@
-"""Memory that a step frees stays with the process, so that the next step need not ask the system for it again.
+"""Keep memory that a training step frees in the process, so that the next step does not request it from the system.
 
-glibc maps large blocks afresh each time, and the system clears every page of them: on a CPU that was 7% of an XLM-R step
-(docs/log.md). Elsewhere than on glibc nothing is done.
+glibc maps large blocks anew each time, and the system clears every page of them. On a CPU that took 7% of an XLM-R step
+(docs/log.md). Without glibc these functions do nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import ctypes
 import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-"""Of mallopt(3)."""
+"""Parameter numbers of mallopt(3)."""
 
 
 def keep_freed_memory() -> bool:
-    """From now on, in this process. Whether there was something to set."""
+    """Keep freed memory in this process from now on. Returns whether the allocator accepted the settings."""
     libc = _glibc()
     if libc is None:
         return False
@@ -22,8 +22,8 @@ def keep_freed_memory() -> bool:
     return all(libc.mallopt(name, value) == 1 for name, value in settings.items())
 
 
-def give_back_freed_memory() -> None:
-    """Once, now: after a stage, whose memory nobody needs any more."""
+def release_freed_memory() -> None:
+    """Return freed memory to the system once, for example after a stage."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

@@ -1,8 +1,8 @@
-"""A checkpoint: all that a killed run needs to end in the same bytes, in one file that is replaced whole.
+"""Checkpoints: one file, replaced atomically, with all that a resumed run needs to end in the same bytes.
 
-What is trained of the weights, the optimizer's moments, every rank's random state, the step, what was counted, and the best
-weights so far where they are chosen on dev. The schedule is a function of the seed and needs no state. A digest of the content
-stands in the file: a run that goes on from damaged weights would end in wrong results that look right.
+A checkpoint has the trainable weights, the optimizer's moments, the random state of every rank, the step, the training
+history and, with early stopping, the best weights so far. The schedule depends on the seed alone and is not saved. The file
+contains a digest of its content, since damaged weights would lead to plausible but wrong results.
 """
 
 from __future__ import annotations
@@ -21,90 +21,93 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from xlift.training.devices import Team, local, set_random_state, sharded_like, whole
+from xlift.training.devices import ProcessGroup, full_tensor, local_tensor, set_random_state, shard_like
 
-FILE = "checkpoint.safetensors"
-LAYOUT = "3"
-"""Raised when an older checkpoint cannot be gone on from."""
-PROBE = 16 << 20
-"""Bytes that are written to learn how fast a disk is."""
+CHECKPOINT_FILE = "checkpoint.safetensors"
+CHECKPOINT_VERSION = "4"
+"""Version of the file format. Checkpoints of other versions are not resumed."""
+PROBE_BYTES = 16 << 20
+"""Bytes that are written to measure the speed of a disk."""
 
 
 @dataclass(frozen=True)
-class Resumed:
-    """Where a run goes on. The default is its start."""
+class ResumeState:
+    """What `load_checkpoint` returns. The default is the start of a run."""
 
-    step: int = 0
+    global_step: int = 0
     """Steps done."""
-    numbers: dict[str, Any] = field(default_factory=dict)
-    best: dict[str, Tensor] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    step: int,
-    numbers: Mapping[str, Any],
+    global_step: int,
+    history: Mapping[str, Any],
     *,
-    facts: Mapping[str, str] | None = None,
-    best: Mapping[str, Tensor] | None = None,
-    team: Team | None = None,
+    resume_invariants: Mapping[str, str] | None = None,
+    best_weights: Mapping[str, Tensor] | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> None:
-    """Write beside and rename: a kill in between leaves the last checkpoint as it was. Of several ranks all must call, and
-    the first one writes.
+    """Write a new file and rename it, so that a kill leaves the last checkpoint unchanged. All ranks must call this; the
+    main process writes.
 
     Args:
-        step: number of steps done.
-        numbers: what else the run has counted, as JSON; given back by `load_checkpoint`.
-        facts: what was settled at the start and must be the same when the run goes on (`read_facts`).
-        best: weights kept aside (`copy_weights`).
+        global_step: steps done.
+        history: the training history, as JSON; `load_checkpoint` returns it.
+        resume_invariants: settings that must be the same when the run resumes (`read_resume_invariants`).
+        best_weights: copy of the best weights so far (`copy_weights`).
 
     Raises:
-        OSError, SafetensorError: the disk is full or cannot be written.
+        OSError, SafetensorError: the disk is full or not writable.
     """
-    team = team or Team()
+    process_group = process_group or ProcessGroup()
     tensors: dict[str, Tensor] = {}
 
-    def put(name: str, tensor: Tensor) -> None:
-        full = whole(tensor.detach())
-        if team.leads:  # what was put together of shards goes to the CPU: all of it might not fit on a GPU
+    def add(name: str, tensor: Tensor) -> None:
+        full = full_tensor(tensor.detach())
+        if process_group.is_main_process:  # gathered tensors go to the CPU, as a GPU might not hold all of them
             tensors[name] = (full if full is tensor else full.cpu()).contiguous()
 
-    for name, tensor in _unshared(model).items():
-        put(f"model.{name}", tensor)
-    for name, tensor in (best or {}).items():
-        put(f"best.{name}", tensor)
-    for index, parameter in enumerate(_parameters(optimizer)):
+    for name, tensor in _trainable_state(model).items():
+        add(f"model.{name}", tensor)
+    for name, tensor in (best_weights or {}).items():
+        add(f"best.{name}", tensor)
+    for index, parameter in enumerate(_optimizer_parameters(optimizer)):
         for name, value in optimizer.state[parameter].items():
-            put(f"optimizer.{index}.{name}", value)
-    for rank, own in enumerate(team.random_states()):
-        put(f"random.{rank}", own)
-    state = {
-        "layout": LAYOUT, "step": str(step), "numbers": json.dumps(numbers), "facts": json.dumps(dict(facts or {})),
-    }  # fmt: skip
-    if team.leads:
-        _write(folder, tensors, state)
-    team.wait()
+            add(f"optimizer.{index}.{name}", value)
+    for rank, random_state in enumerate(process_group.gather_random_states()):
+        add(f"random.{rank}", random_state)
+    metadata = {
+        "version": CHECKPOINT_VERSION,
+        "step": str(global_step),
+        "history": json.dumps(history),
+        "resume_invariants": json.dumps(dict(resume_invariants or {})),
+    }
+    if process_group.is_main_process:
+        _write(folder, tensors, metadata)
+    process_group.barrier()
 
 
-def _write(folder: Path, tensors: dict[str, Tensor], state: dict[str, str]) -> None:
-    new = folder / f".{FILE}.new"
-    save_file(tensors, new, metadata={**state, "sha256": _digest(tensors, state)})
-    with new.open("rb") as file:
+def _write(folder: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    temporary = folder / f".{CHECKPOINT_FILE}.new"
+    save_file(tensors, temporary, metadata={**metadata, "sha256": _digest(tensors, metadata)})
+    with temporary.open("rb") as file:
         os.fsync(file.fileno())
-    os.replace(new, folder / FILE)
+    os.replace(temporary, folder / CHECKPOINT_FILE)
 
 
-def read_facts(folder: Path) -> dict[str, str]:
-    """The facts of the checkpoint in a folder, read before anything is built; {} where there is none.
+def read_resume_invariants(folder: Path) -> dict[str, str]:
+    """Read the resume invariants of the checkpoint in a folder, before anything is built; {} if there is none.
 
-    For what a run settles by the machine it starts on, and what decides its rounding (the token budget): a run that goes on
-    takes them from here. A checkpoint that is damaged otherwise may still tell them; the run then starts again with them.
+    They are settings that a run chose by its machine and that change rounding (the token budget). A resumed run takes them
+    from here. A checkpoint with other damage may still contain them; the run then restarts with the same settings.
     """
     try:
-        with safe_open(folder / FILE, framework="pt") as file:
-            return json.loads((file.metadata() or {})["facts"])
+        with safe_open(folder / CHECKPOINT_FILE, framework="pt") as file:
+            return json.loads((file.metadata() or {})["resume_invariants"])
     except (OSError, SafetensorError, KeyError, ValueError):
         return {}
 
@@ -113,67 +116,70 @@ def load_checkpoint(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    facts: Mapping[str, str] | None = None,
-    team: Team | None = None,
-) -> Resumed:
-    """Put the last checkpoint into model, optimizer and random state. Of several ranks all must call; one that the run did
-    not have before keeps its random state.
+    resume_invariants: Mapping[str, str] | None = None,
+    process_group: ProcessGroup | None = None,
+) -> ResumeState:
+    """Load the last checkpoint into model, optimizer and random state. All ranks must call this. A rank that the saved run
+    did not have keeps its random state.
 
     Returns:
-        The start where there is none, or where it is damaged, of another model or of other facts: then nothing is touched,
-        and training starts again.
+        The default if there is no checkpoint, or if it is damaged, of another model or has other resume invariants. Nothing
+        is changed then, and training restarts.
     """
-    path = folder / FILE
-    for other in folder.glob(".*"):  # what a process killed while writing left; it may be large
-        other.unlink(missing_ok=True)  # another rank may have been first; none is writing now
+    path = folder / CHECKPOINT_FILE
+    for temporary in folder.glob(".*"):  # left by a process that was killed while writing; may be large
+        temporary.unlink(missing_ok=True)  # another rank may have deleted it; no rank is writing now
     if not path.is_file():
-        return Resumed()
-    own = _unshared(model)
+        return ResumeState()
     try:
         with safe_open(path, framework="pt") as file:
-            state: dict[str, str] = dict(file.metadata() or {})
+            metadata: dict[str, str] = dict(file.metadata() or {})
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except SafetensorError:
-        return Resumed()
-    if state.pop("sha256", "") != _digest(tensors, state) or not _fits(_named(tensors, "model."), own):
-        return Resumed()
-    if state.get("layout") != LAYOUT or json.loads(state["facts"]) != dict(facts or {}):
-        return Resumed()
-    put_weights(model, _named(tensors, "model."))
-    for index, parameter in enumerate(_parameters(optimizer)):
-        moments = _named(tensors, f"optimizer.{index}.")
+        return ResumeState()
+    weights = _select_prefix(tensors, "model.")
+    if metadata.pop("sha256", "") != _digest(tensors, metadata) or not _shapes_match(weights, _trainable_state(model)):
+        return ResumeState()
+    if metadata.get("version") != CHECKPOINT_VERSION:
+        return ResumeState()
+    if json.loads(metadata["resume_invariants"]) != dict(resume_invariants or {}):
+        return ResumeState()
+    restore_weights(model, weights)
+    for index, parameter in enumerate(_optimizer_parameters(optimizer)):
+        moments = _select_prefix(tensors, f"optimizer.{index}.")
         optimizer.state[parameter] = {
-            # the count of steps is a number by itself, and never sharded
-            name: sharded_like(value, parameter) if value.dim() else value.to(parameter.device)
+            # the step count is a scalar, which is never sharded
+            name: shard_like(value, parameter) if value.dim() else value.to(parameter.device)
             for name, value in moments.items()
         }
-    team = team or Team()
-    if (random := tensors.get(f"random.{team.rank}")) is not None:
-        set_random_state(random, team.device)
-    return Resumed(int(state["step"]), json.loads(state["numbers"]), _named(tensors, "best."))
+    process_group = process_group or ProcessGroup()
+    if (random_state := tensors.get(f"random.{process_group.rank}")) is not None:
+        set_random_state(random_state, process_group.device)
+    best_weights = _select_prefix(tensors, "best.")
+    return ResumeState(int(metadata["step"]), json.loads(metadata["history"]), best_weights)
 
 
 def copy_weights(model: nn.Module) -> dict[str, Tensor]:
-    """What is trained, and buffers, in memory of their own, for `put_weights`."""
-    return {name: whole(tensor.detach()).to("cpu", copy=True) for name, tensor in _unshared(model).items()}
+    """Copy the trainable weights and buffers to the CPU, for `restore_weights`."""
+    return {name: full_tensor(tensor.detach()).to("cpu", copy=True) for name, tensor in _trainable_state(model).items()}
 
 
 @torch.no_grad()
-def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    for name, tensor in _unshared(model).items():
-        tensor.copy_(sharded_like(weights[name], tensor))
+def restore_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in _trainable_state(model).items():
+        tensor.copy_(shard_like(weights[name], tensor))
 
 
-def checkpoint_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor]) -> int:
-    """Bytes of the tensors of a checkpoint."""
-    moments = (value for parameter in _parameters(optimizer) for value in optimizer.state[parameter].values())
-    return sum(tensor.nbytes for tensor in (*_unshared(model).values(), *best.values(), *moments))
+def checkpoint_bytes(model: nn.Module, optimizer: torch.optim.Optimizer, best_weights: Mapping[str, Tensor]) -> int:
+    """Size of the tensors of a checkpoint in bytes."""
+    moments = (value for parameter in _optimizer_parameters(optimizer) for value in optimizer.state[parameter].values())
+    return sum(tensor.nbytes for tensor in (*_trainable_state(model).values(), *best_weights.values(), *moments))
 
 
-def writing_seconds(folder: Path, size: int) -> float:
-    """About how long a checkpoint of `size` bytes takes, from writing a small part of that and taking it away again."""
-    probe = folder / f".{FILE}.probe"
-    content = os.urandom(min(size, PROBE))
+def estimate_write_seconds(folder: Path, size: int) -> float:
+    """Estimate the seconds to write a checkpoint of `size` bytes, by writing and deleting a small file."""
+    probe = folder / f".{CHECKPOINT_FILE}.probe"
+    content = os.urandom(min(size, PROBE_BYTES))
     started = time.monotonic()
     hashlib.sha256(content)
     with probe.open("wb") as file:
@@ -185,42 +191,41 @@ def writing_seconds(folder: Path, size: int) -> float:
     return seconds * size / max(1, len(content))
 
 
-def _digest(tensors: Mapping[str, Tensor], state: Mapping[str, str]) -> str:
-    """SHA-256 over names, types, shapes and bytes of all tensors, and the state."""
-    digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode())
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of the metadata and of the names, types, shapes and bytes of all tensors."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.cpu().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _fits(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    """Whether the weights of a checkpoint are those of a model, by name and shape."""
-    return {name: tensor.shape for name, tensor in saved.items()} == {
-        name: tensor.shape for name, tensor in own.items()
-    }
+def _shapes_match(saved: Mapping[str, Tensor], current: Mapping[str, Tensor]) -> bool:
+    """Whether the weights of a checkpoint have the names and shapes of the model's."""
+    shapes = {name: tensor.shape for name, tensor in saved.items()}
+    return shapes == {name: tensor.shape for name, tensor in current.items()}
 
 
-def _unshared(model: nn.Module) -> dict[str, Tensor]:
-    """Buffers, and the parameters that are trained, each storage once (tied embeddings have two names). Frozen ones are where
-    they came from."""
+def _trainable_state(model: nn.Module) -> dict[str, Tensor]:
+    """Buffers and trainable parameters, each storage once (tied embeddings have two names). Frozen parameters are not saved,
+    since the base model has them."""
     seen: set[int] = set()
     result = {}
-    changes = {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter.requires_grad}
-    changes |= {name for name, _ in model.named_buffers(remove_duplicate=False)}
+    names = {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter.requires_grad}
+    names |= {name for name, _ in model.named_buffers(remove_duplicate=False)}
     for name, tensor in model.state_dict().items():
-        if name not in changes:
+        if name not in names:
             continue
-        own = local(tensor)
-        if own.data_ptr() not in seen or own.numel() == 0:
-            seen.add(own.data_ptr())
+        shard = local_tensor(tensor)
+        if shard.data_ptr() not in seen or shard.numel() == 0:
+            seen.add(shard.data_ptr())
             result[name] = tensor
     return result
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+def _optimizer_parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]

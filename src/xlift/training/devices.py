@@ -1,12 +1,12 @@
-"""The devices of a stage: which one a process computes on, and how several processes share a step.
+"""Devices of a stage: the device of each process, and how several processes share a step.
 
-Under torchrun each process is a rank with a device of its own. The rows of every step are shared out among the ranks, units
-whole and like numbers of tokens each, and every loss is divided by what the whole step counts; so the sum of the ranks'
-gradients is that of one process, to rounding.
+Under torchrun each process is a rank with one device. The rows of every step are distributed over the ranks, with units kept
+whole and similar numbers of tokens. Every loss is divided by the count of the whole step, so the sum of the ranks' gradients
+equals the gradient of a single process, up to rounding.
 
-ddp: every rank holds the whole model. Gradients are summed once a step, behind its last micro-batch, and a head that a step
-does not use has none; torch's own wrapper averages, and would ask every rank for as many micro-batches as the others.
-fsdp: weights, gradients and moments are sharded over the ranks (FSDP2); a layer's weights are put together while it works.
+ddp: every rank holds the whole model. Gradients are summed once per step, after the last micro-batch, and a head that a step
+does not use has no gradient. (DistributedDataParallel averages, and requires the same number of micro-batches on all ranks.)
+fsdp: weights, gradients and moments are sharded over the ranks (FSDP2); a layer's weights are gathered while it computes.
 """
 
 from __future__ import annotations
@@ -25,56 +25,56 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from xlift.errors import UserError
 from xlift.recipes import Device, Engine, Strategy
 
-BUCKET = 2**26
-"""Bytes of gradients that are summed over the ranks at a time, so that the copy they need stays small."""
+BUCKET_BYTES = 2**26
+"""Bytes of gradients that are summed over the ranks at a time. A limit keeps the copy that this needs small."""
 
 
 @dataclass(frozen=True)
-class Team:
-    """The ranks that train one model together. By default a single process on the CPU."""
+class ProcessGroup:
+    """The ranks that train one model together. The default is a single process on the CPU."""
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     device: torch.device = torch.device("cpu")
     strategy: Strategy = "ddp"
     offload: bool = False
 
     @property
-    def leads(self) -> bool:
-        """Whether this rank writes what the team makes."""
+    def is_main_process(self) -> bool:
+        """Whether this rank writes the results."""
         return self.rank == 0
 
     @property
-    def shards(self) -> bool:
-        return self.size > 1 and self.strategy == "fsdp"
+    def is_sharded(self) -> bool:
+        return self.world_size > 1 and self.strategy == "fsdp"
 
-    def seed(self, seed: int) -> int:
-        """A rank's own seed for dropout: the run's on the first rank, so that a team of one is a single process."""
+    def rank_seed(self, seed: int) -> int:
+        """The rank's seed for dropout. Rank 0 uses the run's seed, so a group of one equals a single process."""
         return seed if self.rank == 0 else int(np.random.SeedSequence([seed, self.rank]).generate_state(1)[0])
 
-    def place(self, module: nn.Module, layers: Sequence[nn.Module]) -> None:
-        """Put a model where it is trained.
+    def place_model(self, module: nn.Module, layers: Sequence[nn.Module]) -> None:
+        """Move a model to its device, and shard it for fsdp.
 
         Args:
-            module: everything that uses a weight must happen inside of its forward.
-            layers: its large parts, whose weights are put together one after the other where they are sharded.
+            module: the model; every use of a weight must happen inside its forward.
+            layers: its large submodules, which are sharded separately, so that their weights are gathered one at a time.
         """
-        if not self.shards:
+        if not self.is_sharded:
             module.to(self.device)
             return
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
 
-        mesh = init_device_mesh(self.device.type, (self.size,))
+        mesh = init_device_mesh(self.device.type, (self.world_size,))
         policy = CPUOffloadPolicy(pin_memory=self.device.type == "cuda") if self.offload else OffloadPolicy()
-        for part in (*layers, module):
-            fully_shard(part, mesh=mesh, offload_policy=policy)
+        for submodule in (*layers, module):
+            fully_shard(submodule, mesh=mesh, offload_policy=policy)
 
     @contextmanager
-    def evaluating(self, module: nn.Module) -> Iterator[None]:
-        """Around the use of a placed model without its own forward. All ranks must use it alike: the weights of its layers
-        are put together as they are reached."""
-        if not self.shards:
+    def gathered_for_evaluation(self, module: nn.Module) -> Iterator[None]:
+        """Use a placed model outside its forward, for example to predict. All ranks must run the same layers, since the
+        weights of a layer are gathered when it is reached."""
+        if not self.is_sharded:
             yield
             return
         from torch.distributed.fsdp import FSDPModule
@@ -86,13 +86,13 @@ class Team:
         finally:
             module.reshard()
 
-    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Sum the gradients of all ranks; a parameter without one on any rank is left without. FSDP2 has done it."""
-        if self.size == 1 or self.shards:
+    def all_reduce_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients over all ranks. A parameter that has no gradient on any rank keeps none. FSDP2 sums by itself."""
+        if self.world_size == 1 or self.is_sharded:
             return
-        has = torch.tensor([p.grad is not None for p in parameters], dtype=torch.uint8, device=self.device)
-        dist.all_reduce(has, dist.ReduceOp.MAX)
-        used = [p for p, there in zip(parameters, has.tolist(), strict=True) if there]
+        has_grad = torch.tensor([p.grad is not None for p in parameters], dtype=torch.uint8, device=self.device)
+        dist.all_reduce(has_grad, dist.ReduceOp.MAX)
+        used = [p for p, is_used in zip(parameters, has_grad.tolist(), strict=True) if is_used]
         for parameter in used:
             if parameter.grad is None:  # this rank had no rows
                 parameter.grad = torch.zeros_like(parameter)
@@ -102,179 +102,182 @@ class Team:
             for grad, total in zip(bucket, flat.split([grad.numel() for grad in bucket]), strict=True):
                 grad.copy_(total.view_as(grad))
 
-    def sum(self, value: Tensor) -> Tensor:
-        """A 0-d tensor summed over the ranks."""
-        if self.size > 1:
+    def all_reduce_sum(self, value: Tensor) -> Tensor:
+        """Sum a 0-d tensor over the ranks."""
+        if self.world_size > 1:
             dist.all_reduce(value)
         return value
 
-    def first(self, ask: Callable[[], bool]) -> bool:
-        """What the first rank answers; the others are not asked."""
-        if self.size == 1:
-            return ask()
-        said = torch.tensor(int(self.leads and ask()), device=self.device)
-        dist.broadcast(said, src=0)
-        return bool(said.item())
+    def broadcast_decision(self, decide: Callable[[], bool]) -> bool:
+        """Call `decide` on the main process and return its result on all ranks."""
+        if self.world_size == 1:
+            return decide()
+        decision = torch.tensor(int(self.is_main_process and decide()), device=self.device)
+        dist.broadcast(decision, src=0)
+        return bool(decision.item())
 
-    def wait(self) -> None:
-        """Until all ranks are here."""
-        if self.size > 1:
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.world_size > 1:
             dist.barrier()
 
-    def same(self, numbers: Sequence[float]) -> list[float]:
-        """Those of the first rank: where ranks decide by them they must not differ in the last digit."""
-        said = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        if self.size > 1:
-            dist.broadcast(said, src=0)
-        return said.tolist()
+    def broadcast_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """The main process's numbers on all ranks. Decisions need this, since ranks may differ in the last digit."""
+        values = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        if self.world_size > 1:
+            dist.broadcast(values, src=0)
+        return values.tolist()
 
-    def gather_rows(self, own: Tensor, shares: Sequence[np.ndarray]) -> Tensor:
-        """Rows of all ranks, with gradient: (rows of this rank, ...) -> (rows of all, ...), in the order of the step.
+    def gather_rows(self, rows: Tensor, rank_positions: Sequence[np.ndarray]) -> Tensor:
+        """Gather the rows of all ranks, with gradient: (rows of this rank, ...) -> (rows of all, ...), in step order.
 
         Args:
-            shares: positions in the step of every rank's rows.
+            rank_positions: for each rank, the positions of its rows in the step.
         """
-        if self.size == 1:
-            return own
-        return cast(Tensor, _GatherRows.apply(own, torch.from_numpy(shares[self.rank]), sum(map(len, shares))))
+        if self.world_size == 1:
+            return rows
+        positions, num_rows = torch.from_numpy(rank_positions[self.rank]), sum(map(len, rank_positions))
+        return cast(Tensor, _GatherRows.apply(rows, positions, num_rows))
 
-    def random_states(self) -> list[Tensor]:
-        """The random state of every rank, on all of them."""
-        if self.size == 1:
+    def gather_random_states(self) -> list[Tensor]:
+        """The random states of all ranks, on every rank."""
+        if self.world_size == 1:
             return [random_state(self.device)]
-        own = random_state(self.device).to(self.device)
-        states = [torch.empty_like(own) for _ in range(self.size)]
-        dist.all_gather(states, own)
+        state = random_state(self.device).to(self.device)
+        states = [torch.empty_like(state) for _ in range(self.world_size)]
+        dist.all_gather(states, state)
         return [state.cpu() for state in states]
 
 
 class _GatherRows(torch.autograd.Function):
-    """Every rank's rows at their places in one tensor; a row's gradient is what all ranks together found."""
+    """Puts the rows of all ranks into one tensor. The gradient of a row is the sum over all ranks."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, places: Tensor, rows: int) -> Tensor:
-        ctx.places = places.to(own.device)
-        whole = own.new_zeros(rows, *own.shape[1:])
-        whole[ctx.places] = own
-        dist.all_reduce(whole)
-        return whole
+    def forward(ctx: Any, rows: Tensor, positions: Tensor, num_rows: int) -> Tensor:
+        ctx.positions = positions.to(rows.device)
+        gathered = rows.new_zeros(num_rows, *rows.shape[1:])
+        gathered[ctx.positions] = rows
+        dist.all_reduce(gathered)
+        return gathered
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         total = grads[0].clone()
         dist.all_reduce(total)
-        return total[ctx.places], None, None
+        return total[ctx.positions], None, None
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Group tensors in order into lists of one dtype and at most BUCKET_BYTES."""
     bucket: list[Tensor] = []
-    held = 0
+    bucket_bytes = 0
     for tensor in tensors:
-        if bucket and (held + tensor.nbytes > BUCKET or tensor.dtype != bucket[0].dtype):
+        if bucket and (bucket_bytes + tensor.nbytes > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
             yield bucket
-            bucket, held = [], 0
+            bucket, bucket_bytes = [], 0
         bucket.append(tensor)
-        held += tensor.nbytes
+        bucket_bytes += tensor.nbytes
     if bucket:
         yield bucket
 
 
-def pick(asked: Device) -> torch.device:
-    """The device of this process: a GPU where there is one, unless the study wants the CPU."""
-    if asked == "cuda" and not torch.cuda.is_available():
+def select_device(requested: Device) -> torch.device:
+    """The device of this process: a GPU if torch finds one, unless `requested` is 'cpu'."""
+    if requested == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "the study asks for a GPU, and torch sees none", fix="remove `device: cuda` from its `engine:`."
+            "the study requests a GPU, but torch finds none", fix="remove `device: cuda` from its `engine:`."
         )
-    if asked == "cpu" or not torch.cuda.is_available():
+    if requested == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def join(engine: Engine) -> Team:
-    """Become a rank of the team that torchrun started: gloo between CPUs, nccl between GPUs.
+def init_process_group(engine: Engine) -> ProcessGroup:
+    """Join the process group that torchrun started, with gloo between CPUs and nccl between GPUs.
 
     Raises:
         UserError: more ranks than GPUs.
     """
     from accelerate import PartialState
 
-    gpus = 0 if pick(engine.device).type == "cpu" else torch.cuda.device_count()
-    if 0 < gpus < engine.devices:
+    num_gpus = 0 if select_device(engine.device).type == "cpu" else torch.cuda.device_count()
+    if 0 < num_gpus < engine.devices:
         raise UserError(
-            f"the study asks for {engine.devices} devices, and torch sees {gpus} GPUs",
+            f"the study requests {engine.devices} devices, but torch finds {num_gpus} GPUs",
             fix="lower `devices` in its `engine:`.",
         )
-    PartialState(cpu=gpus == 0)  # takes this rank's GPU, too
-    return team(engine)
+    PartialState(cpu=num_gpus == 0)  # also selects this rank's GPU
+    return current_process_group(engine)
 
 
-def team(engine: Engine) -> Team:
-    """The team that this process belongs to: that of `join`, or itself alone."""
-    device = pick(engine.device)
+def current_process_group(engine: Engine) -> ProcessGroup:
+    """The process group of this process, or a group of one before `init_process_group`."""
+    device = select_device(engine.device)
     if not dist.is_available() or not dist.is_initialized():
-        return Team(device=device, offload=engine.offload)
-    return Team(dist.get_rank(), dist.get_world_size(), device, engine.strategy, engine.offload)
+        return ProcessGroup(device=device, offload=engine.offload)
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), device, engine.strategy, engine.offload)
 
 
-def share_out(units: np.ndarray, lengths: np.ndarray, ranks: int) -> list[np.ndarray]:
-    """Positions of a step's rows for every rank, in order: units whole, like numbers of tokens, the longest units first to
-    whom has least. A step of fewer units than ranks leaves some without.
+def assign_rows_to_ranks(units: np.ndarray, lengths: np.ndarray, world_size: int) -> list[np.ndarray]:
+    """For each rank, the sorted positions of its rows of a step. Units stay whole; starting with the longest, each unit goes
+    to the rank with the fewest tokens. If there are fewer units than ranks, some ranks get no rows.
 
     Args:
-        units: (rows,) unit of each row; rows of a unit stand together.
+        units: (rows,) unit of each row; rows of a unit are adjacent.
         lengths: (rows,) tokens.
     """
     starts = np.flatnonzero(np.diff(units, prepend=units[0] - 1))
     rows = np.split(np.arange(len(units)), starts[1:])
     tokens = np.add.reduceat(lengths, starts)
-    held = [0] * ranks
-    given: list[list[int]] = [[] for _ in range(ranks)]
+    rank_tokens = [0] * world_size
+    rank_units: list[list[int]] = [[] for _ in range(world_size)]
     for unit in np.argsort(-tokens, kind="stable").tolist():
-        rank = held.index(min(held))
-        given[rank].append(unit)
-        held[rank] += int(tokens[unit])
-    nothing = np.empty(0, dtype=np.int64)
-    return [np.concatenate([nothing, *(rows[unit] for unit in sorted(own))]) for own in given]
+        rank = rank_tokens.index(min(rank_tokens))
+        rank_units[rank].append(unit)
+        rank_tokens[rank] += int(tokens[unit])
+    empty = np.empty(0, dtype=np.int64)
+    return [np.concatenate([empty, *(rows[unit] for unit in sorted(own))]) for own in rank_units]
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """A sharded tensor put together, any other as it is. All ranks must ask for it."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The full tensor of a sharded one; other tensors are returned unchanged. All ranks must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def local(tensor: Tensor) -> Tensor:
-    """This rank's part of a sharded tensor, any other as it is."""
+def local_tensor(tensor: Tensor) -> Tensor:
+    """This rank's shard of a sharded tensor; other tensors are returned unchanged."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def sharded_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, on the device of `like` and sharded where that is. All ranks must ask for it."""
+def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """Move a full tensor to the device of `like`, and shard it as `like` is sharded. All ranks must call this."""
     if not isinstance(like, DTensor):
         return tensor.to(like.device)
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
 
 
 @torch.no_grad()
-def take_back(module: nn.Module) -> None:
-    """Put a model back on the CPU as it was before `Team.place`, for those who know nothing of devices. All ranks must ask for
-    it; a model that was sharded can be read then, and not be run. Weights that parts of it share are shared again."""
+def move_to_cpu(module: nn.Module) -> None:
+    """Move a model back to the CPU, as it was before `ProcessGroup.place_model`. All ranks must call this.
+
+    The weights of a sharded model can be read then, but its forward cannot run. Shared weights stay shared."""
     moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
-    for part in module.modules():
-        # tensor by tensor, as FSDP2's own way of moving and of setting wants shards
-        for name, parameter in list(part.named_parameters(recurse=False)):
+    for submodule in module.modules():
+        # tensor by tensor, since module.to() and setattr of FSDP2 modules expect shards
+        for name, parameter in list(submodule.named_parameters(recurse=False)):
             if isinstance(parameter, DTensor) or parameter.device.type != "cpu":
-                if id(parameter) not in moved:  # the old one is kept as well, so that no other takes its id
-                    here = nn.Parameter(whole(parameter.detach()).cpu(), parameter.requires_grad)
-                    moved[id(parameter)] = parameter, here
-                part._parameters[name] = moved[id(parameter)][1]
-        for name, buffer in list(part.named_buffers(recurse=False)):
-            part._buffers[name] = whole(buffer).cpu()
+                if id(parameter) not in moved:  # keeps the old parameter too, so that its id is not used again
+                    cpu_parameter = nn.Parameter(full_tensor(parameter.detach()).cpu(), parameter.requires_grad)
+                    moved[id(parameter)] = parameter, cpu_parameter
+                submodule._parameters[name] = moved[id(parameter)][1]
+        for name, buffer in list(submodule.named_buffers(recurse=False)):
+            submodule._buffers[name] = full_tensor(buffer).cpu()
 
 
 def random_state(device: torch.device) -> Tensor:
-    """What dropout will draw next: the state of torch's generator on the CPU, and behind it the device's own."""
-    own = torch.get_rng_state()
-    return torch.cat([own, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else own
+    """The state of torch's CPU generator, followed by that of the device's generator if it is a GPU."""
+    cpu_state = torch.get_rng_state()
+    return torch.cat([cpu_state, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else cpu_state
 
 
 def set_random_state(state: Tensor, device: torch.device) -> None:

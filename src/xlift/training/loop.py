@@ -1,8 +1,7 @@
-"""The one training loop: step after step over a schedule, with exact resume.
+"""The training loop of pretraining and of every fine-tuning stage, with exact resume.
 
-What a batch is and how its gradient is made, the caller says; pretraining and every kind of fine-tuning go through here.
-The loop watches itself: losses and gradient norms that are no numbers end it, spikes are noted, and a judge that the caller
-hands over scores the model on dev.
+The caller provides the training step, which makes a batch and its gradients. The loop stops if a loss or a gradient norm is
+not finite, records loss spikes, and evaluates the model on dev data with a function of the caller.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ from xlift.recipes import Recipe
 from xlift.training.checkpoint import (
     checkpoint_bytes,
     copy_weights,
+    estimate_write_seconds,
     load_checkpoint,
-    put_weights,
+    restore_weights,
     save_checkpoint,
-    writing_seconds,
 )
-from xlift.training.devices import Team, whole
-from xlift.training.journal import Journal
+from xlift.training.devices import ProcessGroup, full_tensor
+from xlift.training.history import TrainingHistory
 from xlift.training.offload import OffloadedAdafactor, OffloadedAdamW
 from xlift.training.progress import Interrupted, Progress
 
 CHECKPOINT_SECONDS = 60.0
-"""Time between checkpoints: a killed job loses about a minute, a short one never writes a checkpoint."""
+"""Seconds between checkpoints. A killed job loses about a minute, and a shorter job never writes a checkpoint."""
 CHECKPOINT_SHARE = 0.02
-"""Of a large model's time, what checkpoints may take: the slower the disk, the rarer they are."""
-EPSILON = 1e-15
-"""Of Adafactor, squared: what a mean of squared gradients is at least."""
+"""Most of a run's time that checkpoints may take. The slower the disk, the fewer checkpoints of a large model."""
+ADAFACTOR_EPSILON = 1e-15
+"""Square root of Adafactor's epsilon1, which is a lower bound on the mean of squared gradients."""
 
-Judge = Callable[[], Sequence[float]]
-"""Scores of the model as it stands, higher is better, one for each part that is judged. Must depend on the weights only. May
-raise Interrupted; the run then goes on with the same question."""
+Evaluate = Callable[[], Sequence[float]]
+"""Returns the current model's score on each dev set, higher is better. It may depend on the weights only. It may raise
+Interrupted; the resumed run then repeats the evaluation."""
 
 
 class Diverged(UserError):
@@ -50,164 +49,174 @@ class Diverged(UserError):
 
 
 @dataclass(frozen=True)
-class StepDone:
-    """What a step that left its gradients on the parameters tells of itself."""
+class StepOutput:
+    """Result of one training step, whose gradients are on the parameters."""
 
     loss: float
-    """Mean over what the step counts (examples, tokens, windows)."""
-    tokens: int
-    """Real tokens, padding not counted."""
+    """Mean over the units that the loss counts (examples, tokens, windows)."""
+    num_tokens: int
+    """Tokens without padding."""
     part: int = 0
-    """Of the mixture."""
+    """Index of the part of the mixture."""
 
 
 @dataclass
-class Trained:
-    """The numbers of a finished run, for the manifest."""
+class TrainOutput:
+    """Numbers of a finished run, for the manifest."""
 
-    steps: int
-    """That were taken: fewer than planned where it was stopped early."""
-    tokens: int
-    """Real tokens, padding not counted."""
+    global_step: int
+    """Steps done; fewer than planned after early stopping."""
+    num_tokens: int
+    """Tokens without padding."""
     losses: list[float] = field(default_factory=list)
-    """Mean loss of each twentieth of the run (of each step, where the steps are fewer)."""
-    decay: float = 1.0
-    """What weight decay alone has made of a weight of 1 that no gradient reached, by the weights that are returned."""
-    norms: list[float] = field(default_factory=list)
-    """Mean norm of the gradient before clipping, as `losses`."""
+    """Mean loss of each twentieth of the run (of each step, if there are fewer steps)."""
+    total_weight_decay: float = 1.0
+    """Factor by which weight decay alone multiplied a weight without gradients, up to the returned weights."""
+    grad_norms: list[float] = field(default_factory=list)
+    """Mean gradient norm before clipping, in the same intervals as `losses`."""
     last_losses: dict[int, float] = field(default_factory=dict)
-    """Part of the mixture -> mean of the last twentieth of its losses (of 100 at most)."""
+    """Part of the mixture -> mean of the last twentieth of its losses (of at most 100 losses)."""
     spikes: list[tuple[int, float]] = field(default_factory=list)
-    """(step from 1, loss) of losses far above those before them (training/journal.py); the first 50."""
+    """(step from 1, loss) of the first 50 losses far above the previous ones (training/history.py)."""
     num_spikes: int = 0
-    dev: list[tuple[int, list[float]]] = field(default_factory=list)
-    """(steps done, scores of the judge)."""
-    kept: int = 0
-    """Steps behind the weights that are returned: `steps`, unless others were the best on dev."""
+    dev_scores: list[tuple[int, list[float]]] = field(default_factory=list)
+    """(steps done, score of each dev set)."""
+    best_step: int = 0
+    """Step of the returned weights: the best on dev with early stopping, otherwise `global_step`."""
     token_budget: int = 0
-    """Tokens that went through the model at once, at most; 0 where nothing was cut."""
+    """Most tokens of a micro-batch; 0 if steps were not split."""
 
 
-def run_steps(
+def run_training_loop(
     model: nn.Module,
-    steps: int,
-    gradients: Callable[[int], StepDone],
+    max_steps: int,
+    training_step: Callable[[int], StepOutput],
     recipe: Recipe,
     *,
     seed: int,
     folder: Path | None = None,
     progress: Progress | None = None,
-    judge: Judge | None = None,
-    facts: Mapping[str, str] | None = None,
-    team: Team | None = None,
-) -> Trained:
-    """Train `model` in place. Of several ranks all must call with the same arguments; the first one decides when to stop,
-    and writes.
+    evaluate: Evaluate | None = None,
+    resume_invariants: Mapping[str, str] | None = None,
+    process_group: ProcessGroup | None = None,
+) -> TrainOutput:
+    """Train `model` in place. All ranks must call this with the same arguments. The main process decides when to stop, and
+    writes the checkpoints.
 
     Args:
-        gradients: step number -> what was done; leaves the gradient of the step's mean loss on the parameters. Must depend
-            on the step number, the model and torch's generator only.
-        folder: where checkpoints go and where a killed run left its last one.
-        judge: asked after the last step, and with `recipe.select` every so many steps: then the weights that are
-            returned are the best, and the run ends early when none better come.
-        facts: what was settled for the whole run by the machine it started on and decides its rounding, such as the token
-            budget. It goes into every checkpoint; one with other facts is not gone on from. A caller that resumes asks
-            `checkpoint.read_facts(folder)` first and settles things as they are there.
-        team: who trains the model together; the model stands where `team.place` put it.
+        training_step: computes the gradient of a step's mean loss and leaves it on the parameters. It gets the step number
+            and may depend only on that, the model and torch's generator.
+        folder: folder of the checkpoint to write and to resume from.
+        evaluate: called after the last step, and every `recipe.early_stopping.eval_steps` steps if that is set. With early
+            stopping the best weights are returned, and the run ends when the score stops rising.
+        resume_invariants: settings that depend on the machine and change rounding, such as the token budget. They are saved
+            in every checkpoint. A checkpoint with other values is not resumed, so a caller that resumes must first read
+            them with `checkpoint.read_resume_invariants(folder)`.
+        process_group: the ranks that train the model, which `process_group.place_model` has put on its device.
 
     Raises:
-        Diverged: the loss or the gradient is not a number (the rate is too high, or the weights are broken).
-        Interrupted: `progress.stopping()` came true.
-        UserError: Adafactor, and the weights are sharded: its moments are of whole rows and columns.
+        Diverged: the loss or the gradient is not finite (the learning rate is too high, or the weights are broken).
+        Interrupted: `progress.should_stop()` returned true.
+        UserError: Adafactor with sharded weights, since its moments are of whole rows and columns.
     """
     progress = progress or Progress()
-    team = team or Team()
-    if team.shards and recipe.optimizer == "adafactor":
+    process_group = process_group or ProcessGroup()
+    if process_group.is_sharded and recipe.optimizer == "adafactor":
         raise UserError(
-            "Adafactor does not go with `strategy: fsdp`: its moments are of whole rows and columns",
-            fix="take `strategy: ddp`, or `optimizer: adamw`.",
+            "Adafactor does not work with `strategy: fsdp`: its moments are of whole rows and columns",
+            fix="use `strategy: ddp` or `optimizer: adamw`.",
         )
-    torch.manual_seed(team.seed(seed))
-    optimizer = make_optimizer(model, recipe, offload=team.offload and not team.shards)
+    torch.manual_seed(process_group.rank_seed(seed))
+    optimizer = create_optimizer(model, recipe, offload=process_group.offload and not process_group.is_sharded)
     model.train()
-    found = load_checkpoint(folder, model, optimizer, facts, team) if folder else None
-    journal = Journal.of(steps, found.numbers if found else {})
-    best = found.best if found else {}
-    parameters = [p for group in _groups(model, recipe) for p in group["params"]]
+    resumed = load_checkpoint(folder, model, optimizer, resume_invariants, process_group) if folder else None
+    history = TrainingHistory.from_dict(max_steps, resumed.history if resumed else {})
+    best_weights = resumed.best_weights if resumed else {}
+    parameters = [p for group in _parameter_groups(model, recipe) for p in group["params"]]
 
     def save() -> None:
         if folder:
-            numbers = journal.numbers()
-            save_checkpoint(folder, model, optimizer, journal.done, numbers, facts=facts, best=best, team=team)
+            save_checkpoint(
+                folder,
+                model,
+                optimizer,
+                history.global_step,
+                history.to_dict(),
+                resume_invariants=resume_invariants,
+                best_weights=best_weights,
+                process_group=process_group,
+            )
 
     def size() -> int:
-        return checkpoint_bytes(model, optimizer, best)
+        return checkpoint_bytes(model, optimizer, best_weights)
 
-    pace = _Pace(folder)
+    timer = _CheckpointTimer(folder)
     while True:
-        if judge and _is_due(journal, recipe):
+        if evaluate and _should_evaluate(history, recipe):
             try:
-                with _judging(model):
-                    scores = [float(score) for score in judge()]
+                with _evaluation_mode(model):
+                    scores = [float(score) for score in evaluate()]
             except Interrupted:
                 save()
                 raise
-            journal.judged(scores)
-            if recipe.select and journal.best == journal.done and journal.done < steps:
-                best = copy_weights(model)
-            if recipe.select and journal.since_best >= recipe.select.patience:
+            history.record_evaluation(scores)
+            if recipe.early_stopping and history.best_step == history.global_step < max_steps:
+                best_weights = copy_weights(model)
+            if recipe.early_stopping and history.evaluations_since_best >= recipe.early_stopping.patience:
                 break
-        if journal.done == steps:
+        if history.global_step == max_steps:
             break
-        _set_rate(optimizer, learning_rate(journal.done, steps, recipe))
-        done = gradients(journal.done)
-        norm = clip(parameters, recipe.clip)
-        if not (math.isfinite(done.loss) and math.isfinite(norm)):
+        _set_learning_rate(optimizer, learning_rate(history.global_step, max_steps, recipe))
+        output = training_step(history.global_step)
+        grad_norm = clip_gradients(parameters, recipe.max_grad_norm)
+        if not (math.isfinite(output.loss) and math.isfinite(grad_norm)):
+            name = "gradient" if math.isfinite(output.loss) else "loss"
             raise Diverged(
-                f"the {'gradient' if math.isfinite(done.loss) else 'loss'} is not a number at step {journal.done + 1} of {steps}",
-                fix=f"the learning rate {recipe.lr} may be too high for this model; lower `lr` or raise `warmup`.",
+                f"the {name} is not a number at step {history.global_step + 1} of {max_steps}",
+                fix=f"the learning rate {recipe.lr} may be too high for this model; lower `lr` or raise `warmup_steps`.",
             )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        journal.saw(done.loss, norm, done.tokens, done.part)
-        progress.report(journal.done, steps)
-        if journal.done == steps:
+        history.record_step(output.loss, grad_norm, output.num_tokens, output.part)
+        progress.report(history.global_step, max_steps)
+        if history.global_step == max_steps:
             continue
-        stopping = team.first(progress.stopping)
-        if stopping or team.first(lambda: pace.is_due(size)):
-            with pace.writing():
+        should_stop = process_group.broadcast_decision(progress.should_stop)
+        if should_stop or process_group.broadcast_decision(lambda: timer.is_due(size)):
+            with timer.measure_write():
                 save()
-        if stopping:
+        if should_stop:
             raise Interrupted
-    kept = journal.best if recipe.select else journal.done
-    if kept != journal.done:
-        put_weights(model, best)
+    best_step = history.best_step if recipe.early_stopping else history.global_step
+    if best_step != history.global_step:
+        restore_weights(model, best_weights)
     model.eval()
-    return _told(journal, kept, recipe)
+    return _make_output(history, best_step, recipe)
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe, *, offload: bool = False) -> torch.optim.Optimizer:
-    """AdamW, or Adafactor; of what is trained. No decay on biases, norms and other vectors.
+def create_optimizer(model: nn.Module, recipe: Recipe, *, offload: bool = False) -> torch.optim.Optimizer:
+    """Create AdamW or Adafactor for the trainable parameters. Biases, norms and other vectors have no weight decay.
 
-    Adafactor as T5 and mT5 were trained and tuned with it (`multiply_by_parameter_scale = True` in their operative_config.gin,
-    decay 1 - t ** -0.8, updates cut at a root mean square of 1): a step is the rate times the root mean square of a weight,
-    0.001 at least. torch's has that rule; its epsilon1 is squared, and 1e-15 is the paper's 1e-30. (transformers' with
-    `scale_parameter=False` has steps of the rate itself, which is another recipe.) Matrices of LoRA, which start at zero and
-    would stay near it, have steps of the rate itself.
+    Adafactor follows the training and fine-tuning of T5 and mT5 (`multiply_by_parameter_scale = True` in their
+    operative_config.gin, decay 1 - t ** -0.8, updates clipped to a root mean square of 1): a step is the learning rate times
+    the root mean square of a weight, which is at least 0.001. torch.optim.Adafactor has that rule; it squares its epsilon1,
+    so 1e-15 is the paper's 1e-30. (In transformers' Adafactor with `scale_parameter=False` a step is the learning rate
+    itself.) LoRA matrices start at zero and would stay near it, so their steps are the learning rate itself.
     """
-    groups = _groups(model, recipe)
+    groups = _parameter_groups(model, recipe)
     if recipe.optimizer == "adamw":
-        kind = OffloadedAdamW if offload else torch.optim.AdamW
-        return kind(groups, lr=recipe.lr, betas=(0.9, recipe.beta2), fused=True)
-    small = {id(p) for name, p in model.named_parameters() if "lora_" in name}
+        optimizer_class = OffloadedAdamW if offload else torch.optim.AdamW
+        betas = (0.9, recipe.adam_beta2)
+        return optimizer_class(groups, lr=recipe.lr, betas=betas, eps=recipe.adam_epsilon, fused=True)
+    lora_ids = {id(p) for name, p in model.named_parameters() if "lora_" in name}
     matrices = groups[0]["params"]
-    groups[0]["params"] = [p for p in matrices if id(p) not in small]
-    groups.append({**groups[0], "params": [p for p in matrices if id(p) in small], "eps": (EPSILON, 1.0)})
-    kind = OffloadedAdafactor if offload else torch.optim.Adafactor
-    return kind(groups, lr=recipe.lr, eps=(EPSILON, 1e-3), foreach=False)
+    groups[0]["params"] = [p for p in matrices if id(p) not in lora_ids]
+    groups.append({**groups[0], "params": [p for p in matrices if id(p) in lora_ids], "eps": (ADAFACTOR_EPSILON, 1.0)})
+    optimizer_class = OffloadedAdafactor if offload else torch.optim.Adafactor
+    return optimizer_class(groups, lr=recipe.lr, eps=(ADAFACTOR_EPSILON, 1e-3), foreach=False)
 
 
-def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
@@ -215,69 +224,70 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def clip(parameters: list[nn.Parameter], limit: float) -> float:
-    """Scale the gradients down to a norm of `limit`, and say what their norm was."""
-    return whole(torch.nn.utils.clip_grad_norm_(parameters, limit)).item()
+def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> float:
+    """Scale the gradients down to a norm of at most `max_norm`. Returns the norm before that."""
+    return full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_norm)).item()
 
 
-def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
-    """Linear warm-up from zero, then linear decay to zero, or nothing more."""
-    warmup = recipe.warmup * steps
-    if step < warmup:
-        return recipe.lr * (step + 1) / (warmup + 1)
-    if recipe.schedule == "constant":
+def learning_rate(step: int, max_steps: int, recipe: Recipe) -> float:
+    """Learning rate of a step: linear warm-up from zero, then constant or linear decay to zero."""
+    warmup_steps = recipe.num_warmup_steps(max_steps)
+    if step < warmup_steps:
+        return recipe.lr * (step + 1) / (warmup_steps + 1)
+    if recipe.lr_scheduler_type == "constant":
         return recipe.lr
-    return recipe.lr * (steps - step) / max(1.0, steps - warmup)
+    return recipe.lr * (max_steps - step) / max(1.0, max_steps - warmup_steps)
 
 
-def decay_after(done: int, steps: int, recipe: Recipe) -> float:
-    """Product of (1 - rate * weight_decay) over the first `done` of `steps` steps, in float64. A function of the recipe
-    alone, so no checkpoint needs to keep it."""
-    return math.prod(1.0 - learning_rate(step, steps, recipe) * recipe.weight_decay for step in range(done))
+def total_weight_decay(step: int, max_steps: int, recipe: Recipe) -> float:
+    """Product of (1 - learning rate * weight_decay) over the first `step` of `max_steps` steps, in float64. It depends on
+    the recipe alone, so checkpoints do not contain it."""
+    return math.prod(1.0 - learning_rate(each, max_steps, recipe) * recipe.weight_decay for each in range(step))
 
 
-class _Pace:
-    """When the next checkpoint is due: so rarely that they take less than CHECKPOINT_SHARE of the time, the first one too.
+class _CheckpointTimer:
+    """Decides when a checkpoint is due, so that checkpoints take less than CHECKPOINT_SHARE of the time.
 
-    How long the first will take is estimated from writing a small part of it, and only when a minute has passed."""
+    The time for the first one is estimated after CHECKPOINT_SECONDS by writing a small part of it."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self.started = time.monotonic()
-        self.due = self.started + CHECKPOINT_SECONDS
-        self.knows_disk = False
+        self.start_time = time.monotonic()
+        self.due = self.start_time + CHECKPOINT_SECONDS
+        self.has_measured_disk = False
 
     def is_due(self, size: Callable[[], int]) -> bool:
-        """Args: size: bytes of a checkpoint."""
+        """Whether to write a checkpoint now; `size` returns its size in bytes."""
         if self.folder is None or time.monotonic() <= self.due:
             return False
-        if not self.knows_disk:
-            self.knows_disk = True
-            self.due = self.started + self._rest(writing_seconds(self.folder, size()))
+        if not self.has_measured_disk:
+            self.has_measured_disk = True
+            self.due = self.start_time + self._interval(estimate_write_seconds(self.folder, size()))
         return time.monotonic() > self.due
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def measure_write(self) -> Iterator[None]:
+        """Measure the time of writing in the block, and set the time of the next checkpoint."""
         started = time.monotonic()
         yield
         now = time.monotonic()
-        self.due = now + self._rest(now - started)
+        self.due = now + self._interval(now - started)
 
     @staticmethod
-    def _rest(writing: float) -> float:
-        """Seconds of work for so many seconds of writing."""
-        return max(CHECKPOINT_SECONDS, writing / CHECKPOINT_SHARE)
+    def _interval(write_seconds: float) -> float:
+        """Seconds until the next checkpoint if one takes `write_seconds`."""
+        return max(CHECKPOINT_SECONDS, write_seconds / CHECKPOINT_SHARE)
 
 
-def _is_due(journal: Journal, recipe: Recipe) -> bool:
-    """Whether the judge is to be asked about the weights as they stand."""
-    at_interval = recipe.select is not None and journal.done > 0 and journal.done % recipe.select.every == 0
-    return (at_interval or journal.done == journal.steps) and not journal.is_judged
+def _should_evaluate(history: TrainingHistory, recipe: Recipe) -> bool:
+    step, early_stopping = history.global_step, recipe.early_stopping
+    is_at_interval = early_stopping is not None and step > 0 and step % early_stopping.eval_steps == 0
+    return (is_at_interval or step == history.max_steps) and not history.is_evaluated
 
 
 @contextmanager
-def _judging(model: nn.Module) -> Iterator[None]:
-    """Evaluation in the middle of training, of which nothing is left: neither mode nor random state."""
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation between two training steps; restores the random state and training mode."""
     devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
     with torch.random.fork_rng(list(devices)):
         model.eval()
@@ -287,21 +297,21 @@ def _judging(model: nn.Module) -> Iterator[None]:
             model.train()
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def _set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = lr
 
 
-def _told(journal: Journal, kept: int, recipe: Recipe) -> Trained:
-    return Trained(
-        steps=journal.done,
-        tokens=journal.tokens,
-        losses=journal.means(journal.losses),
-        decay=decay_after(kept, journal.steps, recipe),
-        norms=journal.means(journal.norms),
-        last_losses={int(name): part.last for name, part in journal.parts.items()},
-        spikes=journal.spikes,
-        num_spikes=journal.num_spikes,
-        dev=journal.dev,
-        kept=kept,
+def _make_output(history: TrainingHistory, best_step: int, recipe: Recipe) -> TrainOutput:
+    return TrainOutput(
+        global_step=history.global_step,
+        num_tokens=history.num_tokens,
+        losses=history.interval_means(history.loss_sums),
+        total_weight_decay=total_weight_decay(best_step, history.max_steps, recipe),
+        grad_norms=history.interval_means(history.grad_norm_sums),
+        last_losses={int(part): losses.final_mean for part, losses in history.parts.items()},
+        spikes=history.spikes,
+        num_spikes=history.num_spikes,
+        dev_scores=history.dev_scores,
+        best_step=best_step,
     )

@@ -1,7 +1,7 @@
-"""Masked language modelling: what pretraining and the stages of a road have in common.
+"""Masked language modelling, for pretraining and for stages with text.
 
-What is hidden at a step is a function of (seed, step), so that each pass over a text hides other words and a run that goes
-on after a stop hides those that it would have hidden.
+The masked tokens of a step depend only on (seed, step). Each pass over a text masks other tokens, and a resumed run masks
+the same tokens as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from torch import Tensor
 
 from xlift.errors import UserError
 from xlift.recipes import Masking
-from xlift.tasks.formats.base import IGNORE
+from xlift.tasks.formats.base import IGNORE_INDEX
 
 
 class Masker:
-    """Which tokens are to be predicted, and what stands in their place (Devlin et al. 2019: 80% `<mask>`, 10% a random
-    token, 10% left as they are). Special tokens are neither chosen nor put in."""
+    """Chooses the tokens to predict and masks them: 80% become `<mask>`, 10% a random token, 10% stay (Devlin et al. 2019).
+    Special tokens are neither masked nor used as random tokens."""
 
     def __init__(self, masking: Masking, tokenizer: Any) -> None:
-        """Raises UserError where the tokenizer has no mask token."""
+        """Raises UserError if the tokenizer has no mask token."""
         if tokenizer.mask_token_id is None:
-            raise UserError("the model's tokenizer has no mask token", fix="masked language modelling needs one.")
+            raise UserError("the model's tokenizer has no mask token", fix="use a model whose tokenizer has one.")
         self.share = masking.share
         self.mask_id: int = tokenizer.mask_token_id
-        self.special = np.unique(tokenizer.all_special_ids)
-        self.ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
+        self.special_ids = np.unique(tokenizer.all_special_ids)
+        self.ordinary_ids = np.setdiff1d(np.arange(len(tokenizer)), self.special_ids)
 
     def __call__(self, input_ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Masked copy of (rows, tokens) ids, and where a prediction is wanted."""
-        wanted = ~np.isin(input_ids, self.special) & (rng.random(input_ids.shape) < self.share)
+        """Mask (rows, tokens) ids. Returns the masked copy and where a prediction is expected, of the same shape."""
+        is_target = ~np.isin(input_ids, self.special_ids) & (rng.random(input_ids.shape) < self.share)
         draw = rng.random(input_ids.shape)
         masked = input_ids.copy()
-        masked[wanted & (draw < 0.8)] = self.mask_id
-        replaced = wanted & (draw >= 0.9)
-        masked[replaced] = self.ordinary[rng.integers(len(self.ordinary), size=input_ids.shape)][replaced]
-        return masked, wanted
+        masked[is_target & (draw < 0.8)] = self.mask_id
+        is_random = is_target & (draw >= 0.9)
+        masked[is_random] = self.ordinary_ids[rng.integers(len(self.ordinary_ids), size=input_ids.shape)][is_random]
+        return masked, is_target
 
 
-def hide(input_ids: Tensor, masker: Masker, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """What the model reads at a step, and what it is to predict.
+def mask_tokens(input_ids: Tensor, masker: Masker, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """Mask the batch of a step.
 
     Args:
         input_ids: (rows, tokens), the whole batch of the step, on the CPU.
 
     Returns:
-        (rows, tokens) each: masked ids; the token that was hidden, IGNORE elsewhere.
+        Masked ids and labels, each (rows, tokens). A label is the original token where it was masked, else IGNORE_INDEX.
     """
-    masked, wanted = masker(input_ids.numpy(), np.random.default_rng([seed, 4, step]))
-    return torch.from_numpy(masked), input_ids.masked_fill(~torch.from_numpy(wanted), IGNORE)
+    masked, is_target = masker(input_ids.numpy(), np.random.default_rng([seed, 4, step]))
+    return torch.from_numpy(masked), input_ids.masked_fill(~torch.from_numpy(is_target), IGNORE_INDEX)

@@ -1,6 +1,6 @@
-"""AdamW and Adafactor with their moments in the CPU's memory: for a model whose weights and gradients fit on a GPU, and no more.
+"""AdamW and Adafactor with their moments in CPU memory, for a model whose weights and gradients just fit on a GPU.
 
-A step fetches weights and gradients, updates on the CPU, and sends the weights back. So nothing but the place differs.
+A step copies weights and gradients to the CPU, updates there, and copies the weights back. The arithmetic is the same.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import torch
 from torch import nn
 
 
-class _Offloaded(torch.optim.Optimizer):
-    """To whom `param_groups` and `state` are shown, such as a checkpoint, it is an optimizer of weights on the CPU.
+class _OffloadedOptimizer(torch.optim.Optimizer):
+    """Updates copies of the parameters on the CPU. `param_groups` and `state` are those of the copies.
 
     Args:
-        groups: of parameters on any device, as for the optimizer itself.
+        groups: parameter groups as for the optimizer itself, on any device.
     """
 
     def __init__(self, groups: list[dict[str, Any]], **options: Any) -> None:
-        self.trained: list[nn.Parameter] = [parameter for group in groups for parameter in group["params"]]
-        super().__init__([{**group, "params": [_on_cpu(p) for p in group["params"]]} for group in groups], **options)
+        self.model_parameters: list[nn.Parameter] = [parameter for group in groups for parameter in group["params"]]
+        cpu_groups = [{**group, "params": [_empty_cpu_copy(p) for p in group["params"]]} for group in groups]
+        super().__init__(cpu_groups, **options)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        own = [parameter for group in self.param_groups for parameter in group["params"]]
-        pairs = [(p, copy) for p, copy in zip(self.trained, own, strict=True) if p.grad is not None]
+        cpu_parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        pairs = [(p, copy) for p, copy in zip(self.model_parameters, cpu_parameters, strict=True) if p.grad is not None]
         for parameter, copy in pairs:
-            copy.copy_(parameter)  # a checkpoint may have been put into the model since
+            copy.copy_(parameter)  # the model may have been loaded from a checkpoint since the last step
             copy.grad = parameter.grad.to("cpu") if parameter.grad is not None else None
         super().step()
         super().zero_grad(set_to_none=True)
@@ -35,17 +36,17 @@ class _Offloaded(torch.optim.Optimizer):
             parameter.copy_(copy)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        for parameter in self.trained:
+        for parameter in self.model_parameters:
             parameter.grad = None
 
 
-class OffloadedAdamW(_Offloaded, torch.optim.AdamW):
+class OffloadedAdamW(_OffloadedOptimizer, torch.optim.AdamW):
     pass
 
 
-class OffloadedAdafactor(_Offloaded, torch.optim.Adafactor):
+class OffloadedAdafactor(_OffloadedOptimizer, torch.optim.Adafactor):
     pass
 
 
-def _on_cpu(parameter: nn.Parameter) -> nn.Parameter:
+def _empty_cpu_copy(parameter: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(torch.empty_like(parameter, device="cpu"))

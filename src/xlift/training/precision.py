@@ -1,7 +1,7 @@
-"""Which precision a stage computes in, and how.
+"""Precision of a stage's arithmetic.
 
-Weights, gradients and moments are float32 always; 'bf16' means that products are computed in bfloat16 (autocast). Each
-weight is cast once in a step, however many micro-batches the step is cut into.
+Weights, gradients and moments are always float32. With 'bf16', products are computed in bfloat16 (autocast). Each weight is
+cast once in a step, whatever the number of micro-batches.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import torch
 from xlift.recipes import WIDE, Precision
 
 
-def resolve(asked: Precision, hidden_size: int, device: torch.device) -> Precision:
-    """'bf16' or 'fp32': 'auto' is bf16 where the device multiplies it natively and the model is wide enough."""
-    if asked != "auto":
-        return asked
+def resolve_precision(requested: Precision, hidden_size: int, device: torch.device) -> Precision:
+    """'bf16' or 'fp32'. 'auto' is bf16 if the device multiplies it natively and the model is wide enough."""
+    if requested != "auto":
+        return requested
     return "bf16" if hidden_size >= WIDE and has_bf16(device) else "fp32"
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether products in bf16 are native: CUDA from compute capability 8.0, x86 with AVX512-BF16 or AMX."""
+    """Whether the device multiplies bf16 natively: CUDA from compute capability 8.0, x86 with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def autocast(precision: Precision, device: torch.device, *, cached: bool = True) -> torch.autocast:
-    """Around all forward passes of a step: casts of weights live until it ends.
+    """Context for all forward passes of a step. Casts of weights are kept until it ends.
 
     Args:
-        cached: False where the weights are sharded, so that no rank holds casts of them all.
+        cached: False for sharded weights, so that no rank keeps casts of all of them.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=cached)
 
 
 def no_autocast(device: torch.device) -> torch.autocast:
-    """Inside of `autocast`, for backward: the casts stay alive."""
+    """Context for backward passes inside `autocast`; it keeps the casts."""
     return torch.autocast(device.type, enabled=False)

@@ -1,8 +1,9 @@
-"""Phase one: a tokenizer and a model of any family from nothing but text (training/objectives.py says what it learns).
+"""Pretraining: train a tokenizer and a model of any family from text alone (training/objectives.py has the objectives).
 
-Documents that carry a translation are read as one sequence `<s> text </s></s> translation </s>`, so that a masked word
-can be found in the other language (translation language modelling, Lample and Conneau 2019); a decoder reads
-`<s> text </s> translation </s>`, an encoder-decoder model `text </s> translation </s>`, or one half of it and writes the other.
+A document with a translation is read as one sequence `<s> text </s></s> translation </s>`, so that a masked token can be
+predicted from the other language (translation language modelling, Lample and Conneau 2019). A decoder reads
+`<s> text </s> translation </s>`. An encoder-decoder model reads `text </s> translation </s>`, or reads one half and writes
+the other.
 """
 
 from __future__ import annotations
@@ -27,30 +28,31 @@ from xlift.backbones import Family, family_of
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe, Written
 from xlift.tasks.formats.text import FORMAT as TEXT
 from xlift.tasks.formats.text import TextExample
-from xlift.training.batches import like_lengths
-from xlift.training.devices import Team
-from xlift.training.loop import StepDone, Trained, run_steps
-from xlift.training.objectives import objective_of
+from xlift.training.batches import length_grouped_batches
+from xlift.training.devices import ProcessGroup
+from xlift.training.loop import StepOutput, TrainOutput, run_training_loop
+from xlift.training.objectives import make_objective
 from xlift.training.progress import Progress
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-"""In the order of XLM-R, whose ids 0 to 3 they take (its mask is the last id; ours is 4)."""
-SENTINELS = 32
-"""Of an encoder-decoder model: <extra_id_0> and so on stand for the spans that it is to write. A row of 640 tokens has 32."""
+"""In the order of XLM-R, with the same ids 0 to 3. (XLM-R's mask is its last id; here it is 4.)"""
+NUM_SENTINELS = 32
+"""Sentinel tokens <extra_id_0> and so on of an encoder-decoder model, one per span to write. A row of 640 tokens needs 32."""
 _DECODER_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
-_SEQ2SEQ_TOKENS = ("<pad>", "</s>", "<unk>", *(f"<extra_id_{i}>" for i in range(SENTINELS)))
+_SEQ2SEQ_TOKENS = ("<pad>", "</s>", "<unk>", *(f"<extra_id_{i}>" for i in range(NUM_SENTINELS)))
 SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f\u061f\u0964]\s*(?=\S)")
-"""Latin, Chinese, Arabic and Devanagari ends of sentences that are not the end of the text."""
+"""Sentence ends in Latin, Chinese, Arabic and Devanagari script, except at the end of the text."""
 
 
-def make_tokenizer(
+def train_tokenizer(
     texts: Iterator[str], recipe: TokenizerRecipe, family: Family = "encoder"
 ) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer; the same text gives the same tokenizer.
+    """Train a byte-level BPE tokenizer. The same text gives the same tokenizer.
 
-    Byte-level BPE, since training WordPiece or Unigram numbers the same pieces differently from run to run. Offsets leave the
-    blank before a word out. An encoder's has XLM-R's special tokens, and pairs are `<s> A </s> </s> B </s>`; a decoder's begins
-    with `<s>` and leaves the end open; that of an encoder-decoder model is laid out as T5's.
+    It is byte-level BPE because WordPiece and Unigram trainers number the same pieces differently from run to run. Offsets
+    exclude the space before a word. An encoder's tokenizer has XLM-R's special tokens, and pairs are
+    `<s> A </s> </s> B </s>`. A decoder's rows begin with `<s>` and have no end token. An encoder-decoder model's rows are
+    those of T5.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
@@ -88,38 +90,38 @@ def make_tokenizer(
 
 
 def tokenizer_texts(parts: Sequence[Sequence[TextExample]], documents: int) -> Iterator[str]:
-    """The first documents of every part in proportion to its size, about `documents` in all and at least 30 of each."""
+    """The first documents of every part, in proportion to its size: about `documents` in all, and at least 30 of each."""
     total = sum(map(len, parts))
     for part in parts:
         for example in part[: max(30, documents * len(part) // total)]:
             yield from TEXT.texts(example)
 
 
-def cut_in_two(documents: Sequence[TextExample], share: float, seed: int) -> list[TextExample]:
-    """A share of the single documents cut at the end of a sentence, to be read as pairs `<s> A </s></s> B </s>`.
+def split_documents(documents: Sequence[TextExample], share: float, seed: int) -> list[TextExample]:
+    """Split a share of the documents without translation at the end of a sentence, into pairs `<s> A </s></s> B </s>`.
 
-    So the layout of a pair in one language is nothing new to the encoder when it is fine-tuned. (It made no measurable
-    difference to inference: docs/log.md.) Documents of one sentence, and those with a translation, stay whole."""
+    So the encoder sees pairs in one language before it is fine-tuned. (This made no measurable difference to NLI:
+    docs/log.md.) Documents of one sentence, and those with a translation, stay whole."""
     rng = np.random.default_rng([seed, 5])
     result = []
-    for document, drawn in zip(documents, rng.random(len(documents)), strict=True):
-        ends = [found.end() for found in SENTENCE_END.finditer(document.text)]
-        if drawn < share and ends and document.translation is None:
-            at = ends[int(drawn / share * len(ends))]
+    for document, draw in zip(documents, rng.random(len(documents)), strict=True):
+        ends = [match.end() for match in SENTENCE_END.finditer(document.text)]
+        if draw < share and ends and document.translation is None:
+            at = ends[int(draw / share * len(ends))]
             document = TextExample(document.id, document.text[:at].rstrip(), document.text[at:])
         result.append(document)
     return result
 
 
-def family_made(architecture: Architecture) -> Family:
-    """The family of a model that is to be made."""
+def architecture_family(architecture: Architecture) -> Family:
+    """The family of a model to be created."""
     return family_of(architecture.family, architecture.family == "mt5", None)
 
 
-def make_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
-    """A language model with random weights, without dropout (no document is read often enough to need it). One that writes has
-    its input embeddings as output layer too."""
-    a, family = architecture, family_made(architecture)
+def create_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
+    """Create a language model with random weights. It has no dropout, since no document is read often enough to need it. A
+    model that writes shares its input embeddings with its output layer."""
+    a, family = architecture, architecture_family(architecture)
     common: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": a.hidden_size, "num_hidden_layers": a.layers,
         "num_attention_heads": a.heads, "intermediate_size": a.intermediate_size, "max_position_embeddings": a.max_positions,
@@ -127,28 +129,28 @@ def make_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast, s
         "tie_word_embeddings": True,
     }  # fmt: skip
     if family == "decoder":
-        own: dict[str, Any] = {"num_key_value_heads": a.heads, "head_dim": a.hidden_size // a.heads}
-        auto: Any = AutoModelForCausalLM
+        options: dict[str, Any] = {"num_key_value_heads": a.heads, "head_dim": a.hidden_size // a.heads}
+        auto_class: Any = AutoModelForCausalLM
     elif family == "seq2seq":
-        return _make_mt5(a, tokenizer, seed)
+        return _create_mt5(a, tokenizer, seed)
     else:
-        auto, own = AutoModelForMaskedLM, _encoder_options(a, common, tokenizer)
+        auto_class, options = AutoModelForMaskedLM, _encoder_options(a, common, tokenizer)
     torch.manual_seed(seed)
-    return auto.from_config(AutoConfig.for_model(a.family, **common, **own))
+    return auto_class.from_config(AutoConfig.for_model(a.family, **common, **options))
 
 
 def _encoder_options(a: Architecture, common: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     if a.family == "modernbert":
-        # With sequences this short every layer may as well look at the whole of them.
+        # sequences are so short that every layer can have global attention
         return {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id,
                 "global_attn_every_n_layers": 1, "classifier_pooling": "mean"}  # fmt: skip
-    if a.family == "xlm-roberta":  # its positions are counted from pad_token_id + 1
+    if a.family == "xlm-roberta":  # its positions start at pad_token_id + 1
         common["max_position_embeddings"] = a.max_positions + SPECIAL_TOKENS.index("<pad>") + 1
     return {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "type_vocab_size": 1}
 
 
-def _make_mt5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
-    """Encoder and decoder of `layers` layers each."""
+def _create_mt5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
+    """Create an mT5 model whose encoder and decoder have `layers` layers each."""
     config = AutoConfig.for_model(
         "mt5", vocab_size=len(tokenizer), d_model=a.hidden_size, d_kv=a.hidden_size // a.heads, d_ff=a.intermediate_size,
         num_layers=a.layers, num_heads=a.heads, dropout_rate=0.0, pad_token_id=tokenizer.pad_token_id,
@@ -156,30 +158,33 @@ def _make_mt5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) ->
     )  # fmt: skip
     torch.manual_seed(seed)
     model: Any = AutoModelForSeq2SeqLM.from_config(config)
-    # mT5's own 1.0 is for an output layer apart: with the same table it would make logits of sqrt(width)
+    # mT5's std of 1.0 is for a separate output layer; with a shared table the logits would have a std of sqrt(width)
     torch.nn.init.normal_(model.shared.weight, std=a.hidden_size**-0.5)
-    for half, both_ways in ((model.encoder, True), (model.decoder, False)):
-        _look_near(half.block[0].layer[0].SelfAttention.relative_attention_bias.weight, both_ways)
+    for stack, bidirectional in ((model.encoder, True), (model.decoder, False)):
+        _init_position_bias(stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight, bidirectional)
     return model
 
 
-def _look_near(bias: torch.Tensor, both_ways: bool) -> None:
-    """Let each head but the last begin by looking at a neighbour, each next one a quarter as sharply.
+def _init_position_bias(bias: torch.Tensor, bidirectional: bool) -> None:
+    """Initialize each head except the last to attend to a neighbour, each head with a quarter of the previous head's slope.
 
-    mT5 knows places by nothing but these numbers. They begin near zero, and at an optimizer's usual rates it takes thousands of steps
-    until a head sees which token stands before another, without which nothing is copied (docs/log.md). Slopes that fall from
-    head to head are those of Press et al. (2022).
+    These numbers are mT5's only position information. The standard initialization is near zero, and at usual learning rates
+    it takes thousands of steps until a head finds the previous token, which copying needs (docs/log.md). Slopes that fall
+    from head to head are those of Press et al. (2022).
 
     Args:
-        bias: (buckets, heads). Buckets are distances, those to the left first, then, `both_ways`, those to the right.
+        bias: (buckets, heads), changed in place. Buckets are distances: first to the left, then, if `bidirectional`, to the
+            right.
     """
-    sides = 2 if both_ways else 1
-    far = torch.arange(len(bias) // sides)
+    num_sides = 2 if bidirectional else 1
+    distances = torch.arange(len(bias) // num_sides)
     with torch.no_grad():
         for head in range(bias.shape[1]):
             slope = 4.0 ** (1 - head) if head < bias.shape[1] - 1 else 0.0
-            away = [(far - 1).abs() if side == head % sides else far + 1 for side in range(sides)]
-            bias[:, head] = (-slope * torch.cat(away)).clamp(min=-8.0)
+            from_neighbour = [
+                (distances - 1).abs() if side == head % num_sides else distances + 1 for side in range(num_sides)
+            ]
+            bias[:, head] = (-slope * torch.cat(from_neighbour)).clamp(min=-8.0)
 
 
 def pretrain(
@@ -194,26 +199,35 @@ def pretrain(
     device: torch.device | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
-) -> Trained:
+) -> TrainOutput:
     """Train `model` in place on tokenized documents.
 
     Args:
-        rows: one int array of `input_ids` per document, special tokens included.
-        device: where to compute; the model is on the CPU again afterwards.
+        rows: one int array of `input_ids` per document, with special tokens.
+        device: where to compute; afterwards the model is on the CPU.
     """
-    team = Team(device=device or torch.device("cpu"))
-    model.to(team.device)  # pyright: ignore[reportArgumentType]
+    process_group = ProcessGroup(device=device or torch.device("cpu"))
+    model.to(process_group.device)  # pyright: ignore[reportArgumentType]
     lengths = np.array([len(row) for row in rows])
-    steps = recipe.steps or max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
-    batches = like_lengths(lengths, recipe.batch_size, steps, seed)
-    objective = objective_of(model, tokenizer, masking, writes, seed=seed, device=team.device)
+    max_steps = recipe.max_steps or max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
+    batches = length_grouped_batches(lengths, recipe.batch_size, max_steps, seed)
+    objective = make_objective(model, tokenizer, masking, writes, seed=seed, device=process_group.device)
 
-    def gradients(number: int) -> StepDone:
-        loss, tokens = objective([rows[i] for i in batches[number]], number)
+    def training_step(step: int) -> StepOutput:
+        loss, num_tokens = objective([rows[i] for i in batches[step]], step)
         mean = loss.total / loss.count.clamp(min=1)
         mean.backward()
-        return StepDone(mean.item(), tokens)
+        return StepOutput(mean.item(), num_tokens)
 
-    trained = run_steps(model, steps, gradients, recipe, seed=seed, folder=folder, progress=progress, team=team)
+    output = run_training_loop(
+        model,
+        max_steps,
+        training_step,
+        recipe,
+        seed=seed,
+        folder=folder,
+        progress=progress,
+        process_group=process_group,
+    )
     model.to("cpu")  # pyright: ignore[reportArgumentType]
-    return trained
+    return output

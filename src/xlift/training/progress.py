@@ -1,4 +1,4 @@
-"""What a job at work tells those who wait for it, and how it is asked to stop. No torch: the executor reads this too."""
+"""Progress callback and stop flag of a job. This module does not import torch, since the executor imports it too."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 class Interrupted(Exception):
-    """The job was asked to stop, and what it needs to go on is written."""
+    """The job stopped on request, after saving what it needs to resume."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The ear and the mouth of one job. The default says nothing and never stops."""
+    """Progress callback and stop flag of one job. By default, nothing is reported and the job never stops."""
 
     report: Callable[[int, int], None] = lambda done, total: None
-    """(steps done, steps in all)."""
-    stopping: Callable[[], bool] = lambda: False
-    """Whether to stop soon; asked after every step, so it should take microseconds."""
+    """Called with (steps done, total steps)."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Whether to stop soon. It is called after every step, so it should take microseconds."""

@@ -1,4 +1,4 @@
-"""One stage of a road: fine-tuning a model on a mixture of labelled tasks and of text, which is masked."""
+"""One stage of a pipeline: fine-tune a model on a mixture of labelled tasks and masked text."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import torch
 
 from xlift.models.adapters import round_frozen
 from xlift.models.dropout import use_bit_dropout
-from xlift.models.kinds import HeadSpec
 from xlift.models.model import Model
-from xlift.models.texting import TEXT
+from xlift.models.outputs import HeadSpec
+from xlift.models.text_mode import TEXT
 from xlift.recipes import Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
 from xlift.training import devices
-from xlift.training.allocator import give_back_freed_memory, keep_freed_memory
-from xlift.training.batches import UnitIndex, schedule
+from xlift.training.allocator import keep_freed_memory, release_freed_memory
+from xlift.training.batches import UnitIndex, make_schedule
 from xlift.training.budget import token_budget
-from xlift.training.checkpoint import read_facts
-from xlift.training.loop import Judge, StepDone, Trained, run_steps
-from xlift.training.part import Part as Part
-from xlift.training.precision import resolve
+from xlift.training.checkpoint import read_resume_invariants
+from xlift.training.loop import Evaluate, StepOutput, TrainOutput, run_training_loop
+from xlift.training.precision import resolve_precision
 from xlift.training.progress import Progress
-from xlift.training.step import StageSteps
+from xlift.training.step import TrainingStep
+from xlift.training.train_dataset import TrainDataset as TrainDataset
 
 BUDGET = "token_budget"
 
 
 def add_heads(model: Model, tasks: Sequence[Task], seed: int, head: str = "") -> None:
-    """A new head for every task, or one called `head` for all. A head's first weights depend on its name and the seed,
-    not on its neighbours in the mixture. The one called TEXT is that of all tasks in words."""
+    """Add a new head for every task, or one called `head` for all tasks. A head's initial weights depend on its name and the
+    seed, not on the rest of the mixture. The head called TEXT serves all text-to-text tasks."""
     for name, task in {head or task.head: task for task in tasks}.items():
-        model.add_head(name, HeadSpec("text") if name == TEXT else head_spec(task), seed=_seed(name, seed))
+        model.add_head(name, HeadSpec("text") if name == TEXT else make_head_spec(task), seed=_head_seed(name, seed))
 
 
-def head_spec(task: Task) -> HeadSpec:
-    """The kind of head that learns a task."""
+def make_head_spec(task: Task) -> HeadSpec:
+    """The head that a task's format needs."""
     kind = formats.get(task.format).head
     if kind == "dual":
         return HeadSpec(kind, pooling=task.options.get("pooling", "cls"))
@@ -50,7 +50,7 @@ def head_spec(task: Task) -> HeadSpec:
 def fine_tune(
     model: Model,
     pad_id: int,
-    parts: Sequence[Part],
+    train_datasets: Sequence[TrainDataset],
     recipe: Recipe,
     sampling: Sampling,
     *,
@@ -60,98 +60,96 @@ def fine_tune(
     folder: Path | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
-    judge: Judge | None = None,
-) -> Trained:
-    """Train backbone and heads in place. Every batch is of one part; parts may share a head. Which part a step is of:
-    `batches.schedule`.
+    evaluate: Evaluate | None = None,
+) -> TrainOutput:
+    """Train backbone and heads in place. Every batch has rows of one dataset, in the order of `batches.make_schedule`.
+    Datasets may share a head.
 
     Raises:
-        UserError, Interrupted: as `run_steps`.
+        UserError, Interrupted: see `run_training_loop`.
     """
     engine = engine or Engine()
-    team = devices.team(engine)
+    process_group = devices.current_process_group(engine)
     keep_freed_memory()
-    units = [UnitIndex(part.features) for part in parts]
-    steps = schedule([index.count for index in units], recipe, sampling, seed, weights=weights, mlm=mlm)
+    units = [UnitIndex(dataset.features) for dataset in train_datasets]
+    steps = make_schedule([index.num_units for index in units], recipe, sampling, seed, weights=weights, mlm=mlm)
     use_bit_dropout(model)
-    facts = _settled(model, parts, recipe, engine, team.device, read_facts(folder) if folder else {})
-    if facts["precision"] == "bf16" and not team.shards:  # shards of one group must be of one type
+    resume_invariants = _choose_precision_and_budget(model, train_datasets, recipe, engine, process_group.device)
+    if folder:
+        resume_invariants |= read_resume_invariants(folder)
+    if (
+        resume_invariants["precision"] == "bf16" and not process_group.is_sharded
+    ):  # FSDP2 needs one dtype per shard group
         round_frozen(model)
-    gradients = StageSteps(
+    training_step = TrainingStep(
         model,
         pad_id,
-        parts,
+        train_datasets,
         units,
         steps,
         seed=seed,
-        precision=facts["precision"],
-        # what the study says holds, also for a run that goes on from a checkpoint with another one
-        budget=engine.token_budget or int(facts[BUDGET]),
-        team=team,
+        precision=resume_invariants["precision"],
+        # the study's budget has priority over that of a checkpoint
+        budget=engine.token_budget or int(resume_invariants[BUDGET]),
+        process_group=process_group,
         checkpointing=engine.gradient_checkpointing,
     )
 
-    def heard(number: int) -> StepDone:
-        done = gradients(number)
-        if gradients.budget != engine.token_budget:
-            facts[BUDGET] = str(gradients.budget)  # it was too large for the GPU
-        return done
+    def step_and_record_budget(number: int) -> StepOutput:
+        output = training_step(number)
+        if training_step.budget != engine.token_budget:
+            resume_invariants[BUDGET] = str(training_step.budget)  # smaller if GPU memory was full
+        return output
 
-    def judged() -> list[float]:
-        assert judge is not None
-        with gradients.evaluating():
-            return team.same([float(score) for score in judge()])
+    def evaluate_on_all_ranks() -> list[float]:
+        assert evaluate is not None
+        with training_step.gathered_for_evaluation():
+            return process_group.broadcast_numbers([float(score) for score in evaluate()])
 
-    trained = run_steps(
+    output = run_training_loop(
         model,
         len(steps),
-        heard,
+        step_and_record_budget,
         recipe,
         seed=seed,
         folder=folder,
         progress=progress,
-        judge=judged if judge else None,
-        facts=facts,
-        team=team,
+        evaluate=evaluate_on_all_ranks if evaluate else None,
+        resume_invariants=resume_invariants,
+        process_group=process_group,
     )
-    devices.take_back(model)
-    give_back_freed_memory()
-    trained.token_budget = gradients.budget
-    return trained
+    devices.move_to_cpu(model)
+    release_freed_memory()
+    output.token_budget = training_step.budget
+    return output
 
 
-def _settled(
-    model: Model,
-    parts: Sequence[Part],
-    recipe: Recipe,
-    engine: Engine,
-    device: torch.device,
-    before: dict[str, str],
+def _choose_precision_and_budget(
+    model: Model, train_datasets: Sequence[TrainDataset], recipe: Recipe, engine: Engine, device: torch.device
 ) -> dict[str, Any]:
-    """What the machine decides and results are rounded by, as the checkpoint of a killed run has it."""
+    """Choose the settings that depend on the machine and change rounding. A resumed run takes them from its checkpoint."""
     config = model.backbone.config
-    precision = resolve(recipe.precision, config.hidden_size, device)
-    longest = max(int(part.features.lengths.max(initial=1)) for part in parts)
+    precision = resolve_precision(recipe.precision, config.hidden_size, device)
     budget = token_budget(
         config,
         sum(parameter.numel() for parameter in model.parameters()),
-        longest,
+        max(int(dataset.features.lengths.max(initial=1)) for dataset in train_datasets),
         precision,
         engine,
         device,
-        trained=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        num_trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         factored=recipe.optimizer == "adafactor",
     )
-    return {"precision": precision, BUDGET: str(budget), **before}
+    return {"precision": precision, BUDGET: str(budget)}
 
 
-def _seed(name: str, seed: int) -> int:
+def _head_seed(name: str, seed: int) -> int:
     return int.from_bytes(blake2b(f"{name}\x1f{seed}".encode(), digest_size=4).digest(), "big")
 
 
 def make_features(task: Task, examples: Sequence[Any], tokenizer: Any, *, max_length: int, train: bool) -> Features:
-    """Rows for the model by the task's format."""
-    more = {key: task.options[key] for key in ("query_length",) if key in task.options}
+    """Tokenize the examples of a task by its format."""
+    options = {key: task.options[key] for key in ("query_length",) if key in task.options}
     return formats.get(task.format).features(
-        examples, tokenizer, task.labels, max_length=max_length, train=train, **more
+        examples, tokenizer, task.labels, max_length=max_length, train=train, **options
     )

@@ -1,7 +1,7 @@
-"""One optimizer step of a stage: its batch cut into micro-batches under a token budget, and their gradients summed.
+"""One optimizer step of a stage: split its batch into micro-batches under a token budget, and accumulate their gradients.
 
-A micro-batch's loss is a sum divided by what the whole step counts, so the gradient is that of the whole batch at once,
-however it is cut and among however many ranks it is shared; without dropout that changes nothing but rounding.
+The loss of a micro-batch is a sum divided by the count of the whole step. So the gradient equals that of the whole batch,
+however it is split and distributed over ranks; without dropout, only rounding differs.
 """
 
 from __future__ import annotations
@@ -20,186 +20,200 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from xlift.errors import UserError
-from xlift.models.kinds import Loss, counted
 from xlift.models.model import Model
-from xlift.models.packing import NAME as PACKED
-from xlift.models.texting import text_loss, word_loss
+from xlift.models.outputs import Loss, count_targets
+from xlift.models.packing import ATTENTION_NAME as PACKED
+from xlift.models.text_mode import text_loss, token_loss
 from xlift.recipes import Precision
-from xlift.tasks.formats.base import IGNORE
-from xlift.training.batches import OUTPUT, Step, UnitIndex, collate, cut, row_targets
-from xlift.training.devices import Team, random_state, set_random_state, share_out
-from xlift.training.in_batch import embed
-from xlift.training.loop import StepDone
-from xlift.training.masking import hide
-from xlift.training.part import Part
+from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.training.batches import OUTPUT, Step, UnitIndex, collate, collate_targets, split_into_micro_batches
+from xlift.training.devices import ProcessGroup, assign_rows_to_ranks, random_state, set_random_state
+from xlift.training.in_batch_negatives import embed_rows
+from xlift.training.loop import StepOutput
+from xlift.training.masking import mask_tokens
 from xlift.training.precision import autocast, no_autocast
+from xlift.training.train_dataset import TrainDataset
 
-SMALLEST = 512
-"""Tokens under which a budget is not cut when a GPU's memory is full: about one row of the longest."""
+MIN_TOKEN_BUDGET = 512
+"""A budget is not halved below this when GPU memory is full; it is about one of the longest rows."""
 
 log = logging.getLogger(__name__)
 
 
-class StageSteps:
-    """What a stage's step does, by number: `stage_steps(number)` leaves the gradients of that step on the model.
+class TrainingStep:
+    """Computes the training steps of a stage: `training_step(number)` leaves that step's gradients on the model.
 
     Args:
+        train_datasets: the parts of the mixture.
+        units: the unit index of each part.
         steps: the schedule of the stage.
         precision: 'bf16' or 'fp32'.
-        budget: tokens of a micro-batch, at most.
-        team: who shares the rows of a step. The model is put on its devices here.
-        checkpointing: whether activations inside of a layer are computed again instead of kept.
+        budget: most tokens of a micro-batch.
+        process_group: the ranks that share the rows of a step. The model is moved to its device here.
+        checkpointing: recompute the activations inside a layer instead of keeping them.
     """
 
     def __init__(
         self,
         model: Model,
         pad_id: int,
-        parts: Sequence[Part],
+        train_datasets: Sequence[TrainDataset],
         units: Sequence[UnitIndex],
         steps: Sequence[Step],
         *,
         seed: int,
         precision: Precision,
         budget: int,
-        team: Team | None = None,
+        process_group: ProcessGroup | None = None,
         checkpointing: bool = False,
     ) -> None:
         self.model, self.pad_id, self.seed = model, pad_id, seed
-        self.parts, self.units, self.steps = parts, units, steps
+        self.train_datasets, self.units, self.steps = train_datasets, units, steps
         self.precision: Precision = precision
         self.budget = budget
-        self.team = team or Team(device=model.device)
-        self.whole = _Whole(model)
+        self.process_group = process_group or ProcessGroup(device=model.device)
+        self.loss_module = _LossModule(model)
         layers = [module for module in model.backbone.modules() if isinstance(module, GradientCheckpointingLayer)]
         if checkpointing:
-            _keep_no_activations(layers, model.backbone.config.model_type)
-        self.team.place(self.whole, layers)
+            _enable_gradient_checkpointing(layers, model.backbone.config.model_type)
+        self.process_group.place_model(self.loss_module, layers)
 
-    def __call__(self, number: int) -> StepDone:
-        """One step. Where a GPU's memory is full, the budget is halved and the step done again with the same dropout.
+    def __call__(self, number: int) -> StepOutput:
+        """Compute the gradients of a step. If GPU memory is full, halve the budget and repeat it with the same dropout.
 
         Raises:
-            UserError: the memory is full all the same.
+            UserError: GPU memory is full and the budget cannot be halved.
         """
-        step, team = self.steps[number], self.team
-        part, rows = self.parts[step.part], self.units[step.part].rows(step.units)
+        step, process_group = self.steps[number], self.process_group
+        dataset, rows = self.train_datasets[step.part], self.units[step.part].rows(step.units)
         while True:
-            before = random_state(team.device)
+            state_before = random_state(process_group.device)
             try:
-                total = self._gradients(part, rows, number)
+                loss = self._accumulate_gradients(dataset, rows, number)
                 break
             except torch.OutOfMemoryError as error:
-                # handled behind this block: the exception holds the activations of its frames
-                said = str(error).partition("\n")[0]
-            self._make_room(part, said)
-            set_random_state(before, team.device)
-        team.sum_gradients(list(self.model.parameters()))
-        return StepDone(team.sum(total).item(), int(part.features.lengths[rows].sum()), self.steps[number].part)
+                # handled after this block, since the exception keeps the activations in its frames alive
+                message = str(error).partition("\n")[0]
+            self._halve_budget(dataset, message)
+            set_random_state(state_before, process_group.device)
+        process_group.all_reduce_gradients(list(self.model.parameters()))
+        num_tokens = int(dataset.features.lengths[rows].sum())
+        return StepOutput(process_group.all_reduce_sum(loss).item(), num_tokens, step.part)
 
-    def evaluating(self) -> AbstractContextManager[None]:
-        """Around predictions with the model between two steps; all ranks must make the same ones."""
-        return self.team.evaluating(self.whole)
+    def gathered_for_evaluation(self) -> AbstractContextManager[None]:
+        """Predict with the model between two steps. All ranks must make the same predictions."""
+        return self.process_group.gathered_for_evaluation(self.loss_module)
 
-    def _gradients(self, part: Part, rows: np.ndarray, number: int) -> Tensor:
-        """Add this rank's gradients to the parameters'; its share of the step's loss."""
-        team, device = self.team, self.team.device
-        mean = torch.zeros((), device=device)
-        with autocast(self.precision, device, cached=not team.shards), _attention_of_packed(self.model):
-            for loss, divisor in self._losses(part, rows, number):
-                value = self.whole(loss) / divisor
+    def _accumulate_gradients(self, dataset: TrainDataset, rows: np.ndarray, number: int) -> Tensor:
+        """Add this rank's gradients to the parameters. Returns this rank's share of the step's loss."""
+        process_group, device = self.process_group, self.process_group.device
+        total = torch.zeros((), device=device)
+        with autocast(self.precision, device, cached=not process_group.is_sharded), _packed_attention(self.model):
+            for compute_loss, divisor in self._micro_batch_losses(dataset, rows, number):
+                loss = self.loss_module(compute_loss) / divisor
                 with no_autocast(device):
-                    (value * team.size if team.shards else value).backward()  # FSDP2 takes the mean over the ranks
-                mean += value.detach()
-        return mean
+                    # FSDP2 averages the gradients over the ranks
+                    (loss * process_group.world_size if process_group.is_sharded else loss).backward()
+                total += loss.detach()
+        return total
 
-    def _losses(self, part: Part, rows: np.ndarray, number: int) -> list[tuple[Callable[[], Loss], float]]:
-        """The loss of each of this rank's micro-batches, to be computed one after the other, and what its sum is divided
-        by: what the whole step counts."""
-        team, features, kind = self.team, part.features, self.model.head(part.head_name).spec.kind
+    def _micro_batch_losses(
+        self, dataset: TrainDataset, rows: np.ndarray, number: int
+    ) -> list[tuple[Callable[[], Loss], float]]:
+        """For each micro-batch of this rank, a function that computes its loss, and the divisor of its sum: the count of the
+        whole step."""
+        process_group, features = self.process_group, dataset.features
+        kind = self.model.head(dataset.head_name).spec.kind
         units, lengths = features.unit[rows], features.lengths[rows]
-        shares = share_out(units, lengths, team.size)
+        rank_rows = assign_rows_to_ranks(units, lengths, process_group.world_size)
         if kind == "dual":
-            targets = row_targets(features, rows, width=0)
-            # every rank scores the whole step, and is one of so many
-            return [(partial(self._dual_loss, part, rows, shares, targets), counted(kind, targets) * team.size)]
+            targets = collate_targets(features, rows, width=0)
+            # every rank computes the loss of the whole step
+            divisor = count_targets(kind, targets) * process_group.world_size
+            return [(partial(self._dual_loss, dataset, rows, rank_rows, targets), divisor)]
         inputs, targets = collate(features, rows, self.pad_id)
-        if part.masker is not None:
-            inputs["input_ids"], labels = hide(inputs["input_ids"], part.masker, seed=self.seed, step=number)
+        if dataset.masker is not None:
+            inputs["input_ids"], labels = mask_tokens(inputs["input_ids"], dataset.masker, seed=self.seed, step=number)
             targets = {"label": labels}
-        cuts = [self._cut(units, lengths, own) for own in shares]
-        own = cuts[team.rank]
-        count = float(max(1, counted(kind, targets)))
-        divisors = [count] * len(own)
-        if (
-            team.shards
-        ):  # all ranks put the weights together equally often: one with less to do adds nothing to the rest
-            idle = max(map(len, cuts)) - len(own)
-            own, divisors = own + [np.flatnonzero(units == units[0])] * idle, divisors + [math.inf] * idle
-        batches = [_taken(inputs, targets, chosen) for chosen in own]
-        return [(partial(self._loss, part, *batch), each) for batch, each in zip(batches, divisors, strict=True)]
+        rank_batches = [self._split(units, lengths, own) for own in rank_rows]
+        batches = rank_batches[process_group.rank]
+        count = float(max(1, count_targets(kind, targets)))
+        divisors = [count] * len(batches)
+        if process_group.is_sharded:
+            # all ranks must gather the weights equally often: a rank with fewer micro-batches adds some of zero weight
+            num_missing = max(map(len, rank_batches)) - len(batches)
+            batches = batches + [np.flatnonzero(units == units[0])] * num_missing
+            divisors = divisors + [math.inf] * num_missing
+        selected = [_select_rows(inputs, targets, batch) for batch in batches]
+        return [(partial(self._loss, dataset, *batch), each) for batch, each in zip(selected, divisors, strict=True)]
 
-    def _cut(self, units: np.ndarray, lengths: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
-        if len(own) == 0:
+    def _split(self, units: np.ndarray, lengths: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+        """Split some rows of a step into micro-batches."""
+        if len(rows) == 0:
             return []
-        return [own[at] for at in cut(units[own], lengths[own], self.budget, self.model.packs)]
+        packed = self.model.supports_packing
+        return [rows[at] for at in split_into_micro_batches(units[rows], lengths[rows], self.budget, packed)]
 
-    def _loss(self, part: Part, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Loss:
-        inputs, targets = self._on_device(inputs), self._on_device(targets)
-        if part.masker is not None:
-            words = partial(self.model.word_logits, head=part.head_name)
-            return word_loss(self.model.last_hidden_state(inputs), targets["label"], words, len(part.masker.ordinary))
-        if self.model.head(part.head_name).spec.kind == "text":
+    def _loss(self, dataset: TrainDataset, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Loss:
+        inputs, targets, head = self._to_device(inputs), self._to_device(targets), dataset.head_name
+        if dataset.masker is not None:
+            logits = partial(self.model.vocabulary_logits, head=head)
+            hidden_states = self.model.last_hidden_state(inputs)
+            return token_loss(hidden_states, targets["label"], logits, len(dataset.masker.ordinary_ids))
+        if self.model.head(head).spec.kind == "text":
             return text_loss(self.model, inputs, targets)
-        return self.model.head(part.head_name).loss(self.model(inputs, part.head_name), targets)
+        return self.model.head(head).loss(self.model(inputs, head), targets)
 
     def _dual_loss(
-        self, part: Part, rows: np.ndarray, shares: Sequence[np.ndarray], targets: dict[str, Tensor]
+        self, dataset: TrainDataset, rows: np.ndarray, rank_rows: Sequence[np.ndarray], targets: dict[str, Tensor]
     ) -> Loss:
-        team, head = self.team, self.model.head(part.head_name)
-        own = embed(self.model, part.head_name, part.features, rows[shares[team.rank]], self.pad_id, team.device)
-        return head.loss(team.gather_rows(own, shares), self._on_device(targets))
+        process_group, head = self.process_group, dataset.head_name
+        own_rows = rows[rank_rows[process_group.rank]]
+        vectors = embed_rows(self.model, head, dataset.features, own_rows, self.pad_id, process_group.device)
+        return self.model.head(head).loss(process_group.gather_rows(vectors, rank_rows), self._to_device(targets))
 
-    def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: tensor.to(self.team.device, non_blocking=True) for name, tensor in tensors.items()}
+    def _to_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(self.process_group.device, non_blocking=True) for name, tensor in tensors.items()}
 
-    def _make_room(self, part: Part, said: str) -> None:
-        """Halve the budget after a GPU's memory was full.
+    def _halve_budget(self, dataset: TrainDataset, message: str) -> None:
+        """Halve the budget after GPU memory was full.
 
         Raises:
-            UserError: it cannot be halved, or the other ranks are in the middle of the same micro-batch.
+            UserError: the budget is too small to halve, or other ranks are computing the same micro-batch.
         """
-        together = self.team.size > 1 and (self.team.shards or self.model.head(part.head_name).spec.kind == "dual")
-        if together or self.budget // 2 < SMALLEST:
+        process_group, kind = self.process_group, self.model.head(dataset.head_name).spec.kind
+        needs_all_ranks = process_group.world_size > 1 and (process_group.is_sharded or kind == "dual")
+        half = self.budget // 2
+        if needs_all_ranks or half < MIN_TOKEN_BUDGET:
             raise UserError(
-                f"the GPU's memory is full with {self.budget} tokens at once: {said}",
+                f"GPU memory is full with micro-batches of {self.budget} tokens: {message}",
                 fix="in the study's `engine:`, "
-                + (f"set `token_budget: {self.budget // 2}`, or " if together and self.budget // 2 >= 64 else "")
+                + (f"set `token_budget: {half}`, or " if needs_all_ranks and half >= 64 else "")
                 + "add `gradient_checkpointing: true`, `offload: true`, or several `devices` with `strategy: fsdp`.",
             )
-        self.budget //= 2
-        log.warning("the GPU's memory is full; going on with %d tokens at once", self.budget)
+        self.budget = half
+        log.warning("GPU memory is full; continuing with micro-batches of at most %d tokens", self.budget)
         self.model.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
 
 
-class _Whole(nn.Module):
-    """A model and all that a micro-batch does with it: FSDP2 puts weights together before a module's forward, so every
-    use of one has to happen inside of it."""
+class _LossModule(nn.Module):
+    """Computes losses inside a module's forward, before which FSDP2 gathers the weights of the model."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, loss: Callable[[], Loss]) -> Tensor:
-        return loss().total
+    def forward(self, compute_loss: Callable[[], Loss]) -> Tensor:
+        return compute_loss().total
 
 
-def _keep_no_activations(layers: Sequence[Any], model_type: str) -> None:
-    """As transformers' `gradient_checkpointing_enable`, which other versions call otherwise."""
+def _enable_gradient_checkpointing(layers: Sequence[Any], model_type: str) -> None:
+    """Does the same as transformers' `gradient_checkpointing_enable`, whose arguments differ between versions."""
     if not layers:
         raise UserError(
-            f"models of type '{model_type}' have no gradient checkpointing", fix="leave it out of `engine:`."
+            f"models of type '{model_type}' do not support gradient checkpointing",
+            fix="remove `gradient_checkpointing` from `engine:`.",
         )
     for layer in layers:
         layer.gradient_checkpointing = True
@@ -207,27 +221,29 @@ def _keep_no_activations(layers: Sequence[Any], model_type: str) -> None:
 
 
 @contextmanager
-def _attention_of_packed(model: Model) -> Iterator[None]:
-    """A layer that is computed again in backward must find the attention that it had in forward."""
+def _packed_attention(model: Model) -> Iterator[None]:
+    """Set the attention of packed rows for forward and backward, since a layer recomputed in backward must use the same."""
     config: Any = model.trunk.config
-    own = config._attn_implementation
-    if model.packs:
+    original = config._attn_implementation
+    if model.supports_packing:
         config._attn_implementation = PACKED
     try:
         yield
     finally:
-        config._attn_implementation = own
+        config._attn_implementation = original
 
 
-def _taken(
-    inputs: dict[str, Tensor], targets: dict[str, Tensor], chosen: np.ndarray
+def _select_rows(
+    inputs: dict[str, Tensor], targets: dict[str, Tensor], positions: np.ndarray
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Some rows of a batch, without the padding that only the others need."""
-    rows = torch.from_numpy(chosen)
+    """Select rows of a batch, and remove padding that none of them needs."""
+    rows = torch.from_numpy(positions)
     width = int(inputs["attention_mask"][rows].sum(dim=1).max())
-    widths = {OUTPUT: max(1, int((targets[OUTPUT][rows] != IGNORE).sum(dim=1).max()))} if OUTPUT in targets else {}
+    widths = {}
+    if OUTPUT in targets:
+        widths[OUTPUT] = max(1, int((targets[OUTPUT][rows] != IGNORE_INDEX).sum(dim=1).max()))
 
-    def take(name: str, tensor: Tensor) -> Tensor:
+    def select(name: str, tensor: Tensor) -> Tensor:
         return tensor[rows, : widths.get(name, width)] if tensor.dim() == 2 else tensor[rows]
 
-    return {n: take(n, t) for n, t in inputs.items()}, {n: take(n, t) for n, t in targets.items()}
+    return {n: select(n, t) for n, t in inputs.items()}, {n: select(n, t) for n, t in targets.items()}

@@ -1,4 +1,4 @@
-"""Keys beside keys: known pairs, and the layouts read again from the keyboards of the system."""
+"""Neighbouring keys: known pairs, and the layouts compared with the keyboards of the system."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlift.archipelago.lexicon import lexicon, spell
-from xlift.archipelago.tongues import TONGUES
+from xlift.archipelago.languages import GENERATED_LANGUAGES
+from xlift.archipelago.lexicon import get_lexicon, spell
 from xlift.languages import LANGUAGES
-from xlift.tasks.noise.keyboards import BY_LANGUAGE, BY_SCRIPT, LAYOUTS, neighbours, slips
+from xlift.tasks.noise.keyboards import BY_LANGUAGE, BY_SCRIPT, LAYOUTS, neighbour_key_typos, neighbouring_keys
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ from xlift.tasks.noise.keyboards import BY_LANGUAGE, BY_SCRIPT, LAYOUTS, neighbo
         ("en", "g", "tyfhvb"), ("en", "q", "wa"), ("en", "G", "TYFHVB"), ("fr", "a", "ézq"), ("de", "z", "tugh"), ("ru", "п", "енарми"),
         ("es", "ñ", "pl"), ("tr", "ı", "uojk"), ("el", "σ", "ςεαδζχ"), ("he", "ש", "דז"), ("ar", "ل", "فغبار"), ("fa", "پ", "تندو"),
         ("hi", "क", "गदरतस"), ("th", "ก", "ำพหดปแ"), ("ko", "ㅎ", "ㅅㅛㄹㅗㅍㅠ"),
-        # what no keyboard of the language has is typed on the usual one of its script
+        # characters that are not on the keyboard of the language use the default one of their script
         ("sw", "g", "tyfhvb"), ("ru", "g", "tyfhvb"), ("a-language-of-the-user", "п", "енарми"),
     ],
 )  # fmt: skip
 def test_known_neighbours(language, key, beside):
-    """Looked up on pictures of the keyboards."""
-    assert set(neighbours(language)[key]) == set(beside)
+    """Expected keys are from pictures of the keyboards."""
+    assert set(neighbouring_keys(language)[key]) == set(beside)
 
 
 @pytest.mark.parametrize(
@@ -36,45 +36,45 @@ def test_known_neighbours(language, key, beside):
     [
         ("ko", "바", {"자", "마", "버", "비", "브"}),
         ("hi", "कि", {"गि", "दि", "रि", "ति", "सि", "की", "कु", "कू"}),
-        ("en", "é", set()),  # a dead key and a letter: not one that could be missed
+        ("en", "é", set()),  # a dead key and a letter, so no single key
         ("zh", "我", set()),
         ("ja", "か", set()),
     ],
 )
-def test_slips_of_whole_clusters(language, cluster, expected):
-    assert expected <= set(slips(cluster, language))
-    assert bool(expected) == bool(slips(cluster, language))
+def test_typos_give_whole_clusters(language, cluster, expected):
+    assert expected <= set(neighbour_key_typos(cluster, language))
+    assert bool(expected) == bool(neighbour_key_typos(cluster, language))
 
 
 @given(st.integers(0xAC00, 0xD7A3))
-def test_a_korean_slip_is_one_jamo_of_one_syllable(code):
+def test_a_korean_typo_changes_one_jamo_of_one_syllable(code):
     parts = unicodedata.normalize("NFD", chr(code))
-    for other in slips(chr(code), "ko"):
+    for other in neighbour_key_typos(chr(code), "ko"):
         changed = unicodedata.normalize("NFD", other)
         assert len(other) == 1
         assert len(changed) == len(parts)
         assert sum(a != b for a, b in zip(changed, parts, strict=True)) == 1
 
 
-def test_every_layout_is_used_and_every_language_is_known():
+def test_every_layout_is_used_and_every_language_is_in_the_table():
     codes = {language.code for language in LANGUAGES}
     assert set(BY_LANGUAGE) <= codes
     assert {*BY_LANGUAGE.values(), *BY_SCRIPT.values()} == set(LAYOUTS)
 
 
-@pytest.mark.parametrize("code", TONGUES)
-def test_a_tongue_slips_among_its_own_letters(code):
-    letters = {letter for word in lexicon(code).values() for letter in spell(TONGUES[code], word.stem)}
-    around = neighbours(code)
-    assert {key for key in around if not key.isupper()} == letters
+@pytest.mark.parametrize("code", GENERATED_LANGUAGES)
+def test_generated_languages_use_their_own_letters(code):
+    letters = {letter for word in get_lexicon(code).values() for letter in spell(GENERATED_LANGUAGES[code], word.stem)}
+    neighbours = neighbouring_keys(code)
+    assert {key for key in neighbours if not key.isupper()} == letters
     for letter in letters:
-        assert set(around[letter]) == letters - {letter}
+        assert set(neighbours[letter]) == letters - {letter}
 
 
 # --- the system's own keyboards ----------------------------------------------------------------------------------------
 
 ROWS = (range(10, 22), range(24, 36), (*range(38, 49), 51), range(52, 62))
-"""Key codes of the four rows, as evdev numbers them."""
+"""evdev key codes of the four rows."""
 VARIANTS = {layout: (layout, "") for layout in LAYOUTS if "-" not in layout and layout != "dubeolsik"} | {
     f"in-{script}": ("in", script) for script in ("deva", "ben", "guj", "guru", "kan", "mal", "ori", "tam", "tel")
 }
@@ -85,7 +85,7 @@ class _Names(ctypes.Structure):
 
 
 def keyboard(layout: str, variant: str) -> list[str] | None:
-    """The characters of the four rows, without and with shift; None where the system has no such keyboard."""
+    """The characters of the four rows, without and with shift; None if the system has no such keyboard."""
     name = ctypes.util.find_library("xkbcommon") or "libxkbcommon.so.0"
     try:
         library = ctypes.CDLL(name)
@@ -117,14 +117,16 @@ def keyboard(layout: str, variant: str) -> list[str] | None:
 
 
 @pytest.mark.parametrize("layout", VARIANTS)
-def test_layouts_are_those_of_the_system(layout):
+def test_layouts_equal_those_of_the_system(layout):
     rows = keyboard(*VARIANTS[layout])
     if rows is None:
         pytest.skip("libxkbcommon or its keyboards are not installed")
     ours = [row for side in LAYOUTS[layout].split(" | ") for row in side.split()]
-    for our, their in zip(ours, rows):
-        for place, key in enumerate(our):
-            assert key in ("-", their[place])
-    there = {key for row in rows[:4] for key in row if unicodedata.category(key)[0] == "L" and not key.isascii()}
-    missing = {key for key in there - set("".join(ours)) if unicodedata.category(key) != "Lm"}
+    for row, system_row in zip(ours, rows):
+        for position, key in enumerate(row):
+            assert key in ("-", system_row[position])
+    system_letters = {
+        key for row in rows[:4] for key in row if unicodedata.category(key)[0] == "L" and not key.isascii()
+    }
+    missing = {key for key in system_letters - set("".join(ours)) if unicodedata.category(key) != "Lm"}
     assert all("LIGATURE" in unicodedata.name(key) or key in "ºª" for key in missing)  # two letters on one key

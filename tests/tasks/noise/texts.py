@@ -1,4 +1,4 @@
-"""Texts of all kinds of scripts for the tests of noise, and what is known of them by hand."""
+"""Texts in many scripts for the tests of noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SENTENCES = {
     "ka": "საქართველო ლამაზია.",
 }
 
-TORN_EASILY = (
+FRAGILE_CLUSTERS = (
     "👩‍👩‍👧‍👦",
     "🇩🇪",
     "🇫🇷",
@@ -43,10 +43,10 @@ TORN_EASILY = (
     "ម្ពុ",
     "שָׁ",
 )
-"""Clusters of several characters, by eye; some with combining marks, some in conjoining jamo."""
+"""Clusters of several characters, listed by hand; some have combining marks, some conjoining jamo."""
 
 PIECES = (
-    *TORN_EASILY,
+    *FRAGILE_CLUSTERS,
     *"abcXYZßéñчйЩαΣςابتהשदमก日本かカ가",
     *"0,.!'’-ـ",
     " ",

@@ -1,4 +1,4 @@
-"""What each reader makes of its format: the examples of the samples, in full."""
+"""Each reader on the samples of its format, with the full expected examples."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def test_every_reader_has_a_sample():
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_are_read_whole_and_in_their_formats(name, tmp_path):
+def test_samples_are_read_completely_in_their_formats(name, tmp_path):
     sample = SAMPLES[name]
     examples = read(sample, tmp_path)
     assert len(examples) == sample.count(sample.files) > 0
-    assert {type(example) for example in examples} == {formats.get(sample.format).example}
+    assert {type(example) for example in examples} == {formats.get(sample.format).example_class}
     assert sample.format in READERS[sample.reader].formats
 
 
 @pytest.mark.parametrize("name", ["tsv", "csv", "quoted-tsv", "jsonl"])
-def test_the_same_rows_in_four_ways(name, tmp_path):
+def test_the_same_rows_in_four_file_formats(name, tmp_path):
     expected = [(str(i), *row) for i, row in enumerate(NLI_ROWS)]
     assert plain(read(SAMPLES[name], tmp_path)) == expected
 
 
-def test_parquet_means_what_json_lines_mean(tmp_path):
+def test_parquet_gives_the_examples_of_json_lines(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -60,7 +60,7 @@ def test_parquet_means_what_json_lines_mean(tmp_path):
         assert plain(twin.read(tmp_path)) == plain(read(sample, tmp_path))
 
 
-def test_parquet_classes_are_numbers_with_names(tmp_path):
+def test_parquet_numbered_classes(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -82,7 +82,7 @@ def test_nulls_of_parquet_are_refused(tmp_path):
 
     pq.write_table(pa.table({"premise": ["a", None], "label": ["neutral", "neutral"]}), tmp_path / "x.parquet")
     sample = Sample("parquet", "classification", {"x.parquet": b""}, len, SAMPLES["jsonl"].labels)
-    with pytest.raises(UserError, match="x.parquet:row 2: 'premise' is null, not a text"):
+    with pytest.raises(UserError, match="x.parquet:row 2: 'premise' is null, expected a text"):
         sample.read(tmp_path)
 
 
@@ -94,7 +94,7 @@ def test_nested_choices_with_letters(tmp_path):
 
 
 def test_choices_in_one_column(tmp_path):
-    # HellaSwag: `endings` is a list, what they go on from stands in two columns.
+    # HellaSwag: `endings` is a list, and their context is in two columns.
     row = {
         "ind": 4,
         "ctx_a": "A man sits.",
@@ -108,7 +108,7 @@ def test_choices_in_one_column(tmp_path):
 
 
 def test_ids_of_several_columns(tmp_path):
-    # Belebele: a passage has several questions, and no column alone names one.
+    # Belebele: a passage has several questions, so the id needs two columns.
     row = {"link": "en/a", "question_number": 2, "flores_passage": "p", "question": "q", "mc_answer1": "x", "mc_answer2": "y",
            "correct_answer_num": "2"}  # fmt: skip
     columns = {"id": ["link", "question_number"], "context": "flores_passage", "choices": ["mc_answer1", "mc_answer2"],
@@ -118,14 +118,14 @@ def test_ids_of_several_columns(tmp_path):
     assert plain(read(sample, tmp_path)) == [("en/a-2", "p", "q", ("x", "y"), 1)]
 
 
-def test_labels_in_a_file_of_their_own(tmp_path):
+def test_labels_in_a_separate_file(tmp_path):
     assert plain(read(SAMPLES["jsonl-labels"], tmp_path)) == [
         ("0", "Ann left.", "Why?", ("tired", "glad", "sad"), 2),
         ("1", "Bo ran.", "Then?", ("slept", "won", "sat"), 0),
     ]
 
 
-def test_copa_of_its_authors(tmp_path):
+def test_copa_xml(tmp_path):
     assert plain(read(SAMPLES["copa-xml"], tmp_path)) == [
         ("1", "The lamp went out.", "What was the cause?", ("It was noon.", "The fuse & bulb broke."), 1),
         ("2", "It rained.", "What was the effect?", ("The road got wet.", "The road got dry."), 0),
@@ -133,12 +133,12 @@ def test_copa_of_its_authors(tmp_path):
     assert COPA_OPTIONS["columns"]["context"] == "p"
 
 
-def test_squad_places_are_counted_in_code_points(tmp_path):
+def test_squad_offsets_are_code_points(tmp_path):
     # '𝕏' is one code point, two units of UTF-16 and four bytes.
     assert plain(read(SAMPLES["squad"], tmp_path))[2] == ("r3", "𝕏 marks it.", "What marks it?", ("𝕏",), (0,))
 
 
-def test_one_file_of_many_languages_is_parted_by_id(tmp_path):
+def test_one_file_of_many_languages_is_filtered_by_id(tmp_path):
     # TyDiQA's training file, whose ids begin with the language's name.
     def qa(name):
         return {"id": name, "question": "q", "answers": [{"text": "a", "answer_start": 0}]}
@@ -156,7 +156,7 @@ def test_one_file_of_many_languages_is_parted_by_id(tmp_path):
     assert [e.id for e in source.read(task, "fi", "train", tmp_path)] == ["finnish-1-0"]
 
 
-def test_panx_words_are_what_follows_the_first_colon(tmp_path):
+def test_panx_words_follow_the_first_colon(tmp_path):
     # XTREME's reader splits at the no-break space and makes the tag 'O'.
     assert plain(read(SAMPLES["panx"], tmp_path)) == [
         ("0", ("Ada", "ist", ":"), ("B-PER", "O", "O")),
@@ -171,7 +171,7 @@ def test_ccgbank_leaves(tmp_path):
     ]
 
 
-def test_several_treebanks_name_their_sentences(tmp_path):
+def test_sentence_ids_of_several_treebanks_include_the_file(tmp_path):
     # Two treebanks of a language may both have a sentence s1.
     (tmp_path / "fr_a-ud-train.conllu").write_bytes(SAMPLES["conllu"].files["x.conllu"])
     (tmp_path / "fr_b-ud-train.conllu").write_bytes(SAMPLES["conllu"].files["x.conllu"])
@@ -187,7 +187,7 @@ def test_aligned_lines_are_text_too(tmp_path):
     assert plain(read(sample, tmp_path))[0] == ("0", "eins", "one")
 
 
-def test_bucc_pairs_and_sentences_alone(tmp_path):
+def test_bucc_pairs_and_unpaired_sentences(tmp_path):
     assert plain(read(SAMPLES["bucc"], tmp_path)) == [
         ("de-1 en-3", "eins", "one"),
         ("de-2 en-2", "zwei", "two"),
@@ -201,15 +201,15 @@ def test_bucc_sentence_in_two_gold_pairs(tmp_path):
     assert [e.id for e in examples] == ["de-1 en-3", "de-1 en-1", "de-2", "de-3", "en-2"]
 
 
-# --- whatever stands in the cells ------------------------------------------------------------------------------------
+# --- arbitrary cells ------------------------------------------------------------------------------------
 
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
 
 
 @given(cells=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-def test_what_other_programs_write_is_read_back(tmp_path, cells):
-    # Written by Python's csv and json and by Arrow; the texts' outer white space is no part of them.
+def test_files_of_other_writers_are_read_back(tmp_path, cells):
+    # Written by Python's csv and json and by Arrow; outer white space of texts is removed.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -239,7 +239,7 @@ def pool(reader: str, folder, *paths: str, language="en"):
     return list(source.read(Task("toy", "Toy", "dual-encoding", (), source), language, "test", folder))
 
 
-def test_lareqa_pairs_to_train_on(tmp_path):
+def test_lareqa_training_pairs(tmp_path):
     # The third question's answer begins in no sentence: left out, as the benchmark leaves it out.
     context = "It rains. The sun is out. End"
     assert plain(read(SAMPLES["lareqa"], tmp_path)) == [
@@ -262,7 +262,7 @@ def test_lareqa_pool_of_two_languages(tmp_path):
     assert candidates["de_1_1"] == ("The sun is out.", LAREQA["data"][0]["paragraphs"][0]["context"])
 
 
-def test_sentences_of_files_that_mark_none():
+def test_sentence_splitting_without_breaks():
     from xlift.tasks.sources.readers.lareqa import sentences
 
     text = 'Dr. Ada B. Fox came. "Why?" he asked. At 3.5 km it ended! 1990 was dry. the end'
@@ -273,14 +273,14 @@ def test_sentences_of_files_that_mark_none():
     assert sentences("  one  ") == [(2, 5)]
 
 
-def test_mewslix_pairs_to_train_on(tmp_path):
+def test_mewslix_training_pairs(tmp_path):
     assert plain(read(SAMPLES["mewslix"], tmp_path)) == [
         ("m1", "Bern: { Bern } ist klein.", "Bern is a city.", "", ()),
         ("m2", "Rome: { Rome } fell.", "Roma è una città.", "", ()),
     ]
 
 
-def test_mewslix_mentions_of_a_language_and_every_entity(tmp_path):
+def test_mewslix_mentions_and_entities(tmp_path):
     (tmp_path / "mentions.jsonl").write_bytes(jsonl(*MENTIONS))
     (tmp_path / "entities.jsonl").write_bytes(jsonl(*ENTITIES))
     assert plain(pool("mewslix", tmp_path, "mentions.jsonl", "entities.jsonl", language="de")) == [
@@ -290,7 +290,7 @@ def test_mewslix_mentions_of_a_language_and_every_entity(tmp_path):
     ]
 
 
-def test_mewslix_braces_of_the_text_are_no_marks(tmp_path):
+def test_mewslix_braces_in_the_text_are_replaced(tmp_path):
     row = json.loads(json.dumps(MENTIONS[1]))
     row["context"]["text"], row["context"]["sentence_spans"] = "Rome {old} fell.", [{"start": 0, "end": 16}]
     (tmp_path / "mentions.jsonl").write_bytes(jsonl(row))
@@ -298,13 +298,13 @@ def test_mewslix_braces_of_the_text_are_no_marks(tmp_path):
     assert pool("mewslix", tmp_path, "mentions.jsonl", "entities.jsonl")[0].query == "Rome: { Rome } (old) fell."
 
 
-def test_translations_say_their_languages(tmp_path):
-    # By a direction for all rows or by columns, in whatever spelling; blank lines of aligned files are no examples.
+def test_translations_get_their_languages(tmp_path):
+    # From a direction for all rows or from columns, with any spelling of codes. Blank lines of aligned files are skipped.
     assert plain(read(SAMPLES["pairs-translation"], tmp_path)) == [
         ("0", "eins", "one", "de", "en"),
         ("2", "drei", "three", "de", "en"),
     ]
     assert plain(read(SAMPLES["jsonl-translation"], tmp_path)) == [("0", "eins", "one", "de", "en")]
     (tmp_path / "x.jsonl").write_bytes(jsonl({"source": "eins", "translation": "one"}))
-    with pytest.raises(UserError, match=r"x.jsonl:1: nothing says from which language into which"):
+    with pytest.raises(UserError, match=r"x.jsonl:1: the direction of the translation is not given"):
         SAMPLES["jsonl-translation"].read(tmp_path)

@@ -1,4 +1,4 @@
-"""What each reader makes of small files written here, and what it refuses."""
+"""Each reader on small files written here: expected examples and errors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.small_files import read, refuses, task, write
 
-from xlift.tasks.sources.base import lines
-from xlift.tasks.sources.files import FileSource, Part
+from xlift.tasks.sources.base import read_lines
+from xlift.tasks.sources.files import DocumentShare, FileSource
 from xlift.tasks.task import Task
 
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
 def test_lines_end_at_line_feeds_only(tmp_path):
-    # U+2028 and U+0085 stand inside texts of web corpora; str.splitlines would cut there.
+    # U+2028 and U+0085 occur inside texts of web corpora; str.splitlines would split there.
     write(tmp_path, "a\u2028b\u0085c\r\nd")
-    assert [text.rstrip("\r\n") for _, text in lines(tmp_path / "x.en")] == ["a\u2028b\u0085c", "d"]
+    assert [text.rstrip("\r\n") for _, text in read_lines(tmp_path / "x.en")] == ["a\u2028b\u0085c", "d"]
 
 
 def test_byte_order_mark_is_no_part_of_the_header(tmp_path):
@@ -44,11 +44,11 @@ def test_header_without_rows(tmp_path):
 # --- tables and JSON lines ------------------------------------------------------------------------------------------
 
 
-def test_tsv_takes_quotes_as_letters(tmp_path):
-    # A quote-aware reader would melt these two rows of XNLI into one.
-    write(tmp_path, 'premise\thypothesis\tlabel\n"He said\tno\tneutral\n"yes\tb\tentailment\n')
+def test_tsv_quotes_are_ordinary_characters(tmp_path):
+    # A reader that interprets quotes would merge these two rows of XNLI.
+    write(tmp_path, 'premise\thypothesis\tlabel\n"He message\tno\tneutral\n"yes\tb\tentailment\n')
     assert [(e.text_a, e.text_b, e.label) for e in read(task("tsv"), tmp_path)] == [
-        ('"He said', "no", "neutral"),
+        ('"He message', "no", "neutral"),
         ('"yes', "b", "entailment"),
     ]
 
@@ -59,37 +59,37 @@ def test_csv_follows_rfc_4180(tmp_path):
     assert example.text_a == 'a, "b"\nc'
 
 
-def test_row_numbers_are_ids_where_no_column_is(tmp_path):
+def test_row_numbers_are_ids_without_an_id_column(tmp_path):
     write(tmp_path, "premise\tlabel\na\tneutral\n\nb\tneutral\n")
     assert [e.id for e in read(task("tsv"), tmp_path)] == ["0", "1"]
 
 
 @pytest.mark.parametrize(
-    ("reader", "text", "said"),
+    ("reader", "text", "message"),
     [
-        ("tsv", "premise\thypothesis\tlabel\na\tb\n", "x.en:2: 2 fields where the header has 3"),
-        ("csv", 'premise,hypothesis,label\n"a\nb",c,neutral\na,b,c,d\n', "x.en:4: 4 fields where the header has 3"),
-        ("csv", 'premise,hypothesis,label\na,b,neutral\n"a,b,neutral\n', "x.en:3: broken CSV"),
-        ("csv", "premise,premise,label\na,b,neutral\n", "x.en:1: the header names 'premise' twice"),
+        ("tsv", "premise\thypothesis\tlabel\na\tb\n", "x.en:2: 2 fields, the header has 3"),
+        ("csv", 'premise,hypothesis,label\n"a\nb",c,neutral\na,b,c,d\n', "x.en:4: 4 fields, the header has 3"),
+        ("csv", 'premise,hypothesis,label\na,b,neutral\n"a,b,neutral\n', "x.en:3: invalid CSV"),
+        ("csv", "premise,premise,label\na,b,neutral\n", "x.en:1: duplicate column 'premise' in the header"),
         ("tsv", "premise\thypothesis\na\tb\n", "no column for 'label'"),
         ("tsv", "premise\thypothesis\tlabel\na\tb\tnuetral\n", "x.en:2: unknown label 'nuetral'"),
         ("tsv", "premise\thypothesis\tlabel\na\tb\tnuetral\n", "did you mean 'neutral'?"),
-        ("tsv", "id\tpremise\tlabel\n7\ta\tneutral\n7\tb\tneutral\n", "x.en:3: the id '7' stands twice"),
-        ("jsonl", '{"premise": "a", "label": "neutral"}\n{"premise": "a", \n', "x.en:2: broken JSON"),
+        ("tsv", "id\tpremise\tlabel\n7\ta\tneutral\n7\tb\tneutral\n", "x.en:3: duplicate id '7'"),
+        ("jsonl", '{"premise": "a", "label": "neutral"}\n{"premise": "a", \n', "x.en:2: invalid JSON"),
         ("jsonl", "[1]\n", "x.en:1: not a JSON object"),
-        ("jsonl", '{"premise": null, "label": "neutral"}\n', "x.en:1: 'premise' is null, not a text"),
-        ("jsonl", '{"premise": "a", "gold": "neutral"}\n', "Columns there: premise, gold"),
+        ("jsonl", '{"premise": null, "label": "neutral"}\n', "x.en:1: 'premise' is null, expected a text"),
+        ("jsonl", '{"premise": "a", "gold": "neutral"}\n', "Columns of the file: premise, gold"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_place(tmp_path, reader, text, said):
-    refuses(said, task(reader), write(tmp_path, text))
+def test_errors_name_the_place(tmp_path, reader, text, message):
+    refuses(message, task(reader), write(tmp_path, text))
 
 
-def test_a_named_column_that_is_missing_lists_those_there(tmp_path):
+def test_a_missing_column_lists_the_existing_ones(tmp_path):
     write(tmp_path, "premise\tgold_lable\na\tneutral\n")
-    said = refuses("no column 'gold_label'", task("tsv", columns={"label": "gold_label"}), tmp_path)
-    assert "did you mean 'gold_lable'" in said
-    assert "Columns there: premise, gold_lable" in said
+    message = refuses("no column 'gold_label'", task("tsv", columns={"label": "gold_label"}), tmp_path)
+    assert "did you mean 'gold_lable'" in message
+    assert "Columns of the file: premise, gold_lable" in message
 
 
 def test_dropped_labels_mapped_values_and_quotes(tmp_path):
@@ -111,16 +111,16 @@ def test_choices_with_a_mapped_question(tmp_path):
 
 def test_label_of_a_choice_must_be_a_number(tmp_path):
     toy = task("csv", format="multiple-choice", labels=())
-    refuses("'label' is 'b', not a whole number", toy, write(tmp_path, "context,choice1,choice2,label\nc,x,y,b\n"))
+    refuses("'label' is 'b', expected a whole number", toy, write(tmp_path, "context,choice1,choice2,label\nc,x,y,b\n"))
 
 
-def test_spans_in_a_table_keep_their_places(tmp_path):
-    # Nothing may be stripped off the context: the start is counted in it.
+def test_spans_in_a_table_keep_their_offsets(tmp_path):
+    # The context must not be stripped, since the start refers to it.
     write(tmp_path, "context,question,answer,start\n  x Rome,where,Rome,4\n")
     (example,) = read(task("csv", format="span-qa", labels=()), tmp_path)
     assert (example.context, example.starts) == ("  x Rome", (4,))
     write(tmp_path, "context,question,answer\nx Rome,where,Paris\n")
-    refuses("the answer 'Paris' does not stand in the context", task("csv", format="span-qa", labels=()), tmp_path)
+    refuses("the answer 'Paris' is not in the context", task("csv", format="span-qa", labels=()), tmp_path)
 
 
 # --- CoNLL ----------------------------------------------------------------------------------------------------------
@@ -132,8 +132,8 @@ def test_conll_sentences(tmp_path):
     assert [(e.words, e.tags) for e in examples] == [(("Habuba", "ta"), ("B-PER", "O")), (("#",), ("O",))]
 
 
-def test_conll_other_white_space_belongs_to_the_word(tmp_path):
-    # XTREME's reader splits at it and silently makes the label 'O'.
+def test_conll_keeps_other_white_space_in_words(tmp_path):
+    # XTREME's reader splits at it and silently sets the label 'O'.
     (example,) = read(task("conll", format="tagging", labels=("B-PER",)), write(tmp_path, "a\u00a0b B-PER\n"))
     assert (example.words, example.tags) == (("a\u00a0b",), ("B-PER",))
 
@@ -158,14 +158,14 @@ def tagged(tmp_path, text, language="en"):
     return [tuple(zip(e.words, e.tags, strict=True)) for e in read(toy, tmp_path, language)]
 
 
-def test_fused_word_takes_the_tag_of_the_highest_word(tmp_path):
-    # "gonna": 'gon' is the verb, 'na' hangs below the next one, so precedence does not come into it.
+def test_fused_word_takes_the_tag_of_its_head(tmp_path):
+    # "gonna": 'gon' is the verb and 'na' depends on the next one, so precedence does not matter.
     text = conllu("1|I|PRON|2", "2-3|gonna|_|_", "2|gon|PART|0", "3|na|VERB|4", "4|go|VERB|2")
     assert tagged(tmp_path, text) == [(("I", "PRON"), ("gonna", "PART"), ("go", "VERB"))]
 
 
-def test_equally_high_words_are_ranked_by_precedence(tmp_path):
-    # French "du" = de (ADP) + le (DET), both under the noun: ADP stands before DET.
+def test_equally_near_words_are_ranked_by_precedence(tmp_path):
+    # French "du" = de (ADP) + le (DET), both under the noun: ADP precedes DET.
     text = conllu("1-2|du|_|_", "1|de|ADP|3", "2|le|DET|3", "3|pain|NOUN|0")
     assert tagged(tmp_path, text, "fr") == [(("du", "ADP"), ("pain", "NOUN"))]
     # The lists differ: NOUN beats PRON by default, PRON beats NOUN in French.
@@ -180,32 +180,32 @@ def test_tags_outside_the_list_come_last(tmp_path):
     assert tagged(tmp_path, text)[0][0] == ("5€", "PUNCT")
 
 
-def test_cycle_of_heads_ends(tmp_path):
+def test_cycle_of_heads_terminates(tmp_path):
     text = conllu("1-2|ab|_|_", "1|a|NOUN|2", "2|b|VERB|1")
     assert tagged(tmp_path, text)[0][0] == ("ab", "VERB")
 
 
-def test_empty_nodes_joiners_and_inner_spaces_go(tmp_path):
+def test_empty_nodes_joiners_and_inner_spaces_are_removed(tmp_path):
     text = conllu("1|می\u200cروم|VERB|0", "1.1|ghost|VERB|_", "2|10 000|NUM|1")
     assert tagged(tmp_path, text) == [(("میروم", "VERB"), ("10000", "NUM"))]
 
 
-def test_treebanks_without_text_are_left_out(tmp_path):
+def test_sentences_without_text_are_skipped(tmp_path):
     kept = conllu("1|_|SYM|2", "2|b|NOUN|0", "3|c|NOUN|2")
     text = conllu("1|_|NOUN|0", "2|_|NOUN|1", "3|.|PUNCT|1").replace("s1", "s0") + kept
     assert len(tagged(tmp_path, text)) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("1\tfoo\tNOUN\n\n", "x.en:1: 3 columns where CoNLL-U has 10"),
+        ("1\tfoo\tNOUN\n\n", "x.en:1: 3 columns, CoNLL-U has 10"),
         (conllu("1|a|NOUN|0", "b|b|NOUN|1"), "x.en:3: id 'b'"),
-        (conllu("1-2|ab|_|_", "1|a|NOUN|0"), "multi-word token 1-2 spans words"),
+        (conllu("1-2|ab|_|_", "1|a|NOUN|0"), "multi-word token 1-2 covers words"),
     ],
 )
-def test_broken_conllu(tmp_path, text, said):
-    refuses(said, task("conllu", format="tagging", labels=("NOUN",)), write(tmp_path, text))
+def test_invalid_conllu(tmp_path, text, message):
+    refuses(message, task("conllu", format="tagging", labels=("NOUN",)), write(tmp_path, text))
 
 
 # --- SQuAD ----------------------------------------------------------------------------------------------------------
@@ -231,34 +231,34 @@ def test_squad_v2_without_answer(tmp_path):
     assert example.answers == ()
 
 
-def test_squad_names_the_place_of_what_is_missing(tmp_path):
+def test_squad_errors_name_the_place(tmp_path):
     broken = squad(2).replace('"id": "q1"', '"name": "q1"')
     refuses(
         "x.en:data[1].paragraphs[0].qas[0]: no text 'id' here", task("squad", format="span-qa"), write(tmp_path, broken)
     )
-    refuses("broken JSON", task("squad", format="span-qa"), write(tmp_path, squad(1)[:-3]))
+    refuses("invalid JSON", task("squad", format="span-qa"), write(tmp_path, squad(1)[:-3]))
     refuses("x.en: no list 'data' here", task("squad", format="span-qa"), write(tmp_path, "[]"))
 
 
-def test_answer_that_is_not_at_its_place(tmp_path):
+def test_answer_with_a_wrong_offset(tmp_path):
     broken = squad(1).replace('"answer_start": 3', '"answer_start": 2')
     refuses("x.en:data[0].paragraphs[0].qas[0]", task("squad", format="span-qa"), write(tmp_path, broken))
 
 
 @given(articles=st.integers(1, 40), cut=st.floats(0, 1), by=st.sampled_from(["position", "hash"]))
-def test_parts_share_no_article_and_lose_none(articles, cut, by):
+def test_document_shares_are_disjoint_and_complete(articles, cut, by):
     documents = [f"T{i}" for i in range(articles)]
-    left, right = Part(0, cut, by).choose(documents), Part(cut, 1, by).choose(documents)
+    left, right = DocumentShare(0, cut, by).choose(documents), DocumentShare(cut, 1, by).choose(documents)
     assert not left & right
     assert left | right == set(documents)
 
 
-def test_parts_of_a_file_are_the_same_articles_in_every_language(tmp_path):
+def test_document_shares_are_the_same_in_every_language(tmp_path):
     write(tmp_path, squad(6))
     write(tmp_path, squad(6).replace("which", "welche"), "x.de")
     source = FileSource(
         "squad", {"train": "x.{lang}", "test": "x.{lang}"}, {"train": ("en",), "test": ("en", "de")},
-        parts={"train": Part(0, 2 / 3), "test": Part(2 / 3, 1)},
+        document_shares={"train": DocumentShare(0, 2 / 3), "test": DocumentShare(2 / 3, 1)},
     )  # fmt: skip
     toy = Task("toy", "Toy", "span-qa", (), source)
     ids = {

@@ -1,6 +1,6 @@
-"""The work of jobs: read the spec and the parents' products, compute, write the product.
+"""Run jobs: read the spec and the parents' artifacts, compute, and write the artifact.
 
-A job never sees the study. `Context` holds what is the same for all jobs of a run and stands in no key.
+A job does not depend on the study. `Context` has what all jobs of a run share; it is not part of a job's key.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from xlift.execution.work import merging, prediction, torchrun, training
-from xlift.execution.work.shared import Context, threads_for, written
+from xlift.execution.work.shared import Context, threads_for, write_artifact
 from xlift.studies.job import Job
 from xlift.studies.store import Store
 from xlift.training.progress import Progress
 
 
-def do_jobs(
+def run_jobs(
     jobs: Sequence[Job], context: Context, store: Store, progress: Progress
 ) -> Iterator[tuple[Job, float | Exception]]:
-    """Do one job, or several predictions that go through a model in one pass, and put their products into the store, through
-    which the caller has taken their locks.
+    """Run one job, or several predictions that go through a model in one pass, and write their artifacts to the store. The
+    caller holds their locks.
 
     Yields:
-        Each job with the seconds that went into it; or with what is wrong with it alone, which is no matter of the others.
+        Each job with the seconds it took, or with an error that concerns this job alone.
 
     Raises:
-        UserError: a parent's product cannot be read, or another thing that all of them need.
-        Interrupted: asked to stop; a checkpoint is left in the store. Jobs that were not yielded are not done.
+        UserError: a parent's artifact, or another thing that all jobs need, cannot be read.
+        Interrupted: stopped on request, with a checkpoint in the store. Jobs that were not yielded are not done.
     """
     import torch
 
@@ -37,26 +37,26 @@ def do_jobs(
     else:
         for job in jobs:
             started = time.perf_counter()
-            _do_alone(job, context, store, progress)
+            _run_single(job, context, store, progress)
             yield job, time.perf_counter() - started
     gc.collect()
 
 
-def do_job(job: Job, context: Context, store: Store, progress: Progress) -> None:
-    """As `do_jobs`, but what is wrong is raised."""
-    for _, outcome in do_jobs([job], context, store, progress):
+def run_job(job: Job, context: Context, store: Store, progress: Progress) -> None:
+    """Run one job as `run_jobs` does, and raise its error."""
+    for _, outcome in run_jobs([job], context, store, progress):
         if isinstance(outcome, Exception):
             raise outcome
 
 
-def _do_alone(job: Job, context: Context, store: Store, progress: Progress) -> None:
-    work: dict[str, Callable[..., None]] = {
+def _run_single(job: Job, context: Context, store: Store, progress: Progress) -> None:
+    functions: dict[str, Callable[..., None]] = {
         "pretrain": training.pretrain, "train": training.train, "merge": merging.merge,
-        "layer": prediction.layers,
+        "layer": prediction.evaluate_layers,
     }  # fmt: skip
     if context.engine.devices > 1:
-        work["train"] = torchrun.train_on_several
+        functions["train"] = torchrun.train_distributed
     if job.kind in ("pretrain", "train", "merge"):
-        prediction.forget_model()  # they need the memory
-    with written(job, store) as draft:
-        work[job.kind](job, context, store, draft, progress)
+        prediction.clear_model_cache()  # these jobs need the memory
+    with write_artifact(job, store) as draft:
+        functions[job.kind](job, context, store, draft, progress)

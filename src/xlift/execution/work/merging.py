@@ -1,8 +1,8 @@
-"""The work of jobs that make one model out of several."""
+"""Run jobs that merge several models into one."""
 
 from __future__ import annotations
 
-from xlift.execution.work.opening import stored_model, stored_product
+from xlift.execution.work.model_loading import find_model_files, find_start_model_files
 from xlift.execution.work.shared import MODEL, Context
 from xlift.studies.job import Job, MergeSpec
 from xlift.studies.store import Draft, Store
@@ -10,15 +10,16 @@ from xlift.training.progress import Progress
 
 
 def merge(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    """Put the parents together, and write a whole model. Takes the time of reading and writing."""
+    """Merge the parents' models and write the whole result. The time is that of reading and writing."""
     from xlift.models import backbone
-    from xlift.models.merging import merge as merged
+    from xlift.models.merging import merge as merge_models
 
     spec = job.spec
     assert isinstance(spec, MergeSpec)
-    together = job.parents if spec.model else job.parents[1:]
-    parents = [stored_product(key, store, context.models.get) for key in together]
-    model, tokenizer = merged(stored_model(job, context, store), parents, spec.weights, spec.keep_heads)
+    keys = job.parents if spec.model else job.parents[1:]
+    parents = [find_model_files(key, store, context.models.get) for key in keys]
+    start = find_start_model_files(job, context, store)
+    model, tokenizer = merge_models(start, parents, spec.weights, spec.keep_heads)
     progress.report(1, 2)
     backbone.save(model, tokenizer, draft.folder / MODEL)
     draft.numbers["models"] = len(parents)

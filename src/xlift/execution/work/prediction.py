@@ -1,4 +1,4 @@
-"""The work of jobs that ask a trained model: predictions, and the layer to pool."""
+"""Run jobs that predict with a trained model, or evaluate its layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlift.execution.work.opening import open_model, origin_of
+from xlift.execution.work.model_loading import load_model, parent_model
+from xlift.execution.work.prompt_features import PromptEncoder, truncation_numbers
 from xlift.execution.work.shared import (
     LAYERS,
     PREDICTIONS,
@@ -19,10 +20,9 @@ from xlift.execution.work.shared import (
     model_folder,
     noise_numbers,
     read_examples,
-    row_length,
-    written,
+    resolve_max_length,
+    write_artifact,
 )
-from xlift.execution.work.worded import Worded, words_numbers
 from xlift.studies.job import Job, LayerSpec, PredictSpec
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
@@ -31,25 +31,26 @@ from xlift.tasks.task import Task
 from xlift.training.progress import Interrupted, Progress
 
 if TYPE_CHECKING:
-    from xlift.evaluation.predict import Asked
-    from xlift.evaluation.texts import Words
+    from xlift.evaluation.predict import PredictionRequest
+    from xlift.evaluation.text_predictions import PromptContext
+    from xlift.models.delta import ParentModel
     from xlift.models.model import Model
-    from xlift.models.stored import Origin
-    from xlift.tasks.noise import Account
+    from xlift.tasks.noise import NoiseCounts
 
 
-def layers(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    from xlift.evaluation.layers import layer_accuracies, pairs_to_look_at
+def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+    """Write the retrieval accuracy of every layer on dev pairs, from which predictions choose a layer."""
+    from xlift.evaluation.layer_selection import layer_accuracies, select_pairs
 
     spec = job.spec
     assert isinstance(spec, LayerSpec)
-    model, tokenizer = loaded_model(job, context, store)
+    model, tokenizer = cached_model(job, context, store)
     accuracies: dict[str, list[float]] = {}
     draft.numbers["tokens"] = 0
     for number, data in enumerate(spec.data):
         progress.report(number, len(spec.data))
-        max_length = row_length(spec.options.get("max_length"), context.tasks[data.task], model.max_length)
-        pairs = pairs_to_look_at(read_examples(context, data))
+        max_length = resolve_max_length(spec.options.get("max_length"), context.tasks[data.task], model.max_length)
+        pairs = select_pairs(read_examples(context, data))
         features = formats.get("retrieval").features(pairs, tokenizer, (), max_length=max_length, train=False)
         accuracies[data.language] = layer_accuracies(
             model,
@@ -66,63 +67,63 @@ def layers(job: Job, context: Context, store: Store, draft: Draft, progress: Pro
 
 
 @dataclass
-class _Ready:
+class _PreparedJob:
     """A job whose rows are ready for the pass."""
 
     job: Job
-    asked: Asked
+    request: PredictionRequest
     seconds: float
-    """That have gone into it."""
+    """Time spent on it so far."""
     layer: int | None
-    """That was chosen on dev."""
-    account: Account
-    """Of the noise over its examples."""
+    """The layer chosen on dev, if any."""
+    noise_counts: NoiseCounts
+    """Counts of the noise in its examples."""
 
 
 def predict(
     jobs: Sequence[Job], context: Context, store: Store, progress: Progress
 ) -> Iterator[tuple[Job, float | Exception]]:
-    """The predictions of one model on languages of one task, all in one pass; see `do_jobs`.
+    """Predict several languages of one task with one model in one pass; see `run_jobs`.
 
-    The time of the pass is shared among the jobs by their tokens.
+    The time of the pass is divided among the jobs by their tokens.
     """
-    from xlift.evaluation.predict import decode, run_pass
+    from xlift.evaluation.predict import compute_outputs, decode
 
     spec = jobs[0].spec
     assert isinstance(spec, PredictSpec)
     task = context.tasks[spec.data.task]
-    model, tokenizer = loaded_model(jobs[0], context, store)
-    ready: list[_Ready] = []
+    model, tokenizer = cached_model(jobs[0], context, store)
+    prepared: list[_PreparedJob] = []
     for job in jobs:
-        if progress.stopping():
+        if progress.should_stop():
             raise Interrupted
         try:
-            ready.append(_prepare(job, task, context, store))
-        except Exception as error:  # whatever is wrong with one language must not cost the others
+            prepared.append(_prepare(job, task, context, store))
+        except Exception as error:  # an error in one language must not stop the others
             yield job, error
-    if not ready:
+    if not prepared:
         return
     started = time.perf_counter()
-    asked = [each.asked for each in ready]
-    outputs = run_pass(
+    requests = [each.request for each in prepared]
+    outputs = compute_outputs(
         model,
         tokenizer.pad_token_id,
         task,
-        asked,
+        requests,
         spec.head,
         budget=context.engine.token_budget,
         precision=spec.precision,
         progress=progress,
     )
-    spent = time.perf_counter() - started
-    for each, share in zip(ready, _shares(asked), strict=True):
-        each.seconds += share * spent
-    for number, each in enumerate(ready):
+    pass_seconds = time.perf_counter() - started
+    for each, share in zip(prepared, _token_shares(requests), strict=True):
+        each.seconds += share * pass_seconds
+    for number, each in enumerate(prepared):
         started = time.perf_counter()
         try:
-            with written(each.job, store, spent=each.seconds) as draft:
-                predictions = decode(task, each.asked, outputs[number])
-                _write(task, each, predictions, draft)
+            with write_artifact(each.job, store, spent=each.seconds) as draft:
+                predictions = decode(task, each.request, outputs[number])
+                _write_results(task, each, predictions, draft)
         except Exception as error:
             yield each.job, error
         else:
@@ -130,124 +131,124 @@ def predict(
         outputs[number] = None  # vectors may be large
 
 
-def _prepare(job: Job, task: Task, context: Context, store: Store) -> _Ready:
-    from xlift.evaluation.layers import choose_layer
-    from xlift.evaluation.predict import Asked
+def _prepare(job: Job, task: Task, context: Context, store: Store) -> _PreparedJob:
+    from xlift.evaluation.layer_selection import choose_layer
+    from xlift.evaluation.predict import PredictionRequest
 
     spec, started = job.spec, time.perf_counter()
     assert isinstance(spec, PredictSpec)
-    model, _ = loaded_model(job, context, store)
-    max_length = row_length(spec.options.get("max_length"), task, model.max_length)
-    asked = _test_set(job, context, store, max_length)
+    model, _ = cached_model(job, context, store)
+    max_length = resolve_max_length(spec.options.get("max_length"), task, model.max_length)
+    test_set = _load_test_set(job, context, store, max_length)
     options, layer = dict(spec.options), None
     if options.get("layer") == "dev":
-        chosen = json.loads(store.open(job.parents[-1]).file(LAYERS).read_text(encoding="utf-8"))
-        layer = options["layer"] = choose_layer(chosen["accuracies"], spec.data.language)
-    asking = Asked(asked.examples, asked.features, options, asked.words)
-    return _Ready(job, asking, time.perf_counter() - started, layer, asked.account)
+        saved = json.loads(store.open(job.parents[-1]).file(LAYERS).read_text(encoding="utf-8"))
+        layer = options["layer"] = choose_layer(saved["accuracies"], spec.data.language)
+    request = PredictionRequest(test_set.examples, test_set.features, options, test_set.prompt)
+    return _PreparedJob(job, request, time.perf_counter() - started, layer, test_set.noise_counts)
 
 
-def _shares(asked: Sequence[Asked]) -> list[float]:
-    """Of each in the tokens of a pass; those that ask the same rows share them."""
-    askers = Counter(id(each.features) for each in asked)
-    tokens = [count_tokens(each.features) / askers[id(each.features)] for each in asked]
+def _token_shares(requests: Sequence[PredictionRequest]) -> list[float]:
+    """Each request's share of the tokens of a pass. Requests with the same rows divide them."""
+    num_requests = Counter(id(request.features) for request in requests)
+    tokens = [count_tokens(request.features) / num_requests[id(request.features)] for request in requests]
     return [own / (sum(tokens) or 1) for own in tokens]
 
 
-def _write(task: Task, ready: _Ready, predictions: Sequence[Any], draft: Draft) -> None:
-    format = formats.get(task.format)
-    rows = [(e.id, format.gold(e), answer) for e, answer in zip(ready.asked.examples, predictions, strict=True)]
-    if format.head == "dual":  # candidates are asked nothing, and may be a million
+def _write_results(task: Task, prepared: _PreparedJob, predictions: Sequence[Any], draft: Draft) -> None:
+    format, request = formats.get(task.format), prepared.request
+    rows = [(e.id, format.gold(e), prediction) for e, prediction in zip(request.examples, predictions, strict=True)]
+    if format.head == "dual":  # candidates have no gold answer, and may be a million
         rows = [row for row in rows if row[1] is not None]
     write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
-    draft.numbers["tokens"] = count_tokens(ready.asked.features)
-    draft.numbers.update(noise_numbers(ready.account))
-    if ready.asked.words is not None:
-        draft.numbers.update(words_numbers(ready.asked.features))
-    if ready.layer is not None:
-        draft.numbers["layer"] = ready.layer
+    draft.numbers["tokens"] = count_tokens(request.features)
+    draft.numbers.update(noise_numbers(prepared.noise_counts))
+    if request.prompt is not None:
+        draft.numbers.update(truncation_numbers(request.features))
+    if prepared.layer is not None:
+        draft.numbers["layer"] = prepared.layer
 
 
 def write_predictions(path: Path, ids: list[str], gold: list[Any], predictions: list[Any]) -> None:
-    """A Parquet table `id, gold, prediction`; gold and prediction are JSON, of the shape that the format's metrics read.
+    """Write a Parquet table `id, gold, prediction`. Gold and prediction are JSON in the form that the format's metrics read.
 
-    Scores are always made from this table, so a new metric or interval costs no prediction."""
+    Scores are always computed from this table, so a new metric or interval needs no new predictions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def dump(values: list[Any]) -> list[str]:
+    def to_json(values: list[Any]) -> list[str]:
         return [json.dumps(value, ensure_ascii=False) for value in values]
 
-    table = pa.table({"id": ids, "gold": dump(gold), "prediction": dump(predictions)})
+    table = pa.table({"id": ids, "gold": to_json(gold), "prediction": to_json(predictions)})
     pq.write_table(table, path, compression="zstd")
 
 
-_MODEL: dict[Origin, tuple[Model, Any]] = {}
-"""The last model predicted with, and its tokenizer: its jobs come one after the other."""
+_MODEL: dict[ParentModel, tuple[Model, Any]] = {}
+"""The last model used and its tokenizer. The queue gives all jobs of a model one after another."""
 
 
-def loaded_model(job: Job, context: Context, store: Store) -> tuple[Model, Any]:
-    """The model that a job asks, and its tokenizer, on the device that the study wants."""
-    from xlift.training.devices import pick
+def cached_model(job: Job, context: Context, store: Store) -> tuple[Model, Any]:
+    """The model of a job and its tokenizer, on the study's device."""
+    from xlift.training.devices import select_device
 
-    origin = origin_of(job)
-    if origin not in _MODEL:
-        forget_model()  # before the next is loaded: two may not fit
-        model, tokenizer = open_model(job, context, store)
-        _MODEL[origin] = model.to(pick(context.engine.device)), tokenizer
-    return _MODEL[origin]
+    parent = parent_model(job)
+    if parent not in _MODEL:
+        clear_model_cache()  # before loading the next: two models may not fit
+        model, tokenizer = load_model(job, context, store)
+        _MODEL[parent] = model.to(select_device(context.engine.device)), tokenizer
+    return _MODEL[parent]
 
 
-def forget_model() -> None:
+def clear_model_cache() -> None:
     _MODEL.clear()
 
 
 @dataclass(frozen=True)
 class _TestSet:
-    """Examples as models of one tokenizer read them."""
+    """Examples with the features of one tokenizer."""
 
     examples: list[Any]
     features: Features
-    words: Words | None
-    """How they were put into words; None: a head answers, or hidden states do."""
-    account: Account
-    """Of the noise over them."""
+    prompt: PromptContext | None
+    """How to generate answers; None: a head or hidden states give them."""
+    noise_counts: NoiseCounts
+    """Counts of the noise in the examples."""
 
 
 _FEATURES: dict[tuple[Any, ...], _TestSet] = {}
-"""Tokenized test sets of this process, the last used last: every model of a study is asked the same questions."""
+"""Cache of tokenized test sets, the most recently used last. All models of a study predict on the same test sets."""
 _FEATURES_TOKENS = 4_000_000
-"""Tokens of all of them together. Their rows take 4 bytes a token, but the texts that they were made from stay too."""
+"""Most tokens in the cache. Rows take 4 bytes per token, but their texts are kept too."""
 
 
-def _test_set(job: Job, context: Context, store: Store, max_length: int) -> _TestSet:
-    from xlift.tasks.noise import Account
+def _load_test_set(job: Job, context: Context, store: Store, max_length: int) -> _TestSet:
+    from xlift.tasks.noise import NoiseCounts
     from xlift.training.stage import make_features
 
     assert isinstance(job.spec, PredictSpec)
     data, mode = job.spec.data, job.spec.text_mode
-    model, tokenizer = loaded_model(job, context, store)
+    model, tokenizer = cached_model(job, context, store)
     digest = tokenizer_digest(model_folder(job, context, store))
     key = (data, max_length, digest, mode, model.family if mode else None)
-    found = _FEATURES.pop(key, None)
-    if found is None:
-        account = Account()
-        examples, task = read_examples(context, data, account), context.tasks[data.task]
+    test_set = _FEATURES.pop(key, None)
+    if test_set is None:
+        noise_counts = NoiseCounts()
+        examples, task = read_examples(context, data, noise_counts), context.tasks[data.task]
         if mode:
-            worded = Worded(mode, context, tokenizer, model.family)
-            features = worded.features(task, examples, data.language, max_length=max_length, train=False)
-            found = _TestSet(examples, features, worded.words(task, data.language), account)
+            encoder = PromptEncoder(mode, context, tokenizer, model.family)
+            features = encoder.features(task, examples, data.language, max_length=max_length, train=False)
+            test_set = _TestSet(examples, features, encoder.prompt_context(task, data.language), noise_counts)
         else:
             features = make_features(task, examples, tokenizer, max_length=max_length, train=False)
-            found = _TestSet(examples, features, None, account)
-    _FEATURES[key] = found
-    while len(_FEATURES) > 1 and sum(count_tokens(kept.features) for kept in _FEATURES.values()) > _FEATURES_TOKENS:
+            test_set = _TestSet(examples, features, None, noise_counts)
+    _FEATURES[key] = test_set
+    while len(_FEATURES) > 1 and sum(count_tokens(each.features) for each in _FEATURES.values()) > _FEATURES_TOKENS:
         del _FEATURES[next(iter(_FEATURES))]
-    return found
+    return test_set
 
 
 def tokenizer_digest(folder: Path) -> str:
-    """Identity of a saved tokenizer."""
+    """SHA-256 of the files of a saved tokenizer."""
     import hashlib
 
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""What the work of every kind of job shares: the context, names of files, examples and lengths."""
+"""What all kinds of jobs share: the context, file names, and functions for examples, lengths and artifacts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlift.errors import UserError
-from xlift.recipes import Engine, threads_of
-from xlift.studies.estimate.shape import shape_of
+from xlift.recipes import Engine, num_threads
 from xlift.studies.job import Data, Job, PretrainSpec
+from xlift.studies.model_shape import read_model_shape
 from xlift.studies.store import Draft, Store
 from xlift.tasks.task import Task
 
 if TYPE_CHECKING:
-    from xlift.tasks.noise import Account
+    from xlift.tasks.noise import NoiseCounts
 
 PREDICTIONS = "predictions.parquet"
 MODEL = "model"
@@ -29,7 +29,7 @@ LAYERS = "layers.json"
 
 @dataclass(frozen=True)
 class Context:
-    """What a worker needs besides the job."""
+    """What a worker needs in addition to the job."""
 
     data: Path | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Context:
 
 
 def model_folder(job: Job, context: Context, store: Store) -> Path:
-    """The model a job starts from: its parent's product (checked against its digests), or a pretrained one."""
+    """Folder of the model that a job starts from: its parent's artifact (verified by its digests) or a pretrained model."""
     assert not isinstance(job.spec, PretrainSpec)
     if job.spec.model is None:
         return store.open(job.parents[0]).folder / MODEL
@@ -47,49 +47,52 @@ def model_folder(job: Job, context: Context, store: Store) -> Path:
 
 
 def threads_for(job: Job, context: Context, store: Store) -> int:
-    """Threads of each process of a job, by the width of the model it makes or starts from. What is wrong with that model is
-    found when it is read."""
+    """Threads of each process of a job, by the width of the model that it creates or starts from. Errors in that model are
+    reported when it is loaded."""
     spec = job.spec
     if isinstance(spec, PretrainSpec):
-        return threads_of(job.kind, spec.architecture.hidden_size, context.engine)
-    start = context.models[spec.model.fingerprint] if spec.model else store.path(job.parents[0]) / MODEL
-    shape = shape_of(start)
-    return threads_of(job.kind, shape and shape.hidden, context.engine)
+        return num_threads(job.kind, spec.architecture.hidden_size, context.engine)
+    folder = context.models[spec.model.fingerprint] if spec.model else store.path(job.parents[0]) / MODEL
+    shape = read_model_shape(folder)
+    return num_threads(job.kind, shape and shape.hidden_size, context.engine)
 
 
-def row_length(asked: int | None, task: Task, limit: int | None) -> int:
-    """Tokens of a row: what the study asks for, else the task's own length as far as the model reaches."""
-    if asked and limit and asked > limit:
+def resolve_max_length(requested: int | None, task: Task, max_positions: int | None) -> int:
+    """Most tokens of a row: `requested` by the study, otherwise the task's own length, limited by the model's positions."""
+    if requested and max_positions and requested > max_positions:
         raise UserError(
-            f"max_length {asked} is more than the model's {limit} positions", fix=f"ask for at most {limit}."
+            f"max_length {requested} is more than the model's {max_positions} positions",
+            fix=f"set it to at most {max_positions}.",
         )
-    return asked or min(task.max_length, limit or task.max_length)
+    return requested or min(task.max_length, max_positions or task.max_length)
 
 
-def read_examples(context: Context, data: Data, account: Account | None = None) -> list[Any]:
-    """The examples of some data, with the noise that it is to have.
+def read_examples(context: Context, data: Data, noise_counts: NoiseCounts | None = None) -> list[Any]:
+    """Read the examples of some data, and add the noise that it specifies.
 
     Args:
-        account: of what noise does, to be added to.
+        noise_counts: counts to which those of the noise are added.
     """
     task = context.tasks[data.task]
     examples = list(task.source.read(task, data.language, data.split, context.data, size=data.size, seed=data.seed))
     if data.noise is None:
         return examples
-    from xlift.tasks.noise import noisy
+    from xlift.tasks.noise import add_noise_to_examples
 
-    return noisy(task, examples, data.noise, data.language, data=context.data, account=account)
+    return add_noise_to_examples(
+        task, examples, data.noise, data.language, data=context.data, noise_counts=noise_counts
+    )
 
 
-def noise_numbers(account: Account) -> dict[str, int]:
-    """What noise did to the data of a job, for its manifest; nothing where no data has any."""
-    if not account.texts:
+def noise_numbers(counts: NoiseCounts) -> dict[str, int]:
+    """Numbers of the noise in a job's data, for its manifest; {} without noise."""
+    if not counts.num_texts:
         return {}
     return {
-        "noise_texts": account.texts,
-        "noise_words": account.words,
-        "noise_able": account.able,
-        "noise_changed": account.changed,
+        "noise_texts": counts.num_texts,
+        "noise_words": counts.num_words,
+        "noise_able": counts.num_changeable,
+        "noise_changed": counts.num_changed,
     }
 
 
@@ -98,27 +101,28 @@ def count_tokens(features: Any) -> int:
 
 
 @contextmanager
-def written(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft]:
-    """The product of a job, to be filled in the block.
+def write_artifact(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft]:
+    """Write a job's artifact: the block fills the draft.
 
     Args:
-        spent: seconds that went into it before.
+        spent: seconds already spent on the job.
     """
     import torch
 
     spec = job.spec.model_dump(mode="json", exclude_defaults=True)
     with store.write(job.key, job.kind, spec, job.parents, spent=spent) as draft:
         draft.numbers["examples"] = job.examples
-        with plain_disk_errors(draft.folder):
+        with disk_errors_as_oserror(draft.folder):
             yield draft
-        draft.numbers.setdefault("threads", torch.get_num_threads())  # what it had, not what was asked for
-        # of several processes, the first has said its own
+        draft.numbers.setdefault("threads", torch.get_num_threads())  # the actual number, not the requested one
+        # with several processes, the main one has set its own value
         draft.numbers.setdefault("peak_memory_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 @contextmanager
-def plain_disk_errors(folder: Path) -> Iterator[None]:
-    """Errors of a full or forbidden disk as OSErrors, which the store explains: safetensors has the number in its text."""
+def disk_errors_as_oserror(folder: Path) -> Iterator[None]:
+    """Turn safetensors errors of a full or read-only disk, which have the number in their text, into OSErrors, which the
+    store explains."""
     from safetensors import SafetensorError
 
     try:

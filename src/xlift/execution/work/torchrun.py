@@ -1,7 +1,7 @@
-"""A training job on several devices: the worker that holds the job's lock starts torchrun, and talks to its ranks.
+"""Run a training job on several devices: the worker that holds the job's lock starts torchrun and talks to its ranks.
 
-Each rank (execution/rank.py) connects to a socket of the worker, is told the job, and says what becomes of it. A rank whose
-worker is gone ends at once, and torchrun ends when one of its ranks does: nothing goes on holding a device.
+Each rank (execution/rank.py) connects to a socket of the worker, receives the job, and reports its progress and result. A
+rank exits when its worker does, and torchrun ends when a rank does, so no process keeps a device.
 """
 
 from __future__ import annotations
@@ -27,70 +27,71 @@ from xlift.studies.store import Draft, Store
 from xlift.training.progress import Interrupted, Progress
 
 ADDRESS, KEY = "XLIFT_RANKS_ADDRESS", "XLIFT_RANKS_KEY"
-"""Environment of a rank: where its worker listens, and the key of that conversation in hexadecimal."""
-LOOK = 0.2
-"""Seconds between two looks at whether torchrun lives and whether the run wants to stop."""
-LAST_WORDS = 5.0
-"""Seconds in which other ranks may say what is wrong after one has failed: a rank that lost its neighbour says only that."""
+"""Environment variables of a rank: the worker's address, and the hexadecimal key of the connection."""
+POLL_SECONDS = 0.2
+"""Seconds between checks whether torchrun is running and whether to stop."""
+ERROR_GRACE_SECONDS = 5.0
+"""Seconds to wait for the errors of other ranks after the first. A rank that lost a peer reports only the lost connection."""
 
 
 class RankBug(Exception):
-    """An error of ours in a rank; the message is its traceback."""
+    """An internal error in a rank; the message is its traceback."""
 
 
-def train_on_several(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    """Do a training job on as many devices as the study wants; the first rank fills the draft's folder.
+def train_distributed(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+    """Run a training job on the number of devices that the study sets. The main process writes to the draft's folder.
 
     Raises:
-        UserError, OSError, Interrupted: as the job itself in one process; or a rank was killed.
-        RankBug: an error of ours in a rank.
+        UserError, OSError, Interrupted: as the job in one process raises them, or a rank was killed.
+        RankBug: an internal error in a rank.
     """
     key = secrets.token_bytes(32)
-    ranks = context.engine.devices
-    with Listener(authkey=key) as listener, tempfile.TemporaryFile("w+", errors="replace") as said:
-        team = _Team(ranks, (job, context, store.root, draft.folder))
-        threading.Thread(target=team.welcome, args=(listener,), daemon=True).start()
-        process = _start(ranks, {ADDRESS: str(listener.address), KEY: key.hex()}, said)
+    world_size = context.engine.devices
+    with Listener(authkey=key) as listener, tempfile.TemporaryFile("w+", errors="replace") as output:
+        process_group = _ProcessGroup(world_size, (job, context, store.root, draft.folder))
+        threading.Thread(target=process_group.accept_ranks, args=(listener,), daemon=True).start()
+        process = _start_torchrun(world_size, {ADDRESS: str(listener.address), KEY: key.hex()}, output)
         try:
-            _converse(team, process, progress)
+            _relay_messages(process_group, process, progress)
         finally:
-            team.hang_up()
-            _end(process)
-        if team.errors:
-            # what a user can mend says more than what it led to in other ranks
-            raise min(team.errors, key=lambda error: isinstance(error, RankBug))
-        if team.interrupted:
+            process_group.close()
+            _stop_torchrun(process)
+        if process_group.errors:
+            # an error that the user can fix explains more than its consequences in other ranks
+            raise min(process_group.errors, key=lambda error: isinstance(error, RankBug))
+        if process_group.is_interrupted:
             raise Interrupted
-        if team.numbers is None:
-            raise _unexplained(job, ranks, process.returncode, said)
-        draft.numbers.update(team.numbers, devices=ranks)
+        if process_group.numbers is None:
+            raise _make_exit_error(job, world_size, process.returncode, output)
+        draft.numbers.update(process_group.numbers, devices=world_size)
 
 
 @dataclass
-class _Team:
-    """The ranks as the worker knows them."""
+class _ProcessGroup:
+    """The worker's connections to the ranks."""
 
-    size: int
-    task: tuple[Job, Context, Path, Path]
+    world_size: int
+    assignment: tuple[Job, Context, Path, Path]
+    """What every rank receives: job, context, root of the store, folder of the draft."""
     connections: list[Connection] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     numbers: dict[str, Any] | None = None
-    interrupted: bool = False
-    stopping: bool = False
+    is_interrupted: bool = False
+    has_requested_stop: bool = False
 
-    def welcome(self, listener: Listener) -> None:
-        """Take every rank's call and tell it the job. In a thread, as nothing but a call ends the waiting."""
-        for _ in range(self.size):
+    def accept_ranks(self, listener: Listener) -> None:
+        """Accept a connection from every rank and send it the job. Runs in a thread, since `accept` has no timeout."""
+        for _ in range(self.world_size):
             try:
                 connection = listener.accept()
-                connection.send(self.task)
-            except (OSError, EOFError):  # the listener was closed, or a rank that died
+                connection.send(self.assignment)
+            except (OSError, EOFError):  # the listener was closed, or a rank died
                 return
             self.connections.append(connection)
 
-    def hear(self, progress: Progress) -> None:
-        """What the ranks have to say within a moment."""
-        for connection in wait(list(self.connections), timeout=LOOK):
+    def receive(self, progress: Progress) -> None:
+        """Handle the messages that arrive within POLL_SECONDS."""
+        for connection in wait(list(self.connections), timeout=POLL_SECONDS):
             assert isinstance(connection, Connection)
             try:
                 message, *content = connection.recv()
@@ -102,71 +103,72 @@ class _Team:
             elif message == "done":
                 self.numbers = content[0]
             elif message == "interrupted":
-                self.interrupted = True
+                self.is_interrupted = True
             elif message == "error":
                 self.errors.append(content[0])
 
-    def stop(self) -> None:
-        """Ask for checkpoints. The first rank decides for all, and may not have called yet."""
-        if not self.stopping and len(self.connections) == self.size:
-            self.stopping = True
+    def request_stop(self) -> None:
+        """Request a checkpoint once all ranks are connected, since the main process decides and may connect last."""
+        if not self.has_requested_stop and len(self.connections) == self.world_size:
+            self.has_requested_stop = True
             for connection in self.connections:
                 with suppress(OSError):
                     connection.send(None)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         for connection in self.connections:
             connection.close()
 
 
-def _converse(team: _Team, process: subprocess.Popen[str], progress: Progress) -> None:
-    """Until torchrun ends, or for a moment after the first error."""
-    failed = 0.0
+def _relay_messages(process_group: _ProcessGroup, process: subprocess.Popen[str], progress: Progress) -> None:
+    """Exchange messages until torchrun ends, or until ERROR_GRACE_SECONDS after the first error."""
+    first_error_time = 0.0
     while process.poll() is None:
-        if team.connections:
-            team.hear(progress)
+        if process_group.connections:
+            process_group.receive(progress)
         else:
-            time.sleep(LOOK)
-        if progress.stopping():
-            team.stop()
-        if team.errors:
-            failed = failed or time.monotonic()
-            if time.monotonic() - failed > LAST_WORDS:
+            time.sleep(POLL_SECONDS)
+        if progress.should_stop():
+            process_group.request_stop()
+        if process_group.errors:
+            first_error_time = first_error_time or time.monotonic()
+            if time.monotonic() - first_error_time > ERROR_GRACE_SECONDS:
                 return
-    while team.connections:  # what was said before the end
-        team.hear(progress)
+    while process_group.connections:  # messages that were sent before the end
+        process_group.receive(progress)
 
 
-def _start(ranks: int, environment: dict[str, str], said: IO[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    threads = os.environ.get("OMP_NUM_THREADS", "1")  # torchrun would set it, and say so
+def _start_torchrun(world_size: int, environment: dict[str, str], output: IO[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world_size)]
+    num_threads = os.environ.get("OMP_NUM_THREADS", "1")  # torchrun would set it, and print a warning
     return subprocess.Popen(
         [*command, "-m", "xlift.execution.rank"],
-        env={**os.environ, "OMP_NUM_THREADS": threads, **environment},
+        env={**os.environ, "OMP_NUM_THREADS": num_threads, **environment},
         stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=said,
+        stdout=output,
+        stderr=output,
         text=True,
-        start_new_session=True,  # a Ctrl-C on the terminal is meant for the run, which asks for checkpoints
+        start_new_session=True,  # Ctrl-C on the terminal must reach only the run, which then requests checkpoints
     )
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End torchrun; its ranks have lost their worker, or have ended."""
+def _stop_torchrun(process: subprocess.Popen[str]) -> None:
+    """Wait for torchrun, whose ranks have ended or lost their worker, and kill it if it does not end."""
     try:
-        process.wait(LAST_WORDS)
+        process.wait(ERROR_GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _unexplained(job: Job, ranks: int, code: int, said: IO[str]) -> Exception:
-    said.seek(0)
-    text = said.read()
+def _make_exit_error(job: Job, world_size: int, code: int, output: IO[str]) -> Exception:
+    output.seek(0)
+    text = output.read()
     if "SIGKILL" in text or code == -signal.SIGKILL:
         return UserError(
-            f"one of the {ranks} processes of a job was killed in the middle of: {job.label}",
-            fix="if the machine ran out of memory, use fewer `devices` or `strategy: fsdp`; run again to go on.",
+            f"one of the {world_size} processes of a job was killed in the middle of: {job.label}",
+            fix="if the machine ran out of memory, use fewer `devices` or `strategy: fsdp`. Run the same command again to "
+            "resume.",
         )
-    return RankBug(f"torchrun ended with exit code {code}, and said:\n{text[-4000:]}")
+    return RankBug(f"torchrun ended with exit code {code} and this output:\n{text[-4000:]}")

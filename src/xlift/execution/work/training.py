@@ -1,16 +1,17 @@
-"""The work of jobs that train: phase one, and the stages of a road."""
+"""Run training jobs: pretraining, and the stages of a pipeline."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlift.execution.work.judging import Attempt, DevJudge, label_entropy, with_retries
-from xlift.execution.work.opening import origin_of, stored_model
-from xlift.execution.work.shared import MODEL, Context, noise_numbers, read_examples, row_length
-from xlift.execution.work.worded import Worded, words_numbers, written_tokens
+from xlift.execution.work.evaluator import Attempt, DevEvaluator, label_entropy, train_with_retries
+from xlift.execution.work.model_loading import find_start_model_files, parent_model
+from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, truncation_numbers
+from xlift.execution.work.shared import MODEL, Context, noise_numbers, read_examples, resolve_max_length
 from xlift.recipes import Engine, Recipe
 from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
 from xlift.studies.store import Draft, Store
@@ -19,37 +20,38 @@ from xlift.tasks.formats.text import TextExample
 from xlift.training.progress import Progress
 
 if TYPE_CHECKING:
-    from xlift.models.compact import Compact
+    from xlift.models.compact_vocabulary import CompactVocabulary
+    from xlift.models.delta import StoredModel
     from xlift.models.model import Model
-    from xlift.models.stored import Stored
     from xlift.tasks.formats.base import Features
-    from xlift.training.loop import Trained
-    from xlift.training.part import Part
+    from xlift.training.loop import TrainOutput
+    from xlift.training.train_dataset import TrainDataset
 
 
 def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    from xlift.models.pretrained import quiet
+    """Train a tokenizer and a language model from text."""
+    from xlift.models.pretrained import silence_transformers
     from xlift.training import pretraining
-    from xlift.training.devices import pick
+    from xlift.training.devices import select_device
 
     spec = job.spec
     assert isinstance(spec, PretrainSpec)
-    parts = [documents(context, data) for data in spec.text]
-    extra = [documents(context, data) for data in spec.tokenizer_text]
-    texts = (text for part in extra for example in part for text in formats.get("text").texts(example))
-    tokenizer = pretraining.make_tokenizer(
-        (text for source in (pretraining.tokenizer_texts(parts, spec.tokenizer.documents), texts) for text in source),
+    parts = [read_documents(context, data) for data in spec.text]
+    extra_parts = [read_documents(context, data) for data in spec.tokenizer_text]
+    extra_texts = (text for part in extra_parts for example in part for text in formats.get("text").texts(example))
+    tokenizer = pretraining.train_tokenizer(
+        itertools.chain(pretraining.tokenizer_texts(parts, spec.tokenizer.documents), extra_texts),
         spec.tokenizer,
-        pretraining.family_made(spec.architecture),
+        pretraining.architecture_family(spec.architecture),
     )
     max_length = spec.recipe.max_length or 128
     rows = []
     for part in parts:
-        part = pretraining.cut_in_two(part, spec.cut, spec.seed)
+        part = pretraining.split_documents(part, spec.cut, spec.seed)
         features = formats.get("text").features(part, tokenizer, (), max_length=max_length, train=True)
         rows += features.input_ids
-    model = pretraining.make_model(spec.architecture, tokenizer, spec.seed)
-    trained = pretraining.pretrain(
+    model = pretraining.create_model(spec.architecture, tokenizer, spec.seed)
+    output = pretraining.pretrain(
         model,
         tokenizer,
         rows,
@@ -57,76 +59,78 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
         spec.recipe,
         writes=spec.writes,
         seed=spec.seed,
-        device=pick(context.engine.device),
+        device=select_device(context.engine.device),
         folder=store.partial(job.key),
         progress=progress,
     )
     if spec.half_precision:
         model = model.half()
-    with quiet():
+    with silence_transformers():
         model.save_pretrained(draft.folder / MODEL)
         tokenizer.save_pretrained(draft.folder / MODEL)
-    note(draft, trained, documents=len(rows), parameters=sum(p.numel() for p in model.parameters()))
+    write_training_record(draft, output, documents=len(rows), parameters=sum(p.numel() for p in model.parameters()))
 
 
 def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    """A stage, with its attempts (work/judging.py): each starts from the stored model, with heads made anew. Of several ranks
-    the first one fills the draft."""
+    """Train a stage, with retries (work/evaluator.py). Each attempt starts from the stored model with new heads. With several
+    ranks, the main process writes the draft."""
     from xlift.models import adapters, backbone
-    from xlift.models.carrying import Carried, carry
-    from xlift.models.texting import TEXT, check_writes
-    from xlift.tasks.noise import Account
+    from xlift.models.text_mode import TEXT, check_can_generate
+    from xlift.models.weight_transfer import WeightTransfer, transfer_weights
+    from xlift.tasks.noise import NoiseCounts
     from xlift.training import stage
-    from xlift.training.devices import team
+    from xlift.training.devices import current_process_group
     from xlift.training.masking import Masker
 
     spec = job.spec
     assert isinstance(spec, TrainSpec)
-    stored = stored_model(job, context, store)
-    bare, tokenizer = backbone.load_bare(stored)
-    fresh = [bare]
+    stored = find_start_model_files(job, context, store)
+    first_model, tokenizer = backbone.load_without_heads(stored)
+    unused_models = [first_model]
     tasks = [context.tasks[data.task] for data in spec.mixture]
-    # The text of `mlm`, the last parts, is learnt by the head of all text, whatever head the others share.
-    text = spec.mlm.parts if spec.mlm else 0
+    # The last parts are the text of `mlm`. They train the head of text tasks, whatever head the other parts share.
+    num_text_parts = spec.mlm.parts if spec.mlm else 0
     head = spec.head
-    worded = None
+    prompt_encoder = None
     if spec.text_mode:
-        check_writes(bare)
-        head, worded = TEXT, Worded(spec.text_mode, context, tokenizer, bare.family)
-    names = [head] * (len(tasks) - text) + [""] * text
-    parts, entropies, account = [], [], Account()
-    for data, task, head in zip(spec.mixture, tasks, names, strict=True):
-        max_length = row_length(spec.recipe.max_length, task, bare.max_length)
-        examples = read_examples(context, data, account)
-        if worded and head == TEXT:
-            features = worded.features(task, examples, data.language, max_length=max_length, train=True)
-            entropies.append(label_entropy(task, examples, written_tokens(features)))
+        check_can_generate(first_model)
+        head, prompt_encoder = TEXT, PromptEncoder(spec.text_mode, context, tokenizer, first_model.family)
+    head_names = [head] * (len(tasks) - num_text_parts) + [""] * num_text_parts
+    train_datasets, entropies, noise_counts = [], [], NoiseCounts()
+    for data, task, head in zip(spec.mixture, tasks, head_names, strict=True):
+        max_length = resolve_max_length(spec.recipe.max_length, task, first_model.max_length)
+        examples = read_examples(context, data, noise_counts)
+        if prompt_encoder and head == TEXT:
+            features = prompt_encoder.features(task, examples, data.language, max_length=max_length, train=True)
+            entropies.append(label_entropy(task, examples, count_label_tokens(features)))
         else:
             features = stage.make_features(task, examples, tokenizer, max_length=max_length, train=True)
-            entropies.append(label_entropy(task, examples, rows=features.input_ids.lengths))
+            entropies.append(label_entropy(task, examples, row_lengths=features.input_ids.lengths))
         masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
-        parts.append(stage.Part(task, features, head, masker))
-    judge = DevJudge(spec, context, tokenizer, bare.max_length, worded)
-    del bare
+        train_datasets.append(stage.TrainDataset(task, features, head, masker))
+    evaluator = DevEvaluator(spec, context, tokenizer, first_model.max_length, prompt_encoder)
+    del first_model
 
-    def attempt(recipe: Recipe, folder: Path) -> Attempt[tuple[Model, Compact | None, Carried]]:
-        model = fresh.pop() if fresh else backbone.load_bare(stored)[0]
-        for head in dict.fromkeys(names):
-            learners = [task for task, name in zip(tasks, names, strict=True) if name == head]
-            stage.add_heads(model, learners, spec.seed, head)
+    def train_once(recipe: Recipe, folder: Path) -> Attempt[tuple[Model, CompactVocabulary | None, WeightTransfer]]:
+        model = unused_models.pop() if unused_models else backbone.load_without_heads(stored)[0]
+        for head_name in dict.fromkeys(head_names):
+            head_tasks = [task for task, name in zip(tasks, head_names, strict=True) if name == head_name]
+            stage.add_heads(model, head_tasks, spec.seed, head_name)
         compact = None
-        # LoRA does not train the table; Adafactor's steps depend on all of its rows
+        # LoRA does not train the embeddings; Adafactor's steps depend on all of their rows
         if spec.recipe.lora is None and spec.recipe.optimizer == "adamw":
-            compact = smaller_vocabulary(model, tokenizer, stored, parts, judge.features, context.engine)
+            compact = shrink_vocabulary(model, tokenizer, stored, train_datasets, evaluator.features, context.engine)
         if compact is None:
-            backbone.fill_table(model, stored)
-        carried = carry(model, stored, spec.keep_heads, compact)
+            backbone.restore_embeddings(model, stored)
+        transfer = transfer_weights(model, stored, spec.keep_heads, compact)
         if spec.recipe.lora:
             adapters.add(model, spec.recipe.lora, spec.seed)
-        trained = stage.fine_tune(
+        # with several ranks, none may leave the others in the middle of an evaluation
+        stop_progress = progress if context.engine.devices == 1 else Progress()
+        output = stage.fine_tune(
             model,
             tokenizer.pad_token_id,
-            parts,
+            train_datasets,
             recipe,
             spec.sampling,
             seed=spec.seed,
@@ -135,72 +139,87 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
             folder=folder,
             engine=context.engine,
             progress=progress,
-            # of several ranks none may leave the others alone in the middle of a judgement
-            judge=judge.of(model, tokenizer.pad_token_id, progress if context.engine.devices == 1 else Progress()),
+            evaluate=evaluator.make_evaluate(model, tokenizer.pad_token_id, stop_progress),
         )
-        return Attempt((model, compact, carried), trained, judge.verdict(trained, entropies))
+        return Attempt((model, compact, transfer), output, evaluator.summarize(output, entropies))
 
-    last, attempts = with_retries(spec.recipe, store.partial(job.key), attempt)
-    (model, compact, carried), trained = last.made, last.trained
-    if not team(context.engine).leads:
+    last, attempts = train_with_retries(spec.recipe, store.partial(job.key), train_once)
+    (model, compact, transfer), output = last.result, last.output
+    if not current_process_group(context.engine).is_main_process:
         return
+    folder, parent = draft.folder / MODEL, parent_model(job)
     if spec.recipe.lora:
-        backbone.save_adapter(model, tokenizer, draft.folder / MODEL, stored, origin_of(job))
+        backbone.save_adapter_delta(model, tokenizer, folder, stored, parent)
     elif compact is None:
-        backbone.save(model, tokenizer, draft.folder / MODEL)
+        backbone.save(model, tokenizer, folder)
     else:
-        backbone.save_change(model, tokenizer, draft.folder / MODEL, compact, stored, origin_of(job), trained.decay)
+        backbone.save_vocabulary_delta(model, tokenizer, folder, compact, stored, parent, output.total_weight_decay)
         draft.numbers["vocabulary"] = len(compact.ids)
-    note(draft, trained, attempts, carried_tensors=carried.tensors, carried_parameters=carried.parameters)
-    draft.numbers.update(noise_numbers(account))
-    if worded:
-        draft.numbers.update(words_numbers(*(part.features for part in parts if part.head == TEXT)))
-    told = {key: value for key, value in carried.__dict__.items() if value or key != "checkpoint"}
-    (draft.folder / "carried.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_training_record(
+        draft, output, attempts, transferred_tensors=transfer.tensors, transferred_parameters=transfer.parameters
+    )
+    draft.numbers.update(noise_numbers(noise_counts))
+    if prompt_encoder:
+        draft.numbers.update(truncation_numbers(*(each.features for each in train_datasets if each.head == TEXT)))
+    record = {key: value for key, value in transfer.__dict__.items() if value or key != "checkpoint"}
+    (draft.folder / "weight_transfer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def smaller_vocabulary(
-    model: Model, tokenizer: Any, stored: Stored, parts: Sequence[Part], dev: Sequence[Features], engine: Engine
-) -> Compact | None:
-    """Leave a model the input embeddings of only those tokens that a stage reads, where that is exact and pays
-    (models/compact.py). None: it needs all of them."""
-    from xlift.models.backbone import compact
-    from xlift.models.compact import used_tokens
-    from xlift.models.texting import TEXT
+def shrink_vocabulary(
+    model: Model,
+    tokenizer: Any,
+    stored: StoredModel,
+    train_datasets: Sequence[TrainDataset],
+    dev_features: Sequence[Features],
+    engine: Engine,
+) -> CompactVocabulary | None:
+    """Keep only the input embeddings of tokens that a stage reads, if the result is exact and saves enough memory
+    (models/compact_vocabulary.py). Returns None if all embeddings are kept."""
+    from xlift.models.backbone import load_compact_vocabulary
+    from xlift.models.compact_vocabulary import find_used_tokens
+    from xlift.models.text_mode import TEXT
 
-    if engine.compact_vocabulary == "off" or any(part.masker for part in parts) or model.table not in stored.names:
+    if engine.compact_vocabulary == "off" or any(dataset.masker for dataset in train_datasets):
         return None
-    writes = any(part.head == TEXT for part in parts)
-    features = [*(part.features for part in parts), *dev]
-    ids = used_tokens(model.backbone, features, tokenizer.all_special_ids, writes=writes)
-    return None if ids is None else compact(model, stored, ids)
+    if model.embeddings_name not in stored.tensor_files:
+        return None
+    uses_output_layer = any(dataset.head == TEXT for dataset in train_datasets)
+    features = [*(dataset.features for dataset in train_datasets), *dev_features]
+    ids = find_used_tokens(model.backbone, features, tokenizer.all_special_ids, uses_output_layer=uses_output_layer)
+    return None if ids is None else load_compact_vocabulary(model, stored, ids)
 
 
-def note(draft: Draft, trained: Trained, attempts: Sequence[dict[str, Any]] = (), **more: Any) -> None:
-    """Numbers of a training for the manifest, and what it saw of itself for training.json.
+def write_training_record(
+    draft: Draft, output: TrainOutput, attempts: Sequence[dict[str, Any]] = (), **numbers: Any
+) -> None:
+    """Add a training's numbers to the manifest, and write its history to training.json.
 
     Args:
-        attempts: what came of each, the last being the one that is kept (work/judging.py).
+        attempts: results of all attempts, the last of which produced `output` (work/evaluator.py).
     """
     draft.numbers.update(
-        steps=trained.steps, tokens=trained.tokens, loss=trained.losses[-1], spikes=trained.num_spikes, **more
+        steps=output.global_step,
+        tokens=output.num_tokens,
+        loss=output.losses[-1],
+        spikes=output.num_spikes,
+        **numbers,
     )
-    if trained.token_budget:
-        draft.numbers["token_budget"] = trained.token_budget
-    told: dict[str, Any] = {"losses": trained.losses, "norms": trained.norms, "spikes": trained.spikes}
+    if output.token_budget:
+        draft.numbers["token_budget"] = output.token_budget
+    record: dict[str, Any] = {"losses": output.losses, "grad_norms": output.grad_norms, "spikes": output.spikes}
     if attempts:
         draft.numbers["attempts"] = len(attempts)
-        told |= {"kept": trained.kept, "dev": trained.dev, "attempts": attempts}
-    if attempts and attempts[-1]["dev"]:  # else nothing was judged
+        record |= {"best_step": output.best_step, "dev": output.dev_scores, "attempts": attempts}
+    if attempts and attempts[-1]["dev"]:  # empty if nothing was evaluated
         draft.numbers["collapsed"] = attempts[-1]["outcome"] == "collapsed"
-    (draft.folder / "training.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
+    (draft.folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
-def documents(context: Context, data: Data) -> list[TextExample]:
-    """What there is to read in some data: the documents of a text task, or the distinct texts of any other one."""
+def read_documents(context: Context, data: Data) -> list[TextExample]:
+    """The documents of a text task, or the distinct texts of any other task."""
     examples = read_examples(context, data)
     format = formats.get(context.tasks[data.task].format)
-    if format.example is TextExample:
+    if format.example_class is TextExample:
         return examples
     texts = dict.fromkeys(text for example in examples for text in format.texts(example) if text.strip())
     return [TextExample(str(number), text) for number, text in enumerate(texts)]

@@ -1,8 +1,16 @@
-"""A model as the stock classes of transformers have it, in a folder that needs no xlift."""
+"""Export models in the classes of transformers, so that they can be used without xlift."""
 
 from __future__ import annotations
 
-from xlift.models.export.sheet import SHEET, Sheet, read_sheet
+from xlift.models.export.metadata import METADATA_FILE, ExportMetadata, read_export_metadata
 from xlift.models.export.stock import CLASSES, class_of, stock_model, write_model
 
-__all__ = ["CLASSES", "SHEET", "Sheet", "class_of", "read_sheet", "stock_model", "write_model"]
+__all__ = [
+    "CLASSES",
+    "METADATA_FILE",
+    "ExportMetadata",
+    "class_of",
+    "read_export_metadata",
+    "stock_model",
+    "write_model",
+]

@@ -1,4 +1,4 @@
-"""From a model with heads to the stock class of its family with one of them, and its folder."""
+"""Export a model with one head as a transformers class, in a folder that transformers can load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from xlift.backbones import Family
 from xlift.errors import UserError
 from xlift.models.model import Model
-from xlift.models.pretrained import first_line, quiet
+from xlift.models.pretrained import first_line, silence_transformers
 
 CLASSES: dict[str, Any] = {
     "sequence": transformers.AutoModelForSequenceClassification,
@@ -22,35 +22,35 @@ CLASSES: dict[str, Any] = {
     "span": transformers.AutoModelForQuestionAnswering,
     "choice": transformers.AutoModelForMultipleChoice,
 }
-"""Kind of head -> the class that loads what is written."""
+"""Kind of head -> the class that loads the exported model."""
 BARE: dict[str, Any] = {
     "encoder": transformers.AutoModel,
     "decoder": transformers.AutoModelForCausalLM,
     "seq2seq": transformers.AutoModelForSeq2SeqLM,
 }
-"""Family -> the class of a model without a head of ours."""
-CLOSE = 1e-3
-"""Largest difference of logits that passes, relative to the largest logit: other kernels round otherwise."""
+"""Family -> the class of a model without a head, or with a head that transformers does not have."""
+TOLERANCE = 1e-3
+"""Largest accepted difference of logits, relative to the largest logit: other kernels round differently."""
 PROBES = ("Tell me, is this the same answer?", "No.", "ꯀ 北京 مرحبا привет sana qta 123")
 
 
 def auto_class(model: Model, head: str) -> Any:
-    """The class of transformers that loads the model with a head, '' for none."""
+    """The transformers class that loads the model with a head, '' for none."""
     kind = model.head(head).spec.kind if head else ""
     return class_of(kind, model.family) if kind in CLASSES else BARE[model.family]
 
 
 def class_of(kind: str, family: Family) -> Any:
-    """Of a kind of head in CLASSES. Decoders have no class for choices: each is a row of a classifier with one label."""
+    """The class for a kind of head in CLASSES. Decoders have none for choices: each is a row of a classifier with one label."""
     return CLASSES["sequence" if kind == "choice" and family == "decoder" else kind]
 
 
 def stock_model(model: Model, tokenizer: Any, head: str) -> PreTrainedModel:
-    """The stock class with the weights of backbone and head; of a model without a head, or with one that no stock class has
-    (vectors, words), the backbone.
+    """The transformers model with the weights of backbone and head. Without a head, or with a head that transformers does not
+    have (vectors, text), it is the backbone.
 
     Raises:
-        UserError: transformers has no such class for this type of model, or one that computes something else.
+        UserError: transformers has no such class for this type of model, or its weights differ.
     """
     spec = model.head(head).spec if head else None
     if spec is None or spec.kind not in CLASSES:
@@ -59,86 +59,85 @@ def stock_model(model: Model, tokenizer: Any, head: str) -> PreTrainedModel:
     labels = spec.labels if spec.kind in ("sequence", "token") else ()
     if labels:
         config.id2label = dict(enumerate(labels))
-        config.label2id = {label: number for number, label in enumerate(labels)}
+        config.label2id = {label: index for index, label in enumerate(labels)}
     else:
         config.num_labels = spec.num_labels
     if spec.kind == "sequence":
         config.problem_type = "single_label_classification"
     if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.pad_token_id  # a class that finds a row's last token by it needs it
+        config.pad_token_id = tokenizer.pad_token_id  # some classes find a row's last token by it
     auto = class_of(spec.kind, model.family)
     try:
-        stock: Any = auto._model_mapping[type(config)]
+        stock_class: Any = auto._model_mapping[type(config)]
     except KeyError:
         raise UserError(
             f"transformers has no {auto.__name__.removeprefix('Auto')} of type '{config.model_type}'",
-            fix="Its hidden states can be taken, by `xlift store export`; a model that answers in words can be exported.",
+            fix="`xlift store export` writes its backbone and heads to a folder. Models with `mode: text` can be exported.",
         ) from None
     try:
-        with quiet():
-            made, info = stock.from_pretrained(
-                None, config=config, state_dict=_own(model.stock_state_dict(head)), dtype=torch.float32,
+        with silence_transformers():
+            stock, info = stock_class.from_pretrained(
+                None, config=config, state_dict=_to_cpu(model.stock_state_dict(head)), dtype=torch.float32,
                 output_loading_info=True,
             )  # fmt: skip
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{stock.__name__} does not take its weights: {first_line(error)}") from error
+        raise UserError(f"{stock_class.__name__} cannot load the weights: {first_line(error)}") from error
     if wrong := sorted([*info["missing_keys"], *info["unexpected_keys"]]):
-        raise UserError(f"{stock.__name__} has other weights than this model: {', '.join(map(str, wrong[:3]))}")
-    return made.eval()
+        raise UserError(f"{stock_class.__name__} has other weights than this model: {', '.join(map(str, wrong[:3]))}")
+    return stock.eval()
 
 
-def _own(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _to_cpu(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
 
 
 def write_model(
     model: Model, tokenizer: Any, head: str, folder: Path, *, max_length: int, max_new_tokens: int | None = None
 ) -> float:
-    """Write a model so that transformers reads it: weights, config, tokenizer, and of one that writes how it does.
+    """Write a model for transformers: weights, config, tokenizer, and a generation config for text mode.
 
-    What is written is loaded again and asked the same as the model.
+    The written model is loaded again, and its outputs are compared with the model's.
 
     Args:
-        head: name of the head that goes with it; '' for none, or of one that no stock class has.
-        max_length: tokens of a row, which the tokenizer will cut to where a text or a pair is one row.
-        max_new_tokens: of an answer in words; None where it gives no such answers.
+        head: name of the head to export; '' for none, or a head that transformers does not have.
+        max_length: tokens of a row. The tokenizer truncates to it where a text or a pair is one row.
+        max_new_tokens: of an answer in text mode; None for other models.
 
     Returns:
-        The largest difference between the logits (of a model without a head: hidden states) of what was loaded and of the
-        model.
+        The largest difference between the logits of the loaded and the original model (hidden states without a head).
 
     Raises:
-        UserError: as `stock_model`; or what was written does not answer as the model does.
+        UserError: as `stock_model`; or the written model gives other outputs.
     """
-    tokenizer = _padding(tokenizer)
+    tokenizer = _with_pad_token(tokenizer)
     stock = stock_model(model, tokenizer, head)
-    probes = _probes(tokenizer, model)
-    expected = _ours(model, head, probes)
+    probes = _probe_inputs(tokenizer)
+    expected = _model_outputs(model, head, probes)
     if max_new_tokens is not None:
-        stock.generation_config = plain_generation(model, tokenizer, max_new_tokens)
+        stock.generation_config = greedy_generation_config(model, tokenizer, max_new_tokens)
     folder.mkdir(parents=True, exist_ok=True)
-    with quiet():
+    with silence_transformers():
         stock.save_pretrained(folder)
-        _named_length(tokenizer, model, head, max_length).save_pretrained(folder)
+        _with_max_length(tokenizer, model, head, max_length).save_pretrained(folder)
     kind = model.head(head).spec.kind if head else ""
     auto, is_span = auto_class(model, head), kind == "span"
     if not head or kind not in CLASSES:
         auto = transformers.AutoModel if model.family == "encoder" else auto
     del stock
-    with quiet():
-        again = auto.from_pretrained(folder, dtype=torch.float32).eval()
-    found = _theirs(again, kind if kind in CLASSES else "", is_span, probes)
-    real = probes["attention_mask"].bool()
+    with silence_transformers():
+        loaded = auto.from_pretrained(folder, dtype=torch.float32).eval()
+    outputs = _stock_outputs(loaded, kind if kind in CLASSES else "", is_span, probes)
+    is_token = probes["attention_mask"].bool()
     if expected.dim() > 2:
-        expected, found = expected[real], found[real]
-    difference = float((expected - found).abs().max())
-    if not difference <= CLOSE * max(1.0, float(expected.abs().max())):
-        raise UserError(f"what was written does not answer as the model does: logits differ by {difference:.2g}")
+        expected, outputs = expected[is_token], outputs[is_token]
+    difference = float((expected - outputs).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+        raise UserError(f"the exported model differs from the trained one: logits differ by {difference:.2g}")
     return difference
 
 
-def plain_generation(model: Model, tokenizer: Any, max_new_tokens: int) -> GenerationConfig:
-    """Greedy, to an end token: nothing of what the checkpoint's authors sample with."""
+def greedy_generation_config(model: Model, tokenizer: Any, max_new_tokens: int) -> GenerationConfig:
+    """Greedy generation up to an end token, without the checkpoint's sampling settings."""
     config = model.backbone.config
     return GenerationConfig(
         do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=tokenizer.eos_token_id,
@@ -147,41 +146,40 @@ def plain_generation(model: Model, tokenizer: Any, max_new_tokens: int) -> Gener
     )  # fmt: skip
 
 
-def _named_length(tokenizer: Any, model: Model, head: str, max_length: int) -> Any:
-    """The tokenizer, with the length that a row is cut to where a text is one row, else with the longest that the model
-    reads."""
+def _with_max_length(tokenizer: Any, model: Model, head: str, max_length: int) -> Any:
+    """The tokenizer with `max_length` where a text is one row, else with the model's maximal length."""
     kind = model.head(head).spec.kind if head else ""
     longest = model.max_length or tokenizer.model_max_length
-    made = copy.deepcopy(tokenizer)
-    made.model_max_length = (
+    copied = copy.deepcopy(tokenizer)
+    copied.model_max_length = (
         max_length if kind in ("sequence", "choice", "dual") else min(longest, tokenizer.model_max_length)
     )
-    return made
+    return copied
 
 
-def _padding(tokenizer: Any) -> Any:
-    """The tokenizer; where it has no token for padding (Llama's) that of the end, as in training."""
+def _with_pad_token(tokenizer: Any) -> Any:
+    """The tokenizer. One without a padding token (Llama's) pads with its end token, as in training."""
     if tokenizer.pad_token_id is not None or tokenizer.eos_token_id is None:
         return tokenizer
-    made = copy.deepcopy(tokenizer)
-    made.pad_token = made.eos_token
-    return made
+    copied = copy.deepcopy(tokenizer)
+    copied.pad_token = copied.eos_token
+    return copied
 
 
-def _probes(tokenizer: Any, model: Model) -> dict[str, Tensor]:
+def _probe_inputs(tokenizer: Any) -> dict[str, Tensor]:
     """A few rows of different lengths, padded on the right."""
     rows = [tokenizer(text, truncation=True, max_length=32)["input_ids"] for text in PROBES]
     rows = [row or [tokenizer.eos_token_id or 0] for row in rows]
     width = max(map(len, rows))
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     return {
-        "input_ids": torch.tensor([row + [pad] * (width - len(row)) for row in rows]),
+        "input_ids": torch.tensor([row + [pad_id] * (width - len(row)) for row in rows]),
         "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
     }
 
 
 @torch.no_grad()
-def _ours(model: Model, head: str, probes: dict[str, Tensor]) -> Tensor:
+def _model_outputs(model: Model, head: str, probes: dict[str, Tensor]) -> Tensor:
     model.eval()
     inputs = {name: tensor.to(model.device) for name, tensor in probes.items()}
     states = model.last_hidden_state(inputs)
@@ -191,7 +189,7 @@ def _ours(model: Model, head: str, probes: dict[str, Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def _theirs(stock: Any, kind: str, is_span: bool, probes: dict[str, Tensor]) -> Tensor:
+def _stock_outputs(stock: Any, kind: str, is_span: bool, probes: dict[str, Tensor]) -> Tensor:
     if not kind:
         trunk = Model(stock).trunk
         return trunk(**probes).last_hidden_state

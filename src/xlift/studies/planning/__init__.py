@@ -1,2 +1,2 @@
-"""What a study means, a file for what each part of it asks for: models.py, intermediate.py (with stages.py), targets.py (with
-wording.py). families.py says what a kind of model cannot do."""
+"""The planning of each section of a study: models.py, intermediate.py and targets.py; stages.py plans one training stage,
+text_mode.py its prompts. families.py refuses what a kind of model cannot do."""

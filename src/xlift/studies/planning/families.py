@@ -1,4 +1,4 @@
-"""What a family of models cannot do, refused with its place before anything starts."""
+"""Checks of what a family of models cannot do. Each error names its place in the study, before any job starts."""
 
 from __future__ import annotations
 
@@ -7,111 +7,111 @@ from importlib.util import find_spec
 
 from xlift.backbones import Family
 from xlift.recipes import Recipe
-from xlift.studies.declared.targets import Options
-from xlift.studies.document import Keys
-from xlift.studies.planning.road import Grid, State
+from xlift.studies.placement import uses_gpu
+from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.rows import TrainingStage
+from xlift.studies.schema.targets import Options
+from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
 from xlift.tasks.task import Task
 
-KIND: dict[Family, str] = {
+FAMILY_NAMES: dict[Family, str] = {
     "encoder": "an encoder", "decoder": "a decoder", "seq2seq": "an encoder-decoder model",
 }  # fmt: skip
 
 
-def check_stage(grid: Grid, state: State, tasks: Sequence[Task], stage: TrainingStage) -> None:
-    """Raises UserError where a model cannot be trained on some task as the stage says."""
+def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], stage: TrainingStage) -> None:
+    """Raises UserError if a model cannot be trained on one of the tasks as the stage requires."""
     text = next((task for task in tasks if task.format == "text"), None)
     if text is not None and state.family != "encoder":
         place = (*stage.where, "mlm" if stage.text else "task")
-        raise grid.refusal(
-            f"{state.model} is {KIND[state.family]}, and masked words are for encoders: {text.name}", place,
-            "leave the text out; `pretrain:` makes models of every family from text.",
+        raise context.error(
+            f"{state.model} is {FAMILY_NAMES[state.family]}, and masked language modelling needs an encoder: {text.name}",
+            place, "leave the text out; `pretrain:` trains models of every family on text.",
         )  # fmt: skip
     for task in tasks:
         head = formats.get(task.format).head
-        if state.wording is None:
-            check_writes(grid, state, task, stage.where)
+        if state.prompt_patches is None:
+            check_head_mode(context, state, task, stage.where)
         elif head == "dual":
-            raise grid.refusal(
-                f"{task.name} is {task.format}, which is learnt by a head, and {state.model} answers in words", stage.where,
-                "give the model `answers: heads`, in a study of its own.",
+            raise context.error(
+                f"{task.name} is {task.format}, which needs a head, and {state.model} is in text mode", stage.where,
+                "give the model `mode: head`, in a separate study.",
             )  # fmt: skip
-    if state.wording is None:
+    if state.prompt_patches is None:
         return
     for key in ("head", "keep_heads"):
         if getattr(stage, key):
-            raise grid.refusal(
-                f"`{key}` does nothing for {state.model}, which answers in words and has no heads", (*stage.where, key),
-                "remove it, or give the model `answers: heads`.",
+            raise context.error(
+                f"`{key}` has no effect for {state.model}, which is in text mode and has no heads", (*stage.where, key),
+                "remove it, or give the model `mode: head`.",
             )  # fmt: skip
 
 
-def check_writes(grid: Grid, state: State, task: Task, where: Keys) -> None:
-    """Raises UserError where a task is answered in words alone, and the model does not answer so."""
-    if formats.get(task.format).head != "text" or state.wording is not None:
+def check_head_mode(context: PlanContext, state: ModelState, task: Task, where: Keys) -> None:
+    """Raises UserError if a task needs text mode, and the model is in head mode."""
+    if formats.get(task.format).head != "text" or state.prompt_patches is not None:
         return
     if state.family == "encoder":
         why, fix = f"{state.model} is an encoder", "take a decoder or an encoder-decoder model."
     else:
-        why, fix = f"heads answer for {state.model}", "leave its `answers: heads` out."
-    raise grid.refusal(f"{task.name} is {task.format}, which is written in words, and {why}", where, fix)
+        why, fix = f"{state.model} is in head mode", "leave its `mode: head` out."
+    raise context.error(f"{task.name} is {task.format}, which needs text mode, and {why}", where, fix)
 
 
-def check_untrained(grid: Grid, state: State, task: Task, where: Keys) -> None:
-    """Raises UserError where a task with labels is to be answered without training, and not in words."""
-    if state.wording is not None:
+def check_untrained(context: PlanContext, state: ModelState, task: Task, where: Keys) -> None:
+    """Raises UserError if a task with labels is to be scored without training by a model in head mode."""
+    if state.prompt_patches is not None:
         return
-    check_writes(grid, state, task, where)
-    raise grid.refusal(
+    check_head_mode(context, state, task, where)
+    raise context.error(
         f"{task.name} cannot be scored without training: the head of {state.model} would be random", where,
-        "leave `train: false` to retrieval and mining, and to models that answer in words.",
+        "use `train: false` for retrieval and mining, and for models in text mode.",
     )  # fmt: skip
 
 
-def check_pooling(grid: Grid, state: State, options: Options, where: Keys) -> None:
-    """Raises UserError where a model has no such layer, or no token that stands for a whole text."""
+def check_pooling(context: PlanContext, state: ModelState, options: Options, where: Keys) -> None:
+    """Raises UserError if the model lacks the layer, or a token that represents a whole text."""
     if options.pooling == "cls" and state.family != "encoder":
-        raise grid.refusal(
-            f"{state.model} is {KIND[state.family]}, whose first token stands for itself alone", (*where, "pooling"),
-            "use `pooling: mean`.",
+        raise context.error(
+            f"{state.model} is {FAMILY_NAMES[state.family]}, whose first token does not represent the whole text",
+            (*where, "pooling"), "use `pooling: mean`.",
         )  # fmt: skip
     layers = state.layers
     if isinstance(options.layer, int) and layers is not None and options.layer > layers:
         part = "the encoder of " if state.family == "seq2seq" else ""
-        raise grid.refusal(
+        raise context.error(
             f"there is no layer {options.layer}: {part}{state.model} has {layers}", (*where, "layer"),
             f"choose one from 0, the embeddings, to {layers}.",
         )  # fmt: skip
 
 
-def check_recipe(grid: Grid, how: Recipe, where: Keys) -> None:
-    """Raises UserError where a recipe asks for what is not here, or what the engine does not go with."""
-    if how.optimizer == "adafactor" and grid.study.engine.strategy == "fsdp":
-        raise grid.refusal(
-            "Adafactor does not go with `strategy: fsdp`: its moments are of whole rows and columns", ("engine", "strategy"),
+def check_recipe(context: PlanContext, recipe: Recipe, where: Keys) -> None:
+    """Raises UserError if this machine or the engine cannot do what the recipe requires."""
+    engine = context.study.engine
+    if recipe.optimizer == "adafactor" and engine.strategy == "fsdp":
+        raise context.error(
+            "Adafactor does not work with `strategy: fsdp`: its moments are of whole rows and columns", ("engine", "strategy"),
             "take `strategy: ddp`, or `optimizer: adamw`.",
         )  # fmt: skip
-    if how.lora and how.lora.quantize and grid.study.engine.strategy == "fsdp":
-        raise grid.refusal(
-            "matrices in 4 bits have no shards: `quantize: true` does not go with `strategy: fsdp`", ("engine", "strategy"),
+    if recipe.lora and recipe.lora.quantize and engine.strategy == "fsdp":
+        raise context.error(
+            "`quantize: true` does not work with `strategy: fsdp`: 4-bit matrices cannot be sharded", ("engine", "strategy"),
             "take `strategy: ddp`, or leave `quantize` out.",
         )  # fmt: skip
-    if how.lora and how.lora.quantize:
-        from xlift.studies.estimate.schedule import on_gpu
-
-        lacking = [] if on_gpu(grid.study.engine) else ["a GPU of NVIDIA's"]
-        lacking += [] if find_spec("bitsandbytes") else ["the package bitsandbytes"]
-        if lacking:
-            grid.unless_looked_at(
-                f"`quantize: true` needs {' and '.join(lacking)}", _lora_place(grid, where),
-                "leave `quantize` out (LoRA does without it), or run it where there are both.",
+    if recipe.lora and recipe.lora.quantize:
+        missing = [] if uses_gpu(engine) else ["an NVIDIA GPU"]
+        missing += [] if find_spec("bitsandbytes") else ["the package bitsandbytes"]
+        if missing:
+            context.refuse_to_run(
+                f"`quantize: true` needs {' and '.join(missing)}", _lora_place(context, where),
+                "leave `quantize` out (LoRA works without it), or run it on a machine that has them.",
             )  # fmt: skip
 
 
-def _lora_place(grid: Grid, where: Keys) -> Keys:
-    """Where `lora` is said, the nearest first."""
-    target = where[:1] == ("targets",)
+def _lora_place(context: PlanContext, where: Keys) -> Keys:
+    """The nearest `lora` key that applies at a place."""
+    section = "target" if where[:1] == ("targets",) else "intermediate"
     places: list[Keys] = [(*where[:n], "training", "lora") for n in range(len(where), 1, -1)]
-    places += [("training", "target" if target else "intermediate", "lora"), ("training", "lora")]
-    return next((place for place in places if place in grid.file.document.lines), places[-1])
+    places += [("training", section, "lora"), ("training", "lora")]
+    return next((place for place in places if place in context.file.document.lines), places[-1])

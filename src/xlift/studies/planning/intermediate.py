@@ -1,84 +1,86 @@
-"""What is done before the targets: the stages of a row, or the merging of rows above."""
+"""Plan the rows of the table: training stages, or merging of rows above."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from xlift.studies.declared.training import recipe
 from xlift.studies.job import MergeSpec, make_job
-from xlift.studies.planning.road import Grid, State
-from xlift.studies.planning.stages import train
-from xlift.studies.rows import Row, TrainingStage
+from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.planning.stages import add_stage
+from xlift.studies.rows import IntermediateRow, TrainingStage
+from xlift.studies.schema.training import make_recipe
 
 
-def after_row(grid: Grid, start: State, row: Row, seed: int, above: Mapping[str, State]) -> State:
-    """The model after a row.
+def add_row(
+    context: PlanContext, start: ModelState, row: IntermediateRow, seed: int, above: Mapping[str, ModelState]
+) -> ModelState:
+    """Plan the jobs of a row and return the model after it.
 
     Args:
-        above: the model after each row that was planned before, by the row's id, under this seed.
+        above: id of each row planned before -> the model after it, under this seed.
 
     Raises:
-        UserError: a stage asks for what cannot be.
+        UserError: the model cannot be trained as a stage requires.
     """
     path = f"{start.path} > {row.name}"
     if row.merge:
-        return replace(_merged(grid, start, row, seed, above), path=path)
+        return replace(_add_merge(context, start, row, seed, above), path=path)
     state = start
     for stage in row.stages:
-        state = replace(_stage(grid, state, stage, seed), path=path)
+        state = replace(_add_intermediate_stage(context, state, stage, seed), path=path)
     return state
 
 
-def _merged(grid: Grid, start: State, row: Row, seed: int, above: Mapping[str, State]) -> State:
+def _add_merge(
+    context: PlanContext, start: ModelState, row: IntermediateRow, seed: int, above: Mapping[str, ModelState]
+) -> ModelState:
     spec = MergeSpec(model=start.ref, weights=tuple(weight for _, weight in row.merge))
     parents = (*start.parents, *(key for name, _ in row.merge for key in above[name].parents))
-    what = " + ".join(dict.fromkeys(above[name].path.removeprefix(f"{start.path} > ") for name, _ in row.merge))
-    job = make_job(spec, parents, f"merge {what} (from {start.path}, seed {seed})", len(row.merge) + 1)
-    return start.after(grid.plan.add(job), seed)
+    names = " + ".join(dict.fromkeys(above[name].path.removeprefix(f"{start.path} > ") for name, _ in row.merge))
+    job = make_job(spec, parents, f"merge {names} (from {start.path}, seed {seed})", len(row.merge) + 1)
+    return start.after(context.plan.add(job), seed)
 
 
-def _stage(grid: Grid, state: State, stage: TrainingStage, seed: int) -> State:
+def _add_intermediate_stage(context: PlanContext, state: ModelState, stage: TrainingStage, seed: int) -> ModelState:
     if stage.head:
         for share in stage.shares[1:]:
-            grid.found.stands_in(share.task, stage.shares[0].task, share.where)
-    if state.wording is None:
-        _check_kept(grid, stage, state)
-    _check_text(grid, stage, state)
+            context.resolver.check_same_labels(share.task, stage.shares[0].task, share.where)
+    if state.prompt_patches is None:
+        _check_kept_heads(context, stage, state)
+    _check_text(context, stage, state)
     mixture = tuple(
-        grid.found.data_of(share.task, share.language, share.split, share.size, seed, share.where, share.noise)
+        context.resolver.make_data(share.task, share.language, share.split, share.size, seed, share.where, share.noise)
         for share in (*stage.shares, *stage.text)
     )
-    how = recipe(grid.study.training, grid.study.training.intermediate, *stage.training)
-    return train(grid, state, mixture, stage, how, seed)
+    recipe = make_recipe(context.study.training, context.study.training.intermediate, *stage.training)
+    return add_stage(context, state, mixture, stage, recipe, seed)
 
 
-def _check_kept(grid: Grid, stage: TrainingStage, state: State) -> None:
-    """A head can be kept that the model has by then and that this stage trains on."""
-    here = list(dict.fromkeys(stage.head or share.task.head for share in stage.shares))
-    here += [share.task.head for share in stage.text[:1]]
+def _check_kept_heads(context: PlanContext, stage: TrainingStage, state: ModelState) -> None:
+    """Raises UserError for a kept head that the model lacks, or that this stage does not train."""
+    trained = list(dict.fromkeys(stage.head or share.task.head for share in stage.shares))
+    trained += [share.task.head for share in stage.text[:1]]
     for name in stage.keep_heads:
-        if name in state.heads and name in here:
+        if name in state.heads and name in trained:
             continue
-        why = "this stage does not train on it" if name in state.heads else "the model has none of that name by then"
-        has = f"it has those of {', '.join(state.heads)}" if state.heads else "it has none yet"
-        raise grid.refusal(
-            f"no head '{name}' to keep: {why}", (*stage.where, "keep_heads"),
-            f"{has}; this stage trains on {', '.join(here)}.",
+        why = "this stage does not train it" if name in state.heads else "the model has no such head before this stage"
+        has = f"the model has the heads {', '.join(state.heads)}" if state.heads else "the model has no heads yet"
+        raise context.error(
+            f"cannot keep the head '{name}': {why}", (*stage.where, "keep_heads"),
+            f"{has}; this stage trains {', '.join(trained)}.",
         )  # fmt: skip
 
 
-def _check_text(grid: Grid, stage: TrainingStage, state: State) -> None:
-    """Masks are of text, and text after another stage is learnt by a new head: the checkpoint's is gone by then."""
+def _check_text(context: PlanContext, stage: TrainingStage, state: ModelState) -> None:
+    """Raises UserError for `masking` without text; warns where text needs a new head, since the checkpoint's is gone."""
     text = next((share for share in (*stage.shares, *stage.text) if share.task.format == "text"), None)
     if text is None and stage.masking is not None:
-        raise grid.refusal(
-            "`masking` does nothing without a part that is text", (*stage.where, "masking"),
+        raise context.error(
+            "`masking` has no effect without a text part", (*stage.where, "masking"),
             "remove it, or add a part such as {task: isle-text, size: 1000}.",
         )  # fmt: skip
     head = "" if text is None else text.task.head if text in stage.text else stage.head or text.task.head
     if text is not None and state.seed is not None and head not in stage.keep_heads:
-        place = grid.file.locate(*stage.where)
-        grid.warn(
-            f"{place}: the head for masked words starts at random, since a stage before has dropped the model's own."
-        )
+        place = context.file.locate(*stage.where)
+        context.warn(f"{place}: the MLM head starts at random, since an earlier stage dropped the checkpoint's.")

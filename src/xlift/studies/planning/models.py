@@ -1,4 +1,4 @@
-"""Models: found, or made by the study itself; and whether heads answer or words."""
+"""Plan the models of a study: find existing ones, plan the pretraining of others, and set their mode."""
 
 from __future__ import annotations
 
@@ -6,138 +6,135 @@ from pathlib import Path
 
 from xlift import backbones
 from xlift.backbones import Family, family_of
-from xlift.studies.declared.models import Made, Named
-from xlift.studies.declared.text import PretrainText
-from xlift.studies.declared.training import WordingPatch, recipe
-from xlift.studies.document import Keys
 from xlift.studies.job import Data, ModelRef, PretrainSpec, make_job
-from xlift.studies.planning.road import Grid, State
+from xlift.studies.model_shape import read_model_shape
+from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.schema.models import NamedModel, PretrainedModel
+from xlift.studies.schema.text import PretrainText
+from xlift.studies.schema.training import PromptSettingsPatch, make_recipe
+from xlift.studies.yaml_document import Keys
 
 SEQ2SEQ = ("mt5",)
 """Families of `architecture` that have an encoder and a decoder."""
 
 
-def starts_of(grid: Grid, only_made: bool) -> list[State]:
-    """The models of a study, each before its road.
+def start_states(context: PlanContext, only_pretrained: bool) -> list[ModelState]:
+    """The models of a study at the start of their pipelines.
 
     Args:
-        only_made: leave out those that are there.
+        only_pretrained: leave out existing models.
 
     Raises:
-        UserError: no such model, two of one name, or one that cannot answer as it is asked to.
+        UserError: no such model, two with one name, or a model that cannot work in the requested mode.
     """
-    starts: dict[str, State] = {}
-    for index, entry in enumerate(grid.study.models):
+    starts: dict[str, ModelState] = {}
+    for index, entry in enumerate(context.study.models):
         where: Keys = ("models", index)
-        if isinstance(entry, Made):
-            start = _made(grid, entry, where)
-        elif only_made:
+        if isinstance(entry, PretrainedModel):
+            start = _pretrained_model(context, entry, where)
+        elif only_pretrained:
             continue
         else:
-            start = _found(grid, Named(model=entry) if isinstance(entry, str) else entry, where)
+            start = _named_model(context, NamedModel(model=entry) if isinstance(entry, str) else entry, where)
         if start.model in starts:
-            raise grid.refusal(
+            raise context.error(
                 f"two models are called '{start.model}'", where,
-                "a row of the table must tell them apart: give one another name, or its folder another name.",
+                "rows of the table need different names: give one another name, or its folder another name.",
             )  # fmt: skip
         starts[start.model] = start
-    if starts and all(start.wording is None for start in starts.values()):
-        _refuse_idle_wording(grid)
+    if starts and all(start.prompt_patches is None for start in starts.values()):
+        _refuse_unused_prompt(context)
     return list(starts.values())
 
 
-def _found(grid: Grid, entry: Named, where: Keys) -> State:
-    with grid.found.placed(*where):
-        found = backbones.find(entry.model, grid.file.folder, weights=grid.to_run)
+def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelState:
+    with context.resolver.at_place(*where):
+        found = backbones.find(entry.model, context.file.folder, weights=context.to_run)
         family = found.family
-    own = (grid.file.folder / entry.model).is_dir() or Path(entry.model).is_dir()
-    if own and not any(found.folder.glob(backbones.WEIGHTS)):  # those of the Hub will be fetched
-        grid.unless_looked_at(
+    is_folder = (context.file.folder / entry.model).is_dir() or Path(entry.model).is_dir()
+    if is_folder and not any(found.folder.glob(backbones.WEIGHTS_PATTERN)):  # those of the Hub will be fetched
+        context.refuse_to_run(
             f"'{entry.model}' has a config.json and no weights", where, "put the model's safetensors into its folder."
         )
-    grid.plan.models[found.fingerprint] = found.folder
-    name = grid.plan.names.setdefault(found.fingerprint, entry.name or found.name)
+    context.plan.models[found.fingerprint] = found.folder
+    name = context.plan.names.setdefault(found.fingerprint, entry.name or found.name)
     name = entry.name or name
-    return State(
-        name, ModelRef(fingerprint=found.fingerprint), (), name, family, _layers(found.folder),
-        _wording(grid, entry, name, family, where), heads=found.heads,
+    shape = read_model_shape(found.folder)
+    return ModelState(
+        name, ModelRef(fingerprint=found.fingerprint), (), name, family, shape.num_layers if shape else None,
+        _prompt_patches(context, entry, name, family, where), heads=found.heads,
     )  # fmt: skip
 
 
-def _layers(folder: Path) -> int | None:
-    from xlift.studies.estimate.shape import shape_of
-
-    shape = shape_of(folder)
-    return shape.layers if shape else None
-
-
-def _made(grid: Grid, entry: Made, where: Keys) -> State:
-    made = entry.pretrain
-    a = made.architecture
-    family = family_of(a.family, a.family in SEQ2SEQ, ())
-    if family == "decoder" and "masking" in made.model_fields_set:
-        raise grid.refusal(
-            f"`masking` does nothing for {a.family}, a decoder, which learns the next word", (*where, "pretrain", "masking"),
-            "remove it.",
+def _pretrained_model(context: PlanContext, entry: PretrainedModel, where: Keys) -> ModelState:
+    pretrain, where_pretrain = entry.pretrain, (*where, "pretrain")
+    architecture = pretrain.architecture
+    family = family_of(architecture.family, architecture.family in SEQ2SEQ, ())
+    if family == "decoder" and "masking" in pretrain.model_fields_set:
+        raise context.error(
+            f"`masking` has no effect for {architecture.family}, a decoder, which learns to predict the next token",
+            (*where_pretrain, "masking"), "remove it.",
         )  # fmt: skip
-    if family != "seq2seq" and "writes" in made.model_fields_set:
-        raise grid.refusal(
-            f"`writes` does nothing for {a.family}, which is no encoder-decoder model", (*where, "pretrain", "writes"), "remove it."
-        )
-    key = _pretrain(grid, entry, (*where, "pretrain"))
-    return State(
-        entry.name, None, (key,), entry.name, family, a.layers, _wording(grid, entry, entry.name, family, where)
-    )  # fmt: skip
-
-
-def _wording(
-    grid: Grid, entry: Named | Made, name: str, family: Family, where: Keys
-) -> tuple[WordingPatch, ...] | None:
-    """How a model answers in words; None for one whose heads answer."""
-    if family == "encoder" and entry.answers == "words":
-        raise grid.refusal(
-            f"{name} is an encoder, which writes no words", (*where, "answers"),
-            "leave `answers` out, so that heads answer, or take a decoder or an encoder-decoder model.",
+    if family != "seq2seq" and "writes" in pretrain.model_fields_set:
+        raise context.error(
+            f"`writes` has no effect for {architecture.family}, which is no encoder-decoder model",
+            (*where_pretrain, "writes"), "remove it.",
         )  # fmt: skip
-    if family != "encoder" and entry.answers != "heads":
-        return (entry.wording,)
-    if entry.wording.model_fields_set:
-        raise grid.refusal(
-            f"`wording` does nothing for {name}, whose heads answer", (*where, "wording"),
-            "remove it" + ("." if family == "encoder" else ", or write `answers: words`."),
+    key = _add_pretraining(context, entry, where_pretrain)
+    patches = _prompt_patches(context, entry, entry.name, family, where)
+    return ModelState(entry.name, None, (key,), entry.name, family, architecture.layers, patches)
+
+
+def _prompt_patches(
+    context: PlanContext, entry: NamedModel | PretrainedModel, name: str, family: Family, where: Keys
+) -> tuple[PromptSettingsPatch, ...] | None:
+    """The prompt settings of a model in text mode; None for one in head mode."""
+    if family == "encoder" and entry.mode == "text":
+        raise context.error(
+            f"{name} is an encoder, which generates no text", (*where, "mode"),
+            "leave `mode` out, so that heads predict, or take a decoder or an encoder-decoder model.",
+        )  # fmt: skip
+    if family != "encoder" and entry.mode != "head":
+        return (entry.prompt,)
+    if entry.prompt.model_fields_set:
+        raise context.error(
+            f"`prompt` has no effect for {name}, which is in head mode", (*where, "prompt"),
+            "remove it" + ("." if family == "encoder" else ", or write `mode: text`."),
         )  # fmt: skip
     return None
 
 
-def _refuse_idle_wording(grid: Grid) -> None:
-    places: list[Keys] = [("wording",)] if grid.study.wording.model_fields_set else []
-    places += [("targets", n, "wording") for n, each in enumerate(grid.study.targets) if each.wording.model_fields_set]
+def _refuse_unused_prompt(context: PlanContext) -> None:
+    places: list[Keys] = [("prompt",)] if context.study.prompt.model_fields_set else []
+    targets = enumerate(context.study.targets)
+    places += [("targets", n, "prompt") for n, target in targets if target.prompt.model_fields_set]
     if places:
-        raise grid.refusal(
-            "`wording` does nothing: no model of the study answers in words", places[0],
+        raise context.error(
+            "`prompt` has no effect: no model of the study is in text mode", places[0],
             "remove it, or name a decoder or an encoder-decoder model under `models:`.",
         )  # fmt: skip
 
 
-def _pretrain(grid: Grid, entry: Made, where: Keys) -> str:
-    made = entry.pretrain
+def _add_pretraining(context: PlanContext, entry: PretrainedModel, where: Keys) -> str:
+    pretrain = entry.pretrain
     spec = PretrainSpec(
-        text=_texts(grid, made.text, made.seed, (*where, "text")),
-        tokenizer_text=_texts(grid, made.tokenizer_text, made.seed, (*where, "tokenizer_text")),
-        architecture=made.architecture, tokenizer=made.tokenizer, masking=made.masking,
-        writes=made.writes, cut=made.cut, recipe=recipe(made.training), half_precision=made.half_precision, seed=made.seed,
+        text=_text_data(context, pretrain.text, pretrain.seed, (*where, "text")),
+        tokenizer_text=_text_data(context, pretrain.tokenizer_text, pretrain.seed, (*where, "tokenizer_text")),
+        architecture=pretrain.architecture, tokenizer=pretrain.tokenizer, masking=pretrain.masking,
+        writes=pretrain.writes, cut=pretrain.cut, recipe=make_recipe(pretrain.training),
+        half_precision=pretrain.half_precision, seed=pretrain.seed,
     )  # fmt: skip
-    how, documents = spec.recipe, sum(map(grid.found.count, spec.text))
-    examples = how.steps * how.batch_size if how.steps else max(1, round(documents * how.epochs))
-    return grid.plan.add(make_job(spec, (), f"pretrain {entry.name}", examples))
+    recipe, documents = spec.recipe, sum(map(context.resolver.count_examples, spec.text))
+    examples = recipe.max_steps * recipe.batch_size if recipe.max_steps else max(1, round(documents * recipe.epochs))
+    return context.plan.add(make_job(spec, (), f"pretrain {entry.name}", examples))
 
 
-def _texts(grid: Grid, parts: tuple[PretrainText, ...], seed: int, where: Keys) -> tuple[Data, ...]:
-    texts: list[Data] = []
+def _text_data(context: PlanContext, parts: tuple[PretrainText, ...], seed: int, where: Keys) -> tuple[Data, ...]:
+    resolver, texts = context.resolver, list[Data]()
     for index, part in enumerate(parts):
         here = (*where, index)
-        task = grid.found.task(part.task, (*here, "task"))
-        asked, place, sizes = part.by_language()
-        for language in grid.found.languages(task, asked, part.split, (*here, place)):
-            texts.append(grid.found.data_of(task, language, part.split, sizes(language), seed, here))
+        task = resolver.find_task(part.task, (*here, "task"))
+        requested, key, sizes = part.by_language()
+        for language in resolver.find_languages(task, requested, part.split, (*here, key)):
+            texts.append(resolver.make_data(task, language, part.split, sizes(language), seed, here))
     return tuple(texts)

@@ -1,4 +1,4 @@
-"""A stage of training, of whatever part of a study."""
+"""Plan one training stage of any section of a study."""
 
 from __future__ import annotations
 
@@ -6,71 +6,75 @@ from collections.abc import Iterable
 from math import ceil
 
 from xlift.recipes import Masking, Recipe
-from xlift.studies.declared.training import WordingPatch
-from xlift.studies.dev import dev_data
+from xlift.studies.dev_data import find_dev_data
 from xlift.studies.job import Data, TrainSpec, make_job
+from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_recipe, check_stage
-from xlift.studies.planning.road import Grid, State
-from xlift.studies.planning.wording import text_mode
+from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import TrainingStage
+from xlift.studies.schema.training import PromptSettingsPatch
 
-NOTHING = WordingPatch()
+NO_PROMPT_PATCH = PromptSettingsPatch()
 
 
-def train(
-    grid: Grid,
-    state: State,
+def add_stage(
+    context: PlanContext,
+    state: ModelState,
     mixture: tuple[Data, ...],
     stage: TrainingStage,
-    how: Recipe,
+    recipe: Recipe,
     seed: int,
-    wording: WordingPatch = NOTHING,
-) -> State:
-    """The model after a stage.
+    prompt: PromptSettingsPatch = NO_PROMPT_PATCH,
+) -> ModelState:
+    """Plan a training job and return the model after it.
 
     Args:
-        wording: what is said of it besides the study's and the model's.
+        prompt: changes to the prompt settings of the study and the model.
 
     Raises:
-        UserError: the model cannot learn that, or a checkpoint is to be selected and there is nothing to judge by.
+        UserError: the model cannot be trained so, or early stopping has no dev data.
     """
-    tasks = [grid.found.used[data.task] for data in mixture]
-    check_stage(grid, state, tasks, stage)
-    check_recipe(grid, how, stage.where)
+    tasks = [context.resolver.tasks[data.task] for data in mixture]
+    check_stage(context, state, tasks, stage)
+    check_recipe(context, recipe, stage.where)
     spec = TrainSpec(
         model=state.ref,
         mixture=mixture,
         sampling=stage.sampling,
         weights=stage.weights(),
         mlm=stage.text_share(),
-        recipe=how,
+        recipe=recipe,
         head=stage.head,
         keep_heads=stage.keep_heads,
         masking=stage.masking or Masking(),
-        dev=dev_data(grid.found, mixture, how, stage.where, grid.warn),
-        text_mode=text_mode(grid, state, mixture, wording, seed, stage.where, train=True),
+        dev=find_dev_data(context.resolver, mixture, recipe, stage.where, context.warn),
+        text_mode=make_text_mode(context, state, mixture, prompt, seed, stage.where, train=True),
         seed=seed,
     )
-    sampled = mixture[: len(mixture) - len(stage.text)]
+    labelled = mixture[: len(mixture) - len(stage.text)]
     label = f"train {' + '.join(spec.parts())} (from {state.path}, seed {seed})"
-    counts = [min(grid.found.count(data), stage.sampling.cap or 10**12) for data in sampled]
-    examples = examples_of(how, counts) / (1 - (stage.mlm.share if stage.mlm else 0))
-    key = grid.plan.add(make_job(spec, state.parents, label, round(examples)))
-    if state.wording is not None:
+    sizes = [min(context.resolver.count_examples(data), stage.sampling.cap or 10**12) for data in labelled]
+    examples = count_examples(recipe, sizes) / (1 - (stage.mlm.share if stage.mlm else 0))
+    key = context.plan.add(make_job(spec, state.parents, label, round(examples)))
+    if state.prompt_patches is not None:
         return state.after(key, seed)
-    heads = [stage.head or grid.plan.tasks[data.task].head for data in sampled]
+    heads = [stage.head or context.plan.tasks[data.task].head for data in labelled]
     heads += [share.task.head for share in stage.text[:1]]
     return state.after(key, seed, tuple(dict.fromkeys(heads)))
 
 
-def examples_of(how: Recipe, counts: Iterable[int]) -> int:
-    """Examples that a stage on parts of so many puts through the model: as `Recipe.steps_of` counts its steps, of which the last
-    one of every pass holds what is left."""
-    if how.steps:
-        return how.steps * how.batch_size
-    whole, rest = divmod(how.epochs, 1)
+def count_examples(recipe: Recipe, sizes: Iterable[int]) -> int:
+    """Examples that a stage trains on, repetitions included. Agrees with `Recipe.count_steps`, where the last step of every
+    pass has the remaining examples.
 
-    def begun(n: int) -> int:
-        return min(n, ceil(round(rest * n / how.batch_size, 6)) * how.batch_size)
+    Args:
+        sizes: examples in each part of the mixture.
+    """
+    if recipe.max_steps:
+        return recipe.max_steps * recipe.batch_size
+    whole, rest = divmod(recipe.epochs, 1)
 
-    return max(1, sum(int(whole) * n + begun(n) for n in counts))
+    def partial_pass(n: int) -> int:
+        return min(n, ceil(round(rest * n / recipe.batch_size, 6)) * recipe.batch_size)
+
+    return max(1, sum(int(whole) * n + partial_pass(n) for n in sizes))

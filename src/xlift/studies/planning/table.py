@@ -1,4 +1,4 @@
-"""A plan: the jobs, and the cells of the table that they answer."""
+"""A plan: the jobs, and the cells of the lift table that their predictions fill."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xlift.tasks.task import Task
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of the table before averaging over seeds: which predictions answer it."""
+    """One number of the table before averaging over seeds, with the keys of its predictions."""
 
     model: str
     intermediate: str
@@ -21,18 +21,18 @@ class Cell:
     seed: int
     target: str
     task: str
-    """The catalogue name of the target task (its metrics and format)."""
+    """Name of the target task in the catalogue (for its metrics and format)."""
     language: str
     train_language: str
     key: str
     """Of the predict job."""
     dev_key: str = ""
-    """Of the predict job on dev by which a cut is chosen (mining)."""
+    """Of the predict job on dev that the threshold is chosen on (mining)."""
     official_key: str = ""
-    """Of the predict job at the layer that the task declares (else XTREME's), where `key` is at a chosen one."""
+    """Of the predict job at the task's own layer (else XTREME's), where `key` is at a layer chosen on dev."""
     official_dev_key: str = ""
     noise: str = ""
-    """What the texts were damaged by, such as 'typos 10%'; '' for the texts as they are."""
+    """Name of the noise, such as 'typos 10%'; '' for clean texts."""
     clean_key: str = ""
     """Of the predict job on the same examples without noise."""
 
@@ -41,10 +41,10 @@ class Cell:
 class Plan:
     name: str
     jobs: dict[str, Job] = field(default_factory=dict)
-    """In an order in which parents come first."""
+    """Parents come before their children."""
     cells: list[Cell] = field(default_factory=list)
     tasks: dict[str, Task] = field(default_factory=dict)
-    """The tasks in use, the study's own ones included."""
+    """The tasks of the study, custom ones included."""
     data: Path | None = None
     models: dict[str, Path] = field(default_factory=dict)
     """Fingerprint -> folder of the pretrained models."""

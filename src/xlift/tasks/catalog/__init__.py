@@ -1,9 +1,9 @@
-"""Every task that comes with xlift, one declaration each: what it is, how it is scored, where its examples are, and what
-is honest to know about it. Data only; one file for each kind of task.
+"""The declarations of all tasks that come with xlift: what a task is, how it is scored, where its examples are, and its
+known issues. Data only; one module per kind of task.
 
-Paths are those of the authors' own archives, under the folder that `--data DIR` names; sources of the kind `xtreme` are
-what XTREME's `scripts/download_data.sh` makes, in the same folder. `xlift tasks` prints all this as a table. Whom to cite
-stands in citations.bib.
+Paths are those of the authors' archives, under the folder given by `--data DIR`. Sources of kind `xtreme` are the files
+that XTREME's `scripts/download_data.sh` writes, in the same folder. `xlift tasks` prints the declarations as a table.
+Citations are in citations.bib.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 from xlift.languages import LANGUAGES, Language
 from xlift.tasks.catalog import (
-    choice,
-    inference,
+    multiple_choice,
+    nli,
     paraphrase,
     question_answering,
     retrieval,
@@ -26,15 +26,15 @@ from xlift.tasks.catalog import (
     topics,
     translation,
 )
-from xlift.tasks.catalog.inference import NLI
+from xlift.tasks.catalog.nli import NLI
 from xlift.tasks.catalog.tagging import UPOS
-from xlift.tasks.sources.isles import ISLES, tongues
+from xlift.tasks.sources.generated import ISLES, generated_languages
 from xlift.tasks.task import Task
 
-__all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "made_up", "names"]
+__all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "invented_examples", "names"]
 
 FILES: tuple[Task, ...] = (
-    *inference.TASKS, *paraphrase.TASKS, *topics.TASKS, *question_answering.TASKS, *choice.TASKS, *tagging.TASKS,
+    *nli.TASKS, *paraphrase.TASKS, *topics.TASKS, *question_answering.TASKS, *multiple_choice.TASKS, *tagging.TASKS,
     *retrieval.TASKS, *translation.TASKS, *text.TASKS,
 )  # fmt: skip
 """Published tasks: read from files or from the Hub."""
@@ -43,8 +43,8 @@ TASKS: tuple[Task, ...] = (*ISLES, *FILES)
 
 
 def all_languages() -> dict[str, Language]:
-    """Code -> every language that a task of the catalogue can name, real and generated."""
-    return {**{language.code: language for language in LANGUAGES}, **tongues()}
+    """Code -> every language of a task in the catalogue, real or generated."""
+    return {**{language.code: language for language in LANGUAGES}, **generated_languages()}
 
 
 def names() -> tuple[str, ...]:
@@ -52,31 +52,31 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Task:
-    """The task of a name.
+    """The task with a name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: there is none.
     """
     for task in TASKS:
         if task.name == name:
             return task
-    raise UserError(f"unknown task '{name}'", fix=f"{nearest(name, names())}`xlift tasks` lists them all.")
+    raise UserError(f"unknown task '{name}'", fix=f"{did_you_mean(name, names())}`xlift tasks` lists them all.")
 
 
 def bibtex(task: Task) -> str:
-    """Whom to cite for a task, as BibTeX: the entries that it names, in that order."""
+    """The BibTeX entries to cite for a task, in the order of its declaration."""
     return "\n\n".join(citations()[key] for key in task.citations)
 
 
 @cache
 def citations() -> dict[str, str]:
-    """Key -> entry of citations.bib; read when it is first asked for."""
+    """Key -> entry of citations.bib; read on first use."""
     entries = (Path(__file__).parent / "citations.bib").read_text(encoding="utf-8").split("\n\n")
     return {entry[entry.index("{") + 1 : entry.index(",")]: entry.strip() for entry in entries if entry.startswith("@")}
 
 
 @cache
-def made_up() -> dict[str, dict[str, Any]]:
-    """Task -> {language, split, example}: one example of each published task, made up in its form, so that the task can be
-    shown where its data is not."""
+def invented_examples() -> dict[str, dict[str, Any]]:
+    """Task -> {language, split, example}: one invented example in the form of each published task, to show a task without its
+    data."""
     return json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))

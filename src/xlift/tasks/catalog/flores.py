@@ -1,10 +1,10 @@
-"""The languages of FLORES-200 and of what is made from it (SIB-200, Belebele), under the names of their files."""
+"""The languages of FLORES-200 and of the datasets made from it (SIB-200, Belebele), with the codes in their file names."""
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.declaring import canon
+from xlift.tasks.catalog.common import map_codes
 
-FLORES = canon("""
+FLORES = map_codes("""
     ace_Arab ace_Latn acm_Arab acq_Arab aeb_Arab afr_Latn ajp_Arab aka_Latn amh_Ethi apc_Arab arb_Arab arb_Latn
     ars_Arab ary_Arab arz_Arab asm_Beng ast_Latn awa_Deva ayr_Latn azb_Arab azj_Latn bak_Cyrl bam_Latn ban_Latn
     bel_Cyrl bem_Latn ben_Beng bho_Deva bjn_Arab bjn_Latn bod_Tibt bos_Latn bug_Latn bul_Cyrl cat_Latn ceb_Latn
@@ -23,13 +23,13 @@ FLORES = canon("""
     tsn_Latn tso_Latn tuk_Latn tum_Latn tur_Latn twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn
     vec_Latn vie_Latn war_Latn wol_Latn xho_Latn ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
 """)
-"""Language -> code of FLORES-200: 204, eight languages in two scripts each. (The list of its README, where Santali once
-stood under the Bengali script; the file has always been in Ol Chiki.)"""
+"""Language -> FLORES-200 code: 204 codes, eight languages in two scripts each. (From its README, which once listed Santali
+in the Bengali script; the file has always been in Ol Chiki.)"""
 
 SIB = FLORES | {"nqo": "nqo_Nkoo"}
 """SIB-200 adds N'Ko: 205."""
 
-BELEBELE = canon("""
+BELEBELE = map_codes("""
     acm_Arab afr_Latn als_Latn amh_Ethi apc_Arab arb_Arab arb_Latn ars_Arab ary_Arab arz_Arab asm_Beng azj_Latn
     bam_Latn ben_Beng ben_Latn bod_Tibt bul_Cyrl cat_Latn ceb_Latn ces_Latn ckb_Arab dan_Latn deu_Latn ell_Grek
     eng_Latn est_Latn eus_Latn fin_Latn fra_Latn fuv_Latn gaz_Latn grn_Latn guj_Gujr hat_Latn hau_Latn heb_Hebr
@@ -42,4 +42,4 @@ BELEBELE = canon("""
     tur_Latn ukr_Cyrl urd_Arab urd_Latn uzn_Latn vie_Latn war_Latn wol_Latn xho_Latn yor_Latn zho_Hans zho_Hant
     zsm_Latn zul_Latn
 """)
-"""Belebele's 122, of which five are languages of India, Nepal and Sri Lanka in Latin letters, which FLORES has not."""
+"""Belebele's 122 codes. Five are languages of India, Nepal and Sri Lanka in Latin script, which FLORES does not have."""

@@ -1,17 +1,17 @@
-"""Paraphrase: do two sentences say, or ask, the same."""
+"""Paraphrase: whether two sentences or questions have the same meaning."""
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.declaring import ENGLISH, INTERMEDIATE, MT5, codes, everywhere, hub, jiant, xtreme
+from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 PARAPHRASE = ("different", "paraphrase")
-"""Of QQP and PAWS-X alike: a model trained on one answers the other."""
+"""The labels of both QQP and PAWS-X, so that a model trained on one can predict the other."""
 PARAPHRASE_NUMBERS = {"label": {"0": "different", "1": "paraphrase"}}
-PAWSX_LANGUAGES = codes("de en es fr ja ko zh")
-TRANSLATED = codes("de es fr ja ko zh")
+PAWSX_LANGUAGES = split_codes("de en es fr ja ko zh")
+TRANSLATED = split_codes("de es fr ja ko zh")
 _TRANSLATIONS = "xtreme_translations/PAWSX/translate-train"
 
 QQP = Task(
@@ -19,11 +19,11 @@ QQP = Task(
     "QQP, questions that ask the same",
     "classification",
     ("accuracy-f1", "accuracy"),
-    Several((
+    FallbackSource((
         FileSource(
             reader="tsv",
             files={"train": "QQP/train.tsv", "dev": "QQP/dev.tsv"},
-            available=everywhere(ENGLISH, "train", "dev"),
+            available=in_splits(ENGLISH, "train", "dev"),
             columns={"text_a": "question1", "text_b": "question2", "label": "is_duplicate", "id": "id"},
             values=PARAPHRASE_NUMBERS,
             ragged=True,
@@ -40,7 +40,7 @@ QQP = Task(
     licence="Quora's terms of service",
     url="https://quoradata.quora.com/First-Quora-Dataset-Release-Question-Pairs",
     citations=("wang-etal-2018-glue",),
-    note="GLUE's files, which have a few broken rows; they are left out, as GLUE's own readers do.",
+    note="GLUE's files have a few malformed rows, which are skipped, as in GLUE's own readers.",
 )  # fmt: skip
 
 _PAWSX = {"text_a": "sentence1", "text_b": "sentence2", "label": "label", "id": "id"}
@@ -49,12 +49,12 @@ PAWSX = Task(
     "PAWS-X, adversarial paraphrase",
     "classification",
     ("accuracy",),
-    Several((
+    FallbackSource((
         FileSource(
             reader="tsv",
             files={"train": "x-final/{lang}/train.tsv", "dev": "x-final/{lang}/dev_2k.tsv",
                    "test": "x-final/{lang}/test_2k.tsv"},
-            available={"train": ENGLISH, **everywhere(PAWSX_LANGUAGES, "dev", "test")},
+            available={"train": ENGLISH, **in_splits(PAWSX_LANGUAGES, "dev", "test")},
             columns=_PAWSX,
             values=PARAPHRASE_NUMBERS,
         ),
@@ -62,7 +62,7 @@ PAWSX = Task(
             kind="xtreme",
             reader="quoted-tsv",
             files={split: f"pawsx/{split}-{{lang}}.tsv" for split in ("train", "dev", "test")},
-            available={"train": ENGLISH, **everywhere(PAWSX_LANGUAGES, "dev", "test")},
+            available={"train": ENGLISH, **in_splits(PAWSX_LANGUAGES, "dev", "test")},
             header=("text_a", "text_b", "label"),
             values=PARAPHRASE_NUMBERS,
             originals={"test": "test_2k.tsv of x-final.tar.gz, https://github.com/google-research-datasets/paws"},
@@ -80,7 +80,7 @@ PAWSX = Task(
     licence="free for any purpose, with acknowledgement of Google LLC",
     url="https://github.com/google-research-datasets/paws/tree/master/pawsx",
     citations=("yang-etal-2019-paws-x",),
-    note="XTREME's files come without the labels of the test sets.",
+    note="XTREME's files have no labels in the test sets.",
 )  # fmt: skip
 
 PAWSX_MT = Task(
@@ -88,7 +88,7 @@ PAWSX_MT = Task(
     "PAWS translated by machine into PAWS-X's languages",
     "classification",
     ("accuracy",),
-    Several((
+    FallbackSource((
         FileSource(
             reader="tsv",
             files={
@@ -110,7 +110,7 @@ PAWSX_MT = Task(
     licence="free for any purpose, with acknowledgement of Google LLC",
     url="https://github.com/google-research-datasets/paws/tree/master/pawsx",
     citations=("yang-etal-2019-paws-x",),
-    note="The training sets that come with PAWS-X; English is PAWS itself. Languages are joined by the files' ids.",
+    note="The training sets of PAWS-X; English is PAWS itself. Languages are matched by the files' ids.",
 )  # fmt: skip
 
 PAWSX_TRANSLATED = Task(
@@ -136,10 +136,10 @@ PAWSX_TRANSLATED = Task(
     licence="not stated; PAWS-X's: free for any purpose, with acknowledgement of Google LLC",
     url="https://console.cloud.google.com/storage/browser/xtreme_translations",
     citations=("yang-etal-2019-paws-x", "hu-etal-2020-xtreme"),
-    note="Files and columns are as TensorFlow Datasets (xtreme_pawsx) reads them, which says that some rows are wrongly "
-    "populated: those without five fields and a label 0 or 1 are left out and counted. Whether texts stand in quotes could not "
-    "be established: a pair of quotes around a whole text is taken off. Languages are joined by the English pair in each row; "
-    "'en' is the originals in the German file.",
+    note="Files and columns follow TensorFlow Datasets (xtreme_pawsx), which reports that some rows are wrongly populated: rows "
+    "without five fields and a label 0 or 1 are skipped and counted. It is unknown whether texts are quoted: a pair of quotes "
+    "around a whole text is removed. Languages are matched by the English pair in each row; 'en' is the originals in the "
+    "German file.",
 )  # fmt: skip
 
 TASKS = (QQP, PAWSX_MT, PAWSX_TRANSLATED, PAWSX)

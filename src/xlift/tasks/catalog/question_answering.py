@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.declaring import ENGLISH, INTERMEDIATE, MT5, codes, everywhere, hub, jiant, xtreme
-from xlift.tasks.sources.files import FileSource, Part
-from xlift.tasks.sources.several import Several
+from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.sources.fallback import FallbackSource
+from xlift.tasks.sources.files import DocumentShare, FileSource
 from xlift.tasks.task import Task
 
-XQUAD_LANGUAGES = codes("en es de el ru tr ar vi th zh hi")
-MLQA_LANGUAGES = codes("en es de ar hi vi zh")
+XQUAD_LANGUAGES = split_codes("en es de el ru tr ar vi th zh hi")
+MLQA_LANGUAGES = split_codes("en es de ar hi vi zh")
 TYDIQA_NAMES = {
     "en": "english", "ar": "arabic", "bn": "bengali", "fi": "finnish", "id": "indonesian", "ko": "korean",
     "ru": "russian", "sw": "swahili", "te": "telugu",
 }  # fmt: skip
 TYDIQA_LANGUAGES = tuple(TYDIQA_NAMES)
-SQUAD_TRANSLATIONS = codes("ar de el es hi ru th tr vi zh")
+SQUAD_TRANSLATIONS = split_codes("ar de el es hi ru th tr vi zh")
 _TRANSLATIONS = "xtreme_translations"
 
 SQUAD_RULE = ("squad-f1", "squad-em", "answer-f1", "answer-em")
-"""The official rule, English for every language, and the repaired one beside it."""
+"""SQuAD's official scoring, with English rules for every language, and our corrected scoring."""
 _HUB = {"document": "title"}
 
 
-def _questions(name: str, title: str, source: Any, metrics: tuple[str, ...] = SQUAD_RULE, **more: Any) -> Task:
+def _qa_task(name: str, title: str, source: Any, metrics: tuple[str, ...] = SQUAD_RULE, **more: Any) -> Task:
     return Task(name, title, "span-qa", metrics, source, max_length=384, **more)
 
 
-SQUAD = _questions(
+SQUAD = _qa_task(
     "squad",
     "SQuAD v1.1, questions on Wikipedia",
-    Several((
+    FallbackSource((
         FileSource(
             reader="squad",
             files={"train": "squad/train-v1.1.json", "dev": "squad/dev-v1.1.json"},
-            available=everywhere(ENGLISH, "train", "dev"),
+            available=in_splits(ENGLISH, "train", "dev"),
         ),
         hub("rajpurkar/squad", "plain_text", {"train": "train", "dev": "validation"}, ENGLISH, columns=_HUB),
     )),
@@ -45,17 +45,17 @@ SQUAD = _questions(
     licence="CC BY-SA 4.0",
     url="https://rajpurkar.github.io/SQuAD-explorer/",
     citations=("rajpurkar-etal-2016-squad",),
-    note="XQuAD, and with it LAReQA, is translated from the dev set: never select on that before scoring those.",
+    note="XQuAD, and with it LAReQA, is translated from the dev set: never select on dev before scoring those.",
 )  # fmt: skip
 
-SQUAD2 = _questions(
+SQUAD2 = _qa_task(
     "squad2",
     "SQuAD v2.0, with questions that have no answer",
-    Several((
+    FallbackSource((
         FileSource(
             reader="squad",
             files={"train": "squad/train-v2.0.json", "dev": "squad/dev-v2.0.json"},
-            available=everywhere(ENGLISH, "train", "dev"),
+            available=in_splits(ENGLISH, "train", "dev"),
         ),
         hub("rajpurkar/squad_v2", "squad_v2", {"train": "train", "dev": "validation"}, ENGLISH, columns=_HUB),
     )),
@@ -67,10 +67,10 @@ SQUAD2 = _questions(
     licence="CC BY-SA 4.0",
     url="https://rajpurkar.github.io/SQuAD-explorer/",
     citations=("rajpurkar-etal-2018-know",),
-    note="jiant reports the score at the best threshold on dev; here the null answer wins or loses by its own score.",
+    note="jiant reports the score at the best threshold on dev; here the null answer competes with its own score.",
 )  # fmt: skip
 
-SQUAD_MT = _questions(
+SQUAD_MT = _qa_task(
     "squad-mt",
     "SQuAD v1.1 translated by machine into XQuAD's languages",
     FileSource(
@@ -87,12 +87,12 @@ SQUAD_MT = _questions(
     licence="CC BY-SA 4.0 (SQuAD's)",
     url="https://console.cloud.google.com/storage/browser/xtreme_translations",
     citations=("rajpurkar-etal-2016-squad", "hu-etal-2020-xtreme"),
-    note="The translations that XTREME's authors publish; English is SQuAD itself. Languages are joined by SQuAD's ids. Some "
-    "questions are not in a translation, and some have an empty answer there (of 16,384 looked at in German by others, 935 and "
-    "5): such are left out and counted, and an answer that does not stand where the file says is looked for nearby.",
+    note="The translations published by XTREME's authors; English is SQuAD itself. Languages are matched by SQuAD's ids. In a "
+    "translation some questions are missing and some answers are empty (935 and 5 of 16,384 that others examined in German): "
+    "these are skipped and counted. An answer that is not at its given place is searched nearby.",
 )  # fmt: skip
 
-TYDIQA_TRANSLATED = _questions(
+TYDIQA_TRANSLATED = _qa_task(
     "tydiqa-translate-train",
     "TyDiQA-GoldP's English translated by XTREME's authors",
     FileSource(
@@ -105,14 +105,14 @@ TYDIQA_TRANSLATED = _questions(
     licence="not stated; TyDiQA's is Apache 2.0",
     url="https://console.cloud.google.com/storage/browser/xtreme_translations",
     citations=("clark-etal-2020-tydi", "hu-etal-2020-xtreme"),
-    note="File names are as TensorFlow Datasets (tydi_qa) has them. Not joined: whether the ids are those of the English file "
-    "could not be established, and xTune's code does not rely on them. A subset takes other questions in every language.",
+    note="File names follow TensorFlow Datasets (tydi_qa). Languages are not matched: it is unknown whether the ids are those of "
+    "the English file, and xTune's code does not rely on them. A subset has different questions in every language.",
 )
 
-XQUAD = _questions(
+XQUAD = _qa_task(
     "xquad",
     "XQuAD, extractive question answering",
-    Several((
+    FallbackSource((
         FileSource(
             reader="squad",
             files={"test": "xquad/xquad.{lang}.json"},
@@ -124,22 +124,22 @@ XQUAD = _questions(
     train_task=("squad",),
     suites={"xtreme": XQUAD_LANGUAGES, "xtreme-r": (*XQUAD_LANGUAGES, "ro")},
     counts={"test": 1_190},
-    official=xtreme(3e-5, 3e-5, 3, 384, warmup=0.06, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
+    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
     licence="CC BY-SA 4.0",
     url="https://github.com/google-deepmind/xquad",
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
-    note="240 paragraphs of SQuAD v1.1's dev set in twelve languages: never select on that. XTREME's scripts take the "
-    "answers out of the files and skip Romanian, which XTREME-R's evaluation demands.",
+    note="240 paragraphs of SQuAD v1.1's dev set in twelve languages: never select on that dev set. XTREME's scripts remove the "
+    "answers from the files and skip Romanian, which XTREME-R's evaluation requires.",
 )  # fmt: skip
 
-XQUAD_ARTICLES = _questions(
+XQUAD_ARTICLES = _qa_task(
     "xquad-articles",
-    "XQuAD parted by article, to train and test on a small scale",
+    "XQuAD split by article, to train and test on a small scale",
     FileSource(
         reader="squad",
         files={"train": "xquad/xquad.{lang}.json", "test": "xquad/xquad.{lang}.json"},
-        available=everywhere((*XQUAD_LANGUAGES, "ro"), "train", "test"),
-        parts={"train": Part(0, 2 / 3), "test": Part(2 / 3, 1)},
+        available=in_splits((*XQUAD_LANGUAGES, "ro"), "train", "test"),
+        document_shares={"train": DocumentShare(0, 2 / 3), "test": DocumentShare(2 / 3, 1)},
         originals={"test": "xquad.LANG.json of https://github.com/google-deepmind/xquad"},
     ),
     SQUAD_RULE[:2],
@@ -148,20 +148,20 @@ XQUAD_ARTICLES = _questions(
     licence="CC BY-SA 4.0",
     url="https://github.com/google-deepmind/xquad",
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
-    note="'train' is the first two thirds of the 48 articles, 'test' the last third, so no article is on both sides. "
-    "Published scores train on SQuAD v1.1 and test on all 1,190 questions: not comparable.",
+    note="'train' is the first two thirds of the 48 articles, 'test' the last third, so no article is in both. Not comparable "
+    "with published scores, which train on SQuAD v1.1 and test on all 1,190 questions.",
 )
 
-MLQA = _questions(
+MLQA = _qa_task(
     "mlqa",
     "MLQA, extractive question answering",
-    Several((
+    FallbackSource((
         FileSource(
             reader="squad",
             files={
                 split: f"MLQA_V1/{split}/{split}-context-{{lang}}-question-{{lang}}.json" for split in ("dev", "test")
             },
-            available=everywhere(MLQA_LANGUAGES, "dev", "test"),
+            available=in_splits(MLQA_LANGUAGES, "dev", "test"),
         ),
         FileSource(
             kind="xtreme",
@@ -170,7 +170,7 @@ MLQA = _questions(
                 split: f"mlqa/MLQA_V1/{split}/{split}-context-{{lang}}-question-{{lang}}.json"
                 for split in ("dev", "test")
             },
-            available=everywhere(MLQA_LANGUAGES, "dev", "test"),
+            available=in_splits(MLQA_LANGUAGES, "dev", "test"),
             originals={"test": "MLQA_V1.zip of https://github.com/facebookresearch/MLQA"},
         ),
         hub("facebook/mlqa", "mlqa.{lang}.{lang}", {"dev": "validation", "test": "test"}, MLQA_LANGUAGES),
@@ -182,26 +182,26 @@ MLQA = _questions(
         "dev": {"en": 1_148, "es": 500, "de": 512, "ar": 517, "hi": 507, "vi": 511, "zh": 504},
         "test": {"en": 11_590, "es": 5_253, "de": 4_517, "ar": 5_335, "hi": 4_918, "vi": 5_495, "zh": 5_137},
     },
-    official=xtreme(3e-5, 3e-5, 3, 384, warmup=0.06, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
+    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
     licence="CC BY-SA 3.0",
     url="https://github.com/facebookresearch/MLQA",
     citations=("lewis-etal-2020-mlqa",),
-    note="Question and passage in one language. The official rule takes the Arabic article away inside words too; the "
-    "repaired one stands beside it. XTREME's scripts take the answers out of the test files. MLQA's README counts 5,254 Spanish "
-    "test questions; the file has 5,253.",
+    note="Question and passage are in the same language. The official scoring removes the Arabic article inside words too; the "
+    "corrected scoring is shown with it. XTREME's scripts remove the answers from the test files. MLQA's README counts 5,254 "
+    "Spanish test questions; the file has 5,253.",
 )  # fmt: skip
 
-TYDIQA = _questions(
+TYDIQA = _qa_task(
     "tydiqa",
     "TyDiQA-GoldP, questions asked in the language",
-    Several((
+    FallbackSource((
         FileSource(
             reader="squad",
             files={
                 "train": "tydiqa/tydiqa-goldp-v1.1-train.json",
                 "test": "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-{lang}.json",
             },
-            available=everywhere(TYDIQA_LANGUAGES, "train", "test"),
+            available=in_splits(TYDIQA_LANGUAGES, "train", "test"),
             codes=TYDIQA_NAMES,
             where={"id": "{lang}-*"},
         ),
@@ -212,7 +212,7 @@ TYDIQA = _questions(
                 "train": "tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{lang}.train.json",
                 "test": "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa.goldp.{lang}.dev.json",
             },
-            available=everywhere(TYDIQA_LANGUAGES, "train", "test"),
+            available=in_splits(TYDIQA_LANGUAGES, "train", "test"),
             numbered=True,
             originals={"test": "tydiqa-goldp-v1.1-dev.tgz of https://github.com/google-research-datasets/tydiqa"},
         ),
@@ -228,12 +228,12 @@ TYDIQA = _questions(
                   "sw": 2_755, "te": 5_563},
         "test": {"en": 440, "ar": 921, "bn": 113, "fi": 782, "id": 565, "ko": 276, "ru": 812, "sw": 499, "te": 669},
     },
-    official=xtreme(3e-5, 3e-5, 3, 384, warmup=1.0, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
+    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
     licence="Apache 2.0",
     url="https://github.com/google-research-datasets/tydiqa",
     citations=("clark-etal-2020-tydi",),
-    note="The secondary task. 'test' is the authors' dev set, as in XTREME; Japanese and Thai are not in it. XTREME's "
-    "warm-up is 500 steps, more than its whole run on English. Every language can be trained on.",
+    note="The secondary task. 'test' is the authors' dev set, as in XTREME; it has no Japanese or Thai. XTREME warms up for 500 "
+    "steps, more than its whole run on English. Every language has training data.",
 )  # fmt: skip
 
 TASKS = (SQUAD, SQUAD2, SQUAD_MT, TYDIQA_TRANSLATED, XQUAD, MLQA, TYDIQA, XQUAD_ARTICLES)

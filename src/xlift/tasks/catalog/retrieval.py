@@ -1,12 +1,12 @@
-"""Retrieval of translations, mining, and retrieval that is trained (dual encoding)."""
+"""Retrieval of translations, mining, and trained retrieval (dual encoding)."""
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.declaring import ENGLISH, codes, everywhere, hub, xtreme
+from xlift.tasks.catalog.common import ENGLISH, hub, in_splits, split_codes, xtreme
 from xlift.tasks.catalog.flores import FLORES
 from xlift.tasks.catalog.question_answering import XQUAD_LANGUAGES
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 TATOEBA_NAMES = {
@@ -18,8 +18,8 @@ TATOEBA_NAMES = {
 }  # fmt: skip
 TATOEBA_R = tuple(TATOEBA_NAMES)
 TATOEBA_LANGUAGES = TATOEBA_R[:36]
-BUCC_LANGUAGES = codes("de fr ru zh")
-MEWSLIX_LANGUAGES = codes("ar de en es fa ja pl ro ta tr uk")
+BUCC_LANGUAGES = split_codes("de fr ru zh")
+MEWSLIX_LANGUAGES = split_codes("ar de en es fa ja pl ro ta tr uk")
 LAREQA_LANGUAGES = tuple(sorted(XQUAD_LANGUAGES))
 
 BUCC2018 = Task(
@@ -27,14 +27,14 @@ BUCC2018 = Task(
     "BUCC 2018, mining of parallel sentences",
     "mining",
     ("bucc-f1", "mining-f1"),
-    Several((
+    FallbackSource((
         FileSource(
             reader="bucc",
             files={
                 split: tuple(f"bucc2018/{{lang}}-en/{{lang}}-en.{name}.{ending}" for ending in ("{lang}", "en", "gold"))
                 for split, name in (("dev", "sample"), ("test", "training"))
             },
-            available=everywhere(BUCC_LANGUAGES, "dev", "test"),
+            available=in_splits(BUCC_LANGUAGES, "dev", "test"),
         ),
         FileSource(
             kind="xtreme",
@@ -43,7 +43,7 @@ BUCC2018 = Task(
                 "dev": tuple(f"bucc2018/{{lang}}-en.dev.{ending}" for ending in ("{lang}", "en", "gold")),
                 "test": tuple(f"bucc2018/{{lang}}-en.test.{ending}" for ending in ("{lang}", "en")),
             },
-            available=everywhere(BUCC_LANGUAGES, "dev", "test"),
+            available=in_splits(BUCC_LANGUAGES, "dev", "test"),
             originals={"test": "bucc2018-LANG-en.training-gold.tar.bz2 of https://comparable.limsi.fr/bucc2018/"},
         ),
     )),
@@ -51,7 +51,7 @@ BUCC2018 = Task(
     licence="free for research (see the site)",
     url="https://comparable.limsi.fr/bucc2018/bucc2018-task.html",
     citations=("zweigenbaum-etal-2018-overview",),
-    note="As in XTREME, 'dev' is BUCC's sample and 'test' its training set, whose gold is public; the threshold is set on "
+    note="As in XTREME, 'dev' is BUCC's sample and 'test' its training set, whose gold is public; the threshold is tuned on "
     "dev. 1,896 to 14,330 gold pairs among hundreds of thousands of sentences.",
 )  # fmt: skip
 
@@ -60,7 +60,7 @@ TATOEBA = Task(
     "Tatoeba, retrieval of translations",
     "retrieval",
     ("accuracy",),
-    Several((
+    FallbackSource((
         FileSource(
             reader="pairs",
             files={"test": ("tatoeba/tatoeba.{lang}-eng.{lang}", "tatoeba/tatoeba.{lang}-eng.eng")},
@@ -74,15 +74,15 @@ TATOEBA = Task(
     )),
     suites={"xtreme": TATOEBA_LANGUAGES, "xtreme-r": TATOEBA_R},
     counts={
-        "test": dict.fromkeys(codes("de fr es zh ar hi ja tr fi"), 1_000)
+        "test": dict.fromkeys(split_codes("de fr es zh ar hi ja tr fi"), 1_000)
         | {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ka": 746},
     },
     licence="CC BY 2.0 FR",
     url="https://github.com/facebookresearch/LASER",
     citations=("artetxe-schwenk-2019-massively",),
-    note="LASER's files, each language with English; from 205 (jv) to 1,000 sentences. Nothing is trained: the encoder of "
-    "the intermediate stage is used as it is. XTREME's scripts sort the English side and keep its order to themselves, so "
-    "their files cannot be scored.",
+    note="LASER's files, each language with English; from 205 (jv) to 1,000 sentences. Nothing is trained: the encoder of the "
+    "intermediate stage is used unchanged. XTREME's scripts sort the English side and do not publish its order, so their "
+    "files cannot be scored.",
 )  # fmt: skip
 
 FLORES200 = Task(
@@ -96,15 +96,15 @@ FLORES200 = Task(
             "dev": ("flores200_dataset/dev/{lang}.dev", "flores200_dataset/dev/eng_Latn.dev"),
             "test": ("flores200_dataset/devtest/{lang}.devtest", "flores200_dataset/devtest/eng_Latn.devtest"),
         },
-        available=everywhere(tuple(code for code in FLORES if code != "en"), "dev", "test"),
+        available=in_splits(tuple(code for code in FLORES if code != "en"), "dev", "test"),
         codes=FLORES,
     ),
     counts={"dev": 997, "test": 1_012},
     licence="CC BY-SA 4.0",
     url="https://github.com/facebookresearch/flores/tree/main/flores200",
     citations=("nllb-2022-no", "goyal-etal-2022-flores"),
-    note="Each language with English, as pairs: for retrieval now, and for translation. 'test' is devtest; the third part "
-    "was never published. SIB-200 and Belebele are made from the same sentences.",
+    note="Each language paired with English. 'test' is devtest; the third part was never published. SIB-200 and Belebele are "
+    "made from the same sentences.",
 )
 
 LAREQA = Task(
@@ -112,7 +112,7 @@ LAREQA = Task(
     "LAReQA (XQuAD-R), retrieval of answers in all languages",
     "dual-encoding",
     ("map@20", "map"),
-    Several((
+    FallbackSource((
         FileSource(
             reader="lareqa",
             files={
@@ -141,9 +141,9 @@ LAREQA = Task(
     licence="CC BY-SA 4.0",
     url="https://github.com/google-research-datasets/lareqa",
     citations=("roy-etal-2020-lareqa", "ruder-etal-2021-xtreme"),
-    note="XQuAD-R: the questions of a language against the sentences of all eleven. Trained on SQuAD v1.1's questions and "
-    "the sentences of their answers. XTREME-R's evaluate.py names it with no language and no rule, so its total is never "
-    "printed; its script for it computes mAP@20, the paper has full mAP.",
+    note="XQuAD-R: the questions of a language against the sentences of all eleven. Trained on SQuAD v1.1's questions and the "
+    "sentences of their answers. XTREME-R's evaluate.py lists it without languages or a metric, so its total is never "
+    "printed; its script for it computes mAP@20, the paper reports full mAP.",
 )  # fmt: skip
 
 _MEWSLIX = {
@@ -163,7 +163,7 @@ MEWSLIX = Task(
     FileSource(
         reader="mewslix",
         files=_MEWSLIX,
-        available={"train": ENGLISH, **everywhere(MEWSLIX_LANGUAGES, "dev", "test")},
+        available={"train": ENGLISH, **in_splits(MEWSLIX_LANGUAGES, "dev", "test")},
     ),
     train_language="en",
     suites={"xtreme-r": MEWSLIX_LANGUAGES},
@@ -180,9 +180,9 @@ MEWSLIX = Task(
     licence="CC BY-SA 4.0 (Wikipedia), CC BY 2.5 (WikiNews)",
     url="https://github.com/google-research/google-research/tree/master/dense_representations_for_entity_retrieval/mel",
     citations=("ruder-etal-2021-xtreme", "botha-etal-2020-entity"),
-    note="Mentions in WikiNews, each to be linked to one of 1,003,893 entities described in 50 languages. The counts are of "
-    "the mentions of release 20220518, which is not the one of the paper. What the benchmark calls mAP@20 is the mean "
-    "reciprocal rank at 20, since one entity is right. XTREME-R's large model is trained with batches of 32.",
+    note="Mentions in WikiNews, each linked to one of 1,003,893 entities described in 50 languages. The counts are the mentions "
+    "of release 20220518, which differs from the paper's. The benchmark's mAP@20 is the mean reciprocal rank at 20, since one "
+    "entity is correct. XTREME-R's large model is trained with batches of 32.",
 )  # fmt: skip
 
 TASKS = (BUCC2018, TATOEBA, LAREQA, MEWSLIX, FLORES200)

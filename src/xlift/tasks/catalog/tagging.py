@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.declaring import ENGLISH, INTERMEDIATE, MT5, Languages, codes, everywhere, hub, jiant, xtreme
+from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, Languages, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 UPOS = (
@@ -18,10 +18,10 @@ MASAKHANER_TAGS = (*PANX_TAGS, "B-DATE", "I-DATE")
 SPLITS = ("train", "dev", "test")
 VALIDATION = {"train": "train", "dev": "validation", "test": "test"}
 
-UDPOS_LANGUAGES = codes(
+UDPOS_LANGUAGES = split_codes(
     "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh"
 )
-UDPOS_R = (*UDPOS_LANGUAGES, *codes("lt pl uk wo ro"))
+UDPOS_R = (*UDPOS_LANGUAGES, *split_codes("lt pl uk wo ro"))
 UDPOS_NAMES = {
     "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "de": "German", "el": "Greek", "en": "English", "es": "Spanish",
     "et": "Estonian", "eu": "Basque", "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi",
@@ -30,13 +30,13 @@ UDPOS_NAMES = {
     "tl": "Tagalog", "tr": "Turkish", "ur": "Urdu", "vi": "Vietnamese", "yo": "Yoruba", "zh": "Chinese",
 }  # fmt: skip
 """Language -> the configuration of google/xtreme."""
-WITHOUT_TRAINING = codes("kk th tl yo")
-"""XTREME: "th, tl, yo, kk have no train or dev" that could be used."""
+WITHOUT_TRAINING = split_codes("kk th tl yo")
+"""Languages without usable train or dev (XTREME: "th, tl, yo, kk have no train or dev")."""
 
-PANX_LANGUAGES = codes(
+PANX_LANGUAGES = split_codes(
     "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et fi hu"
 )
-PANX_R = (*PANX_LANGUAGES, *codes("qu pl uk az lt pa gu ro"))
+PANX_R = (*PANX_LANGUAGES, *split_codes("qu pl uk az lt pa gu ro"))
 
 MASAKHANER = {
     "bm": "bam", "bbj": "bbj", "ee": "ewe", "fon": "fon", "ha": "hau", "ig": "ibo", "rw": "kin", "lg": "lug", "luo": "luo",
@@ -45,12 +45,12 @@ MASAKHANER = {
 }  # fmt: skip
 
 
-def _numbered(tags: tuple[str, ...]) -> dict[str, dict[str, str]]:
+def _map_numbers(tags: tuple[str, ...]) -> dict[str, dict[str, str]]:
     return {"tags": {str(number): tag for number, tag in enumerate(tags)}}
 
 
-def _sizes(table: str) -> dict[str, dict[str, int]]:
-    """Split -> language -> number, from lines of 'code train dev test'."""
+def _parse_counts(table: str) -> dict[str, dict[str, int]]:
+    """Split -> language -> number of examples, from lines of 'code train dev test'."""
     rows = [line.split() for line in table.strip().splitlines()]
     return {split: {row[0]: int(row[i]) for row in rows} for i, split in enumerate(SPLITS, start=1)}
 
@@ -59,7 +59,7 @@ def _with_training(languages: Languages) -> Languages:
     return tuple(code for code in languages if code not in WITHOUT_TRAINING)
 
 
-def _parts_of_speech(name: str, title: str, source: Any, **more: Any) -> Task:
+def _pos_task(name: str, title: str, source: Any, **more: Any) -> Task:
     return Task(
         name, title, "tagging", ("tag-accuracy", "chunk-f1-legacy"), source, labels=UPOS, train_language="en",
         licence="the treebanks' own, mostly CC BY-SA 3.0 or 4.0", url="https://universaldependencies.org",
@@ -67,38 +67,38 @@ def _parts_of_speech(name: str, title: str, source: Any, **more: Any) -> Task:
     )  # fmt: skip
 
 
-UDPOS = _parts_of_speech(
+UDPOS = _pos_task(
     "udpos",
     "Universal Dependencies, parts of speech",
-    Several((
+    FallbackSource((
         FileSource(
             reader="conllu",
             files={split: f"ud*/UD_*/{{lang}}_*-ud-{split}.conllu" for split in SPLITS},
-            available={**everywhere(_with_training(UDPOS_R), "train", "dev"), "test": UDPOS_R},
+            available={**in_splits(_with_training(UDPOS_R), "train", "dev"), "test": UDPOS_R},
         ),
         FileSource(
             kind="xtreme",
             reader="conll",
             files={split: f"udpos/{split}-{{lang}}.tsv" for split in SPLITS},
-            available={**everywhere(_with_training(UDPOS_R), "train", "dev"), "test": UDPOS_R},
+            available={**in_splits(_with_training(UDPOS_R), "train", "dev"), "test": UDPOS_R},
             originals={"test": "the treebanks of Universal Dependencies 2.5 (2.7 for lt, pl, ro, uk, wo)"},
         ),
         hub(
             "google/xtreme", "udpos.{lang}", {"train": "train", "dev": "validation"}, _with_training(UDPOS_LANGUAGES),
-            codes=UDPOS_NAMES, values=_numbered(UPOS),
+            codes=UDPOS_NAMES, values=_map_numbers(UPOS),
         ),
-        hub("google/xtreme", "udpos.{lang}", {"test": "test"}, UDPOS_LANGUAGES, codes=UDPOS_NAMES, values=_numbered(UPOS)),
+        hub("google/xtreme", "udpos.{lang}", {"test": "test"}, UDPOS_LANGUAGES, codes=UDPOS_NAMES, values=_map_numbers(UPOS)),
     )),
     suites={"xtreme": UDPOS_LANGUAGES, "xtreme-r": UDPOS_R},
     counts={"train": {"en": 21_253}, "dev": {"en": 3_974}},
     official=xtreme(2e-5, 2e-5, 10) | jiant(10),
-    note="All the treebanks of a language one after the other, as XTREME joins them: version 2.5, and 2.7 for lt, pl, ro, "
-    "uk and wo. A folder with other treebanks or another version gives other numbers. The Hub's copy is of 2.5, and not "
-    "quite XTREME's (22,458 German test sentences, where the paper counts 20,436 at most). XTREME reports chunk F1 by "
-    "seqeval 0.0.12, shown second: accuracy per word is what tells a tagger from the majority tag.",
+    note="All treebanks of a language one after the other, as in XTREME: version 2.5, and 2.7 for lt, pl, ro, uk and wo. Other "
+    "treebanks or versions give other scores. The Hub's copy is of 2.5 and differs slightly from XTREME's (22,458 German test "
+    "sentences; the paper counts at most 20,436). XTREME reports chunk F1 by seqeval 0.0.12, shown second; accuracy per word "
+    "better separates a tagger from the majority tag.",
 )  # fmt: skip
 
-UDPOS_PUD = _parts_of_speech(
+UDPOS_PUD = _pos_task(
     "udpos-pud",
     "Parts of speech in parallel treebanks (PUD)",
     FileSource(
@@ -116,8 +116,8 @@ UDPOS_PUD = _parts_of_speech(
         available={"train": ENGLISH, "dev": ENGLISH, "test": ("en", "de", "fr", "hi")},
     ),
     counts={"train": 2_001, "dev": 2_077, "test": 1_000},
-    note="To train and test on a small scale: 'train' is EWT's *dev* file and 'dev' is EWT's *test* file (its train file "
-    "is left to published runs); 'test' is the same 1,000 sentences in each language.",
+    note="To train and test on a small scale: 'train' is EWT's *dev* file and 'dev' is EWT's *test* file (its train file is not "
+    "used); 'test' is the same 1,000 sentences in each language.",
 )
 
 PANX = Task(
@@ -125,25 +125,25 @@ PANX = Task(
     "PAN-X (WikiANN), named entities",
     "tagging",
     ("entity-f1",),
-    Several((
+    FallbackSource((
         FileSource(
             reader="panx",
             files={split: f"panx_dataset/{{lang}}-{split}" for split in SPLITS},
-            available=everywhere(PANX_R, *SPLITS),
+            available=in_splits(PANX_R, *SPLITS),
         ),
         FileSource(
             kind="xtreme",
             reader="conll",
             files={split: f"panx/{split}-{{lang}}.tsv" for split in SPLITS},
-            available=everywhere(PANX_R, *SPLITS),
+            available=in_splits(PANX_R, *SPLITS),
             originals={"test": "LANG-test of XTREME's panx_dataset, or unimelb-nlp/wikiann on the Hub"},
         ),
-        hub("unimelb-nlp/wikiann", "{lang}", VALIDATION, PANX_R, values=_numbered(PANX_TAGS)),
+        hub("unimelb-nlp/wikiann", "{lang}", VALIDATION, PANX_R, values=_map_numbers(PANX_TAGS)),
     )),
     labels=PANX_TAGS,
     train_language="en",
     suites={"xtreme": PANX_LANGUAGES, "xtreme-r": PANX_R},
-    counts=_sizes("""
+    counts=_parse_counts("""
         af  5000  1000  1000
         ar 20000 10000 10000
         bg 20000 10000 10000
@@ -188,8 +188,8 @@ PANX = Task(
     licence="ODC-BY (of the splits by Rahimi et al.)",
     url="https://github.com/afshinrahimi/mmner",
     citations=("pan-etal-2017-cross", "rahimi-etal-2019-massively"),
-    note="The splits of Rahimi et al. Chinese and Japanese are parted into characters. XTREME reads a token with white "
-    "space in it as untagged; here it keeps its tag.",
+    note="The splits of Rahimi et al. Chinese and Japanese are split into characters. XTREME reads a token that contains white "
+    "space as untagged; here it keeps its tag.",
 )  # fmt: skip
 
 MASAKHANER2 = Task(
@@ -197,21 +197,21 @@ MASAKHANER2 = Task(
     "MasakhaNER 2.0, named entities",
     "tagging",
     ("entity-f1",),
-    Several((
+    FallbackSource((
         FileSource(
             reader="conll",
             files={split: f"masakhaner2/{{lang}}/{split}.txt" for split in SPLITS},
-            available=everywhere(tuple(MASAKHANER), *SPLITS),
+            available=in_splits(tuple(MASAKHANER), *SPLITS),
             codes=MASAKHANER,
         ),
         hub(
             "masakhane/masakhaner2", "{lang}", VALIDATION, tuple(MASAKHANER), codes=MASAKHANER,
-            values=_numbered(MASAKHANER_TAGS),
+            values=_map_numbers(MASAKHANER_TAGS),
         ),
     )),
     labels=MASAKHANER_TAGS,
     train_language="sw",
-    counts=_sizes("""
+    counts=_parse_counts("""
         bm  4463  638 1274
         bbj 3384  483  966
         ee  3505  501 1001
@@ -251,16 +251,16 @@ CCG = Task(
             "dev": "ccgbank_1_1/data/AUTO/00/*.auto",
             "test": "ccgbank_1_1/data/AUTO/23/*.auto",
         },
-        available=everywhere(ENGLISH, *SPLITS),
-        originals=dict.fromkeys(SPLITS, "LDC2005T13 of the Linguistic Data Consortium; nobody may hand it on"),
+        available=in_splits(ENGLISH, *SPLITS),
+        originals=dict.fromkeys(SPLITS, "LDC2005T13 of the Linguistic Data Consortium; it may not be redistributed"),
     ),
     train_language="en",
     official=INTERMEDIATE,
     licence="LDC User Agreement (LDC2005T13)",
     url="https://catalog.ldc.upenn.edu/LDC2005T13",
     citations=("hockenmaier-steedman-2007-ccgbank",),
-    note="Licensed: read from your own copy. Sections 02 to 21, 00 and 23. The labels are the categories that stand in these "
-    "files. jiant trains on 38,015 sentences and counts 1,363 categories.",
+    note="Licensed: read from your own copy. Sections 02 to 21, 00 and 23. The labels are the categories in these files. jiant "
+    "trains on 38,015 sentences and counts 1,363 categories.",
 )
 
 TASKS = (UDPOS, PANX, MASAKHANER2, UDPOS_PUD, CCG)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from xlift.languages import LANGUAGES
-from xlift.tasks.catalog.declaring import codes
+from xlift.tasks.catalog.common import split_codes
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Task
 
-WIKIPEDIA_LANGUAGES = codes(
+WIKIPEDIA_LANGUAGES = split_codes(
     "af ar az bg bn de el en es et eu fa fi fr gu he hi ht hu id it ja jv ka kk ko lt ml mr ms my nl pa pl pt qu ro ru sw ta"
     " te th tl tr uk ur vi wo yo zh"
 )
@@ -29,13 +29,13 @@ WIKIPEDIA = Task(
     licence="CC BY-SA 3.0 and GFDL",
     url="https://huggingface.co/datasets/wikimedia/wikipedia",
     citations=("wikimedia-2023-downloads",),
-    note="Text for `pretrain:` and `intermediate:`, an article an example. Large: English alone is 6.4 million articles; ask "
-    "for a size.",
+    note="Text for `pretrain:` and `intermediate:`, one article per example. Large: English alone has 6.4 million articles; set "
+    "a size.",
 )
 
 PLAIN_TEXT = Task(
     "plain-text",
-    "Your own text, a file a language",
+    "Your own text, one file per language",
     "text",
     (),
     FileSource(
@@ -44,10 +44,10 @@ PLAIN_TEXT = Task(
         available={"train": tuple(language.code for language in LANGUAGES)},
     ),
     train_language="en",
-    licence="yours to know",
+    licence="depends on your files",
     url="https://en.wikipedia.org/wiki/Plain_text",
-    note="Text for `pretrain:` and `intermediate:`: text/sw.txt and the like under the data folder, a text a line. Any "
-    "language of the table; for more, and for other files, declare a task of your own.",
+    note="Text for `pretrain:` and `intermediate:`: files such as text/sw.txt under the data folder, one text per line. Any "
+    "language of the table; for other languages or files declare a custom task.",
 )
 
 TASKS = (WIKIPEDIA, PLAIN_TEXT)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.declaring import everywhere, hub
+from xlift.tasks.catalog.common import hub, in_splits
 from xlift.tasks.catalog.flores import SIB
+from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.several import Several
 from xlift.tasks.task import Task
 
 SIB200 = Task(
@@ -13,11 +13,11 @@ SIB200 = Task(
     "SIB-200, topics of sentences",
     "classification",
     ("accuracy",),
-    Several((
+    FallbackSource((
         FileSource(
             reader="tsv",
             files={split: f"sib200/{{lang}}/{split}.tsv" for split in ("train", "dev", "test")},
-            available=everywhere(tuple(SIB), "train", "dev", "test"),
+            available=in_splits(tuple(SIB), "train", "dev", "test"),
             codes=SIB,
             columns={"text_a": "text", "label": "category", "id": "index_id"},
         ),
@@ -37,13 +37,13 @@ SIB200 = Task(
 
 SIB200_PARALLEL = Task(
     "sib200-parallel",
-    "SIB-200's sentences beside their English translation",
+    "SIB-200's sentences with their English translation",
     "text",
     (),
     FileSource(
         reader="parallel-tsv",
         files={split: (f"sib200/{{lang}}/{split}.tsv", f"sib200/eng_Latn/{split}.tsv") for split in ("train", "dev", "test")},
-        available=everywhere(tuple(code for code in SIB if code != "en"), "train", "dev", "test"),
+        available=in_splits(tuple(code for code in SIB if code != "en"), "train", "dev", "test"),
         codes=SIB,
         columns={"text": "text", "id": "index_id"},
     ),
@@ -53,7 +53,7 @@ SIB200_PARALLEL = Task(
     url="https://github.com/dadelani/sib-200",
     citations=("adelani-etal-2024-sib",),
     note="Text for `pretrain:` and `intermediate:`, read as pairs (translation language modelling). The sentences are "
-    "FLORES-200's: do not score FLORES-200 or SIB-200 with a model that has read them.",
+    "FLORES-200's: do not score FLORES-200 or SIB-200 with a model trained on them.",
 )  # fmt: skip
 
 TASKS = (SIB200, SIB200_PARALLEL)

@@ -1,11 +1,11 @@
-"""Translation into English and out of it; each direction is a task of its own, so that a study can name the one it means."""
+"""Translation into and out of English; each direction is a separate task, so that a study can name one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from xlift.languages import LANGUAGES
-from xlift.tasks.catalog.declaring import Languages, everywhere
+from xlift.tasks.catalog.common import Languages, in_splits
 from xlift.tasks.catalog.flores import FLORES, SIB
 from xlift.tasks.catalog.retrieval import TATOEBA_NAMES, TATOEBA_R
 from xlift.tasks.sources.files import FileSource
@@ -14,22 +14,22 @@ from xlift.tasks.task import Task
 METRICS = ("chrf++", "bleu", "on-target")
 
 
-def _both(
+def _two_directions(
     name: str,
     title: str,
     reader: str,
     files: dict[str, tuple[str, str]],
     languages: Languages,
     *,
-    reading: dict[str, Any] | None = None,
+    source_options: dict[str, Any] | None = None,
     note: str,
     **more: Any,
 ) -> tuple[Task, Task]:
     """The tasks into and out of English.
 
     Args:
-        files: split -> the file of the language, the file of its English.
-        reading: what else the source is told.
+        files: split -> (file of the language, file of its English).
+        source_options: further fields of `FileSource`.
     """
 
     def task(into_english: bool) -> Task:
@@ -42,21 +42,21 @@ def _both(
             FileSource(
                 reader=reader,
                 files=sides,
-                available=everywhere(languages, *files),
+                available=in_splits(languages, *files),
                 direction=("{lang}", "en") if into_english else ("en", "{lang}"),
-                **(reading or {}),
+                **(source_options or {}),
             ),
             train_language="sw" if "train" in files else "",
             train_task=() if "train" in files else (f"parallel-{'to' if into_english else 'from'}-en",),
             max_length=256,
-            note=f"{note} The language of a row is the one that is not English. Learnt by models that write (seq2seq, decoder).",
+            note=f"{note} The language of a row is the one that is not English. For models that generate text (seq2seq, decoder).",
             **more,
         )
 
     return task(True), task(False)
 
 
-FLORES200 = _both(
+FLORES200 = _two_directions(
     "flores200",
     "FLORES-200",
     "pairs",
@@ -65,58 +65,58 @@ FLORES200 = _both(
         "test": ("flores200_dataset/devtest/{lang}.devtest", "flores200_dataset/devtest/eng_Latn.devtest"),
     },
     tuple(code for code in FLORES if code != "en"),
-    reading={"codes": FLORES},
+    source_options={"codes": FLORES},
     counts={"dev": 997, "test": 1_012},
     licence="CC BY-SA 4.0",
     url="https://github.com/facebookresearch/flores/tree/main/flores200",
     citations=("nllb-2022-no", "goyal-etal-2022-flores"),
-    note="'test' is devtest. Papers score it with chrF++ and spBLEU; spBLEU needs sentencepiece and its model (declare an own "
-    "task with `metric: spbleu`). Nothing to train on: parallel text of your own stands in.",
+    note="'test' is devtest. Papers report chrF++ and spBLEU; spBLEU needs sentencepiece and its model (declare a custom task "
+    "with `metric: spbleu`). It has no training data: train on your own parallel text.",
 )
 
-SIB200 = _both(
+SIB200 = _two_directions(
     "sib200",
     "SIB-200's sentences of FLORES-200",
     "parallel-tsv",
     {split: (f"sib200/{{lang}}/{split}.tsv", f"sib200/eng_Latn/{split}.tsv") for split in ("train", "dev", "test")},
     tuple(code for code in SIB if code != "en"),
-    reading={"codes": SIB, "columns": {"text": "text", "id": "index_id"}},
+    source_options={"codes": SIB, "columns": {"text": "text", "id": "index_id"}},
     counts={"train": 701, "dev": 99, "test": 204},
     licence="CC BY-SA 4.0",
     url="https://github.com/dadelani/sib-200",
     citations=("adelani-etal-2024-sib", "nllb-2022-no"),
-    note="1,004 sentences in 205 languages and scripts, joined by their ids, in SIB-200's splits: few to train on, the same in "
-    "every language. Do not score FLORES-200 or Belebele with a model that has read them.",
+    note="1,004 sentences in 205 languages and scripts, matched by id, in SIB-200's splits: little training data, the same in "
+    "every language. Do not score FLORES-200 or Belebele with a model trained on them.",
 )
 
-TATOEBA = _both(
+TATOEBA = _two_directions(
     "tatoeba",
     "Tatoeba, LASER's sentences",
     "pairs",
     {"test": ("tatoeba/tatoeba.{lang}-eng.{lang}", "tatoeba/tatoeba.{lang}-eng.eng")},
     TATOEBA_R,
-    reading={"codes": TATOEBA_NAMES},
+    source_options={"codes": TATOEBA_NAMES},
     counts={"test": {"de": 1_000, "fr": 1_000, "es": 1_000, "zh": 1_000, "ja": 1_000, "sw": 390, "jv": 205, "te": 234}},
     licence="CC BY 2.0 FR",
     url="https://github.com/facebookresearch/LASER",
     citations=("artetxe-schwenk-2019-massively",),
-    note="Short everyday sentences, the ones that `tatoeba` retrieves. Nothing to train on: parallel text of your own stands in.",
+    note="Short everyday sentences, the same as in `tatoeba`. It has no training data: train on your own parallel text.",
 )
 
-PARALLEL = _both(
+PARALLEL = _two_directions(
     "parallel",
-    "Your own parallel text, two files of aligned lines a language",
+    "Your own parallel text, two files of aligned lines per language",
     "pairs",
     {
         split: (f"parallel/{split}.{{lang}}-en.{{lang}}", f"parallel/{split}.{{lang}}-en.en")
         for split in ("train", "dev", "test")
     },
     tuple(language.code for language in LANGUAGES if language.code != "en"),
-    licence="yours to know",
+    licence="depends on your files",
     url="https://opus.nlpl.eu",
     citations=("tiedemann-2012-parallel",),
-    note="parallel/train.sw-en.sw beside parallel/train.sw-en.en and the like under the data folder, as OPUS gives its corpora "
-    "in Moses format; lines that are blank on one side are left out. For other files declare a task of your own.",
+    note="Files such as parallel/train.sw-en.sw and parallel/train.sw-en.en under the data folder, as in OPUS's Moses format. "
+    "Lines that are blank on one side are skipped. For other files declare a custom task.",
 )
 
 TASKS = (*FLORES200, *SIB200, *TATOEBA, *PARALLEL)

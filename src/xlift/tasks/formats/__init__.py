@@ -1,8 +1,8 @@
-"""The formats, one file each; `get` finds one by the name that a task declares."""
+"""Formats of examples, one per file; `get` returns one by the name that a task declares."""
 
 from __future__ import annotations
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 from xlift.tasks.formats import (
     classification,
     dual_encoding,
@@ -33,9 +33,9 @@ def get(name: str) -> Format:
     """The format of that name.
 
     Raises:
-        UserError: there is none.
+        UserError: no format has that name.
     """
     if name not in FORMATS:
-        known = tuple(FORMATS)
-        raise UserError(f"unknown format '{name}'", fix=f"{nearest(name, known)}formats are {', '.join(known)}")
+        names = tuple(FORMATS)
+        raise UserError(f"unknown format '{name}'", fix=f"{did_you_mean(name, names)}formats are {', '.join(names)}")
     return FORMATS[name]

@@ -1,8 +1,8 @@
-"""Mining: find the pairs of translations in two collections of sentences, most of which have no counterpart.
+"""Mining: find the pairs of translations in two collections of sentences, most of which have no translation.
 
-As XTREME mines BUCC (Artetxe and Schwenk 2019): a pair is scored by how much nearer its two sentences are to each other
-than to their neighbours, and the cut is the one that is best on dev. What is predicted are pairs with their scores, so
-the cut is made when they are scored (tasks/metrics/mining.py).
+As XTREME mines BUCC (Artetxe and Schwenk 2019): the score of a pair says how much nearer its two sentences are to each
+other than to their neighbours, and the threshold is the best one on dev. Predictions are pairs with scores, so the
+metric applies the threshold (tasks/metrics/mining.py).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.retrieval import PairExample, Retrieval
-from xlift.tasks.nearest import Neighbours, neighbours, unit_vectors
+from xlift.tasks.nearest import Neighbours, find_neighbours, unit_vectors
 
-NEIGHBOURS = 4
-"""As LASER's and XTREME's scripts ask for, in both directions."""
+NUM_NEIGHBOURS = 4
+"""Neighbours in each direction, as in the scripts of LASER and XTREME."""
 
 
 @dataclass(frozen=True)
 class MiningExample(PairExample):
-    """A gold pair; or one sentence without a counterpart, the other side empty.
+    """A gold pair; or one sentence without a translation, the other side empty.
 
-    A sentence with two counterparts stands in two examples.
+    A sentence with two translations is in two examples.
     """
 
     text_id: str = ""
-    """Of the task language's sentence; by default the example's id."""
+    """Id of the sentence in the task language; by default the example's id."""
     translation_id: str = ""
-    """Of the pivot's sentence; by default the example's id."""
+    """Id of the sentence in the source language; by default the example's id."""
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -41,20 +41,14 @@ class MiningExample(PairExample):
 
 class Mining(Retrieval):
     name = "mining"
-    example = MiningExample
-    decoding = {"center": False, "margin": "ratio"}
+    example_class = MiningExample
+    decode_options = {"center": False, "margin": "ratio"}
 
     def features(
-        self,
-        examples: Sequence[MiningExample],
-        tokenizer: Any,
-        labels: Sequence[str],
-        *,
-        max_length: int,
-        train: bool,
+        self, examples: Sequence[MiningExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
-        """One row per different sentence of a side, in order of first appearance. Targets: 'side', 0 and 1."""
-        owners: list[int] = []
+        """One row per distinct sentence of a side, in order of first appearance. Targets: 'side', 0 and 1."""
+        indices: list[int] = []
         sides: list[int] = []
         texts: list[str] = []
         seen: tuple[set[str], set[str]] = set(), set()
@@ -62,15 +56,15 @@ class Mining(Retrieval):
             for side, text in enumerate((example.text.strip(), example.translation.strip())):
                 if text and text not in seen[side]:
                     seen[side].add(text)
-                    owners.append(i)
+                    indices.append(i)
                     sides.append(side)
                     texts.append(text)
         input_ids, token_type_ids = encoding.encode(tokenizer, texts, [None] * len(texts), max_length=max_length)
-        owner = np.array(owners, dtype=np.int64)
+        example_index = np.array(indices, dtype=np.int64)
         return Features(
             input_ids,
-            example=owner,
-            unit=owner,
+            example_index=example_index,
+            unit=example_index,
             token_type_ids=token_type_ids,
             targets={"side": np.array(sides, dtype=np.int64)},
         )
@@ -85,53 +79,54 @@ class Mining(Retrieval):
         center: bool = False,
         margin: str = "ratio",
     ) -> list[dict[str, Any] | None]:
-        """Mined pairs as `{"text": id, "translation": id, "score": number}`, each at an example with its text; else None.
+        """Mined pairs `{"text": id, "translation": id, "score": number}`, each at an example with its text; else None.
 
-        A sentence that stands under several ids is one sentence when pairs are mined, and stands for all of its ids:
-        each gold pair of two sentences that were mined together has its prediction. Pairs with such a sentence have
-        `"repeated": true`, since XTREME leaves them out. A pair that is no gold pair stands at the first example with its text.
+        A sentence with several ids is mined once and counts for all of its ids: each gold pair of two sentences that
+        were mined together has its prediction. Pairs with such a sentence have `"repeated": true`, since XTREME leaves
+        them out. A mined pair that is not gold is at the first example with its text.
 
         Args:
             outputs: one pooled (dimension,) vector per row.
             center: subtract each side's mean first.
             margin: 'ratio', 'distance' or 'absolute'.
         """
-        answers: list[dict[str, Any] | None] = [None] * len(examples)
+        predictions: list[dict[str, Any] | None] = [None] * len(examples)
         side = np.asarray(features.targets["side"])
         if not (side == 0).any() or not (side == 1).any():
-            return answers
+            return predictions
         vectors = np.asarray(outputs, dtype=np.float32)
         x, y = (unit_vectors(vectors[side == which], center) for which in (0, 1))
-        mined = mine(x, y, margin=margin)
+        mined = mine_pairs(x, y, margin=margin)
         partner = dict(
             zip(mined.source.tolist(), zip(mined.target.tolist(), mined.score.tolist(), strict=True), strict=True)
         )
-        texts, translations = _Sentences(), _Sentences()
-        numbers = [(texts.number(e.text, e.ids[0]), translations.number(e.translation, e.ids[1])) for e in examples]
+        texts, translations = _SentenceIndex(), _SentenceIndex()
+        numbers = [(texts.add(e.text, e.ids[0]), translations.add(e.translation, e.ids[1])) for e in examples]
 
-        def answer(source: int, ids: tuple[str, str]) -> dict[str, Any]:
+        def make_prediction(source: int, ids: tuple[str, str]) -> dict[str, Any]:
             target, score = partner[source]
-            found = {"text": ids[0], "translation": ids[1], "score": score}
-            return found | {"repeated": True} if source in texts.repeated or target in translations.repeated else found
+            pair = {"text": ids[0], "translation": ids[1], "score": score}
+            return pair | {"repeated": True} if source in texts.repeated or target in translations.repeated else pair
 
-        right: set[int] = set()
+        predicted: set[int] = set()
         for i, (source, target) in enumerate(numbers):
             if source is not None and target is not None and partner.get(source, (None,))[0] == target:
-                answers[i] = answer(source, examples[i].ids)
-                right.add(source)
+                predictions[i] = make_prediction(source, examples[i].ids)
+                predicted.add(source)
         for i, (source, _) in enumerate(numbers):
-            if source is not None and source in partner and source not in right:
-                answers[i] = answer(source, (examples[i].ids[0], translations.first_id[partner[source][0]]))
-                right.add(source)
-        return answers
+            if source is not None and source in partner and source not in predicted:
+                ids = (examples[i].ids[0], translations.first_id[partner[source][0]])
+                predictions[i] = make_prediction(source, ids)
+                predicted.add(source)
+        return predictions
 
     def gold(self, example: MiningExample) -> str | None:
-        """The id of the counterpart."""
-        return example.ids[1] if example.whole else None
+        """The id of the translation."""
+        return example.ids[1] if example.is_complete else None
 
 
-class Mined(NamedTuple):
-    """Pairs in falling order of their scores; each source and each target stands in one at most."""
+class MinedPairs(NamedTuple):
+    """Pairs in descending order of their scores; each source and each target is in at most one."""
 
     source: np.ndarray
     """(pairs,) int."""
@@ -141,26 +136,26 @@ class Mined(NamedTuple):
     """(pairs,) float64, above 0."""
 
 
-def mine(x: np.ndarray, y: np.ndarray, *, k: int = NEIGHBOURS, margin: str = "ratio") -> Mined:
-    """Pairs of like vectors, as `mine_bitext` of XTREME's utils_retrieve.py chooses them (retrieval='max').
+def mine_pairs(x: np.ndarray, y: np.ndarray, *, k: int = NUM_NEIGHBOURS, margin: str = "ratio") -> MinedPairs:
+    """Pairs of similar vectors, as `mine_bitext` of XTREME's utils_retrieve.py selects them (retrieval='max').
 
-    Every vector proposes that of its k neighbours with the best margin. Of all proposals, of both sides, the best is taken,
-    then the best of those whose two vectors are still free, and so on; scores that are not above 0 are left out. Equal
-    scores: the nearer neighbour, proposals of x before those of y, the lower number (there the order of a quicksort).
+    Every vector of both sides proposes the one of its k neighbours with the best margin. The proposals are taken from
+    the best down, each only if both of its vectors are still free; scores of 0 or less are dropped. Ties go to the
+    nearer neighbour, then to proposals of x, then to the lower index (in XTREME to the order of a quicksort).
 
     Args:
         x: (n, dimension) float32 unit vectors.
         y: (m, dimension) likewise.
-        margin: of a similarity and the mean of both vectors' means over their neighbours: their 'ratio', their 'distance',
-            or 'absolute', the similarity alone.
+        margin: how to compare a similarity with the mean of both vectors' mean similarity to their neighbours: 'ratio',
+            'distance' (difference), or 'absolute' (the similarity alone).
     """
     if not len(x) or not len(y):
-        return Mined(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
-    return choose_pairs(*neighbours(x, y, k), margin)
+        return MinedPairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
+    return choose_pairs(*find_neighbours(x, y, k), margin)
 
 
-def choose_pairs(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> Mined:
-    """The pairs of `mine` from the neighbours of both sides."""
+def choose_pairs(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> MinedPairs:
+    """The second step of `mine_pairs`: pairs from the neighbours of both sides."""
     (best_x, score_x), (best_y, score_y) = (
         _best(of, scores) for of, scores in zip((of_x, of_y), score_candidates(of_x, of_y, margin), strict=True)
     )
@@ -170,59 +165,59 @@ def choose_pairs(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> M
     order = np.argsort(-score, kind="stable")
     order = order[: np.count_nonzero(score > 0)]
     free_source, free_target = bytearray(b"\1") * len(best_x), bytearray(b"\1") * len(best_y)
-    taken: list[int] = []
-    for place, one, other in zip(order.tolist(), source[order].tolist(), target[order].tolist(), strict=True):
-        if free_source[one] and free_target[other]:
-            free_source[one] = free_target[other] = 0
-            taken.append(place)
-    return Mined(source[taken], target[taken], score[taken])
+    selected: list[int] = []
+    for position, i, j in zip(order.tolist(), source[order].tolist(), target[order].tolist(), strict=True):
+        if free_source[i] and free_target[j]:
+            free_source[i] = free_target[j] = 0
+            selected.append(position)
+    return MinedPairs(source[selected], target[selected], score[selected])
 
 
 def score_candidates(of_x: Neighbours, of_y: Neighbours, margin: str = "ratio") -> tuple[np.ndarray, np.ndarray]:
-    """(n, k) and (m, k) float64 margins of all neighbours of both sides."""
+    """(n, k) and (m, k) float64 margins of all neighbours, for both sides."""
     mean_x, mean_y = (of.similarity.mean(axis=1, dtype=np.float64) for of in (of_x, of_y))
-    scored: list[np.ndarray] = []
-    for of, mean, mean_other in ((of_x, mean_x, mean_y), (of_y, mean_y, mean_x)):
-        around = (mean[:, None] + mean_other[of.index]) / 2
+    margins: list[np.ndarray] = []
+    for of, mean, other_mean in ((of_x, mean_x, mean_y), (of_y, mean_y, mean_x)):
+        baseline = (mean[:, None] + other_mean[of.index]) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
-            scores = MARGINS[margin](of.similarity.astype(np.float64), around)
-        scored.append(np.nan_to_num(scores, nan=-np.inf, posinf=_LARGE, neginf=-np.inf))  # a mean of 0 says nothing
-    return scored[0], scored[1]
+            scores = MARGINS[margin](of.similarity.astype(np.float64), baseline)
+        margins.append(np.nan_to_num(scores, nan=-np.inf, posinf=_LARGE, neginf=-np.inf))  # a baseline of 0
+    return margins[0], margins[1]
 
 
 def _best(of: Neighbours, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) the neighbour with the best score, and that score."""
     best = scores.argmax(axis=1)
-    at = np.arange(len(best))
-    return of.index[at, best], scores[at, best]
+    rows = np.arange(len(best))
+    return of.index[rows, best], scores[rows, best]
 
 
 MARGINS = {
-    "ratio": lambda similarity, around: similarity / around,
-    "distance": lambda similarity, around: similarity - around,
-    "absolute": lambda similarity, around: similarity,
+    "ratio": lambda similarity, baseline: similarity / baseline,
+    "distance": lambda similarity, baseline: similarity - baseline,
+    "absolute": lambda similarity, baseline: similarity,
 }
 _LARGE = 1e30
 
 
-class _Sentences:
-    """The different sentences of a side, numbered in order of first appearance (as `features` orders its rows)."""
+class _SentenceIndex:
+    """The distinct sentences of a side, numbered in order of first appearance (the row order of `features`)."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self.first_id: list[str] = []
         self.repeated: set[int] = set()
-        """Those that stand under several ids."""
+        """Numbers of the sentences with several ids."""
 
-    def number(self, text: str, name: str) -> int | None:
-        """Number of a sentence, None for an empty one."""
+    def add(self, text: str, id: str) -> int | None:
+        """Number of a sentence; None for an empty one."""
         text = text.strip()
         if not text:
             return None
         number = self._numbers.setdefault(text, len(self.first_id))
         if number == len(self.first_id):
-            self.first_id.append(name)
-        elif name != self.first_id[number]:
+            self.first_id.append(id)
+        elif id != self.first_id[number]:
             self.repeated.add(number)
         return number
 

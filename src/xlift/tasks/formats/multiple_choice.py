@@ -1,7 +1,7 @@
 """Multiple choice: which of a few texts fits the context. Commonsense, cause and effect, endings of stories.
 
-Every choice goes through the encoder as a row of its own, all choices of a question in one batch; questions may have
-different numbers of them.
+Each choice is one row for the encoder, and all choices of a question are in one batch. Questions may differ in their
+number of choices.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE, Features, Prompt
-from xlift.tasks.formats.change import Change, reworded
-from xlift.tasks.formats.ragged import Ragged, RaggedRows
+from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt
+from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
 
 
@@ -24,7 +24,7 @@ class ChoiceExample:
     id: str
     context: str
     question: str
-    """May be empty where the choice itself goes on from the context (HellaSwag)."""
+    """May be empty if the choice continues the context (HellaSwag)."""
     choices: tuple[str, ...]
     label: int | None = None
     """Index of the right choice, from 0."""
@@ -33,7 +33,7 @@ class ChoiceExample:
 class MultipleChoice:
     name = "multiple-choice"
     head = "choice"
-    example = ChoiceExample
+    example_class = ChoiceExample
 
     def check(self, example: ChoiceExample, labels: Sequence[str]) -> str | None:
         number = len(example.choices)
@@ -47,37 +47,32 @@ class MultipleChoice:
         return tuple(text for text in (example.context, example.question, *example.choices) if text)
 
     def features(
-        self,
-        examples: Sequence[ChoiceExample],
-        tokenizer: Any,
-        labels: Sequence[str],
-        *,
-        max_length: int,
-        train: bool,
+        self, examples: Sequence[ChoiceExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
         """One row per choice: the context, then question and choice; the rows of a question are one unit.
 
-        Only the context is cut, from its front as jiant does, since a story's end is what the choice goes on from;
-        a second text that leaves it no room loses its own end.
+        Only the context is truncated, from its left as in jiant, since the choice continues the end of a story. If
+        question and choice alone are too long, they lose their end.
 
-        Targets: 'correct', 1 for the right choice and 0 for the others (IGNORE where gold is unknown), and 'unit'.
+        Targets: 'correct', 1 for the right choice and 0 for the others (IGNORE_INDEX if gold is unknown), and 'unit'.
         """
-        layout = encoding.layout(tokenizer, pair=True)
-        room = encoding.room(max_length, layout.specials)
-        owner = np.repeat(np.arange(len(examples)), [len(e.choices) for e in examples])
-        contexts = Ragged.of(encoded.ids for encoded in encoding.pieces(tokenizer, [e.context for e in examples]))
+        special = encoding.get_special_tokens(tokenizer, pair=True)
+        max_tokens = encoding.max_text_tokens(max_length, special.count)
+        example_index = np.repeat(np.arange(len(examples)), [len(e.choices) for e in examples])
+        encodings = encoding.tokenize(tokenizer, [e.context for e in examples])
+        contexts = Ragged.from_rows(encoded.ids for encoded in encodings)
         seconds = [f"{e.question} {choice}" if e.question else choice for e in examples for choice in e.choices]
-        input_ids, types = RaggedRows(), RaggedRows()
-        for n, encoded in zip(owner.tolist(), encoding.pieces(tokenizer, seconds), strict=True):
-            second = encoded.ids[:room]
+        input_ids, token_type_ids = RaggedBuilder(), RaggedBuilder()
+        for n, encoded in zip(example_index.tolist(), encoding.tokenize(tokenizer, seconds), strict=True):
+            second = encoded.ids[:max_tokens]
             context = contexts[n].tolist()
-            context = context[max(0, len(context) + len(second) - room) :]
-            input_ids.append(layout.row(context, second))
-            if layout.types is not None:
-                types.append(layout.row_types(context, second))
+            context = context[max(0, len(context) + len(second) - max_tokens) :]
+            input_ids.append(special.build_input_ids(context, second))
+            if special.token_types is not None:
+                token_type_ids.append(special.build_token_type_ids(context, second))
         correct = np.array(
             [
-                IGNORE if e.label is None else int(choice == e.label)
+                IGNORE_INDEX if e.label is None else int(choice == e.label)
                 for e in examples
                 for choice in range(len(e.choices))
             ],
@@ -85,16 +80,16 @@ class MultipleChoice:
         )
         return Features(
             input_ids.build(),
-            example=owner,
-            unit=owner,
-            token_type_ids=types.build() if layout.types is not None else None,
-            targets={"correct": correct, "unit": owner},
+            example_index=example_index,
+            unit=example_index,
+            token_type_ids=token_type_ids.build() if special.token_types is not None else None,
+            targets={"correct": correct, "unit": example_index},
         )
 
     def decode(
         self, examples: Sequence[ChoiceExample], features: Features, outputs: list[Any], labels: Sequence[str]
     ) -> list[int]:
-        """The choice of the highest score; on a tie the first."""
+        """The index of the choice with the highest score; ties go to the first."""
         ends = np.cumsum([len(e.choices) for e in examples], dtype=int)
         return [int(np.argmax(scores)) for scores in np.split(np.array(outputs, dtype=np.float64), ends)[:-1]]
 
@@ -102,28 +97,28 @@ class MultipleChoice:
         return example.label
 
     def prompt(self, example: ChoiceExample, labels: Sequence[str], template: Template) -> Prompt:
-        """Fields: context, question, and choices, a line each. One of the choices themselves is to be written.
+        """Fields: context, question, and choices (one per line). The answer is one of the choices.
 
         Raises:
-            UserError: the template has another field.
+            UserError: the template uses another field.
         """
         filled = template.fill({
             "context": example.context, "question": example.question,
             "choices": "\n".join(f"- {choice}" for choice in example.choices),
         })  # fmt: skip
         answer = None if example.label is None else example.choices[example.label]
-        return Prompt(filled.text, answer, example.choices, yields=filled.longest(("context", "question")))
+        return Prompt(filled.text, answer, example.choices, truncatable=filled.longest_span(("context", "question")))
 
     def parse(self, answer: int | str, example: ChoiceExample, labels: Sequence[str], template: Template) -> int:
-        """The number of the chosen choice; of generated text that of the choice which it repeats, else of the first."""
+        """The index of the chosen candidate; for generated text, of the choice that it repeats, else 0."""
         if isinstance(answer, int):
             return answer
-        repeated = [n for n, choice in enumerate(example.choices) if choice.split() == answer.split()]
-        return repeated[0] if repeated else 0
+        matches = [n for n, choice in enumerate(example.choices) if choice.split() == answer.split()]
+        return matches[0] if matches else 0
 
     def change_texts(self, example: ChoiceExample, change: Change) -> ChoiceExample:
-        context, question = reworded(example.context, change), reworded(example.question, change)
-        choices = tuple(reworded(choice, change) for choice in example.choices)
+        context, question = apply_change(example.context, change), apply_change(example.question, change)
+        choices = tuple(apply_change(choice, change) for choice in example.choices)
         return replace(example, context=context, question=question, choices=choices)
 
 

@@ -1,4 +1,4 @@
-"""Rows of integers of different lengths in two arrays: 4 bytes a number, where lists of Python take about 40."""
+"""Rows of integers of different lengths in two arrays: 4 bytes per number, where Python lists take about 40."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Ragged:
-    """`values[starts[i] : starts[i + 1]]` is row i. Not to be changed once made.
+    """Immutable rows: row i is `values[starts[i] : starts[i + 1]]`.
 
     Args:
         values: (total,) int32.
@@ -25,15 +25,15 @@ class Ragged:
         self.starts = starts.astype(np.int64, copy=False)
 
     @classmethod
-    def of(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> Ragged:
-        """From rows that are taken one by one, so that those of a generator never live together."""
-        made = RaggedRows()
+    def from_rows(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> Ragged:
+        """Consumes the rows one by one, so the rows of a generator are never in memory together."""
+        builder = RaggedBuilder()
         for row in rows:
-            made.append(row)
-        return made.build()
+            builder.append(row)
+        return builder.build()
 
     @classmethod
-    def concatenated(cls, parts: Sequence[Ragged]) -> Ragged:
+    def concatenate(cls, parts: Sequence[Ragged]) -> Ragged:
         """The rows of all parts in order."""
         lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
         return cls(np.concatenate([np.zeros(0, np.int32), *(part.values for part in parts)]), np.cumsum(lengths))
@@ -47,7 +47,7 @@ class Ragged:
         return len(self.starts) - 1
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(length,) int32, a view. Rows are counted from the end where negative, as in a list."""
+        """(length,) int32, a view. Negative indices count from the end, as in a list."""
         row = range(len(self))[row]
         return self.values[self.starts[row] : self.starts[row + 1]]
 
@@ -68,11 +68,11 @@ class Ragged:
     def tolist(self) -> list[list[int]]:
         return [row.tolist() for row in self]
 
-    def padded(self, rows: np.ndarray, fill: int, width: int | None = None) -> np.ndarray:
-        """Some rows, filled up on the right.
+    def to_padded(self, rows: np.ndarray, fill: int, width: int | None = None) -> np.ndarray:
+        """Selected rows, padded on the right.
 
         Args:
-            width: of the array; by default that of the longest of the rows.
+            width: columns of the result; by default the length of the longest selected row.
 
         Returns:
             (len(rows), width) int64.
@@ -89,8 +89,8 @@ class Ragged:
         return padded
 
 
-class RaggedRows:
-    """A Ragged in the making, row by row."""
+class RaggedBuilder:
+    """Builds a `Ragged` row by row."""
 
     def __init__(self) -> None:
         self._values = array("i")  # grows in place, like a list
@@ -100,10 +100,10 @@ class RaggedRows:
         return len(self._lengths)
 
     def append(self, row: Sequence[int] | np.ndarray) -> None:
-        """A row of integers of 32 bits.
+        """Add a row of 32-bit integers.
 
         Raises:
-            OverflowError: a number of a list has more bits.
+            OverflowError: a number in a list has more than 32 bits.
         """
         if isinstance(row, np.ndarray):
             self._values.frombytes(np.ascontiguousarray(row, dtype=np.int32).tobytes())

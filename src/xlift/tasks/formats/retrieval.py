@@ -1,7 +1,7 @@
-"""Retrieval: find a sentence's counterpart among all of the other language, by distance of pooled vectors.
+"""Retrieval: find a sentence's translation among all sentences of the other language, by distance of pooled vectors.
 
-The official direction is XTREME's: the task language's sentences are the index, those of the pivot language (English)
-are the queries, distance is L2 of normalised vectors, that is, cosine. mteb goes the other way round.
+The official direction is XTREME's: the task language's sentences are the index, those of the source language (English)
+are the queries, the distance is L2 of normalised vectors, which ranks like cosine. mteb uses the other direction.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import numpy as np
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features
-from xlift.tasks.formats.change import Change, reworded
-from xlift.tasks.formats.template import Template, states_only
-from xlift.tasks.nearest import neighbours, unit_vectors
+from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.template import Template, text_mode_unsupported
+from xlift.tasks.nearest import find_neighbours, unit_vectors
 
 
 @dataclass(frozen=True)
 class PairExample:
-    """A pair of sentences; one side may be empty: a distractor, which stands among the others and is not scored."""
+    """A pair of translations. If one side is empty, the other is a distractor: a candidate that is not scored."""
 
     id: str
     text: str
-    """The task language's sentence."""
+    """Sentence in the task language."""
     translation: str
-    """Its counterpart in the pivot language."""
+    """Its translation in the source language."""
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         return bool(self.text.strip() and self.translation.strip())
 
 
 class Retrieval:
     name = "retrieval"
     head = "pooled"
-    example = PairExample
-    decoding: Mapping[str, Any] = {"center": False}
-    """Options of `decode` and their defaults."""
+    example_class = PairExample
+    decode_options: Mapping[str, Any] = {"center": False}
+    """Options of `decode` with their defaults."""
 
     def check(self, example: PairExample, labels: Sequence[str]) -> str | None:
         return None if example.text.strip() or example.translation.strip() else "both sides are empty"
@@ -48,22 +48,16 @@ class Retrieval:
         return tuple(text for text in (example.text, example.translation) if text.strip())
 
     def features(
-        self,
-        examples: Sequence[PairExample],
-        tokenizer: Any,
-        labels: Sequence[str],
-        *,
-        max_length: int,
-        train: bool,
+        self, examples: Sequence[PairExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
         """Two rows per example, one unit: the text, then the translation. Targets: 'side', 0 and 1."""
         texts = [text for e in examples for text in (e.text, e.translation)]
         input_ids, token_type_ids = encoding.encode(tokenizer, texts, [None] * len(texts), max_length=max_length)
-        owner = np.repeat(np.arange(len(examples)), 2)
+        example_index = np.repeat(np.arange(len(examples)), 2)
         return Features(
             input_ids,
-            example=owner,
-            unit=owner,
+            example_index=example_index,
+            unit=example_index,
             token_type_ids=token_type_ids,
             targets={"side": np.tile(np.array([0, 1], dtype=np.int64), len(examples))},
         )
@@ -77,45 +71,46 @@ class Retrieval:
         *,
         center: bool = False,
     ) -> list[Any]:
-        """For each pair the id of the text nearest to its translation (on a tie the first); None for a distractor.
+        """For each pair the id of the text nearest to its translation (ties go to the first); None for a distractor.
 
         Args:
             outputs: one pooled (dimension,) vector per row.
-            center: subtract each side's mean first, which removes what a language's vectors have in common.
+            center: subtract each side's mean first, which removes what all vectors of a language share.
         """
         indexed = [i for i, example in enumerate(examples) if example.text.strip()]
-        asked = [i for i, example in enumerate(examples) if example.whole]
-        answers: list[str | None] = [None] * len(examples)
-        if not asked:
-            return answers
+        queried = [i for i, example in enumerate(examples) if example.is_complete]
+        predictions: list[str | None] = [None] * len(examples)
+        if not queried:
+            return predictions
         vectors = np.asarray(outputs, dtype=np.float32)
         index = unit_vectors(vectors[[2 * i for i in indexed]], center)
-        queries = unit_vectors(vectors[[2 * i + 1 for i in asked]], center)
-        nearest, _ = neighbours(queries, index, 1)
-        for i, found in zip(asked, nearest.index[:, 0], strict=True):
-            answers[i] = examples[indexed[found]].id
-        return answers
+        queries = unit_vectors(vectors[[2 * i + 1 for i in queried]], center)
+        nearest, _ = find_neighbours(queries, index, 1)
+        for i, position in zip(queried, nearest.index[:, 0], strict=True):
+            predictions[i] = examples[indexed[position]].id
+        return predictions
 
     def gold(self, example: PairExample) -> str | None:
-        return example.id if example.whole else None
+        return example.id if example.is_complete else None
 
     def prompt(self, example: PairExample, labels: Sequence[str], template: Template) -> NoReturn:
-        """Raises UserError: a translation is found by the distance of hidden states."""
-        raise states_only(self.name, "a translation is found by the distance of hidden states")
+        """Raises UserError: retrieval compares hidden states."""
+        raise text_mode_unsupported(self.name, f"{self.name} compares hidden states")
 
     def parse(self, answer: int | str, example: PairExample, labels: Sequence[str], template: Template) -> NoReturn:
-        raise TypeError("retrieval has no answers in words")
+        raise TypeError(f"the {self.name} format has no text mode")
 
     def change_texts(self, example: PairExample, change: Change) -> PairExample:
-        return replace(example, text=reworded(example.text, change), translation=reworded(example.translation, change))
+        text, translation = apply_change(example.text, change), apply_change(example.translation, change)
+        return replace(example, text=text, translation=translation)
 
 
 def official_layer(num_layers: int) -> int:
     """Index into `hidden_states` (0 = embeddings) of the layer that XTREME pools for retrieval.
 
-    Decoded from its Tatoeba script: hidden_states[8] of mBERT's 12 layers and hidden_states[14] of XLM-R large's 24.
-    A fixed fraction does not give both (7/12 of 12 is 7). The line through the two points does, two layers above the
-    middle, and is taken for every other depth.
+    Its Tatoeba script takes hidden_states[8] of mBERT's 12 layers and hidden_states[14] of XLM-R large's 24. No fixed
+    fraction gives both (7/12 of 12 is 7), but the line through the two points does: two layers above the middle. This
+    function uses that line for every depth.
     """
     return min(num_layers, num_layers // 2 + 2)
 

@@ -1,8 +1,8 @@
 """Extractive question answering: the answer is a span of the context.
 
 Windows, 30-token answers, 64-token questions and the null rule are those of SQuAD's and XTREME's `run_squad.py`.
-The text is taken by character offsets, not put together again from whitespace words: for languages written without
-spaces (zh, th) this scores above the published numbers, in which a "word" was a whole sentence.
+Character offsets select the text of an answer. The scripts join whitespace words instead, so in languages written
+without spaces (zh, th), where such a "word" is a whole sentence, scores here are above the published ones.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from numpy.typing import ArrayLike
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features, Prompt
-from xlift.tasks.formats.change import Change, reworded
-from xlift.tasks.formats.ragged import Ragged, RaggedRows
+from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
 
 NO_ANSWER = "no-answer"
-"""In a task's `labels` it says that questions may be unanswerable (SQuAD v2)."""
+"""This label in a task's `labels` means that questions may be unanswerable (SQuAD v2)."""
 STRIDE = 128
 """Tokens from the start of one window to the start of the next (XTREME's `--doc_stride`)."""
-MAX_QUESTION = 64
-MAX_ANSWER = 30
-WINDOWS = 256
-"""Windows looked at together: their scores stay in the cache."""
-NULL = 0
-"""Position that stands for "no answer in this window": the first special token."""
+MAX_QUESTION_TOKENS = 64
+MAX_ANSWER_TOKENS = 30
+WINDOWS_PER_BLOCK = 256
+"""Windows processed together, so that their scores fit into the cache."""
+NULL_POSITION = 0
+"""Position that means "no answer in this window": the first special token."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class SpanExample:
     context: str
     question: str
     answers: tuple[str, ...] = ()
-    """Every accepted answer; none means unanswerable. The first one is trained on."""
+    """Every accepted answer; none means unanswerable. Training uses the first."""
     starts: tuple[int, ...] = ()
     """Where each answer starts in the context, in code points."""
 
@@ -47,19 +47,19 @@ class SpanExample:
 class SpanQA:
     name = "span-qa"
     head = "span"
-    example = SpanExample
+    example_class = SpanExample
 
     def check(self, example: SpanExample, labels: Sequence[str]) -> str | None:
         if len(example.answers) != len(example.starts):
             return f"{len(example.answers)} answers but {len(example.starts)} starts"
         if not example.answers and NO_ANSWER not in labels:
-            return f"no answer is given (only a task with the label '{NO_ANSWER}' allows that)"
+            return f"no answer is given (allowed only in a task with the label '{NO_ANSWER}')"
         for answer, start in zip(example.answers, example.starts, strict=True):
             if not answer.strip():
                 return "an answer is empty"
             found = example.context[start : start + len(answer)] if start >= 0 else ""
             if found != answer:
-                return f"answer '{answer}' does not stand at character {start} of the context (there: '{found}')"
+                return f"answer '{answer}' is not at character {start} of the context (found there: '{found}')"
         return None
 
     def texts(self, example: SpanExample) -> tuple[str, ...]:
@@ -75,48 +75,48 @@ class SpanQA:
         train: bool,
         stride: int = STRIDE,
     ) -> Features:
-        """One row per window: question first, then a stretch of the context. A row is a unit.
+        """One row per window: the question, then a span of the context. A row is a unit.
 
-        `stride` is clipped to half a window, so that neighbours overlap however short `max_length` is; the question
-        never takes more than half the row.
+        `stride` is at most half a window, so neighbours overlap however short `max_length` is; the question takes at
+        most half of the row.
 
-        Targets: 'start' and 'end', the first and last token of the first answer, NULL where the window does not
-        hold all of it. Extra, for decoding: 'context', the position of the first context token, and 'begins' and
+        Targets: 'start' and 'end', the first and last token of the first answer; NULL_POSITION if the window does not
+        contain all of it. Extra, for decoding: 'context', the position of the first context token, and 'begins' and
         'ends', character offsets of the context tokens.
         """
-        layout = encoding.layout(tokenizer, pair=True)
-        room = encoding.room(max_length, layout.specials, least=2)
+        special = encoding.get_special_tokens(tokenizer, pair=True)
+        max_tokens = encoding.max_text_tokens(max_length, special.count, minimum=2)
         contexts = list(dict.fromkeys(e.context for e in examples))  # many questions share one
-        place = {context: n for n, context in enumerate(contexts)}
-        ids, begins, ends = _tokens(encoding.pieces(tokenizer, contexts, offsets=True))
-        questions = encoding.pieces(tokenizer, [e.question for e in examples])
+        context_index = {context: n for n, context in enumerate(contexts)}
+        ids, begins, ends = _collect_tokens(encoding.tokenize(tokenizer, contexts, offsets=True))
+        questions = encoding.tokenize(tokenizer, [e.question for e in examples])
 
-        input_ids, types = RaggedRows(), RaggedRows()
-        owner: list[int] = []
+        input_ids, token_type_ids = RaggedBuilder(), RaggedBuilder()
+        example_index: list[int] = []
         targets: dict[str, list[int]] = {"start": [], "end": []}
         extra: dict[str, list[Any]] = {"context": [], "begins": [], "ends": []}
         for n, (example, encoded) in enumerate(zip(examples, questions, strict=True)):
-            question = encoded.ids[: min(MAX_QUESTION, room // 2)]
-            context = place[example.context]
-            answer = _answer_tokens(example, begins[context], ends[context])
-            offset = len(layout.before) + len(question) + len(layout.between)
-            for left, right in _windows(len(ids[context]), room - len(question), stride):
+            question = encoded.ids[: min(MAX_QUESTION_TOKENS, max_tokens // 2)]
+            context = context_index[example.context]
+            answer = _find_answer_tokens(example, begins[context], ends[context])
+            offset = len(special.before) + len(question) + len(special.between)
+            for left, right in _make_windows(len(ids[context]), max_tokens - len(question), stride):
                 text = ids[context][left:right].tolist()
-                input_ids.append(layout.row(question, text))
-                if layout.types is not None:
-                    types.append(layout.row_types(question, text))
-                owner.append(n)
+                input_ids.append(special.build_input_ids(question, text))
+                if special.token_types is not None:
+                    token_type_ids.append(special.build_token_type_ids(question, text))
+                example_index.append(n)
                 inside = answer is not None and left <= answer[0] and answer[1] < right
-                targets["start"].append(answer[0] - left + offset if answer and inside else NULL)
-                targets["end"].append(answer[1] - left + offset if answer and inside else NULL)
+                targets["start"].append(answer[0] - left + offset if answer and inside else NULL_POSITION)
+                targets["end"].append(answer[1] - left + offset if answer and inside else NULL_POSITION)
                 extra["context"].append(offset)
                 extra["begins"].append(begins[context][left:right])
                 extra["ends"].append(ends[context][left:right])
         return Features(
             input_ids.build(),
-            example=np.array(owner, dtype=np.int64),
+            example_index=np.array(example_index, dtype=np.int64),
             unit=np.arange(len(input_ids)),
-            token_type_ids=types.build() if layout.types is not None else None,
+            token_type_ids=token_type_ids.build() if special.token_types is not None else None,
             targets={name: np.array(values, dtype=np.int64) for name, values in targets.items()},
             extra={} if train else extra,
         )
@@ -126,19 +126,20 @@ class SpanQA:
     ) -> list[str]:
         """The text of the best span over all windows of an example; '' is "no answer".
 
-        Where the task allows no answer, '' wins if the lowest null score of the windows is above the best span's
-        (SQuAD v2 with threshold 0). On a tie the earlier window, start and end win.
+        If the task has the label 'no-answer', '' wins if the lowest null score of the windows is above the best span's
+        (SQuAD v2 with threshold 0). Ties go to the earlier window, start and end.
         """
         score, start, end = best_spans(outputs, features.extra["context"], [len(b) for b in features.extra["begins"]])
         texts = [""] * len(examples)
         best = np.full(len(examples), -np.inf)
         null = np.full(len(examples), np.inf)
-        np.fmin.at(null, features.example, [scores[0][NULL] + scores[1][NULL] for scores in outputs])
-        for row, n in enumerate(features.example.tolist()):
+        null_scores = [scores[0][NULL_POSITION] + scores[1][NULL_POSITION] for scores in outputs]
+        np.fmin.at(null, features.example_index, null_scores)
+        for row, n in enumerate(features.example_index.tolist()):
             if score[row] > best[n]:
                 best[n] = score[row]
                 begin, stop = features.extra["begins"][row][start[row]], features.extra["ends"][row][end[row]]
-                # a byte-level token may hold the space before its word
+                # a byte-level token may contain the space before its word
                 texts[n] = examples[n].context[int(begin) : int(stop)].strip()
         if NO_ANSWER in labels:
             texts = ["" if null[n] > best[n] else text for n, text in enumerate(texts)]
@@ -148,41 +149,41 @@ class SpanQA:
         return list(example.answers)
 
     def prompt(self, example: SpanExample, labels: Sequence[str], template: Template) -> Prompt:
-        """Fields: context and question. The first answer is to be written, on one line; the template's word for
-        'no-answer' where there is none. Nothing is given to choose from.
+        """Fields: context and question. The answer is generated: the first gold answer, on one line, or the label word
+        of 'no-answer' if there is none.
 
         Raises:
-            UserError: the template has another field.
+            UserError: the template uses another field.
         """
-        write = _spaced if template.scheme == "spaced" else _on_one_line
-        as_it_is = template.scheme != "spaced"
+        spaced = template.scheme == "spaced"
         filled = template.fill({
-            "context": example.context if as_it_is else write(example.context),
-            "question": example.question if as_it_is else write(example.question),
+            "context": _pad_punctuation(example.context) if spaced else example.context,
+            "question": _pad_punctuation(example.question) if spaced else example.question,
         })  # fmt: skip
-        answer = write(example.answers[0]) if example.answers else None
+        format_answer = _pad_punctuation if spaced else _on_one_line
+        answer = format_answer(example.answers[0]) if example.answers else None
         if answer is None and NO_ANSWER in labels:
-            answer = template.word(NO_ANSWER)
-        return Prompt(filled.text, answer, yields=filled.places.get("context"))
+            answer = template.label_word(NO_ANSWER)
+        return Prompt(filled.text, answer, truncatable=filled.spans.get("context"))
 
     def parse(self, answer: int | str, example: SpanExample, labels: Sequence[str], template: Template) -> str:
-        """The first line of what was written, '' for "no answer".
+        """The first line of the generated text; '' for "no answer".
 
-        Where the same characters stand in the context, white space aside, it is the context's stretch that counts: a
-        tokenizer may have lost a line break, and mT5's wording puts spaces around punctuation.
+        If the context contains the same characters, white space aside, the result is that span of the context: a
+        tokenizer may have lost a line break, and mT5's prompt puts spaces around punctuation.
         """
         text = str(answer).strip().partition("\n")[0].strip()
-        if NO_ANSWER in labels and text.casefold() == template.word(NO_ANSWER).casefold():
+        if NO_ANSWER in labels and text.casefold() == template.label_word(NO_ANSWER).casefold():
             return ""
-        return text if text in example.context else _found(text, example.context)
+        return text if text in example.context else _find_in_context(text, example.context)
 
     def change_texts(self, example: SpanExample, change: Change) -> SpanExample:
-        """Answers are read off the changed context, where they stand now. One of which nothing but blanks is left is left out;
-        where that would be true of all, the context stays as it was and only the question is changed."""
+        """Takes the answers from their new positions in the changed context. Drops an answer of which only white space
+        is left; if that is true of all answers, it keeps the context and changes only the question."""
         changed = change(example.context)
         spans = [changed.span(s, s + len(a)) for s, a in zip(example.starts, example.answers, strict=True)]
         kept = [(start, end) for start, end in spans if changed.text[start:end].strip()]
-        question = reworded(example.question, change)
+        question = apply_change(example.question, change)
         if not changed.text.strip() or (spans and not kept):
             return replace(example, question=question)
         answers = tuple(changed.text[start:end] for start, end in kept)
@@ -192,24 +193,24 @@ class SpanQA:
 
 
 def best_spans(
-    outputs: Sequence[Any], firsts: ArrayLike, lengths: ArrayLike, longest: int = MAX_ANSWER
+    outputs: Sequence[Any], firsts: ArrayLike, lengths: ArrayLike, longest: int = MAX_ANSWER_TOKENS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Highest start[i] + end[j] with i <= j < i + longest of every window, and its i and j; of equal ones the first.
+    """Highest start[i] + end[j] with i <= j < i + longest of every window, and its i and j; ties go to the first.
 
     Args:
         outputs: (2, tokens) start and end scores of each window.
-        firsts, lengths: where in a window its context stands; i and j count from there.
+        firsts, lengths: position and length of the context in each window; i and j count from `firsts`.
 
     Returns:
-        (windows,) float scores, -inf where there is no context; (windows,) int i; (windows,) int j.
+        (windows,) float scores, -inf for a window without context; (windows,) int i; (windows,) int j.
     """
     firsts, lengths = np.array(firsts, dtype=int), np.array(lengths, dtype=int)
     score = np.full(len(firsts), -np.inf)
     start, end = np.zeros((2, len(firsts)), dtype=int)
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
-    for at in range(0, len(order), WINDOWS):
-        windows = order[at : at + WINDOWS]
+    for block in range(0, len(order), WINDOWS_PER_BLOCK):
+        windows = order[block : block + WINDOWS_PER_BLOCK]
         width = int(lengths[windows[0]])
         starts, ends = np.full(
             (2, len(windows), width + longest - 1), -np.inf, dtype=np.asarray(outputs[windows[0]]).dtype
@@ -217,47 +218,47 @@ def best_spans(
         for n, window in enumerate(windows.tolist()):
             context = slice(firsts[window], firsts[window] + lengths[window])
             starts[n, : lengths[window]], ends[n, : lengths[window]] = (side[context] for side in outputs[window])
-        # Rounding keeps order, so the best sum of a start is that with the highest end in its reach.
-        sums = starts[:, :width] + _reach(ends, longest)[:, :width]
+        # Rounding keeps order, so the best sum of a start is the one with the highest end within `longest`.
+        sums = starts[:, :width] + _sliding_max(ends, longest)[:, :width]
         rows = np.arange(len(windows))
         first = sums.argmax(axis=1)
-        near = starts[rows, first][:, None] + ends[rows[:, None], first[:, None] + np.arange(longest)]
-        score[windows], start[windows], end[windows] = sums[rows, first], first, first + near.argmax(axis=1)
+        candidates = starts[rows, first][:, None] + ends[rows[:, None], first[:, None] + np.arange(longest)]
+        score[windows], start[windows], end[windows] = sums[rows, first], first, first + candidates.argmax(axis=1)
     return score, start, end
 
 
-def _reach(values: np.ndarray, longest: int) -> np.ndarray:
-    """(rows, n) -> (rows, n - longest + 1): the highest of each `longest` neighbours, by stretches that double."""
+def _sliding_max(values: np.ndarray, length: int) -> np.ndarray:
+    """(rows, n) -> (rows, n - length + 1): the maximum of each `length` neighbours, by doubling the window."""
     span = 1
-    while 2 * span <= longest:
+    while 2 * span <= length:
         values = np.maximum(values[:, :-span], values[:, span:])
         span *= 2
-    return np.maximum(values[:, : values.shape[1] - (longest - span)], values[:, longest - span :])
+    return np.maximum(values[:, : values.shape[1] - (length - span)], values[:, length - span :])
 
 
 def _on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _spaced(text: str) -> str:
-    """Spaces around every character that is no letter, mark, number, blank or underscore, and single ones: what mT5's
-    fine-tuning does to context, question and answers (multilingual_t5/preprocessors.py, `_pad_punctuation`)."""
+def _pad_punctuation(text: str) -> str:
+    """Put single spaces around every character except letters, marks, numbers, white space and underscore, as mT5's
+    fine-tuning does with context, question and answers (multilingual_t5/preprocessors.py, `_pad_punctuation`)."""
     return _on_one_line("".join(
-        letter if letter == "_" or unicodedata.category(letter)[0] in "LMN" else f" {letter} " for letter in text
+        char if char == "_" or unicodedata.category(char)[0] in "LMN" else f" {char} " for char in text
     ))  # fmt: skip
 
 
-def _found(text: str, context: str) -> str:
-    """The first stretch of the context that differs from the text in white space only; the text itself where there is none."""
-    letters = [i for i, letter in enumerate(context) if not letter.isspace()]
+def _find_in_context(text: str, context: str) -> str:
+    """The first span of the context that equals the text except for white space; the text itself if there is none."""
+    positions = [i for i, char in enumerate(context) if not char.isspace()]
     wanted = "".join(text.split())
-    at = "".join(context[i] for i in letters).find(wanted)
-    return context[letters[at] : letters[at + len(wanted) - 1] + 1] if wanted and at >= 0 else text
+    first = "".join(context[i] for i in positions).find(wanted)
+    return context[positions[first] : positions[first + len(wanted) - 1] + 1] if wanted and first >= 0 else text
 
 
-def _tokens(encodings: Iterable[Any]) -> tuple[Ragged, Ragged, Ragged]:
-    """Ids, and the character at which each token begins and ends."""
-    ids, begins, ends = RaggedRows(), RaggedRows(), RaggedRows()
+def _collect_tokens(encodings: Iterable[Any]) -> tuple[Ragged, Ragged, Ragged]:
+    """Token ids, and the characters at which each token begins and ends."""
+    ids, begins, ends = RaggedBuilder(), RaggedBuilder(), RaggedBuilder()
     for encoded in encodings:
         offsets = np.array(encoded.offsets, dtype=np.int32).reshape(-1, 2)
         for rows, values in ((ids, encoded.ids), (begins, offsets[:, 0]), (ends, offsets[:, 1])):
@@ -265,17 +266,17 @@ def _tokens(encodings: Iterable[Any]) -> tuple[Ragged, Ragged, Ragged]:
     return ids.build(), begins.build(), ends.build()
 
 
-def _answer_tokens(example: SpanExample, begins: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:
-    """First and last context token that share a character with the first answer; None where there is none."""
+def _find_answer_tokens(example: SpanExample, begins: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:
+    """First and last context token that share a character with the first answer; None if there are none."""
     if not example.answers:
         return None
     start, stop = example.starts[0], example.starts[0] + len(example.answers[0])
-    touching = np.flatnonzero((begins < stop) & (ends > start))
-    return (int(touching[0]), int(touching[-1])) if len(touching) else None
+    overlapping = np.flatnonzero((begins < stop) & (ends > start))
+    return (int(overlapping[0]), int(overlapping[-1])) if len(overlapping) else None
 
 
-def _windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
-    """Stretches [left, right) of at most `width` tokens that cover `length`; at least one, if an empty one."""
+def _make_windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
+    """Spans [left, right) of at most `width` tokens that cover `length` tokens; one empty span if `length` is 0."""
     step = max(1, min(stride, width // 2))
     windows = [(0, min(width, length))]
     while windows[-1][1] < length:

@@ -1,13 +1,13 @@
-"""Tagging: one tag per word. Parts of speech, names, supertags.
+"""Tagging: one tag per word. Parts of speech, named entities, supertags.
 
-The tag of a word is learnt and predicted on its first sub-word. A sentence that does not fit into `max_length`
-is split into several rows between words and its predictions are joined again, as XTREME does; no word is ever
-lost. (jiant cuts instead, which loses the words behind the cut.)
+The tag of a word is learnt and predicted on its first sub-word. A sentence longer than `max_length` is split between
+words into several rows, and its predictions are joined again, as XTREME does, so no word is lost. (jiant truncates
+instead and loses the remaining words.)
 
-In words, a sentence is one row: "0: Rome 1: fell" -> "0: B-LOC 1: O". This is the sentinel scheme of Raman et al. 2022
-(2203.08378, "Sentinel + Tag"), which has `<extra_id_0>` where here stands a number; `wording.rows.suited` puts sentinels in for
-tokenizers that have some. A word without a tag in the answer, because the model wrote none or none that there is, or because
-the row was full, is tagged 'O' where there is such a tag, else 'X' (UD's "other"), else as the first label.
+In text mode a sentence is one row: "0: Rome 1: fell" -> "0: B-LOC 1: O". This is the sentinel scheme of Raman et al.
+2022 (2203.08378, "Sentinel + Tag"), with numbers where they use `<extra_id_0>`; tokenizers with sentinel tokens get
+those. If the answer has no valid tag for a word, because the model wrote none or the row was full, the tag is 'O' if
+there is such a label, else 'X' (UD's "other"), else the first label.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE, Features, Prompt
+from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt
 from xlift.tasks.formats.change import Change
-from xlift.tasks.formats.ragged import RaggedRows
+from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
 
-DELIMITER = "$$"
-"""Between the entities of the scheme 'spans', as mT5 has it (multilingual_t5/preprocessors.py, `wikiann`)."""
-MOST_LABELS = 64
-"""With which written tags are held to marks and labels; CCG's hundreds of categories would take too long."""
+ENTITY_DELIMITER = "$$"
+"""Between the entities of the scheme 'spans', as in mT5 (multilingual_t5/preprocessors.py, `wikiann`)."""
+MAX_CONSTRAINED_LABELS = 64
+"""Most labels for constrained decoding of tags; CCG's hundreds of categories would take too long."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TaggingExample:
 class Tagging:
     name = "tagging"
     head = "token"
-    example = TaggingExample
+    example_class = TaggingExample
 
     def check(self, example: TaggingExample, labels: Sequence[str]) -> str | None:
         if not example.words:
@@ -55,7 +55,7 @@ class Tagging:
         if len(example.tags) != len(example.words):
             return f"{len(example.words)} words but {len(example.tags)} tags"
         for i, tag in enumerate(example.tags):
-            if labels and tag not in labels:  # CCGbank's are not declared: they are read off its files
+            if labels and tag not in labels:  # CCGbank declares no labels: its files define them
                 return f"unknown label '{tag}' on word {i + 1} (expected one of: {', '.join(labels)})"
         return None
 
@@ -63,48 +63,42 @@ class Tagging:
         return (" ".join(example.words),)
 
     def features(
-        self,
-        examples: Sequence[TaggingExample],
-        tokenizer: Any,
-        labels: Sequence[str],
-        *,
-        max_length: int,
-        train: bool,
+        self, examples: Sequence[TaggingExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
-        """One row per sentence that fits, more for longer ones; a row is a unit.
+        """One row per sentence, several if it is too long; a row is a unit.
 
-        Targets: 'label', rows as long as those of `input_ids`: the tag's index on first sub-words, IGNORE elsewhere.
+        Targets: 'label', rows aligned with `input_ids`: the tag's index on first sub-words, IGNORE_INDEX elsewhere.
         Extra: 'first', the positions of the first sub-words in the row.
         """
-        layout = encoding.layout(tokenizer, pair=False)
-        room = encoding.room(max_length, layout.specials)
+        special = encoding.get_special_tokens(tokenizer, pair=False)
+        max_tokens = encoding.max_text_tokens(max_length, special.count)
         index = {label: i for i, label in enumerate(labels)}
-        input_ids, types, targets, firsts = RaggedRows(), RaggedRows(), RaggedRows(), RaggedRows()
-        owner: list[int] = []
-        encodings = encoding.pieces(tokenizer, [_spaced(e.words) for e in examples], words=True, offsets=True)
+        input_ids, token_type_ids, targets, firsts = (RaggedBuilder() for _ in range(4))
+        example_index: list[int] = []
+        encodings = encoding.tokenize(tokenizer, [_prepend_spaces(e.words) for e in examples], words=True, offsets=True)
         for n, (example, encoded) in enumerate(zip(examples, encodings, strict=True)):
-            tags = [IGNORE] * len(example.words) if example.tags is None else [index[tag] for tag in example.tags]
+            tags = [IGNORE_INDEX] * len(example.words) if example.tags is None else [index[tag] for tag in example.tags]
             done = 0
-            for words in _rows(_by_word(encoded, len(example.words), tokenizer), room):
-                text = [piece for word in words for piece in word]
-                row = layout.row(text)
-                if layout.types is not None:
-                    types.append(layout.row_types(text))
-                lengths = [len(layout.before), *(len(word) for word in words)]
+            for words in _split_into_rows(_group_by_word(encoded, len(example.words), tokenizer), max_tokens):
+                text = [token for word in words for token in word]
+                row = special.build_input_ids(text)
+                if special.token_types is not None:
+                    token_type_ids.append(special.build_token_type_ids(text))
+                lengths = [len(special.before), *(len(word) for word in words)]
                 first = np.cumsum(lengths)[:-1].tolist()
-                target = [IGNORE] * len(row)
+                target = [IGNORE_INDEX] * len(row)
                 for position, tag in zip(first, tags[done : done + len(words)], strict=True):
                     target[position] = tag
                 done += len(words)
                 input_ids.append(row)
-                owner.append(n)
+                example_index.append(n)
                 targets.append(target)
                 firsts.append(first)
         return Features(
             input_ids.build(),
-            example=np.array(owner, dtype=np.int64),
+            example_index=np.array(example_index, dtype=np.int64),
             unit=np.arange(len(input_ids)),
-            token_type_ids=types.build() if layout.types is not None else None,
+            token_type_ids=token_type_ids.build() if special.token_types is not None else None,
             targets={"label": targets.build()},
             extra={"first": firsts.build()},
         )
@@ -112,9 +106,9 @@ class Tagging:
     def decode(
         self, examples: Sequence[TaggingExample], features: Features, outputs: list[Any], labels: Sequence[str]
     ) -> list[list[str]]:
-        """One tag per word: the rows of a sentence joined in order."""
+        """One tag per word, from the rows of a sentence joined in order."""
         predictions: list[list[str]] = [[] for _ in examples]
-        for n, first, classes in zip(features.example, features.extra["first"], outputs, strict=True):
+        for n, first, classes in zip(features.example_index, features.extra["first"], outputs, strict=True):
             predictions[n] += [labels[label] for label in np.asarray(classes)[first].tolist()]
         return predictions
 
@@ -122,60 +116,61 @@ class Tagging:
         return None if example.tags is None else list(example.tags)
 
     def prompt(self, example: TaggingExample, labels: Sequence[str], template: Template) -> Prompt:
-        """Fields: words (each behind its mark, but for the scheme 'spans') and labels, their words with commas.
+        """Fields: words (each after its marker; without markers in the scheme 'spans') and labels (joined by commas).
 
-        Written is each word's tag behind its mark, and nothing else can be where labels are few (MOST_LABELS); by the scheme
-        'spans' the entities alone, "PER: Ada L. $$ LOC: Rome".
+        The answer is each word's tag after its marker. Constrained decoding allows nothing else if there are at most
+        MAX_CONSTRAINED_LABELS labels. In the scheme 'spans' the answer is the entities: "PER: Ada L. $$ LOC: Rome".
 
         Raises:
-            UserError: the template has another field.
+            UserError: the template uses another field.
         """
         spans = template.scheme == "spans"
-        marks = [template.mark.format(n=n) for n in range(len(example.words))]
-        shown = list(example.words) if spans else _paired(marks, example.words)
-        told = [template.word(label) for label in labels]
-        filled = template.fill({"words": " ".join(shown), "labels": ", ".join(told)})
-        written = [""] * len(shown)
+        markers = [template.word_marker.format(n=n) for n in range(len(example.words))]
+        words = list(example.words) if spans else _join_pairs(markers, example.words)
+        label_words = [template.label_word(label) for label in labels]
+        filled = template.fill({"words": " ".join(words), "labels": ", ".join(label_words)})
+        written = [""] * len(words)
         if example.tags is not None:
-            written = _entities(example) if spans else _paired(marks, [template.word(tag) for tag in example.tags])
-        between = f" {DELIMITER} " if spans else " "
-        place, stops, answer = filled.places.get("words"), [], ""
-        end = place[0] - 1 if place else 0
-        for piece, tag in zip(shown, written, strict=True):
-            end += 1 + len(piece)
-            answer += (between if answer else "") + tag if tag else ""
-            stops.append((end, len(answer)))
-        longest = max((len(word) for word in told), default=16)
-        constrained = not spans and 0 < len(told) <= MOST_LABELS
+            tags = [template.label_word(tag) for tag in example.tags]
+            written = _list_entities(example) if spans else _join_pairs(markers, tags)
+        delimiter = f" {ENTITY_DELIMITER} " if spans else " "
+        span, truncation_points, answer = filled.spans.get("words"), [], ""
+        end = span[0] - 1 if span else 0
+        for word, text in zip(words, written, strict=True):
+            end += 1 + len(word)
+            answer += (delimiter if answer else "") + text if text else ""
+            truncation_points.append((end, len(answer)))
+        longest = max((len(word) for word in label_words), default=16)
+        constrained = not spans and 0 < len(label_words) <= MAX_CONSTRAINED_LABELS
         return Prompt(
             filled.text,
             None if example.tags is None else answer,
-            slots=tuple(tuple(_paired([mark] * len(told), told)) for mark in marks) if constrained else (),
-            max_new_tokens=len(shown) * (longest + 4) + (len(" ".join(shown)) if spans else 0),
-            yields=place,
-            stops=tuple(stops) if place else (),
+            slots=tuple(tuple(f"{marker} {word}" for word in label_words) for marker in markers) if constrained else (),
+            max_new_tokens=len(words) * (longest + 4) + (len(" ".join(words)) if spans else 0),
+            truncatable=span,
+            truncation_points=tuple(truncation_points) if span else (),
         )
 
     def parse(self, answer: int | str, example: TaggingExample, labels: Sequence[str], template: Template) -> list[str]:
-        """One tag per word: the first that stands behind its mark. By the scheme 'spans' each entity is looked for behind the
-        one before it, then from the beginning; what is found again nowhere is dropped."""
-        missing = next((tag for tag in ("O", "X", *labels) if tag in labels), "O")
-        tags = [missing] * len(example.words)
+        """One tag per word: the first one after its marker. In the scheme 'spans' each entity is searched for after the
+        previous one, then from the beginning; one that is not in the sentence is dropped."""
+        default = next((tag for tag in ("O", "X", *labels) if tag in labels), "O")
+        tags = [default] * len(example.words)
         if template.scheme == "spans":
-            _put_entities(str(answer), example.words, tags, labels)
+            _tag_entities(str(answer), example.words, tags, labels)
             return tags
-        before, after = (re.escape(part) for part in template.mark.split("{n}"))
+        before, after = (re.escape(part) for part in template.word_marker.split("{n}"))
         before = before or r"(?<!\S)"  # a bare number begins a word
-        pieces = re.split(rf"{before}([0-9]{{1,6}})\s*{after}", str(answer))
-        for number, text in reversed(list(zip(pieces[1::2], pieces[2::2], strict=True))):  # the first one counts
-            tag = template.chosen(text, labels) if labels else text.strip()
+        parts = re.split(rf"{before}([0-9]{{1,6}})\s*{after}", str(answer))
+        for number, text in reversed(list(zip(parts[1::2], parts[2::2], strict=True))):  # the first one counts
+            tag = template.find_label(text, labels) if labels else text.strip()
             if tag and int(number) < len(tags):
                 tags[int(number)] = tag
         return tags
 
     def change_texts(self, example: TaggingExample, change: Change) -> TaggingExample:
-        """The sentence is changed as one text, and every word is what stands where it stood; a word of which nothing but
-        blanks is left stays as it was."""
+        """Changes the sentence as one text and takes each word from its new position; a word of which only white space
+        is left stays as it was."""
         changed = change(" ".join(example.words))
         words, start = [], 0
         for word in example.words:
@@ -185,12 +180,12 @@ class Tagging:
         return replace(example, words=tuple(words))
 
 
-def _paired(marks: Sequence[str], texts: Sequence[str]) -> list[str]:
-    return [f"{mark} {text}" for mark, text in zip(marks, texts, strict=True)]
+def _join_pairs(markers: Sequence[str], texts: Sequence[str]) -> list[str]:
+    return [f"{marker} {text}" for marker, text in zip(markers, texts, strict=True)]
 
 
-def _entities(example: TaggingExample) -> list[str]:
-    """For each word the entity that ends with it, as "PER: Ada L.", or ''. An I- that continues nothing begins an entity."""
+def _list_entities(example: TaggingExample) -> list[str]:
+    """For each word the entity that ends with it, as "PER: Ada L.", or ''. An I- that continues none begins one."""
     written = [""] * len(example.words)
     start, kinds = 0, [tag.partition("-")[::2] for tag in example.tags or ()]
     for n, (prefix, kind) in enumerate(kinds):
@@ -202,59 +197,60 @@ def _entities(example: TaggingExample) -> list[str]:
     return written
 
 
-def _put_entities(answer: str, words: Sequence[str], tags: list[str], labels: Sequence[str]) -> None:
-    """Tag the words of the entities that were written; white space aside they must be whole words."""
+def _tag_entities(answer: str, words: Sequence[str], tags: list[str], labels: Sequence[str]) -> None:
+    """Tag the words of the generated entities in place. White space aside, an entity must consist of whole words."""
     squeezed = ["".join(word.split()) for word in words]
-    done, taken = 0, [False] * len(words)
-    for piece in answer.split(DELIMITER):
-        kind, _, text = piece.partition(":")
+    done, used = 0, [False] * len(words)
+    for part in answer.split(ENTITY_DELIMITER):
+        kind, _, text = part.partition(":")
         kind, wanted = kind.strip(), "".join(text.split())
         if f"B-{kind}" not in labels or not wanted:
             continue
         inner = f"I-{kind}" if f"I-{kind}" in labels else f"B-{kind}"
         for start in (*range(done, len(words)), *range(done)):
             end, joined = start, ""
-            while end < len(words) and not taken[end] and len(joined) < len(wanted):
+            while end < len(words) and not used[end] and len(joined) < len(wanted):
                 joined += squeezed[end]
                 end += 1
             if joined == wanted:
                 tags[start:end] = [f"B-{kind}", *[inner] * (end - start - 1)]
-                taken[start:end] = [True] * (end - start)
+                used[start:end] = [True] * (end - start)
                 done = end
                 break
 
 
-def _spaced(words: Sequence[str]) -> list[str]:
-    """Every word but the first gets its space back.
+def _prepend_spaces(words: Sequence[str]) -> list[str]:
+    """Put a space before every word but the first.
 
-    Byte-level tokenizers without `add_prefix_space` (ModernBERT) and Gemma's (mmBERT) would otherwise read each
-    word as the continuation of the one before; the others strip the space or add it themselves.
+    Without it, byte-level tokenizers without `add_prefix_space` (ModernBERT) and Gemma's (mmBERT) read each word as the
+    continuation of the previous one. The other tokenizers strip the space or add it themselves.
     """
     return [words[0], *(" " + word for word in words[1:])]
 
 
-def _by_word(encoded: Any, number: int, tokenizer: Any) -> list[list[int]]:
-    """Sub-words of each word; a word of which the tokenizer makes nothing is the unknown token."""
-    words: list[list[int]] = [[] for _ in range(number)]
-    for piece, word in zip(encoded.ids, encoded.word_ids, strict=True):
-        words[word].append(piece)
+def _group_by_word(encoded: Any, num_words: int, tokenizer: Any) -> list[list[int]]:
+    """Sub-words of each word; the unknown token for a word that the tokenizer drops."""
+    words: list[list[int]] = [[] for _ in range(num_words)]
+    for token, word in zip(encoded.ids, encoded.word_ids, strict=True):
+        words[word].append(token)
     if not all(words):
         if tokenizer.unk_token_id is None:
             raise UserError(
-                "the tokenizer makes no token of some word, and has no unknown token to put there",
+                "the tokenizer makes no token of some word and has no unknown token to replace it",
                 where=tokenizer.name_or_path,
+                fix="use a model whose tokenizer has an unknown token.",
             )
         words = [word or [tokenizer.unk_token_id] for word in words]
     return words
 
 
-def _rows(words: list[list[int]], room: int) -> list[list[list[int]]]:
-    """Words cut into as few rows of at most `room` tokens as filling from the left gives."""
+def _split_into_rows(words: list[list[int]], max_tokens: int) -> list[list[list[int]]]:
+    """Fill rows of at most `max_tokens` tokens with words from the left."""
     rows: list[list[list[int]]] = [[]]
     used = 0
     for word in words:
-        word = word[:room]  # a word longer than a row keeps its beginning, where its tag sits
-        if used + len(word) > room:
+        word = word[:max_tokens]  # a word longer than a row keeps its beginning, which has the tag
+        if used + len(word) > max_tokens:
             rows.append([])
             used = 0
         rows[-1].append(word)

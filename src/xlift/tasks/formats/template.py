@@ -1,4 +1,4 @@
-"""The words around an example that make a text of it."""
+"""Prompt templates: the text around an example."""
 
 from __future__ import annotations
 
@@ -10,94 +10,96 @@ from typing import NamedTuple
 from xlift.errors import UserError
 
 
-class Filled(NamedTuple):
-    """A template with an example in it."""
+class FilledTemplate(NamedTuple):
+    """A template with an example filled in."""
 
     text: str
-    places: dict[str, tuple[int, int]]
-    """Field -> the stretch [begin, end) of `text` that it takes, in code points; the first one where it stands twice."""
+    spans: dict[str, tuple[int, int]]
+    """Field -> its span [begin, end) of `text`, in code points; the first one if the template uses it twice."""
 
-    def longest(self, fields: Iterable[str]) -> tuple[int, int] | None:
-        """The longest stretch of some fields; None where none of them stands in the text."""
-        found = [self.places[name] for name in fields if name in self.places]
-        return max(found, key=lambda place: place[1] - place[0], default=None)
+    def longest_span(self, fields: Iterable[str]) -> tuple[int, int] | None:
+        """The longest span of some fields; None if the template uses none of them."""
+        spans = [self.spans[name] for name in fields if name in self.spans]
+        return max(spans, key=lambda span: span[1] - span[0], default=None)
 
 
 @dataclass(frozen=True)
 class Template:
-    """One version of one template in one language. Data: `tasks/wording/` has them all and finds the one of a task."""
+    """One version of one template in one language. `tasks/prompts/` holds all of them and finds the one for a task."""
 
     name: str
     """With its version, such as `xnli.v1`."""
     language: str
     source: str
-    """What the model reads, with the format's fields in braces: `premise: {text_a} hypothesis: {text_b}`. Their contents are
-    put in as they are, braces and all."""
-    words: Mapping[str, str] = field(default_factory=dict)
-    """Label -> what is written for it; a label without an entry is written as it is. Formats may have other entries."""
-    between: str = "\n\n"
-    """Between solved examples, where there are some in front."""
-    without: Mapping[str, str] = field(default_factory=dict)
-    """Field -> the source where that field is empty (a single text, no question); the first such field counts."""
+    """Model input, with the format's fields in braces: `premise: {text_a} hypothesis: {text_b}`. Braces inside a
+    field's value are kept."""
+    label_words: Mapping[str, str] = field(default_factory=dict)
+    """Label -> word the model writes for it; default: the label itself. Formats may add other entries."""
+    fewshot_delimiter: str = "\n\n"
+    """Between few-shot examples."""
+    source_if_empty: Mapping[str, str] = field(default_factory=dict)
+    """Field -> source to use if that field is empty (a single text, no question); the first such field counts."""
     scheme: str = ""
-    """Of a format that has several ways to write an example: tagging ('' marks, 'spans'), span QA ('', 'spaced')."""
-    mark: str = "{n}:"
-    """What stands before a word of a tagged sentence, {n} counted from 0. `wording.rows.suited` puts in the sentinels of a
-    tokenizer that has some."""
+    """How a format with several ways writes an example: tagging ('' or 'spans'), span QA ('' or 'spaced')."""
+    word_marker: str = "{n}:"
+    """Written before each word of a tagged sentence, with {n} counting from 0. For tokenizers with sentinel tokens it
+    is replaced by those."""
 
-    def word(self, label: str) -> str:
-        return self.words.get(label, label)
+    def label_word(self, label: str) -> str:
+        return self.label_words.get(label, label)
 
-    def fill(self, fields: Mapping[str, str]) -> Filled:
-        """The source with its fields put in, all at once: what stands in an example is never read as a field.
+    def fill(self, fields: Mapping[str, str]) -> FilledTemplate:
+        """Fill all fields into the source in one pass, so text inside an example is never read as a field.
 
         Raises:
-            UserError: the template names a field that the format has not.
+            UserError: the template uses a field that the format does not have.
         """
-        source = next((text for name, text in self.without.items() if not fields.get(name)), self.source)
-        text, places, done = "", {}, 0
-        for found in _FIELD.finditer(source):
-            name = found[1]
+        source = next((text for name, text in self.source_if_empty.items() if not fields.get(name)), self.source)
+        text, spans, done = "", {}, 0
+        for match in _FIELD.finditer(source):
+            name = match[1]
             if name not in fields:
                 raise UserError(
-                    f"the template '{self.name}' has a field {{{name}}} that its examples have not",
-                    fix=f"fields of this format are {', '.join(fields)}.",
+                    f"the template '{self.name}' uses the field {{{name}}}, which this format does not have",
+                    fix=f"the fields of this format are {', '.join(fields)}.",
                 )
-            text += source[done : found.start()]
-            places.setdefault(name, (len(text), len(text) + len(fields[name])))
+            text += source[done : match.start()]
+            spans.setdefault(name, (len(text), len(text) + len(fields[name])))
             text += fields[name]
-            done = found.end()
-        return Filled(text + source[done:], places)
+            done = match.end()
+        return FilledTemplate(text + source[done:], spans)
 
-    def chosen(self, text: str, labels: Iterable[str]) -> str | None:
-        """The label that a written text means: by the words that are written for it, else by its name; blanks aside, and case
-        too where nothing has it as it stands. None where it means none."""
+    def find_label(self, text: str, labels: Iterable[str]) -> str | None:
+        """The label that a generated text names, by its label word or else by its name; None if it names none.
+
+        White space is ignored. Case is ignored only if nothing matches exactly.
+        """
         names = list(labels)
-        written = [self.word(label) for label in names]
-        if (asked := text.strip()) in written:
-            return names[written.index(asked)]
-        for like in (_bare, _folded):  # a tokenizer may have put or lost blanks
-            for known in (written, names):
-                if (asked := like(text)) in (alike := [like(word) for word in known]):
-                    return names[alike.index(asked)]
+        words = [self.label_word(label) for label in names]
+        if (wanted := text.strip()) in words:
+            return names[words.index(wanted)]
+        for normalise in (_without_space, _folded):  # a tokenizer may have added or removed spaces
+            for candidates in (words, names):
+                if (wanted := normalise(text)) in (normalised := [normalise(word) for word in candidates]):
+                    return names[normalised.index(wanted)]
         return None
 
 
-def _bare(text: str) -> str:
+def _without_space(text: str) -> str:
     return "".join(text.split())
 
 
 def _folded(text: str) -> str:
-    return _bare(text).casefold()
+    return _without_space(text).casefold()
 
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-def states_only(format: str, why: str) -> UserError:
-    """What `prompt` raises of a format that has no answers in words."""
+def text_mode_unsupported(format: str, reason: str) -> UserError:
+    """The error that `prompt` raises in a format without answers in text."""
     return UserError(
-        f"there is nothing to answer in words: {why}",
+        f"`mode: text` is not possible: {reason}",
         where=f"format '{format}'",
-        fix="leave such targets out of the study of a model with `answers: words`, or let it answer by `answers: heads`.",
+        fix="remove such targets from the study of this model, or set `mode: head`.",
     )

@@ -1,6 +1,6 @@
 """Plain text, and pairs of a text and its translation, for masked language modelling (MLM, TLM).
 
-Used by pretraining and intermediate stages, which do the masking: there is no gold answer and nothing to decode.
+Pretraining and intermediate stages use it and do the masking. It has no gold answer and nothing to decode.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features
-from xlift.tasks.formats.change import Change, reworded
-from xlift.tasks.formats.template import Template, states_only
+from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.template import Template, text_mode_unsupported
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class TextExample:
     id: str
     text: str
     translation: str | None = None
-    """With it the row is a pair (TLM of Lample and Conneau 2019)."""
+    """If given, the row is a pair (TLM of Lample and Conneau 2019)."""
 
 
 class Text:
     name = "text"
     head = "lm"
-    example = TextExample
+    example_class = TextExample
 
     def check(self, example: TextExample, labels: Sequence[str]) -> str | None:
         return None if example.text.strip() else "the text is empty"
@@ -37,39 +37,33 @@ class Text:
         return (example.text,) if example.translation is None else (example.text, example.translation)
 
     def features(
-        self,
-        examples: Sequence[TextExample],
-        tokenizer: Any,
-        labels: Sequence[str],
-        *,
-        max_length: int,
-        train: bool,
+        self, examples: Sequence[TextExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
-        """One row per example, a pair where it has a translation, in the tokenizer's own template. No targets."""
+        """One row per example, a pair if it has a translation, with the tokenizer's special tokens. No targets."""
         input_ids, token_type_ids = encoding.encode(
             tokenizer, [e.text for e in examples], [e.translation for e in examples], max_length=max_length
         )
         rows = np.arange(len(examples))
-        return Features(input_ids, example=rows, unit=rows, token_type_ids=token_type_ids)
+        return Features(input_ids, example_index=rows, unit=rows, token_type_ids=token_type_ids)
 
     def decode(
         self, examples: Sequence[TextExample], features: Features, outputs: list[Any], labels: Sequence[str]
     ) -> NoReturn:
-        raise TypeError("the text format is trained on, not predicted: it has nothing to decode")
+        raise TypeError("the text format has nothing to decode: it is for training only")
 
     def gold(self, example: TextExample) -> NoReturn:
-        raise TypeError("the text format is trained on, not predicted: it has no gold answer")
+        raise TypeError("the text format has no gold answer: it is for training only")
 
     def prompt(self, example: TextExample, labels: Sequence[str], template: Template) -> NoReturn:
-        """Raises UserError: text is learnt as it is, and nothing is asked."""
-        raise states_only(self.name, "text is learnt as it is, and nothing is asked")
+        """Raises UserError: plain text has no question and no answer."""
+        raise text_mode_unsupported(self.name, "plain text has no question and no answer")
 
     def parse(self, answer: int | str, example: TextExample, labels: Sequence[str], template: Template) -> NoReturn:
-        raise TypeError("text has no answers in words")
+        raise TypeError("the text format has no text mode")
 
     def change_texts(self, example: TextExample, change: Change) -> TextExample:
-        text, translation = reworded(example.text, change), example.translation
-        return replace(example, text=text, translation=translation and reworded(translation, change))
+        text, translation = apply_change(example.text, change), example.translation
+        return replace(example, text=text, translation=translation and apply_change(translation, change))
 
 
 FORMAT = Text()

@@ -1,7 +1,7 @@
-"""Translation: a text in one language, to be written in another.
+"""Translation of a text from one language into another.
 
-Learnt and answered in words only: there is no head, so a model must be one that writes (seq2seq, decoder). Either side may be
-the language of the row; which languages they are stands in every example, since scorers cut words by the rules of the target.
+It has no head, so the model must generate text (seq2seq, decoder). Either side may be the task language. Every example
+names both languages, since scorers split words by the rules of the target language.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from xlift.archipelago.tongues import TONGUES
+from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
 from xlift.languages import LANGUAGES
 from xlift.tasks.formats.base import Direction, Prompt
-from xlift.tasks.formats.change import Change, reworded
+from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.template import Template
 
 NEW_TOKENS_PER_CHARACTER = 1.5
-"""Room for an answer: no language needs more tokens than that for what another says in a character, bytes apart."""
-FEWEST_NEW_TOKENS, MOST_NEW_TOKENS = 32, 512
+"""Limit of an answer: no language needs more tokens per source character, except with byte-level tokenizers."""
+MIN_NEW_TOKENS, MAX_NEW_TOKENS = 32, 512
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TranslationExample:
     id: str
     source: str
     translation: str | None
-    """None where nobody has translated it."""
+    """None if there is no reference."""
     source_language: str
     target_language: str
 
@@ -35,7 +35,7 @@ class TranslationExample:
 class Translation:
     name = "translation"
     head = "text"
-    example = TranslationExample
+    example_class = TranslationExample
 
     def check(self, example: TranslationExample, labels: Sequence[str]) -> str | None:
         if not example.source.strip():
@@ -58,30 +58,26 @@ class Translation:
         max_length: int,
         train: bool,
     ) -> NoReturn:
-        """There is no head that translates.
-
-        Raises:
-            UserError: always.
-        """
+        """Raises UserError: translation has no head."""
         raise UserError(
-            "translation is learnt in words, and this model is to answer with a head",
-            fix="take a seq2seq model or a decoder (mT5, NLLB, Qwen) and leave `answers: heads` out.",
+            "translation tasks have no head, and this model is used with `mode: head`",
+            fix="use a seq2seq model or a decoder (mT5, NLLB, Qwen) and remove `mode: head`.",
         )
 
     def decode(
         self, examples: Sequence[TranslationExample], features: Any, outputs: list[Any], labels: Sequence[str]
     ) -> NoReturn:
-        raise TypeError("translations are generated and parsed: there is no head to decode")
+        raise TypeError("translation has no head to decode: its answers are generated and parsed")
 
     def gold(self, example: TranslationExample) -> dict[str, str | None]:
-        """The reference, and the language that scorers take it for."""
+        """The reference and its language."""
         return {"text": example.translation, "language": example.target_language}
 
     def prompt(self, example: TranslationExample, labels: Sequence[str], template: Template) -> Prompt:
-        """Fields: source, and source_language and target_language, their names in English (`Swahili`).
+        """Fields: source, and source_language and target_language, the languages' names in English (`Swahili`).
 
         Raises:
-            UserError: the template has another field.
+            UserError: the template uses another field.
         """
         source_language, target_language = example.source_language, example.target_language
         filled = template.fill({
@@ -92,30 +88,30 @@ class Translation:
         return Prompt(
             filled.text,
             example.translation,
-            max_new_tokens=_room(example.source),
-            yields=filled.places.get("source"),
+            max_new_tokens=_max_new_tokens(example.source),
+            truncatable=filled.spans.get("source"),
             direction=Direction(example.source, source_language, target_language),
         )
 
     def parse(self, answer: int | str, example: TranslationExample, labels: Sequence[str], template: Template) -> str:
-        """What was written, on one line: scorers read a translation a line."""
+        """The generated text on one line, since scorers read one translation per line."""
         return " ".join(str(answer).split())
 
     def change_texts(self, example: TranslationExample, change: Change) -> TranslationExample:
-        """Only what is read is changed; what is to be written stays, so `change` is called once."""
-        return replace(example, source=reworded(example.source, change))
+        """Changes the source only; the reference stays as it is, so `change` is called once."""
+        return replace(example, source=apply_change(example.source, change))
 
 
 def language_name(code: str) -> str:
-    """In English: 'Swahili' for sw, 'Merrin' for qtm; a code that no table has as it stands."""
+    """English name: 'Swahili' for sw, 'Merrin' for qtm; an unknown code itself."""
     return _NAMES.get(code, code)
 
 
-_NAMES = {language.code: language.name for language in LANGUAGES} | {t.code: t.name for t in TONGUES.values()}
+_NAMES = {language.code: language.name for language in (*LANGUAGES, *GENERATED_LANGUAGES.values())}
 
 
-def _room(text: str) -> int:
-    return int(min(MOST_NEW_TOKENS, max(FEWEST_NEW_TOKENS, NEW_TOKENS_PER_CHARACTER * len(text))))
+def _max_new_tokens(text: str) -> int:
+    return int(min(MAX_NEW_TOKENS, max(MIN_NEW_TOKENS, NEW_TOKENS_PER_CHARACTER * len(text))))
 
 
 FORMAT = Translation()

@@ -1,8 +1,8 @@
-"""The official scorers, by name. A task names its metrics; the first is the one that tables show."""
+"""Metrics by name. A task names its metrics; tables show the first."""
 
 from __future__ import annotations
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 from xlift.tasks.metrics.accuracy import ACCURACY, TAG_ACCURACY
 from xlift.tasks.metrics.answers import ANSWER_EM, ANSWER_F1
 from xlift.tasks.metrics.base import Metric
@@ -28,12 +28,12 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Metric:
-    """The metric of a name.
+    """The metric with that name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no metric has that name.
     """
     for metric in METRICS:
         if metric.name == name:
             return metric
-    raise UserError(f"unknown metric '{name}'", fix=f"{nearest(name, names())}Metrics are {', '.join(names())}.")
+    raise UserError(f"unknown metric '{name}'", fix=f"{did_you_mean(name, names())}Metrics are {', '.join(names())}.")

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from xlift.tasks.metrics.base import Metric, mean
 
 
-def same(gold: str | int | None, prediction: str | int | None) -> tuple[float, ...]:
-    """(correct, 1). Gold and prediction are labels, positions of a choice, or identifiers of a sentence.
+def accuracy_counts(gold: str | int | None, prediction: str | int | None) -> tuple[float, ...]:
+    """(correct, 1). Gold and prediction are labels, indices of a choice, or ids of a sentence.
 
-    Without gold, (0, 0): a distractor of a retrieval task was never asked for."""
+    (0, 0) without gold: a distractor of a retrieval task is not scored."""
     return (0.0, 0.0) if gold is None else (float(gold == prediction), 1.0)
 
 
-def same_tags(gold: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
+def tag_accuracy_counts(gold: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
     """(correct words, words) of one sentence."""
     return float(sum(g == p for g, p in zip(gold, prediction, strict=True))), float(len(gold))
 
 
-ACCURACY = Metric("accuracy", "accuracy", ("correct", "examples"), same, mean)
-TAG_ACCURACY = Metric("tag-accuracy", "accuracy per word", ("correct", "words"), same_tags, mean)
+ACCURACY = Metric("accuracy", "accuracy", ("correct", "examples"), accuracy_counts, mean)
+TAG_ACCURACY = Metric("tag-accuracy", "accuracy per word", ("correct", "words"), tag_accuracy_counts, mean)

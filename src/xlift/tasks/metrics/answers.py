@@ -1,15 +1,15 @@
-"""What every scorer of answers shares, and the rule that knows the language.
+"""Shared parts of the question answering metrics, and language-aware exact match and F1.
 
-A rule is a function from an answer and its language to words. The official rules stand beside this file (`squad.py`,
-`mlqa.py`). They are known wrong in places: XQuAD and TyDiQA are scored by the English rule in every language, so that in
-Chinese and Thai F1 is almost exact match and "Paris" is not «Paris»; MLQA's rule cuts the letters of the Arabic article
-out of the middle of words. `words` is the repaired rule, the same for all three:
+Each metric normalises an answer to a list of words. The official rules are in `squad.py` and `mlqa.py`, with known
+errors: XQuAD and TyDiQA use the English rule in every language, so that in Chinese and Thai F1 is almost exact match
+and "Paris" differs from «Paris»; MLQA's rule removes the letters of the Arabic article from the middle of words.
+`tokenize_answer` is the repaired rule, the same for all three:
 
-- punctuation of every script goes, as in MLQA;
-- articles go, MLQA's where MLQA has them; the Arabic one at the beginning of a word only;
-- what is written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) is compared by character, marks with their base;
-- text is put into composed form (NFC) first, since "của" in two code points is the same word as in three;
-- two answers of which nothing is left are equal in F1 too (as in SQuAD v2.0), where v1.1 says exact match 1 and F1 0.
+- remove punctuation of every script, as in MLQA;
+- remove articles, MLQA's in the languages that it covers; the Arabic one only at the beginning of a word;
+- compare scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese) by character, marks with their base;
+- convert text to composed form (NFC) first, since "của" in two code points is the same word as in three;
+- two answers that normalise to nothing are equal in F1 too (as in SQuAD v2.0; v1.1 gives exact match 1 and F1 0).
 """
 
 from __future__ import annotations
@@ -23,35 +23,34 @@ from functools import lru_cache
 
 from xlift.tasks.metrics.base import Metric, mean
 
-Words = Callable[[str, str], list[str]]
-"""(answer, language) -> its words, of which the rule compares nothing but their number and order."""
-
 ARTICLES = {
     "en": r"\b(a|an|the)\b",
     "es": r"\b(un|una|unos|unas|el|la|los|las)\b",
     "de": r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
     "vi": r"\b(của|là|cái|chiếc|những)\b",
 }
-"""What MLQA takes for articles (Lewis et al. 2020, its evaluation script); "của" and "những" are none, but stay."""
+"""Articles of MLQA's evaluation script (Lewis et al. 2020); it includes "của" and "những", which are not articles."""
 
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # kana, Han
                        "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")  # Thai and Lao, Burmese, Khmer  # fmt: skip
 
 
-def best(measure: Callable[[str, str, str], float], gold: Sequence[str], prediction: str, language: str = "") -> float:
-    """The best of the gold answers counts. `gold` must not be empty."""
+def max_over_answers(
+    measure: Callable[[str, str, str], float], gold: Sequence[str], prediction: str, language: str = ""
+) -> float:
+    """Maximum over the gold answers. `gold` must not be empty."""
     return max(measure(answer, prediction, language) for answer in gold)
 
 
-def overlap(gold: Sequence[str], words: Sequence[str]) -> float:
-    """F1 of two bags of words; 0 where they share none, even where both are empty (SQuAD v1.1)."""
+def token_f1(gold: Sequence[str], words: Sequence[str]) -> float:
+    """F1 of two bags of words; 0 if they share none, even if both are empty (SQuAD v1.1)."""
     shared = sum((Counter(gold) & Counter(words)).values())
     return 2 * shared / (len(gold) + len(words)) if shared else 0.0
 
 
 @lru_cache(maxsize=1 << 16)
 def is_punctuation(character: str) -> bool:
-    """ASCII's punctuation and symbols, and every character whose Unicode category is punctuation (MLQA)."""
+    """ASCII punctuation and symbols, and every character whose Unicode category is punctuation (MLQA)."""
     return character in string.punctuation or unicodedata.category(character).startswith("P")
 
 
@@ -59,50 +58,52 @@ def without_punctuation(text: str) -> str:
     return "".join(character for character in text if not is_punctuation(character))
 
 
-def words(answer: str, language: str) -> list[str]:
-    """The repaired rule."""
+def tokenize_answer(answer: str, language: str) -> list[str]:
+    """Words of an answer by the repaired rule."""
     language = language.split("-")[0]
     text = without_punctuation(unicodedata.normalize("NFC", answer).lower())
     if language == "ar":
         text = re.sub(r"(?<!\S)ال", " ", text)
     elif language in ARTICLES:
         text = re.sub(ARTICLES[language], " ", text)
-    return [piece for word in text.split() for piece in _pieces(word)]
+    return [token for word in text.split() for token in _split_unspaced(word)]
 
 
-def _pieces(word: str) -> list[str]:
-    """Characters of what is written without spaces, runs of everything else."""
-    pieces: list[str] = []
-    open_run = False  # whether the last piece goes on with the next character
+def _split_unspaced(word: str) -> list[str]:
+    """Single characters of scripts without spaces, runs of all others."""
+    tokens: list[str] = []
+    in_run = False  # whether the next character may extend the last token
     for character in word:
-        mark = pieces and unicodedata.category(character).startswith("M")
-        alone = bool(_UNSPACED.match(character))
-        if mark or (open_run and not alone):
-            pieces[-1] += character
+        is_mark = tokens and unicodedata.category(character).startswith("M")
+        is_unspaced = bool(_UNSPACED.match(character))
+        if is_mark or (in_run and not is_unspaced):
+            tokens[-1] += character
         else:
-            pieces.append(character)
-            open_run = not alone
-    return pieces
+            tokens.append(character)
+            in_run = not is_unspaced
+    return tokens
 
 
 def _f1(gold: str, prediction: str, language: str) -> float:
-    left, right = words(gold, language), words(prediction, language)
-    return overlap(left, right) if left or right else 1.0
+    left, right = tokenize_answer(gold, language), tokenize_answer(prediction, language)
+    return token_f1(left, right) if left or right else 1.0
 
 
 def _exact(gold: str, prediction: str, language: str) -> float:
-    return float(words(gold, language) == words(prediction, language))
+    return float(tokenize_answer(gold, language) == tokenize_answer(prediction, language))
 
 
 def f1_counts(gold: Sequence[str], prediction: str, language: str) -> tuple[float, ...]:
-    """(F1 against the best answer, 1). Without gold answers the empty prediction is right."""
-    return best(_f1, gold or ("",), prediction, language), 1.0
+    """(maximal F1 over the gold answers, 1). Without gold answers the empty prediction is correct."""
+    return max_over_answers(_f1, gold or ("",), prediction, language), 1.0
 
 
 def exact_counts(gold: Sequence[str], prediction: str, language: str) -> tuple[float, ...]:
-    """(1 if the prediction is one of the answers, 1)."""
-    return best(_exact, gold or ("",), prediction, language), 1.0
+    """(1 if the prediction equals a gold answer, 1)."""
+    return max_over_answers(_exact, gold or ("",), prediction, language), 1.0
 
 
-ANSWER_F1 = Metric("answer-f1", "F1 by the language's words", ("f1", "questions"), f1_counts, mean, by_language=True)
-ANSWER_EM = Metric("answer-em", "exact match by the language's words", ("exact", "questions"), exact_counts, mean, by_language=True)  # fmt: skip
+ANSWER_F1 = Metric("answer-f1", "F1 by the language's words", ("f1", "questions"), f1_counts, mean, uses_language=True)
+ANSWER_EM = Metric(
+    "answer-em", "exact match by the language's words", ("exact", "questions"), exact_counts, mean, uses_language=True
+)

@@ -1,10 +1,10 @@
 """F1 over chunks of tagged words: named entities, and XTREME's rule for parts of speech.
 
-Both metrics use the tables of seqeval (which are conlleval's) for where a chunk begins and ends, and differ in how a
-tag is read. seqeval 0.0.12 takes what stands behind the last hyphen as the type, so a tag without a hyphen is its own
-type; from 1.0 on the first letter is cut off as a prefix, and "NOUN" becomes "OUN". XTREME scores plain parts of
-speech with 0.0.12 (`evaluate.py`, METRIC_FUNCTION['udpos']), where runs of one tag melt into one chunk, except that
-each tag with S ("SCONJ", "SYM") stands alone because S is read as a singleton. The two versions agree on BIO tags.
+Both metrics use seqeval's rules (which are conlleval's) for where a chunk begins and ends, and differ in how they parse
+a tag. In seqeval 0.0.12 the type is the part after the last hyphen, so a tag without a hyphen is its own type; from 1.0
+on the first letter is removed as a prefix, and "NOUN" becomes "OUN". XTREME scores plain parts of speech with 0.0.12
+(`evaluate.py`, METRIC_FUNCTION['udpos']): a run of one tag is one chunk, except that each tag with S ("SCONJ", "SYM")
+is a chunk by itself because S means a singleton. The two versions agree on BIO tags.
 
 Counts add up over sentences because seqeval joins sentences with an 'O', which ends every chunk.
 """
@@ -19,69 +19,70 @@ Chunk = tuple[str, int, int]
 """Type, first word, last word."""
 
 
-Parts = Callable[[str], tuple[str, str]]
+TagParser = Callable[[str], tuple[str, str]]
 """A tag -> its prefix letter and its type."""
 
 
-def chunks(tags: Sequence[str], parts: Parts, before_type: str = "O") -> set[Chunk]:
-    """Chunks of one sentence by the tables of seqeval, behind the 'O' that joins it to the sentence before."""
-    found: set[Chunk] = set()
-    begin, before = 0, "O"
-    for i, tag in enumerate([*tags, "O"]):  # the last 'O' stands for the end of the sentence
-        letter, type_ = parts(tag)
-        if _ends(before, letter, before_type, type_):
-            found.add((before_type, begin, i - 1))
-        if _starts(before, letter, before_type, type_):
+def find_chunks(tags: Sequence[str], parse_tag: TagParser, previous_type: str = "O") -> set[Chunk]:
+    """Chunks of one sentence by seqeval's rules, after the 'O' that joins it to the previous sentence."""
+    chunks: set[Chunk] = set()
+    begin, previous = 0, "O"
+    for i, tag in enumerate([*tags, "O"]):  # the last 'O' is the end of the sentence
+        prefix, type_ = parse_tag(tag)
+        if _chunk_ends(previous, prefix, previous_type, type_):
+            chunks.add((previous_type, begin, i - 1))
+        if _chunk_starts(previous, prefix, previous_type, type_):
             begin = i
-        before, before_type = letter, type_
-    return found
+        previous, previous_type = prefix, type_
+    return chunks
 
 
-def _ends(before: str, letter: str, before_type: str, type_: str) -> bool:
+def _chunk_ends(previous: str, prefix: str, previous_type: str, type_: str) -> bool:
     """Whether a chunk ends between two words."""
-    return before in "ES" or (before in "BI" and letter in "BSO") or (before not in "O." and before_type != type_)
+    type_changes = previous_type != type_
+    return previous in "ES" or (previous in "BI" and prefix in "BSO") or (previous not in "O." and type_changes)
 
 
-def _starts(before: str, letter: str, before_type: str, type_: str) -> bool:
+def _chunk_starts(previous: str, prefix: str, previous_type: str, type_: str) -> bool:
     """Whether a chunk starts between two words."""
-    return letter in "BS" or (before in "ESO" and letter in "EI") or (letter not in "O." and before_type != type_)
+    return prefix in "BS" or (previous in "ESO" and prefix in "EI") or (prefix not in "O." and previous_type != type_)
 
 
-def legacy_parts(tag: str) -> tuple[str, str]:
-    """How seqeval 0.0.12 reads a tag."""
+def parse_legacy_tag(tag: str) -> tuple[str, str]:
+    """As seqeval 0.0.12."""
     return tag[0], tag.split("-")[-1]
 
 
-def entity_parts(tag: str) -> tuple[str, str]:
-    """How seqeval 1.x reads a tag (default mode): a tag without a type has the type '_'."""
+def parse_entity_tag(tag: str) -> tuple[str, str]:
+    """As seqeval 1.x (default mode): a tag without a type has the type '_'."""
     return tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
-def corpus_chunks(sentences: Iterable[Sequence[str]], parts: Parts) -> set[Chunk]:
-    """Chunks of a whole file, as seqeval finds them: over all sentences joined by 'O'.
+def find_corpus_chunks(sentences: Iterable[Sequence[str]], parse_tag: TagParser) -> set[Chunk]:
+    """Chunks of a whole file, as seqeval finds them in all sentences joined by 'O'.
 
-    The same as sentence by sentence for tags of BIO and for parts of speech. It differs for tags of no scheme whose
-    type is 'O' ("X-O"), which end a chunk without having begun one; the first of a file stands behind no type at all.
+    For BIO tags and parts of speech the result is the same as sentence by sentence. It differs for tags of no scheme
+    whose type is 'O' ("X-O"), which end a chunk that never began; the first tag of a file has no previous type.
     """
-    return chunks([tag for sentence in sentences for tag in (*sentence, "O")], parts, before_type="")
+    return find_chunks([tag for sentence in sentences for tag in (*sentence, "O")], parse_tag, previous_type="")
 
 
-def _counts(gold: Sequence[str], prediction: Sequence[str], parts: Parts) -> tuple[float, ...]:
+def _counts(gold: Sequence[str], prediction: Sequence[str], parse_tag: TagParser) -> tuple[float, ...]:
     """(chunks in both, in gold, in the prediction) of one sentence."""
     if len(gold) != len(prediction):
         raise ValueError(f"{len(prediction)} tags predicted for {len(gold)} words")
-    right, found = chunks(gold, parts), chunks(prediction, parts)
-    return float(len(right & found)), float(len(right)), float(len(found))
+    expected, predicted = find_chunks(gold, parse_tag), find_chunks(prediction, parse_tag)
+    return float(len(expected & predicted)), float(len(expected)), float(len(predicted))
 
 
 def legacy_counts(gold: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
-    return _counts(gold, prediction, legacy_parts)
+    return _counts(gold, prediction, parse_legacy_tag)
 
 
 def entity_counts(gold: Sequence[str], prediction: Sequence[str]) -> tuple[float, ...]:
-    return _counts(gold, prediction, entity_parts)
+    return _counts(gold, prediction, parse_entity_tag)
 
 
-_COLUMNS = ("correct", "gold", "predicted")
-CHUNK_F1_LEGACY = Metric("chunk-f1-legacy", "chunk F1 (seqeval 0.0.12, as XTREME)", _COLUMNS, legacy_counts, f1)
-ENTITY_F1 = Metric("entity-f1", "entity F1", _COLUMNS, entity_counts, f1)
+_COUNT_NAMES = ("correct", "gold", "predicted")
+CHUNK_F1_LEGACY = Metric("chunk-f1-legacy", "chunk F1 (seqeval 0.0.12, as XTREME)", _COUNT_NAMES, legacy_counts, f1)
+ENTITY_F1 = Metric("entity-f1", "entity F1", _COUNT_NAMES, entity_counts, f1)

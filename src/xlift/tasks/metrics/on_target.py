@@ -1,9 +1,10 @@
-"""Whether a translation is in the language that was asked for. 1 - this share is the off-target rate (Zhang et al. 2020).
+"""Share of translations in the requested language. 1 - this share is the off-target rate (Zhang et al. 2020).
 
-Of the archipelago's tongues it is known exactly: by their letters, and where tongues share a script by the words that each has.
-Of other languages the letters must be those of the language's script; where py3langid knows the language (139 of them), it must
-find no other one five times as likely. Of Tatoeba's short sentences, in seven languages, that takes 1.3% or fewer for off target,
-and of those in another one of the languages 1% or fewer for on target. An output without a letter is in no language.
+For the archipelago's languages the result is exact: it compares letters and, between languages that share a script,
+words. For other languages the letters must be of the language's script, and py3langid, if it covers the language (139
+of them), must find no other one five times as likely. On Tatoeba's short sentences in seven languages, 1.3% or fewer
+are wrongly called off target, and 1% or fewer of the sentences in another of these languages on target. A text without
+letters is off target.
 """
 
 from __future__ import annotations
@@ -15,55 +16,54 @@ from typing import Any
 import regex
 
 from xlift.archipelago.concepts import CONCEPTS
-from xlift.archipelago.lexicon import lexicon, names, spell, suffix
-from xlift.archipelago.tongues import TONGUES
+from xlift.archipelago.languages import GENERATED_LANGUAGES
+from xlift.archipelago.lexicon import get_lexicon, get_names, spell, suffix
 from xlift.languages import LANGUAGES
 from xlift.tasks.metrics.base import Metric, mean
 
 LETTERS = {
     "Hans": "Hani", "Hant": "Hani", "Jpan": "Hira Kana Hani", "Kore": "Hang Hani",
 }  # fmt: skip
-"""Script of a language -> Unicode's scripts that it is written in, where that is not the one."""
-_SCRIPTS = {language.code: language.script for language in LANGUAGES} | {t.code: t.script for t in TONGUES.values()}
-CLEARLY = 5
-"""How much likelier another language must be: with 1 a tenth of Tatoeba's Swahili would be off target, with 20 four hundredths
-of its Swahili would pass for German."""
-OTHER_NAMES = {
+"""Script of a language -> the Unicode scripts that it is written in, if they have other names."""
+_SCRIPTS = {language.code: language.script for language in (*LANGUAGES, *GENERATED_LANGUAGES.values())}
+MIN_LIKELIHOOD_RATIO = 5
+"""A text is off target if another language is this many times as likely: with 1 a tenth of Tatoeba's Swahili would be
+off target, with 20 four hundredths of its Swahili would pass for German."""
+ACCEPTED_CODES = {
     "nb": ("no",), "fil": ("tl",), "quy": ("qu",), "gn": ("gug",), "ki": ("kik",), "zh": ("wuu",), "id": ("ms",),
     "ms": ("id",), "hr": ("bs", "sr"), "bs": ("hr", "sr"), "sr": ("hr", "bs"),
 }  # fmt: skip
-"""Language -> what py3langid may call it as well: another name, or one that a sentence does not tell apart from it."""
+"""Language -> further codes of py3langid to accept: another code of it, or of a language too similar to separate."""
 
 
 def on_target_counts(gold: dict[str, Any], prediction: str) -> tuple[float, ...]:
-    """(1 if the output is in the language asked for, 1) of one sentence.
+    """(1 if the output is in the requested language, 1) of one sentence.
 
     Args:
-        gold: 'language', what was asked for.
+        gold: 'language', the requested language.
     """
-    return float(in_language(prediction, gold["language"])), 1.0
+    return float(is_in_language(prediction, gold["language"])), 1.0
 
 
-def in_language(text: str, language: str) -> bool:
-    """Whether a text is in a language, as far as can be told; of a language of no table nothing can."""
+def is_in_language(text: str, language: str) -> bool:
+    """Whether a text is in a language; True for an unknown language if the text has letters."""
     if not regex.search(r"\p{L}", text):
         return False
     script = _SCRIPTS.get(language)
     if script is None:
         return True
-    if not _mostly_in(script, text):
+    if not _is_in_script(script, text):
         return False
-    return _in_tongue(text, language) if language in TONGUES else _identified(text, language)
+    return _is_in_generated(text, language) if language in GENERATED_LANGUAGES else _is_identified(text, language)
 
 
-def _mostly_in(script: str, text: str) -> bool:
-    """Whether half of the letters are of a script: names and loans may be in others."""
-    letters, ours = len(regex.findall(r"\p{L}", text)), len(_letters(script).findall(text))
-    return 2 * ours >= letters
+def _is_in_script(script: str, text: str) -> bool:
+    """Whether at least half of the letters are of a script: names and loans may be in others."""
+    return 2 * len(_letter_pattern(script).findall(text)) >= len(regex.findall(r"\p{L}", text))
 
 
 @lru_cache(maxsize=64)
-def _letters(script: str) -> regex.Pattern[str]:
+def _letter_pattern(script: str) -> regex.Pattern[str]:
     members = "".join(rf"\p{{Script={name}}}" for name in LETTERS.get(script, script).split())
     return regex.compile(rf"(?V1)[[{members}]&&\p{{L}}]")
 
@@ -71,64 +71,64 @@ def _letters(script: str) -> regex.Pattern[str]:
 # --- the archipelago ------------------------------------------------------------------------------------------------
 
 
-def _in_tongue(text: str, code: str) -> bool:
-    """Whether the tongue knows some of the words, and no other one of the same script more of them. Names are no tongue's: where
-    there is nothing else, any will do."""
-    ours = TONGUES[code]
-    words = [word for word in regex.findall(r"\w+", text) if word not in _names(ours.script)]
-    known = {
-        other: sum(word in _forms(other) for word in words)
-        for other, tongue in TONGUES.items()
-        if tongue.script == ours.script
+def _is_in_generated(text: str, code: str) -> bool:
+    """Whether the language has some of the words, and no other language of the same script has more. Names count for no
+    language: a text of names alone is in every one."""
+    script = GENERATED_LANGUAGES[code].script
+    words = [word for word in regex.findall(r"\w+", text) if word not in _spelled_names(script)]
+    matches = {
+        other: sum(word in _word_forms(other) for word in words)
+        for other, language in GENERATED_LANGUAGES.items()
+        if language.script == script
     }
-    return not words or 0 < known[code] == max(known.values())
+    return not words or 0 < matches[code] == max(matches.values())
 
 
 @lru_cache(maxsize=8)
-def _names(script: str) -> frozenset[str]:
-    """Every name, as all tongues of a script write it."""
-    tongue = next(tongue for tongue in TONGUES.values() if tongue.script == script)
-    return frozenset(spell(tongue, name, True) for name in names().values())
+def _spelled_names(script: str) -> frozenset[str]:
+    """Every name, as all languages of a script write it."""
+    language = next(language for language in GENERATED_LANGUAGES.values() if language.script == script)
+    return frozenset(spell(language, name, True) for name in get_names().values())
 
 
 @lru_cache(maxsize=16)
-def _forms(code: str) -> frozenset[str]:
-    """Every word form that a tongue can have, names left out."""
-    tongue = TONGUES[code]
+def _word_forms(code: str) -> frozenset[str]:
+    """Every word form of a language, without names."""
+    language = GENERATED_LANGUAGES[code]
     orders = [(), ("PL",), ("PST",), ("FUT",), ("ACC",), ("DAT",), ("AGR",)]
     orders += [*itertools.product(("PL",), ("ACC", "DAT")), *itertools.product(("PST", "FUT"), ("AGR",))]
     forms = set()
     for concept in CONCEPTS:
         for categories in orders:
-            sounds = lexicon(code)[concept].stem
+            sounds = get_lexicon(code)[concept].stem
             for category in categories:
-                sounds += suffix(tongue, sounds, category)
-            forms.add(spell(tongue, sounds))
+                sounds += suffix(language, sounds, category)
+            forms.add(spell(language, sounds))
     return frozenset(forms)
 
 
 # --- real languages -------------------------------------------------------------------------------------------------
 
 
-def _identified(text: str, language: str) -> bool:
+def _is_identified(text: str, language: str) -> bool:
     code, _, script = language.partition("-")
-    if script and code != "zh":  # it knows languages in their usual script
+    if script and code != "zh":  # py3langid covers languages in their usual script only
         return True
-    accepted = {code, *OTHER_NAMES.get(code, ())}
-    likelihood = dict(_identifier().rank(text))
-    known = [likelihood[name] for name in accepted if name in likelihood]
-    return not known or CLEARLY * max(known) >= max(likelihood.values())
+    accepted = {code, *ACCEPTED_CODES.get(code, ())}
+    likelihood = dict(_load_identifier().rank(text))
+    covered = [likelihood[name] for name in accepted if name in likelihood]
+    return not covered or MIN_LIKELIHOOD_RATIO * max(covered) >= max(likelihood.values())
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # loads 4 MB of weights: only where it is asked
+def _load_identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # loads 4 MB of weights, so only on use
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def on_target_signature() -> str:
-    """What a published rate must say beside it."""
+    """The version of py3langid."""
     from importlib.metadata import version
 
     return f"py3langid:{version('py3langid')}"
@@ -136,7 +136,7 @@ def on_target_signature() -> str:
 
 ON_TARGET = Metric(
     "on-target",
-    "outputs in the language asked for (1 - off-target rate)",
+    "outputs in the requested language (1 - off-target rate)",
     ("on target", "outputs"),
     on_target_counts,
     mean,

@@ -9,32 +9,32 @@ import numpy as np
 from xlift.tasks.metrics.base import Metric, f1
 
 Partners = Collection[str] | str | None
-"""Ids of the sentences that belong to one sentence: none, one or several."""
+"""Ids of the translations of one sentence: none, one or several."""
 
 
-def mined(gold: Partners, prediction: Partners) -> tuple[float, ...]:
+def pair_counts(gold: Partners, prediction: Partners) -> tuple[float, ...]:
     """(pairs in both, in gold, in the prediction) of one source sentence.
 
-    Summed over the sentences that is F1 on the *sets* of pairs, as XTREME scores BUCC: a pair named twice counts once.
+    Summed over sentences they give F1 on the *sets* of pairs, as XTREME scores BUCC: a repeated pair counts once.
     """
-    right, found = _set(gold), _set(prediction)
-    return float(len(right & found)), float(len(right)), float(len(found))
+    expected, predicted = _to_set(gold), _to_set(prediction)
+    return float(len(expected & predicted)), float(len(expected)), float(len(predicted))
 
 
-def _set(partners: Partners) -> set[str]:
+def _to_set(partners: Partners) -> set[str]:
     return {partners} if isinstance(partners, str) else set(partners or ())
 
 
 PARAPHRASE = ("duplicate", "paraphrase", "equivalent", "1")
-"""Labels that mean yes in QQP, PAWS-X and MRPC: the class whose F1 GLUE reports."""
+"""Positive labels in QQP, PAWS-X and MRPC: the class whose F1 GLUE reports."""
 
 
-def paraphrases(gold: str | None, prediction: str) -> tuple[float, ...]:
-    """(correct, examples, yes in both, gold yes, predicted yes)."""
+def paraphrase_counts(gold: str | None, prediction: str) -> tuple[float, ...]:
+    """(correct, examples, positive in both, positive in gold, predicted positive)."""
     if gold is None:
         return 0.0, 0.0, 0.0, 0.0, 0.0
-    right, said = gold in PARAPHRASE, prediction in PARAPHRASE
-    return float(gold == prediction), 1.0, float(right and said), float(right), float(said)
+    expected, predicted = gold in PARAPHRASE, prediction in PARAPHRASE
+    return float(gold == prediction), 1.0, float(expected and predicted), float(expected), float(predicted)
 
 
 def accuracy_and_f1(sums: np.ndarray) -> np.ndarray:
@@ -45,11 +45,11 @@ def accuracy_and_f1(sums: np.ndarray) -> np.ndarray:
     return (accuracy + f1(sums[..., 2:])) / 2
 
 
-PAIR_F1 = Metric("pair-f1", "F1 of pairs", ("correct", "gold", "predicted"), mined, f1)
+PAIR_F1 = Metric("pair-f1", "F1 of pairs", ("correct", "gold", "predicted"), pair_counts, f1)
 ACCURACY_F1 = Metric(
     "accuracy-f1",
     "mean of accuracy and F1",
     ("correct", "examples", "both", "gold", "predicted"),
-    paraphrases,
+    paraphrase_counts,
     accuracy_and_f1,
 )

@@ -1,11 +1,11 @@
-"""Noise over the texts of examples: misspelt words, lost diacritics and capitals, another script, words of another language.
+"""Noise in the texts of examples: typos, lost diacritics or capitals, another script, words of another language.
 
-A level is the share of the words that are changed, of those that the kind can change at all (a word without diacritics has none to
-lose). Noise is made when examples are read, from (seed, id of the example, text) alone, and nothing of it is stored; or it is read:
-rows of a tagging task as people misspelt them (`rows.py`).
+The level is the share of changed words among those that the kind of noise can change (a word without diacritics has none
+to lose). Noise is generated when examples are read, from (seed, id of the example, text) alone, and is never stored. For a
+tagging task it may also be read from a file of rows that people misspelt (`misspelt_rows.py`).
 
-Gold stays gold: words never move, so tags keep their words, and no change reaches over the edge of an answer. Answers are noised with the
-context they stand in. What is in another language stays clean: translations, and the pool of answer retrieval.
+Gold labels stay valid: words never move, so tags keep their words, and no change crosses the boundary of an answer. Answers
+have the noise of their context. Texts in another language stay clean: translations, and the pool of answer retrieval.
 """
 
 from __future__ import annotations
@@ -18,298 +18,287 @@ from pathlib import Path
 from typing import Any
 
 from xlift import languages
-from xlift.archipelago.tongues import PIVOT, TONGUES
+from xlift.archipelago.languages import GENERATED_LANGUAGES, SOURCE_LANGUAGE
 from xlift.errors import UserError
 from xlift.recipes import Noise
 from xlift.tasks import formats
-from xlift.tasks.formats.change import Change, Changed
+from xlift.tasks.formats.change import Change, ChangedText
 from xlift.tasks.formats.dual_encoding import DualExample
 from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.noise import letters, rows, scripts, switching
-from xlift.tasks.noise.editing import Edit, Kind, Noised, noised, undo
-from xlift.tasks.noise.paraphrase import check_task, paraphrased
-from xlift.tasks.noise.typos import Typos
-from xlift.tasks.sources.isles import IslesSource
+from xlift.tasks.noise import letters, misspelt_rows, scripts, word_replacement
+from xlift.tasks.noise.editing import Edit, NoiseKind, NoisyText, add_noise, undo_edits
+from xlift.tasks.noise.paraphrase import check_task, paraphrase_examples
+from xlift.tasks.noise.typos import TypoNoise
+from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
-__all__ = ["Account", "Edit", "Noised", "change_of", "check", "identified", "noisy", "noisy_text", "notes", "undo"]
+__all__ = [
+    "Edit", "NoiseCounts", "NoisyText", "add_noise_to_examples", "add_noise_to_text", "check_noise", "make_text_change",
+    "noise_notes", "undo_edits", "with_digest",
+]  # fmt: skip
 
-BY_DICTIONARY = ("code-switch", "natural")
-WITHOUT_BLANKS = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
-"""Scripts in whose texts no words stand that a dictionary could have."""
+DICTIONARY_KINDS = ("code-switch", "natural")
+SCRIPTS_WITHOUT_SPACES = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
+"""Scripts without spaces, so a dictionary cannot look up words."""
 
 
 @dataclass
-class Account:
-    """What noise has done, summed over texts."""
+class NoiseCounts:
+    """Number of texts, words and edits, summed over noisy texts."""
 
-    texts: int = 0
-    words: int = 0
-    able: int = 0
-    """Words that the kind of noise could have changed; of a paraphrase: sentences."""
-    changed: int = 0
-    how: Counter[str] = field(default_factory=Counter)
+    num_texts: int = 0
+    num_words: int = 0
+    num_changeable: int = 0
+    """Words that the kind of noise can change; for paraphrases, sentences."""
+    num_changed: int = 0
+    edit_counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, made: Noised) -> None:
-        self.texts += 1
-        self.words += made.words
-        self.able += made.able
-        self.changed += len(made.edits)
-        self.how.update(edit.how for edit in made.edits)
+    def add(self, noisy: NoisyText) -> None:
+        self.num_texts += 1
+        self.num_words += noisy.num_words
+        self.num_changeable += noisy.num_changeable
+        self.num_changed += len(noisy.edits)
+        self.edit_counts.update(edit.edit_type for edit in noisy.edits)
 
     @property
-    def share(self) -> float:
-        """Of all words."""
-        return self.changed / self.words if self.words else 0.0
+    def changed_share(self) -> float:
+        """Share of all words that were changed."""
+        return self.num_changed / self.num_words if self.num_words else 0.0
 
 
-def check(noise: Noise, task: Task, language: str) -> None:
-    """Whether there is this noise for a task in a language.
+def check_noise(noise: Noise, task: Task, language: str) -> None:
+    """Check that a kind of noise is available for a task in a language.
 
     Raises:
-        UserError: there is not, with the reason.
+        UserError: it is not available, with the reason.
     """
     if noise.kind == "paraphrase":
         return check_task(task)
-    language = read_in(task, language)
-    if noise.words and noise.kind not in BY_DICTIONARY:
-        raise UserError(f"noise of kind {noise.kind} reads no `words`", fix="leave it out.")
-    if rows.is_rows(noise.words):
+    language = get_input_language(task, language)
+    if noise.words and noise.kind not in DICTIONARY_KINDS:
+        raise UserError(f"noise of kind {noise.kind} takes no `words`", fix="it is for code-switch and natural.")
+    if misspelt_rows.is_rows_file(noise.words):
         return _check_rows(noise, task)
     script = _script(language)
     if noise.kind == "diacritics" and script and not _has_diacritics(language, script):
-        raise _none(noise, language, "its letters have no diacritics that could be lost")
+        raise _unavailable(noise, language, "its letters have no diacritics to lose")
     if noise.kind == "case" and script and script not in letters.WITH_CASE:
-        raise _none(noise, language, "its script has no capitals")
-    if noise.kind == "script" and not scripts.known(language):
-        raise _none(noise, language, "there is no published table from its letters to those of another script")
-    if noise.kind in BY_DICTIONARY and script in WITHOUT_BLANKS:
-        raise _none(noise, language, "no blanks show the words to look up")
-    if noise.kind == "code-switch" and language in TONGUES and not noise.words:
-        return switching.check_into(language, noise.into)
+        raise _unavailable(noise, language, "its script has no capital letters")
+    if noise.kind == "script" and not scripts.has_table(language):
+        raise _unavailable(noise, language, "it has no published transliteration table")
+    if noise.kind in DICTIONARY_KINDS and script in SCRIPTS_WITHOUT_SPACES:
+        raise _unavailable(noise, language, "its words are not separated by spaces, so no dictionary can look them up")
+    if noise.kind == "code-switch" and language in GENERATED_LANGUAGES and not noise.words:
+        return word_replacement.check_target_language(language, noise.into)
     if noise.into:
-        raise UserError(
-            "`into` is for words of the archipelago", fix="elsewhere the dictionary says it: `words: FILE`."
-        )
-    if noise.kind in BY_DICTIONARY and not noise.words:
-        what = "words of another language" if noise.kind == "code-switch" else "misspellings that people made"
-        raise UserError(
-            f"noise of kind {noise.kind} in {language} needs a dictionary with {what}",
-            fix="give `words: FILE`, two words a line, under the data folder ({lang} stands for the language)."
-            + (
-                " Published test sets with natural typos are tasks of their own: xnli-typos. Of a tagging task `words` may name the "
-                f"misspelt rows themselves: a file that ends in {', '.join(rows.READER)}."
-                if noise.kind == "natural"
-                else ""
-            ),
-        )
+        raise UserError("`into` is only for generated languages", fix="for others, give a dictionary: `words: FILE`.")
+    if noise.kind in DICTIONARY_KINDS and not noise.words:
+        content = "translations" if noise.kind == "code-switch" else "human misspellings"
+        fix = "give `words: FILE`, a file under the data folder with two words per line ({lang} is replaced by the language)."
+        if noise.kind == "natural":
+            fix += (
+                " Published test sets with natural typos are separate tasks: xnli-typos. For a tagging task, `words` may also be "
+                f"a file of misspelt rows: {', '.join(misspelt_rows.READER_BY_EXTENSION)}."
+            )
+        raise UserError(f"noise of kind {noise.kind} in {language} needs a dictionary of {content}", fix=fix)
 
 
 def _check_rows(noise: Noise, task: Task) -> None:
     if noise.kind != "natural":
         raise UserError(
-            f"noise of kind {noise.kind} reads a dictionary, and '{noise.words}' has rows",
-            fix="write `kind: natural`, or give a .txt file with two words on each line.",
+            f"noise of kind {noise.kind} needs a dictionary, but '{noise.words}' is a file of rows",
+            fix="write `kind: natural`, or give a .txt file with two words per line.",
         )
     if task.format != "tagging":
         raise UserError(
-            f"rows of noise are for tagging tasks, and {task.name} is none",
-            fix="make a task of your own of the noisy file, or give a dictionary: two words on each line of a .txt file.",
+            f"misspelt rows are only for tagging tasks, and {task.name} is not one",
+            fix="declare a custom task with the noisy file, or give a dictionary: a .txt file with two words per line.",
         )
 
 
-def _none(noise: Noise, language: str, why: str) -> UserError:
-    return UserError(f"no noise of kind {noise.kind} in {language}: {why}", fix="leave the language or the noise out.")
+def _unavailable(noise: Noise, language: str, reason: str) -> UserError:
+    return UserError(f"no noise of kind {noise.kind} in {language}: {reason}", fix="remove the language or the noise.")
 
 
 def _has_diacritics(language: str, script: str) -> bool:
-    if language in TONGUES:
-        from xlift.tasks.noise.keyboards import neighbours
+    if language in GENERATED_LANGUAGES:
+        from xlift.tasks.noise.keyboards import neighbouring_keys
 
-        return any(letters.bare(letter) != letter for letter in neighbours(language))
+        return any(letters.strip_diacritics(letter) != letter for letter in neighbouring_keys(language))
     return script in letters.WITH_DIACRITICS
 
 
 def _script(language: str) -> str:
-    """'' of a language that no table has."""
-    if language in TONGUES:
-        return TONGUES[language].script
-    known = languages.canonical(language)
-    return languages.get(known).script if known else ""
+    """ISO 15924 script of a language; '' if the language is unknown."""
+    if language in GENERATED_LANGUAGES:
+        return GENERATED_LANGUAGES[language].script
+    code = languages.canonical(language)
+    return languages.get(code).script if code else ""
 
 
-def identified(noise: Noise, language: str, data: Path | None) -> Noise:
-    """The noise with the digest of what it reads, for the key of a job.
+def with_digest(noise: Noise, language: str, data: Path | None) -> Noise:
+    """The noise with the digest of its dictionary or file of rows, for the key of a job.
 
     Raises:
-        UserError: its dictionary, or its file of rows, is missing or broken, or nobody says how much of the rows is misspelt.
+        UserError: the file is missing or invalid, or misspelt rows have no `level`.
     """
     if not noise.words:
         return noise
-    if rows.is_rows(noise.words):
+    if misspelt_rows.is_rows_file(noise.words):
         if "level" not in noise.model_fields_set:
             raise UserError(
-                "nothing says how much of these rows is misspelt", where=noise.words,
-                fix="write what their authors say, `level: 0.2` for a fifth of the words: tables name the noise by it.",
+                "the noise of these rows has no `level`", where=noise.words,
+                fix="give the share that their authors report, `level: 0.2` for a fifth of the words: tables show it.",
             )  # fmt: skip
-        path = switching.dictionary_path(noise.words, language, data)
-        return noise.model_copy(update={"digest": rows.digest(path, language)})
-    return noise.model_copy(update={"digest": switching.digest(switching.dictionary_path(noise.words, language, data))})
+        path = word_replacement.dictionary_path(noise.words, language, data)
+        return noise.model_copy(update={"digest": misspelt_rows.rows_digest(path, language)})
+    path = word_replacement.dictionary_path(noise.words, language, data)
+    return noise.model_copy(update={"digest": word_replacement.dictionary_digest(path)})
 
 
 @lru_cache(maxsize=64)
-def _kind(kind: str, words: str, digest: str, into: str, language: str, data: Path | None) -> Kind:
+def _load_kind(kind: str, words: str, digest: str, into: str, language: str, data: Path | None) -> NoiseKind:
     if kind == "typos":
-        return Typos(language)
+        return TypoNoise(language)
     if kind == "diacritics":
-        return letters.Diacritics()
+        return letters.DiacriticsNoise()
     if kind == "case":
-        return letters.Case(language)
+        return letters.CaseNoise(language)
     if kind == "script":
-        return scripts.Script(language)
-    if kind in BY_DICTIONARY and words and not rows.is_rows(words):
-        path = switching.dictionary_path(words, language, data)
-        if digest and switching.digest(path) != digest:
-            raise UserError("the dictionary has changed since the plan was made", where=str(path), fix="run it again.")
-        return switching.of_file(path, kind)
-    if kind == "code-switch" and language in TONGUES:
-        return switching.of_tongues(language, into)
-    raise UserError(f"there is no noise of kind {kind} over a text in {language}")
+        return scripts.ScriptNoise(language)
+    if kind in DICTIONARY_KINDS and words and not misspelt_rows.is_rows_file(words):
+        path = word_replacement.dictionary_path(words, language, data)
+        if digest and word_replacement.dictionary_digest(path) != digest:
+            raise UserError("the dictionary has changed since the plan was made", where=str(path), fix="run again.")
+        return word_replacement.from_file(path, kind)
+    if kind == "code-switch" and language in GENERATED_LANGUAGES:
+        return word_replacement.from_generated_languages(language, into)
+    raise UserError(f"no noise of kind {kind} in {language}")
 
 
-def noisy_text(
-    text: str, noise: Noise, language: str, key: str, *, data: Path | None = None, edges: Collection[int] = ()
-) -> Noised:
-    """One text with noise, and what was done to it.
+def add_noise_to_text(
+    text: str, noise: Noise, language: str, key: str, *, data: Path | None = None, boundaries: Collection[int] = ()
+) -> NoisyText:
+    """Add noise to one text.
 
     Args:
-        key: id of the example that it belongs to.
+        key: id of the example of this text.
         data: folder of data files, for dictionaries.
-        edges: characters of the text that no change reaches over.
+        boundaries: character offsets of the text that no change may cross.
     """
     name = (noise.seed, noise.kind, key)
-    kind = _kind(noise.kind, noise.words, noise.digest, noise.into, language, data)
-    return noised(text, kind, noise.level, name, edges)
+    kind = _load_kind(noise.kind, noise.words, noise.digest, noise.into, language, data)
+    return add_noise(text, kind, noise.level, name, boundaries)
 
 
-def change_of(
-    noise: Noise,
-    language: str,
-    key: str,
-    *,
-    data: Path | None = None,
-    edges: Mapping[str, Collection[int]] | None = None,
-    account: Account | None = None,
-) -> Change:
-    """What a format's `change_texts` asks for, of one example.
+def make_text_change(
+    noise: Noise, language: str, key: str, *, data: Path | None = None,
+    boundaries: Mapping[str, Collection[int]] | None = None, noise_counts: NoiseCounts | None = None,
+) -> Change:  # fmt: skip
+    """Make the function that a format's `change_texts` applies to the texts of one example.
 
     Args:
-        edges: text -> characters of it that no change reaches over.
-        account: to be added to.
+        boundaries: text -> character offsets that no change may cross.
+        noise_counts: the function adds its counts to it.
     """
 
-    def change(text: str) -> Changed:
-        made = noisy_text(text, noise, language, key, data=data, edges=(edges or {}).get(text, ()))
-        if account is not None:
-            account.add(made)
-        return made.changed
+    def change(text: str) -> ChangedText:
+        noisy = add_noise_to_text(text, noise, language, key, data=data, boundaries=(boundaries or {}).get(text, ()))
+        if noise_counts is not None:
+            noise_counts.add(noisy)
+        return noisy.changed
 
     return change
 
 
-def noisy(
-    task: Task,
-    examples: Sequence[Any],
-    noise: Noise,
-    language: str,
-    *,
-    data: Path | None = None,
-    account: Account | None = None,
-) -> list[Any]:
-    """Examples with noise over their texts: the same ids, the same gold where the text does not carry it. Of noise that is read as
-    rows, the examples that have one.
+def add_noise_to_examples(
+    task: Task, examples: Sequence[Any], noise: Noise, language: str, *,
+    data: Path | None = None, noise_counts: NoiseCounts | None = None,
+) -> list[Any]:  # fmt: skip
+    """Add noise to the texts of examples; ids and labels stay. For misspelt rows, return the examples that have one.
 
     Raises:
-        UserError: there is no such noise for the task or the language.
+        UserError: the noise is not available for the task or the language.
     """
-    check(noise, task, language)
-    account = account if account is not None else Account()
-    noise = noise.model_copy(update={"words": noise.words.replace(switching.LANGUAGE, language)})
-    if rows.is_rows(noise.words):
-        return _as_misspelt(task, examples, noise, language, data, account)
+    check_noise(noise, task, language)
+    noise_counts = noise_counts if noise_counts is not None else NoiseCounts()
+    noise = noise.model_copy(update={"words": noise.words.replace(word_replacement.LANGUAGE, language)})
+    if misspelt_rows.is_rows_file(noise.words):
+        return _read_misspelt(task, examples, noise, language, data, noise_counts)
     if noise.words and task.format == "tagging":
-        switching.check_untagged(switching.dictionary_path(noise.words, language, data), task.labels)
-    asked = [example for example in examples if not _in_pool(example)]
+        word_replacement.check_is_dictionary(word_replacement.dictionary_path(noise.words, language, data), task.labels)
+    to_change = [example for example in examples if not _is_pool_candidate(example)]
     if noise.kind == "paraphrase":
-        made = paraphrased(task, asked, noise, language, account)
+        changed = iter(paraphrase_examples(task, to_change, noise, language, noise_counts))
     else:
         change_texts: Callable[[Any, Change], Any] = formats.get(task.format).change_texts
-        made = [change_texts(example, _change(example, noise, language, data, account)) for example in asked]
-    changed = iter(made)
-    return [example if _in_pool(example) else next(changed) for example in examples]
+        changed = (change_texts(e, _make_change(e, noise, language, data, noise_counts)) for e in to_change)
+    return [example if _is_pool_candidate(example) else next(changed) for example in examples]
 
 
-def _as_misspelt(
-    task: Task, examples: Sequence[Any], noise: Noise, language: str, data: Path | None, account: Account
+def _read_misspelt(
+    task: Task, examples: Sequence[Any], noise: Noise, language: str, data: Path | None, noise_counts: NoiseCounts
 ) -> list[Any]:
-    path = switching.dictionary_path(noise.words, language, data)
-    if noise.digest and rows.digest(path, language) != noise.digest:
-        raise UserError("the noisy rows have changed since the plan was made", where=str(path), fix="run it again.")
-    made = []
-    for clean, words in rows.words_of(examples, path, language, task.labels):
-        account.texts += 1
-        account.words += len(words)
-        account.able += len(words)
-        changed = sum(a != b for a, b in zip(clean.words, words, strict=True))
-        account.changed += changed
-        account.how["natural"] += changed
-        made.append(replace(clean, words=words))
-    return made
+    path = word_replacement.dictionary_path(noise.words, language, data)
+    if noise.digest and misspelt_rows.rows_digest(path, language) != noise.digest:
+        raise UserError("the misspelt rows have changed since the plan was made", where=str(path), fix="run again.")
+    noisy_examples = []
+    for clean, words in misspelt_rows.match_noisy_words(examples, path, language, task.labels):
+        noise_counts.num_texts += 1
+        noise_counts.num_words += len(words)
+        noise_counts.num_changeable += len(words)
+        num_changed = sum(a != b for a, b in zip(clean.words, words, strict=True))
+        noise_counts.num_changed += num_changed
+        noise_counts.edit_counts["natural"] += num_changed
+        noisy_examples.append(replace(clean, words=words))
+    return noisy_examples
 
 
-def notes(noise: Noise, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
-    """What a user should know about a noise over a whole split: rows that pair with none. Read once for the same files.
+def noise_notes(noise: Noise, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+    """Notes for the user about the misspelt rows of a split that could not be paired. Computed once for the same files.
 
     Raises:
-        UserError: as `noisy`.
+        UserError: as `add_noise_to_examples`.
     """
-    if not rows.is_rows(noise.words):
+    if not misspelt_rows.is_rows_file(noise.words):
         return ()
-    path = switching.dictionary_path(noise.words, language, data)
-    key = (rows.digest(path, language), task.name, task.source.fingerprint(task, language, split, data))
+    path = word_replacement.dictionary_path(noise.words, language, data)
+    key = (misspelt_rows.rows_digest(path, language), task.name, task.source.fingerprint(task, language, split, data))
     if key not in _NOTES:
         clean = list(task.source.read(task, language, split, data))
-        _NOTES[key] = rows.notes(clean, path, language, task.labels)
+        _NOTES[key] = misspelt_rows.unpaired_row_notes(clean, path, language, task.labels)
     return _NOTES[key]
 
 
 _NOTES: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
 
-def _in_pool(example: Any) -> bool:
-    """Whether it is a candidate of a pool, which every language has a share in and which stays clean."""
+def _is_pool_candidate(example: Any) -> bool:
+    """Whether an example is a candidate of a pool; all languages share the pool, so it stays clean."""
     return isinstance(example, DualExample) and not example.query
 
 
-def _change(example: Any, noise: Noise, language: str, data: Path | None, account: Account) -> Change:
-    """The other side of a pair is in another language and stays clean."""
+def _make_change(example: Any, noise: Noise, language: str, data: Path | None, noise_counts: NoiseCounts) -> Change:
+    """The change of an example's texts. A translation is in another language and stays clean."""
     other = getattr(example, "translation", None)
-    spoken = getattr(example, "source_language", language)
-    change = change_of(noise, spoken, example.id, data=data, edges=_edges(example), account=account)
-    return lambda text: Changed(text, tuple(range(len(text) + 1))) if text == other else change(text)
+    text_language = getattr(example, "source_language", language)
+    change = make_text_change(
+        noise, text_language, example.id, data=data, boundaries=_answer_boundaries(example), noise_counts=noise_counts
+    )
+    return lambda text: ChangedText(text, tuple(range(len(text) + 1))) if text == other else change(text)
 
 
-def read_in(task: Task, language: str) -> str:
-    """The language of what is read: of a translation that of its source, else the row's own."""
+def get_input_language(task: Task, language: str) -> str:
+    """The language of the input text: for translation its source language, else the language itself."""
     if task.format != "translation":
         return language
-    if isinstance(task.source, IslesSource):
-        return PIVOT if task.source.example == "from-pivot" else language
+    if isinstance(task.source, GeneratedSource):
+        return SOURCE_LANGUAGE if task.source.example == "from-pivot" else language
     direction = getattr(task.source, "direction", None)
-    return direction[0].replace(switching.LANGUAGE, language) if direction else language
+    return direction[0].replace(word_replacement.LANGUAGE, language) if direction else language
 
 
-def _edges(example: Any) -> dict[str, set[int]]:
+def _answer_boundaries(example: Any) -> dict[str, set[int]]:
     if not isinstance(example, SpanExample):
         return {}
     spans = zip(example.starts, example.answers, strict=True)

@@ -1,8 +1,8 @@
-"""Which words of a text are changed, and the changed text with everything that undoes it.
+"""Choose the words of a text to change, change them, and keep the edits so that they can be undone.
 
-All chance comes from one stream, named by (seed, kind, key, text): neither the order of examples nor other texts matter. Levels are
-nested: what is changed at 5% is changed in the same way at 10%. A text of n words that can be changed has level * n of them changed,
-rounded up or down by chance, so that short texts get their share on the average.
+One random stream, named by (seed, kind, key, text), makes all choices: neither the order of examples nor other texts
+matter. Levels are nested: a word changed at 5% is changed in the same way at 10%. Of n words that can change, level * n are
+changed, rounded up or down at random, so that short texts have the right share on average.
 """
 
 from __future__ import annotations
@@ -11,118 +11,118 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from xlift.archipelago.chance import stream
+from xlift.archipelago.random_streams import random_stream
 from xlift.errors import UserError
-from xlift.tasks.formats.change import Changed
-from xlift.tasks.noise import words
+from xlift.tasks.formats.change import ChangedText
+from xlift.tasks.noise import segmentation
 
 
 class Rewrite(NamedTuple):
     slots: tuple[str, ...]
-    """What stands for each cluster of the word: '' where it is dropped."""
-    how: str
-    """In a word: 'swap', 'drop', 'lower', ..."""
+    """Replacement of each cluster of the word; '' if it is dropped."""
+    edit_type: str
+    """'swap', 'drop', 'lower', ..."""
 
 
-class Kind(Protocol):
+class NoiseKind(Protocol):
     """One kind of noise, in one language."""
 
-    def able(self, word: Sequence[str]) -> bool:
-        """Whether it can change a word, given as clusters. The level is a share of such words."""
+    def can_change(self, word: Sequence[str]) -> bool:
+        """Whether this noise can change a word, given as clusters. The level is a share of such words."""
         ...
 
-    def rewrites(self, word: Sequence[str], name: tuple[object, ...]) -> Iterator[Rewrite]:
-        """Ways to change it, of which the first that tears no cluster is taken; `name` is that of its random stream."""
+    def propose_rewrites(self, word: Sequence[str], name: tuple[object, ...]) -> Iterator[Rewrite]:
+        """Propose rewrites of a word; the first one that keeps clusters whole is used. `name` names the random stream."""
         ...
 
 
 class Edit(NamedTuple):
     start: int
-    """In characters of the original text."""
+    """Character offset in the original text."""
     before: str
     after: str
-    how: str
+    edit_type: str
 
 
 @dataclass(frozen=True)
-class Noised:
-    """A text with noise over it, and the account of it."""
+class NoisyText:
+    """A text with noise, its edits and its counts."""
 
-    changed: Changed
+    changed: ChangedText
     edits: tuple[Edit, ...]
-    """In order, one for each changed word."""
-    words: int
-    able: int
-    """Words that the kind of noise could have changed."""
+    """One for each changed word, in order."""
+    num_words: int
+    num_changeable: int
+    """Words that this kind of noise can change."""
 
 
-def noised(text: str, kind: Kind, level: float, name: tuple[object, ...], edges: Collection[int] = ()) -> Noised:
-    """Put noise over a text.
+def add_noise(
+    text: str, kind: NoiseKind, level: float, name: tuple[object, ...], boundaries: Collection[int] = ()
+) -> NoisyText:
+    """Add noise to a text.
 
     Args:
-        level: share of the words that can be changed.
-        name: of the random stream; everything but the level.
-        edges: characters of the text that no change reaches over (words.read).
+        level: share of changed words among those that can change.
+        name: of the random stream, without the level.
+        boundaries: character offsets of the text that no change may cross (`segmentation.segment`).
     """
-    read = words.read(text, edges)
-    able = [number for number in range(len(read.words)) if kind.able(read.word(number))]
-    chance = stream("noise", *name, text)
-    share = level * len(able) + chance.random()
-    chance.shuffle(able)
-    slots = list(read.clusters)
+    segmented = segmentation.segment(text, boundaries)
+    changeable = [number for number in range(len(segmented.words)) if kind.can_change(segmented.word(number))]
+    rng = random_stream("noise", *name, text)
+    max_edits = level * len(changeable) + rng.random()
+    rng.shuffle(changeable)
+    slots = list(segmented.clusters)
     edits: list[Edit] = []
-    for number in able:
-        if len(edits) + 1 > share:
+    for number in changeable:
+        if len(edits) + 1 > max_edits:
             break
-        first, stop = read.words[number]
-        before, start = read.word(number), read.starts[first]
-        for slots_of_word, how in kind.rewrites(before, (*name, text, start)):
-            after = "".join(slots_of_word)
-            if slots_of_word != before and after and _whole(slots, first, stop, slots_of_word):
-                slots[first:stop] = slots_of_word
-                edits.append(Edit(start, "".join(before), after, how))
+        first, stop = segmented.words[number]
+        before, start = segmented.word(number), segmented.starts[first]
+        for word_slots, edit_type in kind.propose_rewrites(before, (*name, text, start)):
+            after = "".join(word_slots)
+            if word_slots != before and after and _keeps_clusters_whole(slots, first, stop, word_slots):
+                slots[first:stop] = word_slots
+                edits.append(Edit(start, "".join(before), after, edit_type))
                 break
-    return Noised(_changed(read, slots), tuple(sorted(edits)), len(read.words), len(able))
+    return NoisyText(_make_changed_text(segmented, slots), tuple(sorted(edits)), len(segmented.words), len(changeable))
 
 
-def _whole(slots: Sequence[str], first: int, stop: int, word: Sequence[str]) -> bool:
-    """Whether the clusters of a word, new ones among them, stay apart from each other and from what stands around."""
+def _keeps_clusters_whole(slots: Sequence[str], first: int, stop: int, word: Sequence[str]) -> bool:
+    """Whether the clusters of a rewritten word merge neither with each other nor with the neighbouring clusters."""
     before = next((slots[n] for n in range(first - 1, -1, -1) if slots[n]), "")
     after = next((slots[n] for n in range(stop, len(slots)) if slots[n]), "")
-    own = [cluster for slot in word for cluster in words.clusters(slot)]
-    around = [*words.clusters(before)[-1:], *own, *words.clusters(after)[:1]]
-    return words.clusters("".join(around)) == around
+    new_clusters = [cluster for slot in word for cluster in segmentation.clusters(slot)]
+    around = [*segmentation.clusters(before)[-1:], *new_clusters, *segmentation.clusters(after)[:1]]
+    return segmentation.clusters("".join(around)) == around
 
 
-def _changed(read: words.Text, slots: Sequence[str]) -> Changed:
-    places, length = [], 0
-    for cluster, slot in zip(read.clusters, slots, strict=True):
-        places += [length + min(n, len(slot)) for n in range(len(cluster))]
+def _make_changed_text(segmented: segmentation.SegmentedText, slots: Sequence[str]) -> ChangedText:
+    offsets, length = [], 0
+    for cluster, slot in zip(segmented.clusters, slots, strict=True):
+        offsets += [length + min(n, len(slot)) for n in range(len(cluster))]
         length += len(slot)
-    return Changed("".join(slots), (*places, length))
+    return ChangedText("".join(slots), (*offsets, length))
 
 
-def spread(word: Sequence[str], after: str) -> tuple[str, ...]:
-    """A word that is written anew, its clusters dealt out over those of the old one from left to right."""
-    parts, n = words.clusters(after), len(word)
+def align_to_clusters(word: Sequence[str], after: str) -> tuple[str, ...]:
+    """Distribute the clusters of a new word evenly over the clusters of the old one, from left to right."""
+    parts, n = segmentation.clusters(after), len(word)
     cuts = [round(number * len(parts) / n) for number in range(n + 1)]
     return tuple("".join(parts[left:right]) for left, right in zip(cuts, cuts[1:]))
 
 
-def undo(text: str, edits: Sequence[Edit]) -> str:
-    """The original of a text with noise.
+def undo_edits(text: str, edits: Sequence[Edit]) -> str:
+    """Restore the original of a text with noise.
 
     Raises:
-        UserError: the account is of another text.
+        UserError: the edits belong to another text.
     """
-    parts, at, moved = [], 0, 0
+    parts, position, shift = [], 0, 0
     for edit in edits:
-        start = edit.start + moved
-        if text[start : start + len(edit.after)] != edit.after or start < at:
-            raise UserError(
-                f"'{edit.after}' does not stand at character {start}", fix="the account is of another text."
-            )
-        parts += [text[at:start], edit.before]
-        at = start + len(edit.after)
-        moved += len(edit.after) - len(edit.before)
-    return "".join([*parts, text[at:]])
+        start = edit.start + shift
+        if text[start : start + len(edit.after)] != edit.after or start < position:
+            raise UserError(f"expected '{edit.after}' at character {start}", fix="the edits belong to another text.")
+        parts += [text[position:start], edit.before]
+        position = start + len(edit.after)
+        shift += len(edit.after) - len(edit.before)
+    return "".join([*parts, text[position:]])

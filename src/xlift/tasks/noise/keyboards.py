@@ -1,11 +1,11 @@
-"""Keyboards, and the keys beside a key: what a slipping finger writes.
+"""Keyboard layouts and neighbouring keys, for typos that hit the key next to the intended one.
 
-The layouts are the first ones of their country in xkeyboard-config 2.x (xkb-data of Debian), letters only: InScript for the
-scripts of India, Kedmanee for Thai, Arabic 101, ISIRI 9147 for Persian; dubeolsik (KS X 5002) is written down here, since there
-it is an input method's. tests/tasks/noise/test_keyboards.py reads them again through libxkbcommon where that is installed.
+Each layout is the first one of its country in xkeyboard-config 2.x (xkb-data of Debian), letters only: InScript for the
+scripts of India, Kedmanee for Thai, Arabic 101, ISIRI 9147 for Persian. Dubeolsik (KS X 5002) is an input method there, so
+this file defines it. tests/tasks/noise/test_keyboards.py compares the layouts with libxkbcommon where that is installed.
 
-There is none for Chinese and Japanese: what is typed there is a reading, which an input method turns into characters, and no
-table of this file knows readings. Their typos are swapped, dropped and doubled characters.
+Chinese and Japanese have no layout: people type readings, which an input method turns into characters, and this file has
+no table of readings. Their typos are swapped, dropped and doubled characters.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from functools import cache
 
 from xlift import languages
-from xlift.archipelago.lexicon import lexicon, spell
-from xlift.archipelago.tongues import TONGUES
+from xlift.archipelago.languages import GENERATED_LANGUAGES
+from xlift.archipelago.lexicon import get_lexicon, spell
 
 LAYOUTS: dict[str, str] = {
     "us": "- qwertyuiop asdfghjkl zxcvbnm",
@@ -61,18 +61,18 @@ LAYOUTS: dict[str, str] = {
     "th": "ๅ--ภถุึคตจขช -ไำพะัีรนยบล ฟหกดเ้่าสวงฃ ผปแอิืทมใฝ | -----ู --ฎฑธํ๊ณฯญฐ ฤฆฏโฌ็๋ษศซ-ฅ --ฉฮฺ์-ฒฬฦ",
     "dubeolsik": "- ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔ ㅁㄴㅇㄹㅎㅗㅓㅏㅣ ㅋㅌㅊㅍㅠㅜㅡ | - ㅃㅉㄸㄲㅆ---ㅒㅖ",
 }
-"""Country -> its four rows from the digits down, '-' for a key without a letter; behind the bar the same with shift, where that
-is not the capital."""
+"""Country -> its four rows from the digits down, '-' for a key without a letter; after the bar the same with shift, where
+that is not the capital letter."""
 
 OFFSETS = (0.0, 0.5, 0.75, 1.25)
-"""How far each row stands to the right of the first, in keys (ANSI and ISO keyboards alike)."""
+"""Offset of each row to the right of the first one, in keys (for ANSI and ISO keyboards)."""
 
 BY_SCRIPT = {
     "Latn": "us", "Cyrl": "ru", "Grek": "gr", "Armn": "am", "Geor": "ge", "Hebr": "il", "Deva": "in-deva", "Beng": "in-ben",
     "Gujr": "in-guj", "Guru": "in-guru", "Knda": "in-kan", "Mlym": "in-mal", "Orya": "in-ori", "Taml": "in-tam", "Telu": "in-tel",
     "Thai": "th", "Kore": "dubeolsik",
 }  # fmt: skip
-"""For languages that the next table does not name. None for Arabic: the keyboards of its languages have little in common."""
+"""For languages that are not in `BY_LANGUAGE`. No Arabic: keyboards differ too much between its languages."""
 
 BY_LANGUAGE = {
     code: layout
@@ -93,73 +93,75 @@ FIRST_SYLLABLE, LAST_SYLLABLE = 0xAC00, 0xD7A3
 
 
 @cache
-def neighbours(language: str) -> Mapping[str, str]:
-    """Character -> the characters on the keys around its own, in the same shift, letters for letters and marks for marks.
+def neighbouring_keys(language: str) -> Mapping[str, str]:
+    """Character -> the characters on the neighbouring keys, in the same shift level and of the same class.
 
-    For a tongue of the archipelago, which has no keyboard: the other letters that it is written with.
+    Languages of the archipelago have no keyboard; every other letter of the language counts as a neighbour.
     """
-    if language in TONGUES:
-        return _letters_of(language)
-    known = languages.canonical(language)
-    layout = BY_LANGUAGE.get(known or "") or BY_SCRIPT.get(languages.get(known).script if known else "", "")
-    found: dict[str, str] = {}
-    # Words of other scripts stand in every text: they are typed on the usual keyboard of their own.
+    if language in GENERATED_LANGUAGES:
+        return _other_letters(language)
+    code = languages.canonical(language)
+    layout = BY_LANGUAGE.get(code or "") or BY_SCRIPT.get(languages.get(code).script if code else "", "")
+    neighbours: dict[str, str] = {}
+    # Every text may have words in other scripts: they use the default keyboard of their script.
     for name in dict.fromkeys([layout, *BY_SCRIPT.values()]):
-        for character, others in (_around(name) if name else {}).items():
-            found.setdefault(character, others)
-    return found
+        for character, others in (_layout_neighbours(name) if name else {}).items():
+            neighbours.setdefault(character, others)
+    return neighbours
 
 
-def slips(cluster: str, language: str) -> list[str]:
-    """What a cluster becomes when one of its keys is missed by one: other whole clusters, none twice."""
-    around = neighbours(language)
+def neighbour_key_typos(cluster: str, language: str) -> list[str]:
+    """Variants of a cluster with one character replaced by a neighbouring key."""
+    neighbours = neighbouring_keys(language)
     if len(cluster) == 1 and FIRST_SYLLABLE <= ord(cluster) <= LAST_SYLLABLE:
-        return _hangul_slips(cluster, around)
+        return _hangul_neighbour_key_typos(cluster, neighbours)
     return [
-        cluster[:place] + other + cluster[place + 1 :]
-        for place, character in enumerate(cluster)
-        for other in around.get(character, "")
+        cluster[:position] + other + cluster[position + 1 :]
+        for position, character in enumerate(cluster)
+        for other in neighbours.get(character, "")
     ]
 
 
-def _hangul_slips(syllable: str, around: Mapping[str, str]) -> list[str]:
-    """One jamo of the syllable is missed; vowels and finals of two keys stay as they are."""
+def _hangul_neighbour_key_typos(syllable: str, neighbours: Mapping[str, str]) -> list[str]:
+    """Replace one jamo of the syllable; vowels and finals that take two keys stay."""
     number = ord(syllable) - FIRST_SYLLABLE
     parts = (number // 588, number % 588 // 28, number % 28)
-    found = []
-    for place, letters in enumerate((INITIALS, VOWELS, FINALS)):
-        for other in around.get(letters[parts[place]], ""):
-            if other in letters:  # ㄸ, ㅃ, ㅉ end no syllable, and a vowel is no consonant
-                initial, vowel, final = (letters.index(other) if n == place else part for n, part in enumerate(parts))
-                found.append(chr(FIRST_SYLLABLE + (initial * 21 + vowel) * 28 + final))
-    return found
+    variants = []
+    for position, letters in enumerate((INITIALS, VOWELS, FINALS)):
+        for other in neighbours.get(letters[parts[position]], ""):
+            if other in letters:  # ㄸ, ㅃ, ㅉ cannot be finals, and a vowel cannot replace a consonant
+                initial, vowel, final = (
+                    letters.index(other) if n == position else part for n, part in enumerate(parts)
+                )
+                variants.append(chr(FIRST_SYLLABLE + (initial * 21 + vowel) * 28 + final))
+    return variants
 
 
 @cache
-def _around(layout: str) -> dict[str, str]:
-    """Character -> those on the neighbouring keys, for one layout."""
+def _layout_neighbours(layout: str) -> dict[str, str]:
+    """Character -> the characters on the neighbouring keys of one layout."""
     levels = [side.split() for side in LAYOUTS[layout].split(" | ")]
     if len(levels) == 1:
         levels.append([_shifted(row) for row in levels[0]])
-    found: dict[str, str] = {}
+    neighbours: dict[str, str] = {}
     for rows in levels:
         keys = [(x + OFFSETS[y], y, key) for y, row in enumerate(rows) for x, key in enumerate(row) if key != "-"]
         for x, y, key in keys:
             beside = (
                 other for x2, y2, other in keys
-                if (abs(x - x2) == 1 if y == y2 else abs(y - y2) == 1 and abs(x - x2) < 1) and _sort(other) == _sort(key)
+                if (abs(x - x2) == 1 if y == y2 else abs(y - y2) == 1 and abs(x - x2) < 1) and _character_class(other) == _character_class(key)
             )  # fmt: skip
-            found.setdefault(key, "".join(beside))
-    return found
+            neighbours.setdefault(key, "".join(beside))
+    return neighbours
 
 
 def _shifted(row: str) -> str:
     return "".join(key.upper() if len(key.upper()) == 1 and key.upper() != key else "-" for key in row)
 
 
-def _sort(character: str) -> tuple[str, int]:
-    """Letters are missed for letters and marks for marks of their place (tones for tones, vowel signs for vowel signs): else
-    a cluster would fall apart, or be none that its script knows."""
+def _character_class(character: str) -> tuple[str, int]:
+    """Class of characters that may replace each other: letters, vowel signs, and other marks by combining class. A
+    replacement of another class would split the cluster or give one that the script does not have."""
     if unicodedata.category(character)[0] != "M":
         return "letter", 0
     vowel = "VOWEL SIGN" in unicodedata.name(character, "")
@@ -167,8 +169,8 @@ def _sort(character: str) -> tuple[str, int]:
 
 
 @cache
-def _letters_of(tongue: str) -> dict[str, str]:
-    declared = TONGUES[tongue]
-    written = {letter for word in lexicon(tongue).values() for letter in spell(declared, word.stem)}
-    both = sorted(written), sorted({letter.upper() for letter in written if letter.upper() != letter})
-    return {letter: "".join(other for other in letters if other != letter) for letters in both for letter in letters}
+def _other_letters(code: str) -> dict[str, str]:
+    language = GENERATED_LANGUAGES[code]
+    alphabet = {letter for word in get_lexicon(code).values() for letter in spell(language, word.stem)}
+    cases = sorted(alphabet), sorted({letter.upper() for letter in alphabet if letter.upper() != letter})
+    return {letter: "".join(other for other in letters if other != letter) for letters in cases for letter in letters}

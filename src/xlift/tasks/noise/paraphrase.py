@@ -1,4 +1,4 @@
-"""The same meaning said otherwise, where meanings are known: in the archipelago."""
+"""Paraphrase noise, for generated tasks: their examples can be generated again from their meanings."""
 
 from __future__ import annotations
 
@@ -7,53 +7,55 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from xlift.archipelago.examples import example
-from xlift.archipelago.retelling import retold
+from xlift.archipelago.examples import make_example
+from xlift.archipelago.paraphrases import make_paraphrased_example
 from xlift.errors import UserError
 from xlift.recipes import Noise
-from xlift.tasks.sources.isles import IslesSource
+from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
 if TYPE_CHECKING:
-    from xlift.tasks.noise import Account
+    from xlift.tasks.noise import NoiseCounts
 
 
 def check_task(task: Task) -> None:
-    """Raises UserError: its sentences come without their meanings, or what is asked there is said in one way only."""
-    fix = "tasks of the archipelago with statements in them have it."
-    if not isinstance(task.source, IslesSource):
+    """Raises UserError: the task is not generated, or has no sentence with a paraphrase."""
+    fix = "it is available for generated tasks (isle-...) whose texts have statements."
+    if not isinstance(task.source, GeneratedSource):
         raise UserError(
-            f"no noise of kind paraphrase over {task.name}: the meanings of its sentences are not known", fix=fix
+            f"no noise of kind paraphrase for {task.name}: the task is not generated from meanings", fix=fix
         )
-    if task.format == "dual-encoding" or not _retold_at_all(task.source.example):
-        raise UserError(
-            f"no noise of kind paraphrase over {task.name}: no statement in it could be told otherwise", fix=fix
-        )
+    if task.format == "dual-encoding" or not _has_paraphrases(task.source.example):
+        raise UserError(f"no noise of kind paraphrase for {task.name}: none of its sentences has a paraphrase", fix=fix)
 
 
 @cache
-def _retold_at_all(kind: str) -> bool:
-    """Plain documents are told by other means than the grammar that a paraphrase takes the place of, what is translated out of the
-    pivot is not the tongue's, and a question has one form only."""
+def _has_paraphrases(kind: str) -> bool:
+    """Whether examples of a kind have sentences with paraphrases. Documents of corpus.py do not use the paraphrasing grammar,
+    translations from the source language have their source in it, and questions have one form only."""
     for index in range(16):
-        clean, told = example(kind, "qka", "test", 0, index), retold(kind, "qka", "test", 0, index, 1.0, 0)[0]
-        if any(clean[name] != told[name] for name in clean if name != "translation"):
+        clean = make_example(kind, "qka", "test", 0, index)
+        paraphrased, _ = make_paraphrased_example(kind, "qka", "test", 0, index, 1.0, 0)
+        if any(clean[name] != paraphrased[name] for name in clean if name != "translation"):
             return True
     return False
 
 
-def paraphrased(task: Task, examples: Sequence[Any], noise: Noise, language: str, account: Account) -> list[Any]:
-    """Examples made again from their meanings; the level is the share of the sentences that are told otherwise, of those that can
-    be. A query has no passage after as before, and a translation stays."""
-    assert isinstance(task.source, IslesSource)
-    made = []
-    for each in examples:
+def paraphrase_examples(
+    task: Task, clean: Sequence[Any], noise: Noise, language: str, counts: NoiseCounts
+) -> list[Any]:
+    """Generate the examples again with paraphrased sentences. The level is the share of paraphrased sentences among those that
+    have a paraphrase. Empty fields stay empty, and a translation stays clean."""
+    assert isinstance(task.source, GeneratedSource)
+    noisy_examples = []
+    for each in clean:
         split, seed, index = each.id.split("-")
-        row, told = retold(task.source.example, language, split, int(seed), int(index), noise.level, noise.seed)
-        account.texts += 1
-        account.able += len(told)
-        account.changed += sum(told)
-        account.how["paraphrase"] += sum(told)
+        key = task.source.example, language, split, int(seed), int(index)
+        row, is_paraphrased = make_paraphrased_example(*key, noise.level, noise.seed)
+        counts.num_texts += 1
+        counts.num_changeable += len(is_paraphrased)
+        counts.num_changed += sum(is_paraphrased)
+        counts.edit_counts["paraphrase"] += sum(is_paraphrased)
         names = {f.name for f in fields(each)} - {"id", "translation"}
-        made.append(replace(each, **{name: row[name] for name in names & row.keys() if getattr(each, name)}))
-    return made
+        noisy_examples.append(replace(each, **{name: row[name] for name in names & row.keys() if getattr(each, name)}))
+    return noisy_examples

@@ -1,17 +1,17 @@
-"""The script switched: words written in another script, letter by letter, after a published table.
+"""Transliterate words into another script by a published table.
 
 | language | to | table |
 | --- | --- | --- |
 | ru, uk, be, bg | Latin | ISO 9:1995 |
-| sr, mk | Latin | the letters of Gaj's alphabet (Serbian law; Macedonian as ISO 9:1986 has it) |
-| bs | Cyrillic | Gaj's alphabet read back: Bosnian is written in both |
+| sr, mk | Latin | Gaj's alphabet (Serbian law; Macedonian as in ISO 9:1986) |
+| bs | Cyrillic | Gaj's alphabet reversed: Bosnian is written in both scripts |
 | el | Latin | ISO 843:1997, transliteration |
 | ka | Latin | the national system of 2002 (BGN/PCGN 2009) |
 | hi, mr, ne, sa and others in Devanagari | Latin | ISO 15919:2001 (IAST but for ē, ō, r̥, ṁ) |
-| the tongues of the archipelago | Latin, those in Latin: Cyrillic | its own table of sounds (archipelago/tongues.py) |
+| generated languages | Latin; from Latin: Cyrillic | the table of phonemes in archipelago/languages.py |
 
-All are transliterations, not spellings by ear: Hindi keeps the vowels that nobody says. Languages for which one would have to know
-the reading (Chinese, Japanese, Arabic and Hebrew without points, Thai), or for which nobody uses another script, are refused.
+All are transliterations, not transcriptions of sounds: Hindi keeps silent vowels. Languages whose reading is not in the
+text (Chinese, Japanese, Arabic and Hebrew without points, Thai), or that have no second script in use, have no table.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from functools import cache
 import regex
 
 from xlift import languages
-from xlift.archipelago.tongues import SCRIPTS, TONGUES
-from xlift.tasks.noise.editing import Rewrite, spread
+from xlift.archipelago.languages import GENERATED_LANGUAGES, SCRIPTS
+from xlift.tasks.noise.editing import Rewrite, align_to_clusters
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """'а a б b' as a table."""
+    """Parse 'а a б b' into a table."""
     parts = text.split()
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -58,7 +58,7 @@ DEVANAGARI = {
     ),
     "others": _pairs("ं ṁ ः ḥ ँ m̐ ऽ ’ ॐ ōṁ"),
 }
-"""'-' is no vowel at all (virama); a consonant without a sign is followed by a."""
+"""'-' is the virama, no vowel; a consonant without a sign is followed by a."""
 _NUKTA = "\u093c"
 
 BY_LANGUAGE: dict[str, Mapping[str, str]] = {
@@ -70,64 +70,65 @@ BY_LANGUAGE: dict[str, Mapping[str, str]] = {
 }
 
 
-def known(language: str) -> bool:
-    """Whether there is a table for a language."""
+def has_table(language: str) -> bool:
+    """Whether a language has a transliteration table."""
     code = languages.canonical(language) or ""
-    return language in TONGUES or code in BY_LANGUAGE or bool(code) and languages.get(code).script == "Deva"
+    return language in GENERATED_LANGUAGES or code in BY_LANGUAGE or bool(code) and languages.get(code).script == "Deva"
 
 
-class Script:
-    """Every letter of a word in the other script; words in which there is nothing to transliterate stay."""
+class ScriptNoise:
+    """Transliterate every letter of a word; words without such letters stay."""
 
     def __init__(self, language: str) -> None:
         code = languages.canonical(language) or language
-        self.table = None if language not in TONGUES and code not in BY_LANGUAGE else _table(code)
+        self.table = None if language not in GENERATED_LANGUAGES and code not in BY_LANGUAGE else _table(code)
 
-    def able(self, word: Sequence[str]) -> bool:
+    def can_change(self, word: Sequence[str]) -> bool:
         text = "".join(word)
-        return self.written(text) != text
+        return self.transliterate(text) != text
 
-    def rewrites(self, word: Sequence[str], name: tuple[object, ...]) -> Iterator[Rewrite]:
-        yield Rewrite(spread(word, self.written("".join(word))), "script")
+    def propose_rewrites(self, word: Sequence[str], name: tuple[object, ...]) -> Iterator[Rewrite]:
+        yield Rewrite(align_to_clusters(word, self.transliterate("".join(word))), "script")
 
-    def written(self, word: str) -> str:
-        """The word in the other script."""
-        return _latin_of_devanagari(word) if self.table is None else _by_letters(word, self.table)
+    def transliterate(self, word: str) -> str:
+        """Write the word in the other script."""
+        return _transliterate_devanagari(word) if self.table is None else _transliterate_letters(word, self.table)
 
 
 @cache
 def _table(code: str) -> Mapping[str, str]:
-    if code not in TONGUES:
+    if code not in GENERATED_LANGUAGES:
         return BY_LANGUAGE[code]
-    own, other = SCRIPTS[TONGUES[code].script], "Cyrl" if TONGUES[code].script == "Latn" else "Latn"
-    found: dict[str, str] = {}
-    for sound in SCRIPTS["Cyrl"]:  # all the sounds there are; of those written alike the first
-        found.setdefault(own.get(sound, sound), SCRIPTS[other].get(sound, sound))
-    return found
+    script = GENERATED_LANGUAGES[code].script
+    letters, other_letters = SCRIPTS[script], SCRIPTS["Cyrl" if script == "Latn" else "Latn"]
+    table: dict[str, str] = {}
+    for sound in SCRIPTS["Cyrl"]:  # it has all sounds; a letter for several sounds takes the first
+        table.setdefault(letters.get(sound, sound), other_letters.get(sound, sound))
+    return table
 
 
-def _by_letters(word: str, table: Mapping[str, str]) -> str:
-    """Longest match from left to right; what stands for a capital begins with one, or is in capitals where the word is."""
+def _transliterate_letters(word: str, table: Mapping[str, str]) -> str:
+    """Replace the longest match from left to right; capitals stay capitals, all-capital words stay all-capital."""
     text = unicodedata.normalize("NFC", word)
-    longest, shout = max(map(len, table)), len(text) > 1 and text.isupper()
-    parts, at = [], 0
-    while at < len(text):
-        for length in range(min(longest, len(text) - at), 0, -1):
-            piece = text[at : at + length]
-            found = table.get(piece.lower()) or _accented(piece, table)
-            if found is not None:
+    longest, is_all_capitals = max(map(len, table)), len(text) > 1 and text.isupper()
+    parts, position = [], 0
+    while position < len(text):
+        for length in range(min(longest, len(text) - position), 0, -1):
+            piece = text[position : position + length]
+            replacement = table.get(piece.lower()) or _transliterate_accented(piece, table)
+            if replacement is not None:
                 break
         else:
-            length, found = 1, piece
-        if piece[0].isupper() and found[0].islower():
-            found = found.upper() if shout else found[0].upper() + found[1:]
-        parts.append(found)
-        at += length
+            length, replacement = 1, piece
+        if piece[0].isupper() and replacement[0].islower():
+            replacement = replacement.upper() if is_all_capitals else replacement[0].upper() + replacement[1:]
+        parts.append(replacement)
+        position += length
     return unicodedata.normalize("NFC", "".join(parts))
 
 
-def _accented(letter: str, table: Mapping[str, str]) -> str | None:
-    """A letter with an accent that the table has without (Greek tonos): the accent goes along."""
+def _transliterate_accented(letter: str, table: Mapping[str, str]) -> str | None:
+    """Transliterate a letter whose accent is not in the table (Greek tonos) and keep the accent."""
     base, *marks = unicodedata.normalize("NFD", letter.lower())
     return table[base] + "".join(marks) if marks and len(letter) == 1 and base in table else None
 
@@ -137,7 +138,7 @@ _SYLLABLE = regex.compile(
 )
 
 
-def _latin_of_devanagari(word: str) -> str:
+def _transliterate_devanagari(word: str) -> str:
     vowels, signs, consonants, others = (DEVANAGARI[part] for part in ("vowels", "signs", "consonants", "others"))
     consonants = {unicodedata.normalize("NFD", letter): latin for letter, latin in consonants.items()}
     parts = []

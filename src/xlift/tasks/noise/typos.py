@@ -1,8 +1,8 @@
-"""Misspelt words: two letters swapped, one dropped, one doubled, or the key beside it struck.
+"""Typos: two letters swapped, one dropped, one doubled, or one replaced by a neighbouring key.
 
-One slip for each misspelt word, each of the four as likely as the others where the word has room for it (Belinkov and Bisk
-2018 try them one by one). A letter is a grapheme cluster. Nothing is dropped of a word of one letter, so no word is lost, and
-what is misspelt stays in its place, so tags and answers do too.
+Each misspelt word has one typo. The four kinds are equally likely where the word allows them (Belinkov and Bisk 2018 test
+them one by one). A letter is a grapheme cluster. A word of one letter drops nothing, so no word disappears, and words stay
+in their places, so tags and answers stay valid.
 """
 
 from __future__ import annotations
@@ -10,57 +10,57 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from xlift.archipelago.chance import stream
+from xlift.archipelago.random_streams import random_stream
 from xlift.tasks.noise.editing import Rewrite
-from xlift.tasks.noise.keyboards import slips
-from xlift.tasks.noise.words import INNER, clusters
+from xlift.tasks.noise.keyboards import neighbour_key_typos
+from xlift.tasks.noise.segmentation import WORD_INTERNAL, clusters
 
 
-class Typos:
+class TypoNoise:
     def __init__(self, language: str) -> None:
         self.language = language
-        self.ways: dict[str, Callable[[list[str], Random], Iterator[list[str]]]] = {
-            "swap": _swapped,
-            "drop": _dropped,
-            "double": _doubled,
-            "neighbour": self._missed,
+        self.edits: dict[str, Callable[[list[str], Random], Iterator[list[str]]]] = {
+            "swap": _swap,
+            "drop": _drop,
+            "double": _double,
+            "neighbour": self._hit_neighbour,
         }
 
-    def able(self, word: Sequence[str]) -> bool:
+    def can_change(self, word: Sequence[str]) -> bool:
         return True
 
-    def rewrites(self, word: Sequence[str], name: tuple[object, ...]) -> Iterator[Rewrite]:
-        chance = stream("typo", *name)
-        for how in chance.sample(list(self.ways), len(self.ways)):
-            for slots in self.ways[how](list(word), chance):
-                yield Rewrite(tuple(slots), how)
+    def propose_rewrites(self, word: Sequence[str], name: tuple[object, ...]) -> Iterator[Rewrite]:
+        rng = random_stream("typo", *name)
+        for edit_type in rng.sample(list(self.edits), len(self.edits)):
+            for slots in self.edits[edit_type](list(word), rng):
+                yield Rewrite(tuple(slots), edit_type)
 
-    def _missed(self, word: list[str], chance: Random) -> Iterator[list[str]]:
-        for place in _places(word, chance):
-            others = [other for other in slips(word[place], self.language) if len(clusters(other)) == 1]
-            for other in chance.sample(others, len(others)):
-                yield [*word[:place], other, *word[place + 1 :]]
-
-
-def _places(word: list[str], chance: Random) -> list[int]:
-    """Those of the letters, in random order."""
-    letters = [place for place, cluster in enumerate(word) if cluster not in INNER]
-    return chance.sample(letters, len(letters))
+    def _hit_neighbour(self, word: list[str], rng: Random) -> Iterator[list[str]]:
+        for i in _shuffle_letter_positions(word, rng):
+            others = [other for other in neighbour_key_typos(word[i], self.language) if len(clusters(other)) == 1]
+            for other in rng.sample(others, len(others)):
+                yield [*word[:i], other, *word[i + 1 :]]
 
 
-def _swapped(word: list[str], chance: Random) -> Iterator[list[str]]:
-    for place in _places(word, chance):
-        if place + 1 < len(word) and word[place + 1] not in INNER and word[place] != word[place + 1]:
-            yield [*word[:place], word[place + 1], word[place], *word[place + 2 :]]
+def _shuffle_letter_positions(word: list[str], rng: Random) -> list[int]:
+    """Positions of the letters, in random order."""
+    letters = [i for i, cluster in enumerate(word) if cluster not in WORD_INTERNAL]
+    return rng.sample(letters, len(letters))
 
 
-def _dropped(word: list[str], chance: Random) -> Iterator[list[str]]:
-    places = _places(word, chance)
-    for place in places if len(places) > 1 else ():
-        yield [*word[:place], "", *word[place + 1 :]]
+def _swap(word: list[str], rng: Random) -> Iterator[list[str]]:
+    for i in _shuffle_letter_positions(word, rng):
+        if i + 1 < len(word) and word[i + 1] not in WORD_INTERNAL and word[i] != word[i + 1]:
+            yield [*word[:i], word[i + 1], word[i], *word[i + 2 :]]
 
 
-def _doubled(word: list[str], chance: Random) -> Iterator[list[str]]:
-    for place in _places(word, chance):
-        if len(clusters(2 * word[place])) == 2:  # two lone jamo would be one
-            yield [*word[:place], 2 * word[place], *word[place + 1 :]]
+def _drop(word: list[str], rng: Random) -> Iterator[list[str]]:
+    positions = _shuffle_letter_positions(word, rng)
+    for i in positions if len(positions) > 1 else ():
+        yield [*word[:i], "", *word[i + 1 :]]
+
+
+def _double(word: list[str], rng: Random) -> Iterator[list[str]]:
+    for i in _shuffle_letter_positions(word, rng):
+        if len(clusters(2 * word[i])) == 2:  # two single jamo would merge into one cluster
+            yield [*word[:i], 2 * word[i], *word[i + 1 :]]

@@ -1,1 +1,1 @@
-"""Where examples come from: files in the authors' layout, the user's own files, the generated archipelago."""
+"""Sources of examples: files in the authors' layout, the user's own files, the Hub, the generated archipelago."""

@@ -1,5 +1,4 @@
-"""What every source does with rows before they are examples: check each, number them, find ids that stand twice, and
-recognise test files whose labels their publishers took away."""
+"""Check the rows of every source: each row by its format, ids for duplicates, and test files whose labels were removed."""
 
 from __future__ import annotations
 
@@ -10,74 +9,75 @@ from typing import Any
 
 import numpy as np
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 from xlift.tasks import formats
-from xlift.tasks.sources.base import clipped
+from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Row
 from xlift.tasks.task import Task
 
-ENOUGH = 50
-"""Rows of a test set that, all with one and the same label, are taken for placeholders."""
+MIN_PLACEHOLDER_ROWS = 50
+"""If a test set of at least this many rows has one and the same label throughout, the labels are placeholders."""
 
 
 @dataclass(frozen=True)
 class Checks:
-    """What is asked of the rows of one (task, language, split)."""
+    """Checks of the rows of one (task, language, split)."""
 
     task: Task
     language: str
     split: str
     place: str
-    """The file that is named where no row can be."""
+    """The file to name in errors that concern no single row."""
     numbered: bool = False
-    """Ids are the rows' numbers, whatever stands in the file."""
+    """Ids are the row numbers, whatever the file has."""
     published: bool = True
-    """Whether equal labels throughout a test set mean placeholders: so in published sets, not in a user's own."""
+    """Whether equal labels throughout a test set mean placeholders: true for published sets, not for a user's own."""
     original: str = ""
-    """Where labels that were taken away can be had."""
+    """Where to get removed labels."""
 
     def rows(self, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:
-        """The rows of `read()`, in order. Memory: 8 bytes a row. `read` is called once more if ids seem to stand twice.
+        """The rows of `read()`, in order. Memory: 8 bytes per row. `read` is called once more if ids look duplicated.
 
         Raises:
-            UserError: what the format finds wrong with an example, a text that is no Unicode, an id that stands twice, no
-                rows at all, placeholders instead of labels. With the row's place.
+            UserError: with the row's place, if the format rejects an example, a text is not Unicode, an id occurs twice,
+                there are no rows, or placeholders replace the labels.
         """
         format = formats.get(self.task.format)
         hashes = array("q")
         labels: set[Any] = set()
-        gathers = self.split == "test" and self.published and format.name in ("classification", "multiple-choice")
+        has_classes = format.name in ("classification", "multiple-choice")
+        collects_labels = self.split == "test" and self.published and has_classes
         for row in read():
             example = row.example
-            problem = self._removed(example) or format.check(example, self.task.labels)
+            self._check_placeholder_answer(example)
+            problem = format.check(example, self.task.labels)
             if problem is not None:
                 raise self._problem(row, problem)
-            if not all(text.isascii() or _unicode(text) for text in (example.id, *format.texts(example))):
-                raise UserError("half of a surrogate pair, which is no letter", where=row.where)
+            if not all(text.isascii() or _is_unicode(text) for text in (example.id, *format.texts(example))):
+                raise UserError("the text holds an unpaired surrogate, which is not a character", where=row.where)
             if self.numbered:
                 row = replace(row, example=replace(example, id=str(len(hashes))))
             hashes.append(hash(row.example.id))
-            if gathers and len(labels) < 2:
+            if collects_labels and len(labels) < 2:
                 labels.add(example.label)
             yield row
         if not hashes:
             raise UserError(f"no examples for {self.task.name} {self.language} {self.split}", where=self.place)
         if not self.numbered:
-            self._find_twins(hashes, read)
-        if gathers and len(labels) == 1 and len(hashes) >= ENOUGH:
+            self._check_duplicate_ids(hashes, read)
+        if collects_labels and len(labels) == 1 and len(hashes) >= MIN_PLACEHOLDER_ROWS:
             raise self._placeholders(f"every label of the {len(hashes):,} test rows is '{labels.pop()}'")
 
-    def _removed(self, example: Any) -> str | None:
+    def _check_placeholder_answer(self, example: Any) -> None:
         answers, starts = getattr(example, "answers", None), getattr(example, "starts", None)
         if answers == ("",) and starts == (0,):
             raise self._placeholders("the answers are empty, at character 0")
-        return None
 
-    def _placeholders(self, seen: str) -> UserError:
+    def _placeholders(self, evidence: str) -> UserError:
         return UserError(
-            f"the labels of {self.task.name} {self.language} {self.split} were taken away ({seen}): nothing to score against",
+            f"the labels of {self.task.name} {self.language} {self.split} were removed ({evidence}), so it cannot be scored",
             where=self.place,
-            fix=f"Take the original: {self.original}." if self.original else "Take the authors' own file.",
+            fix=f"Use the original: {self.original}." if self.original else "Use the authors' own file.",
         )
 
     def _problem(self, row: Row, problem: str) -> UserError:
@@ -85,28 +85,28 @@ class Checks:
         used = getattr(row.example, "tags", None) or (getattr(row.example, "label", None),)
         unknown = next((label for label in used if isinstance(label, str) and label not in labels), None)
         hidden = unknown in ("-1", "") and self.split == "test"
-        near = nearest(unknown, labels) if unknown is not None and len(unknown) < 100 else ""
-        fix = "The labels of this file are hidden: score another split. " if hidden else near
-        return UserError(clipped(problem, 500), where=row.where, fix=fix.strip() if hidden else fix)
+        near = did_you_mean(unknown, labels) if unknown is not None and len(unknown) < 100 else ""
+        fix = "The labels of this file are hidden. Score another split." if hidden else near
+        return UserError(truncate(problem, 500), where=row.where, fix=fix)
 
-    def _find_twins(self, hashes: array[int], read: Callable[[], Iterator[Row]]) -> None:
-        """Two equal ids, looked for among the rows whose hashes are equal."""
+    def _check_duplicate_ids(self, hashes: array[int], read: Callable[[], Iterator[Row]]) -> None:
+        """Refuse equal ids. Only rows with equal hashes are compared."""
         ordered = np.sort(np.frombuffer(hashes, dtype=np.int64))
-        doubtful = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-        if not doubtful:
+        repeated = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+        if not repeated:
             return
         seen: set[str] = set()
         for row in read():
             name = row.example.id
-            if hash(name) in doubtful and name in seen:
+            if hash(name) in repeated and name in seen:
                 raise UserError(
-                    f"the id '{clipped(name)}' stands twice", where=row.where, fix="Ids name one example each."
+                    f"duplicate id '{truncate(name)}'", where=row.where, fix="Give each example a unique id."
                 )
-            if hash(name) in doubtful:
+            if hash(name) in repeated:
                 seen.add(name)
 
 
-def _unicode(text: str) -> bool:
+def _is_unicode(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

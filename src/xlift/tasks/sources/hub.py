@@ -1,7 +1,7 @@
-"""Examples from dataset repositories of the Hub: Parquet files, read where they lie; no code of theirs ever runs.
+"""Examples from the Parquet files of dataset repositories of the Hub. No code of a repository is run.
 
-The files are read with pyarrow, batch by batch, and not through the library `datasets`: that would write every dataset a
-second time as Arrow files, and bring a dozen dependencies for what one reader does in bounded memory.
+The files are read with pyarrow, batch by batch, instead of with the library `datasets`, which would write every dataset a
+second time as Arrow files and add a dozen dependencies.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 from xlift import hub
 from xlift.errors import UserError
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.translated import ENGLISH
+from xlift.tasks.sources.parallel import ENGLISH
 from xlift.tasks.task import Task
 
-SAID = 5_000_000
-"""Bytes from which a download on demand is worth a line; the client shows bars on a terminal besides."""
+LOG_BYTES = 5_000_000
+"""A download on demand of at least this many bytes is logged; on a terminal the client also shows progress bars."""
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """A repository, and how its files are read. A declaration: nothing is opened or asked before it is needed.
+    """A repository and how to read its files. A declaration: nothing is opened or requested before it is needed.
 
-    Files that are on this machine answer (`xlift.hub.caches`: DATA/hub, then the Hub client's cache); others are brought
-    into the client's cache by the first call of `read`, `size` or `fingerprint`.
+    Files on this machine are used first (`xlift.hub.cache_folders`: DATA/hub, then the Hub client's cache); others are
+    downloaded into the client's cache by the first call of `read`, `size` or `fingerprint`.
     """
 
     repository: str
@@ -39,16 +39,16 @@ class HubSource:
     available: Mapping[str, tuple[str, ...]]
     """Split -> languages."""
     codes: Mapping[str, str] = field(default_factory=dict)
-    """Language -> code that stands in file names, where it is another."""
+    """Language -> code in file names, if different."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
-    """Column -> value of the rows to read, with {lang} as in patterns, where one file holds all languages."""
+    """Column -> value of the rows to read, with {lang} as in patterns, if one file holds all languages."""
     numbered: bool = False
-    """Ids are the rows' numbers, where those of the files name no single example."""
+    """Use row numbers as ids, because the files' ids are not unique."""
     joined: bool = False
-    """See `FileSource.joined`. English is compared with where it lies in the same cache."""
+    """See `FileSource.joined`. Labels are compared with English if it is in the same cache."""
     revision: str = "main"
     """Branch, tag or commit; `refs/convert/parquet` is the Hub's own conversion of repositories without Parquet."""
     kind: str = "hub"
@@ -64,12 +64,12 @@ class HubSource:
         files = self.files[split]
         if isinstance(files, Mapping):
             files = files[language]
-        several = (files,) if isinstance(files, str) else files
-        return tuple(pattern.replace("{lang}", self.codes.get(language, language)) for pattern in several)
+        patterns = (files,) if isinstance(files, str) else files
+        return tuple(pattern.replace("{lang}", self.codes.get(language, language)) for pattern in patterns)
 
-    def present(self, language: str, split: str, data: Path | None) -> bool:
-        """Whether the files are on this machine. Asks no network."""
-        return language in self.languages(split) and self._local(language, split, data) is not None
+    def is_present(self, language: str, split: str, data: Path | None) -> bool:
+        """Whether the files are on this machine. Uses no network."""
+        return language in self.languages(split) and self._find_local(language, split, data) is not None
 
     def size(self, task: Task, language: str, split: str, data: Path | None) -> int:
         return self._files(task, language, split, data).size(task, language, split, None)
@@ -83,57 +83,57 @@ class HubSource:
         return self._files(task, language, split, data).notes(task, language, split, None)
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
-        """Of the files' bytes and how they are read. Not of the commit: a new README is no new data."""
+        """Digest of the files' bytes and how they are read. The commit is not included: a new README changes no data."""
         return self._files(task, language, split, data).fingerprint(task, language, split, None)
 
     def commit(self, language: str, split: str, data: Path | None) -> str | None:
-        """The resolved revision of the files that are on this machine."""
-        found = self._local(language, split, data)
-        return found[0].commit if found else None
+        """The commit of the files that are on this machine."""
+        local = self._find_local(language, split, data)
+        return local[0].commit if local else None
 
-    def _local(self, language: str, split: str, data: Path | None) -> tuple[hub.Snapshot, Path] | None:
-        """The snapshot that has all the files, and its cache."""
+    def _find_local(self, language: str, split: str, data: Path | None) -> tuple[hub.Snapshot, Path] | None:
+        """The snapshot on this machine that has all the files, and its cache."""
         patterns = self.patterns(language, split)
-        for cache in hub.caches(data):
-            snapshot = hub.here(self.repository, self.revision, cache)
-            if snapshot and snapshot.whole(patterns, cache):
+        for cache in hub.cache_folders(data):
+            snapshot = hub.find_snapshot(self.repository, self.revision, cache)
+            if snapshot and snapshot.complete_paths(patterns, cache):
                 return snapshot, cache
         return None
 
     def _files(self, task: Task, language: str, split: str, data: Path | None) -> FileSource:
-        """The files as a source of this one language and split, brought here where they are not.
+        """The files as a source of this one language and split, downloaded if they are not on this machine.
 
         Raises:
-            UserError: the Hub has them not, or cannot be asked (see `xlift.hub`).
+            UserError: the Hub lacks the files or cannot be reached (see `xlift.hub`).
         """
         if language not in self.languages(split):
-            there = "; ".join(f"{name}: {' '.join(codes)}" for name, codes in self.available.items())
-            raise UserError(f"task '{task.name}' has no {split} examples in '{language}'", fix=f"It has {there}.")
+            available = "; ".join(f"{name}: {' '.join(codes)}" for name, codes in self.available.items())
+            raise UserError(f"task '{task.name}' has no {split} examples in '{language}'", fix=f"It has {available}.")
         patterns = self.patterns(language, split)
-        found = self._local(language, split, data)
-        if found is None:
-            snapshot, cache = hub.listing(self.repository, self.revision), hub.caches(None)[0]
-            entries = hub.wanted(snapshot, patterns)
+        local = self._find_local(language, split, data)
+        if local is None:
+            snapshot, cache = hub.list_files(self.repository, self.revision), hub.cache_folders(None)[0]
+            entries = hub.match_files(snapshot, patterns)
             size = sum(entry.bytes for entry in entries)
-            if size >= SAID:
-                said = "bringing %s %s %s from the Hub: %d files of %s, %.0f MB"
-                _LOG.warning(said, task.name, language, split, len(entries), self.repository, size / 1e6)
-            hub.bring(snapshot, entries, cache)
+            if size >= LOG_BYTES:
+                message = "downloading %s %s %s from the Hub: %d files of %s, %.0f MB"
+                _LOG.warning(message, task.name, language, split, len(entries), self.repository, size / 1e6)
+            hub.download_files(snapshot, entries, cache)
         else:
-            snapshot, cache = found
-        wanted_patterns = {language: patterns}
+            snapshot, cache = local
+        patterns_by_language = {language: patterns}
         if self.joined and ENGLISH in self.languages(split):
             english = self.patterns(ENGLISH, split)
-            wanted_patterns |= {ENGLISH: english} if snapshot.whole(english, cache) else {}
+            patterns_by_language |= {ENGLISH: english} if snapshot.complete_paths(english, cache) else {}
         return FileSource(
             reader="parquet",
             files={
                 split: {
-                    code: tuple(entry.path for entry in snapshot.matching(several))
-                    for code, several in wanted_patterns.items()
+                    code: tuple(entry.path for entry in snapshot.matching(code_patterns))
+                    for code, code_patterns in patterns_by_language.items()
                 }
             },
-            available={split: tuple(wanted_patterns)},
+            available={split: tuple(patterns_by_language)},
             codes=self.codes,
             columns=self.columns,
             values=self.values,

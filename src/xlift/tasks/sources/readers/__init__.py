@@ -1,15 +1,15 @@
-"""One file per way of writing examples down. A reader turns files into rows and knows no task by name.
+"""Readers, one module per file format. A reader turns files into rows and depends on no task.
 
-| name | what | formats |
+| name | files | formats |
 | --- | --- | --- |
 | csv, tsv, quoted-tsv, jsonl, parquet | records with named columns (fields.py) | all; tagging needs lists: jsonl, parquet |
-| jsonl-labels | records and a file of their labels (SocialIQA) | classification, multiple-choice |
-| copa-xml | COPA as its authors write it | multiple-choice |
-| txt | a text a line | text |
+| jsonl-labels | records and a separate file of labels (SocialIQA) | classification, multiple-choice |
+| copa-xml | COPA's original XML | multiple-choice |
+| txt | one text per line | text |
 | squad | SQuAD v1.1 and v2.0, XQuAD, MLQA, TyDiQA GoldP | span-qa |
-| translated-tsv | rows beside their English original (XTREME's translations of XNLI and PAWS-X) | classification |
-| squad-translated | SQuAD v1.1 by machine: answers are looked for | span-qa |
-| lareqa | XQuAD-R; SQuAD to train on | dual-encoding |
+| translated-tsv | rows with their English original (XTREME's translations of XNLI and PAWS-X) | classification |
+| squad-translated | machine-translated SQuAD v1.1; answers are searched in the passage | span-qa |
+| lareqa | XQuAD-R; SQuAD for training | dual-encoding |
 | mewslix | Mewsli-X: mentions and entities | dual-encoding |
 | conll, panx, conllu, ccgbank | words and tags | tagging |
 | pairs | two files of aligned lines (LASER's Tatoeba, FLORES-200, OPUS) | retrieval, text, translation |
@@ -25,7 +25,7 @@ from xlift.tasks.sources.readers import (
     conll,
     conllu,
     copa,
-    labelled,
+    jsonl_labels,
     lareqa,
     mewslix,
     pairs,
@@ -47,7 +47,7 @@ READERS: dict[str, Reader] = {
         records.JSONL,
         records.TXT,
         parquet.PARQUET,
-        labelled.LABELLED,
+        jsonl_labels.JSONL_LABELS,
         copa.COPA,
         squad.SQUAD,
         translated.TRANSLATED_TSV,

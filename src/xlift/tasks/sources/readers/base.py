@@ -1,4 +1,4 @@
-"""What a reader is: files of one published kind in, rows of examples out."""
+"""The types of readers: a reader takes files of one format and yields rows with examples."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One example and where it stands."""
+    """One example and its place in a file."""
 
     path: Path
-    at: str
-    """Line number, or the place in a JSON tree."""
+    position: str
+    """Line number, or path in a JSON tree."""
     example: Any
     document: str = ""
-    """What must not be parted between training and test (an article); empty where rows stand alone."""
-    left_out: str = ""
-    """Why this is no example; `example` is None then, and such rows are counted."""
+    """The unit that must not be split between training and test (an article); empty if rows are independent."""
+    skip_reason: str = ""
+    """Why the row gives no example; `example` is then None. Such rows are counted."""
 
     @property
     def where(self) -> str:
-        return f"{self.path}:{self.at}"
+        return f"{self.path}:{self.position}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the fields of a format are written in a file. Data only; part of the fingerprint."""
+    """How the fields of a format are stored in a file. Data only; part of the fingerprint."""
 
     format: str
-    """Name of the format whose examples are read."""
+    """Name of the format of the examples."""
     language: str
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """Field of the example -> name of the column, or a path into it with dots ('answers.text'); 'choices' -> names of
-    several, or of one that holds a list; 'id' -> one or several, whose values are joined by '-'. An empty name: this
-    file has no such column, whatever its others are called."""
+    """Field of the example -> column name, or a dotted path into a column ('answers.text'). 'choices' -> several columns,
+    or one that holds a list; 'id' -> one or several columns, whose values are joined by '-'. An empty name means that the
+    file has no such column, even if one has a usual name."""
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Field -> value in the file -> value in the example; values not named stay as they are."""
+    """Field -> value in the file -> value in the example; other values are unchanged."""
     drop: tuple[str, ...] = ()
-    """Labels of rows that the authors tell us to leave out."""
+    """Labels of rows that the dataset's authors exclude."""
     unquote: bool = False
-    """Every text stands in a pair of quotes that is no part of it."""
+    """Remove a pair of quotes around every text."""
     where: Mapping[str, str] = field(default_factory=dict)
-    """Column -> value: only these rows are read, from a file that holds several languages. `*` stands for anything."""
+    """Column -> value of the rows to read, for a file that holds several languages. `*` matches anything."""
     header: tuple[str, ...] = ()
-    """Names of the columns of a table that has no header line."""
+    """Column names of a table without a header line."""
     ragged: bool = False
-    """Rows of a table with another number of fields than the header are left out: some published files have a few."""
+    """Skip table rows whose number of fields differs from the header's: some published files have a few."""
     direction: tuple[str, ...] = ()
-    """Of translations: the language of the source and that of the translation, where no column says them."""
+    """For translations without language columns: the languages of the source and of the translation."""
 
 
 @dataclass(frozen=True)
 class Reader:
     name: str
     version: int
-    """Raised when the same bytes give other examples than before: fingerprints change with it."""
+    """Increased when the same bytes give different examples than before; part of the fingerprint."""
     formats: tuple[str, ...]
-    """Formats whose examples it can make."""
+    """Formats whose examples it can build."""
     read: Callable[[Sequence[Path], Layout], Iterator[Row]]
-    """Rows in file order; several files are read one after the other (pairs: side by side)."""
+    """Yields rows in file order; several files are read one after the other (pairs: in parallel)."""
     has_columns: bool = False
-    """Whether its records have named columns, so that `columns`, `where` and the like mean something."""
+    """Whether its records have named columns, so that `columns` and `where` apply."""

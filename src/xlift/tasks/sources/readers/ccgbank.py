@@ -1,10 +1,10 @@
 """CCGbank's `.auto` files: words and their lexical categories (supertags) from the leaves of the derivations.
 
-Two lines a sentence: `ID=wsj_0001.1 PARSER=GOLD NUMPARSE=1`, then the tree, whose leaves are
+A sentence has two lines: `ID=wsj_0001.1 PARSER=GOLD NUMPARSE=1`, then the tree, whose leaves are
 
     (<L category POS POS word category-with-dependencies>)
 
-CCGbank is licensed by the LDC (LDC2005T13) and comes with no package: these are the user's own files.
+CCGbank is licensed by the LDC (LDC2005T13), so users provide their own copy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sys import intern
 
 from xlift.errors import UserError
 from xlift.tasks.formats.tagging import TaggingExample
-from xlift.tasks.sources.base import clipped, lines
+from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 _HEAD = re.compile(r"ID=(\S+) .*")
@@ -27,7 +27,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     for path in paths:
         name = ""
         number = 0
-        for number, text in lines(path):
+        for number, text in read_lines(path):
             line = text.strip(" \t\r\n")
             if not line:
                 continue
@@ -40,7 +40,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
             else:
                 raise _unexpected(path, number, line)
         if name:
-            raise UserError(f"sentence '{clipped(name)}' has no derivation", where=f"{path}:{number}")
+            raise UserError(f"sentence '{truncate(name)}' has no derivation", where=f"{path}:{number}")
 
 
 def _sentence(path: Path, number: int, name: str, line: str) -> TaggingExample:
@@ -54,9 +54,9 @@ def _sentence(path: Path, number: int, name: str, line: str) -> TaggingExample:
 
 def _unexpected(path: Path, number: int, line: str) -> UserError:
     return UserError(
-        f"'{clipped(line, 60)}' is not what stands here in CCGbank",
+        f"unexpected line in CCGbank: '{truncate(line, 60)}'",
         where=f"{path}:{number}",
-        fix="Expected the files of CCGbank's data/AUTO: a line `ID=...`, then its derivation `(<T ...` on one line.",
+        fix="Expected a file of CCGbank's data/AUTO: a line `ID=...`, then its derivation `(<T ...` on one line.",
     )
 
 

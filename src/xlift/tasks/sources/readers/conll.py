@@ -1,6 +1,6 @@
-"""`token TAG` lines, as CoNLL-2003 and MasakhaNER write them: the word is the first column, its tag the last.
+"""`token TAG` lines, as in CoNLL-2003 and MasakhaNER: the first column is the word, the last is its tag.
 
-The files that XTREME's scripts lay out (udpos/, panx/) are of this kind too, but for their test files, which have no tags.
+The files that XTREME's scripts write (udpos/, panx/) have this format too, except their test files, which have no tags.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from sys import intern
 
 from xlift.errors import UserError
 from xlift.tasks.formats.tagging import TaggingExample
-from xlift.tasks.sources.base import clipped, lines
+from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
-_BLANKS = re.compile(r"[ \t]+")  # no other white space: it stands inside tokens
+_BLANKS = re.compile(r"[ \t]+")  # other white space occurs inside tokens
 
 
 def sentence_reader(name: str, parse: Callable[[str, str], tuple[str, str] | None]) -> Reader:
-    """A reader of a word a line, sentences parted by empty lines.
+    """Make a reader of files with one word per line and an empty line after each sentence.
 
     Args:
         parse: (line without its end, place) -> word and tag; None for a line that ends a sentence. Raises UserError.
@@ -40,16 +40,16 @@ def _sentences(
 ) -> Iterator[tuple[int, list[str], list[str]]]:
     """(first line, words, tags) of each sentence."""
     start, words, tags = 0, [], []
-    for number, text in lines(path):
-        found = parse(text.removesuffix("\n").removesuffix("\r"), f"{path}:{number}")
-        if found is None:
+    for number, text in read_lines(path):
+        parsed = parse(text.removesuffix("\n").removesuffix("\r"), f"{path}:{number}")
+        if parsed is None:
             if words:
                 yield start, words, tags
                 start, words, tags = 0, [], []
             continue
         start = start or number
-        words.append(found[0])
-        tags.append(intern(found[1]))
+        words.append(parsed[0])
+        tags.append(intern(parsed[1]))
     if words:
         yield start, words, tags
 
@@ -59,16 +59,16 @@ def _parse(line: str, where: str) -> tuple[str, str] | None:
         raise UserError(
             "a carriage return inside a line",
             where=where,
-            fix="Lines end in a line feed, with or without a carriage return before it.",
+            fix="End lines with a line feed, with or without a carriage return before it.",
         )
     columns = _BLANKS.split(line.strip(" \t"))
     if columns == [""] or columns[0] == "-DOCSTART-":
         return None
     if len(columns) < 2:
         raise UserError(
-            f"'{clipped(columns[0])}' has no tag",
+            f"'{truncate(columns[0])}' has no tag",
             where=where,
-            fix="Expected a word and its tag, parted by a space or a tab; an empty line ends a sentence.",
+            fix="Expected a word and its tag, separated by a space or a tab. An empty line ends a sentence.",
         )
     return columns[0], columns[-1]
 

@@ -1,14 +1,14 @@
-"""CoNLL-U: words and universal parts of speech, prepared the way XTREME prepares UD-POS.
+"""CoNLL-U: words and universal parts of speech, prepared as XTREME prepares UD-POS.
 
 XTREME runs `conllu_to_conll.py --replace_subtokens_with_fused_forms` and `utils_preprocess.py`:
 
 - A multi-word token ("du", "don't") stays one word and takes the tag of its head: the syntactic word nearest to the
-  root. Where several are equally near (de + le, both under the noun), the first tag of a list of precedence wins; the
-  lists below are the script's, with tags that they lack put last (the script stops with an error there).
-- Empty nodes (8.1) are left out. U+200C and spaces inside forms are removed.
-- Sentences whose words are all, or all but one, "_" are left out: treebanks that ship without their text.
+  root. If several are equally near (de + le, both under the noun), the first tag of a precedence list wins. The lists
+  below are the script's; tags missing from them come last (the script stops with an error there).
+- Empty nodes (8.1) are skipped. U+200C and spaces inside forms are removed.
+- Sentences whose words are all, or all but one, "_" are skipped: they come from treebanks that ship without their text.
 
-Where several treebanks are read as one, a sentence is named after its file too, since two treebanks may name theirs alike.
+If several treebanks are read together, a sentence's id includes its file's name, since ids may repeat across treebanks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from xlift.errors import UserError
 from xlift.tasks.formats.tagging import TaggingExample
-from xlift.tasks.sources.base import clipped, lines
+from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 
@@ -34,15 +34,13 @@ PRECEDENCE: dict[str, tuple[str, ...]] = {
     "fr": _tags("VERB AUX PRON NOUN ADJ ADV ADP DET PART SCONJ CONJ"),
     "it": _tags("VERB AUX ADV PRON ADP DET INTJ"),
 }
-"""Language -> tags, strongest first; '' is for every other language."""
-
+"""Language -> tags in order of precedence; '' means every other language."""
 
 _ID = re.compile(r"(?P<first>[0-9]{1,6})(?:-(?P<last>[0-9]{1,6})|(?P<empty>\.[0-9]{1,6}))?", re.ASCII)
 _HEAD = re.compile(r"[0-9]{1,6}|_")
 
-
-LONGEST = 10_000
-"""Lines of a sentence: the longest of published treebanks have some hundreds."""
+MAX_SENTENCE_LINES = 10_000
+"""The longest sentences of published treebanks have some hundreds of lines."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
             document = comments.get("newdoc id", document)
             number += 1
             words, tags = _fuse(path, start, tokens, precedence)
-            blank = words.count("_")
-            if words and (blank == 0 or blank < len(words) - 1):
+            num_blank = words.count("_")
+            if words and (num_blank == 0 or num_blank < len(words) - 1):
                 name = comments.get("sent_id", str(number))
                 name = f"{path.stem} {name}" if len(paths) > 1 else name
                 example = TaggingExample(id=name, words=words, tags=tags)
@@ -72,14 +70,14 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
 def _sentences(path: Path) -> Iterator[tuple[int, dict[str, str], list[tuple[int, list[str]]]]]:
     """(first line, comments, [(line, ten columns)]) of each sentence."""
     start, comments, tokens = 0, {}, []
-    for number, text in lines(path):
+    for number, text in read_lines(path):
         text = text.rstrip("\r\n")
         if text.startswith("#"):
             if tokens:
                 raise UserError(
                     "a comment inside a sentence",
                     where=f"{path}:{number}",
-                    fix="Comments stand before the words; an empty line ends a sentence.",
+                    fix="Comments come before the words. An empty line ends a sentence.",
                 )
             key, _, value = text[1:].partition("=")
             comments[key.strip()] = value.strip()
@@ -87,14 +85,14 @@ def _sentences(path: Path) -> Iterator[tuple[int, dict[str, str], list[tuple[int
             columns = text.split("\t")
             if len(columns) != 10 or "\r" in text:
                 raise UserError(
-                    f"{len(columns)} columns where CoNLL-U has 10",
+                    f"{len(columns)} columns, CoNLL-U has 10",
                     where=f"{path}:{number}",
-                    fix="Columns are parted by tabs; an empty line ends a sentence.",
+                    fix="Separate columns by tabs. An empty line ends a sentence.",
                 )
             start = start or number
             tokens.append((number, columns))
-            if len(tokens) > LONGEST:
-                raise UserError(f"a sentence of more than {LONGEST:,} words", where=f"{path}:{start}")
+            if len(tokens) > MAX_SENTENCE_LINES:
+                raise UserError(f"a sentence of more than {MAX_SENTENCE_LINES:,} words", where=f"{path}:{start}")
         elif tokens:
             yield start, comments, tokens
             start, comments, tokens = 0, {}, []
@@ -109,19 +107,19 @@ def _fuse(
     words: dict[int, _Word] = {}
     spans: list[tuple[int, int, str]] = []
     for number, (name, form, _, upos, _, _, head, *_) in tokens:
-        found = _ID.fullmatch(name)
-        if not found or not _HEAD.fullmatch(head):
+        match = _ID.fullmatch(name)
+        if not match or not _HEAD.fullmatch(head):
             raise UserError(
-                f"id '{clipped(name, 40)}' or head '{clipped(head, 40)}' is not a number",
+                f"id '{truncate(name, 40)}' or head '{truncate(head, 40)}' is not a number",
                 where=f"{path}:{number}",
                 fix="Ids are 8 for a word, 8-9 for a multi-word token, 8.1 for an empty node.",
             )
-        if found["empty"]:
+        if match["empty"]:
             continue
-        if found["last"]:
-            spans.append((int(found["first"]), int(found["last"]), form))
+        if match["last"]:
+            spans.append((int(match["first"]), int(match["last"]), form))
         elif int(name) != len(words) + 1:
-            raise UserError(f"word {name} stands where word {len(words) + 1} is expected", where=f"{path}:{number}")
+            raise UserError(f"word {name} found, word {len(words) + 1} expected", where=f"{path}:{number}")
         else:
             words[int(name)] = _Word(form, upos, int(head) if head != "_" else 0)
     fused = {}
@@ -130,7 +128,7 @@ def _fuse(
         inside = range(first, last + 1)
         if not inside or first <= done or last > len(words):
             raise UserError(
-                f"multi-word token {first}-{last} spans words that the sentence does not have", where=f"{path}:{start}"
+                f"multi-word token {first}-{last} covers words that are not in the sentence", where=f"{path}:{start}"
             )
         done = last
         depths = {i: _depth(i, words) for i in inside}
@@ -144,7 +142,7 @@ def _fuse(
 
 
 def _depth(i: int, words: dict[int, _Word]) -> int:
-    """Number of nodes above a word; a cycle of heads, which some treebanks have, is walked once."""
+    """Number of nodes above a word. A cycle of heads, which some treebanks have, is followed once."""
     above: set[int] = set()
     head = words[i].head
     while head not in above:

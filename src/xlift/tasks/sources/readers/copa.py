@@ -1,10 +1,9 @@
-"""COPA's XML (copa-dev.xml, copa-test.xml of the authors): items with a premise and two alternatives.
+"""COPA's original XML (copa-dev.xml, copa-test.xml): items with a premise and two alternatives.
 
     <item id="1" asks-for="cause" most-plausible-alternative="1"><p>...</p><a1>...</a1><a2>...</a2></item>
 
-An item is a record with the columns id, asks-for, most-plausible-alternative, p, a1 and a2. SuperGLUE's COPA, which
-XTREME-R trains on, is jsonl. Declarations of entities, the way in which XML can be made to grow or to read other files,
-are refused.
+An item becomes a record with the columns id, asks-for, most-plausible-alternative, p, a1 and a2. SuperGLUE's COPA, which
+XTREME-R trains on, is jsonl. Entity declarations, with which XML can grow without limit or read other files, are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 from xml.parsers import expat
 
 from xlift.errors import UserError
-from xlift.tasks.sources.base import clipped, document
+from xlift.tasks.sources.base import read_document, truncate
 from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.sources.readers.fields import Record, record_reader
 
@@ -23,12 +22,12 @@ _PARTS = ("p", "a1", "a2")
 _EXPECTED = "Expected COPA: copa-corpus > item > p, a1, a2."
 
 
-class _Items:
-    """Collects the items that the parser meets."""
+class _ItemCollector:
+    """Collects the items of a document while it is parsed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: list[tuple[str, Record]] = []
+        self.records: list[tuple[str, Record]] = []
         self.item: Record | None = None
         self.part = ""
         self.parser = expat.ParserCreate("UTF-8")
@@ -50,11 +49,11 @@ class _Items:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "item" and self.item is None:
             self.item = dict(attributes)
-            self.found.append((str(self.parser.CurrentLineNumber), self.item))
+            self.records.append((str(self.parser.CurrentLineNumber), self.item))
         elif name in _PARTS and self.item is not None and not self.part and name not in self.item:
             self.item[name], self.part = "", name
         elif name != "copa-corpus" or self.item is not None:
-            raise self.unexpected(f"'{clipped(name)}' does not belong here")
+            raise self.unexpected(f"unexpected element '{truncate(name)}'")
 
     def end(self, name: str) -> None:
         if name == "item":
@@ -65,18 +64,18 @@ class _Items:
         if self.item is not None and self.part:
             self.item[self.part] += text
         elif text.strip():
-            raise self.unexpected(f"text outside of an item's parts: '{clipped(text.strip())}'")
+            raise self.unexpected(f"text outside p, a1 and a2: '{truncate(text.strip())}'")
 
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
-    items = _Items(path)
+    items = _ItemCollector(path)
     try:
-        items.parser.Parse(document(path).encode(), True)
+        items.parser.Parse(read_document(path).encode(), True)
     except expat.ExpatError as error:
         raise UserError(
-            f"broken XML: {expat.ErrorString(error.code)}", where=f"{path}:{error.lineno}", fix=_EXPECTED
+            f"invalid XML: {expat.ErrorString(error.code)}", where=f"{path}:{error.lineno}", fix=_EXPECTED
         ) from None
-    yield from items.found
+    yield from items.records
 
 
 COPA = record_reader("copa-xml", 1, ("multiple-choice",), _records)

@@ -1,7 +1,7 @@
-"""From a record with named columns to an example of any format. Tables, JSON lines and Parquet end here.
+"""Build examples of any format from records with named columns (tables, JSON lines, Parquet).
 
-A column is named by the layout, or found under the usual names below. Its name may be a path: `question.stem` goes into
-an object, and `choices.text` gives the texts of a list of objects as well as the list in an object of lists.
+The layout names a column, or the usual names below are tried. A name may be a path: `question.stem` goes into an object,
+and `choices.text` gives the texts of a list of objects, or the list in an object of lists.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from xlift.errors import UserError, nearest
+from xlift.errors import UserError, did_you_mean
 from xlift.languages import canonical
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.dual_encoding import DualExample
@@ -25,7 +25,7 @@ from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.tasks.formats.text import TextExample
 from xlift.tasks.formats.translation import TranslationExample
-from xlift.tasks.sources.base import clipped
+from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 Record = dict[str, Any]
@@ -57,7 +57,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "relevant": ("relevant",),
     "document": (),
 }
-"""Field -> names looked for where the layout names no column."""
+"""Field -> usual column names, tried in order if the layout names none."""
 
 _CHOICE = re.compile(r"(choice|answer|option|ending)_?\d+")
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
@@ -65,7 +65,7 @@ _ABSENT = object()
 
 
 class Fields:
-    """One record seen through a layout: gives the fields of an example, or says what is missing and where."""
+    """The fields of an example in one record, by a layout; errors name the missing column and the record's place."""
 
     def __init__(self, record: Record, layout: Layout, where: str) -> None:
         self.record, self.layout, self.where = record, layout, where
@@ -73,47 +73,47 @@ class Fields:
     def column(self, field: str) -> str | None:
         named = self.layout.columns.get(field)
         if named is not None:
-            return self._present(named) if named else None
+            return self._check_present(named) if named else None
         return next((name for name in COLUMNS[field] if _value(self.record, name) is not _ABSENT), None)
 
-    def chosen(self) -> bool:
-        """Whether the layout's `where` takes this record."""
-        for column, wanted in self.layout.where.items():
-            value = self.text_of(self._present(column), "")
-            if value != wanted and not ("*" in wanted and fnmatchcase(value, wanted)):
+    def matches_where(self) -> bool:
+        """Whether the record matches the layout's `where`."""
+        for column, pattern in self.layout.where.items():
+            value = self.cell_text(self._check_present(column), "")
+            if value != pattern and not ("*" in pattern and fnmatchcase(value, pattern)):
                 return False
         return True
 
-    def identity(self, number: int) -> str:
-        """The id: of its column or columns; without one the number of the row, which parallel files share."""
+    def example_id(self, number: int) -> str:
+        """The id from its column or columns; without one the row number, which parallel files share."""
         named = self.layout.columns.get("id")
         if isinstance(named, str) or named is None:
             return self.optional("id") or str(number)
-        return "-".join(self.text_of(self._present(name), "id") for name in named)
+        return "-".join(self.cell_text(self._check_present(name), "id") for name in named)
 
     def choices(self) -> tuple[str, ...]:
         named = self.layout.columns.get("choices")
         if isinstance(named, str):
-            return self._list(self._present(named), "choices")
+            return self._list(self._check_present(named), "choices")
         named = named or sorted(name for name in self.record if _CHOICE.fullmatch(name))
         if len(named) < 2:
-            raise self._missing("choices", "name two or more columns under `columns: {choices: [...]}`")
-        return tuple(self.text_of(self._present(name), "choices") for name in named)
+            raise self._missing("choices", "list two or more columns in `columns: {choices: [...]}`")
+        return tuple(self.cell_text(self._check_present(name), "choices") for name in named)
 
     def optional(self, field: str) -> str | None:
         column = self.column(field)
-        return None if column is None else self.text_of(column, field)
+        return None if column is None else self.cell_text(column, field)
 
     def text(self, field: str, *, strip: bool = True) -> str:
-        return self.text_of(self._column(field), field, strip=strip)
+        return self.cell_text(self._column(field), field, strip=strip)
 
-    def text_of(self, column: str, field: str, *, strip: bool = True) -> str:
-        """The text of a cell, as the format wants it: quotes taken off, values mapped."""
+    def cell_text(self, column: str, field: str, *, strip: bool = True) -> str:
+        """The text of a cell, without quotes if the layout removes them, and with mapped values."""
         return self._cell(_value(self.record, column), column, field, strip=strip)
 
     def integer(self, field: str) -> int:
         column = self._column(field)
-        return self._number(self.text_of(column, field), column)
+        return self._number(self.cell_text(column, field), column)
 
     def texts(self, field: str, *, strip: bool = True) -> tuple[str, ...]:
         return self._list(self._column(field), field, strip=strip)
@@ -125,7 +125,7 @@ class Fields:
     def _cell(self, value: Any, column: str, field: str, *, strip: bool = True) -> str:
         if not isinstance(value, str):
             if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-                raise UserError(f"'{column}' is {clipped(value)}, not a text", where=self.where)
+                raise UserError(f"'{column}' is {truncate(value)}, expected a text", where=self.where)
             value = str(value)
         text = value.strip() if strip else value
         if self.layout.unquote and field != "label" and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
@@ -141,30 +141,31 @@ class Fields:
 
     def _number(self, text: str, column: str) -> int:
         if not _INTEGER.fullmatch(text):
-            raise UserError(f"'{column}' is '{clipped(text)}', not a whole number", where=self.where)
+            raise UserError(f"'{column}' is '{truncate(text)}', expected a whole number", where=self.where)
         return int(text)
 
     def _column(self, field: str) -> str:
         column = self.column(field)
         if column is None:
-            raise self._missing(field, f"looked for {', '.join(COLUMNS[field])}")
+            raise self._missing(field, f"tried {', '.join(COLUMNS[field])}")
         return column
 
-    def _present(self, column: str) -> str:
+    def _check_present(self, column: str) -> str:
         if _value(self.record, column) is _ABSENT:
-            near = nearest(column, [name for name in list(self.record)[:100] if len(name) < 100 and name.isprintable()])
-            raise UserError(f"no column '{column}'", where=self.where, fix=near + self._there())
+            names = [name for name in list(self.record)[:100] if len(name) < 100 and name.isprintable()]
+            fix = did_you_mean(column, names) + self._list_columns()
+            raise UserError(f"no column '{column}'", where=self.where, fix=fix)
         return column
 
-    def _missing(self, field: str, looked: str) -> UserError:
-        return UserError(f"no column for '{field}' ({looked})", where=self.where, fix=self._there())
+    def _missing(self, field: str, detail: str) -> UserError:
+        return UserError(f"no column for '{field}' ({detail})", where=self.where, fix=self._list_columns())
 
-    def _there(self) -> str:
-        return f"Columns there: {clipped(', '.join(self.record), 500)}. `columns` maps a field to its column."
+    def _list_columns(self) -> str:
+        return f"Columns of the file: {truncate(', '.join(self.record), 500)}. `columns` maps a field to its column."
 
 
 def _value(record: Record, column: str) -> Any:
-    """What stands in a column or under a path of names; _ABSENT where there is no such column."""
+    """The value of a column or a dotted path; _ABSENT if there is none."""
     if column in record:
         return record[column]
     if "." not in column:
@@ -182,13 +183,13 @@ def _value(record: Record, column: str) -> Any:
     return value
 
 
-def _classification(fields: Fields, name: str) -> ClassificationExample:
+def _build_classification(fields: Fields, name: str) -> ClassificationExample:
     return ClassificationExample(
         id=name, text_a=fields.text("text_a"), text_b=fields.optional("text_b"), label=intern(fields.text("label"))
     )
 
 
-def _choice(fields: Fields, name: str) -> ChoiceExample:
+def _build_choice(fields: Fields, name: str) -> ChoiceExample:
     return ChoiceExample(
         id=name,
         context=fields.text("context"),
@@ -198,32 +199,32 @@ def _choice(fields: Fields, name: str) -> ChoiceExample:
     )
 
 
-def _span(fields: Fields, name: str) -> SpanExample:
-    """One answer a record, or a list of them; an empty one: the context holds none. Without a start, the first place
-    counts."""
-    context = fields.text("context", strip=False)  # places are counted in it
+def _build_span(fields: Fields, name: str) -> SpanExample:
+    """One answer per record, or a list; an empty answer means that the context has none. Without a start the first occurrence
+    is used."""
+    context = fields.text("context", strip=False)  # answer positions refer to the unstripped text
     question = fields.text("question")
     if fields.column("answer") is None and fields.column("answers") is not None:
         return SpanExample(name, context, question, fields.texts("answers"), fields.integers("starts"))
     answer = fields.text("answer", strip=False)
     start = fields.integer("start") if fields.column("start") else context.find(answer)
     if start < 0:
-        raise UserError(f"the answer '{clipped(answer)}' does not stand in the context", where=fields.where)
+        raise UserError(f"the answer '{truncate(answer)}' is not in the context", where=fields.where)
     return SpanExample(name, context, question, (answer,) if answer else (), (start,) if answer else ())
 
 
-def _tagging(fields: Fields, name: str) -> TaggingExample:
+def _build_tagging(fields: Fields, name: str) -> TaggingExample:
     tags = tuple(intern(tag) for tag in fields.texts("tags"))
     return TaggingExample(id=name, words=fields.texts("words"), tags=tags)
 
 
-def pair(
+def build_pair(
     name: str, text: str, translation: str, layout: Layout, where: str
 ) -> PairExample | TextExample | TranslationExample:
-    """A text and its translation, for each of the formats that are made of such pairs.
+    """An example of a text and its translation, for each format that consists of such pairs.
 
     Raises:
-        UserError: of a translation task nobody has said from which language into which it goes.
+        UserError: a translation task has no direction.
     """
     if layout.format == "retrieval":
         return PairExample(name, text, translation)
@@ -231,73 +232,73 @@ def pair(
         return TextExample(name, text, translation)
     if len(layout.direction) != 2:
         raise UserError(
-            "nothing says from which language into which this is translated", where=where,
-            fix="write `direction: [\"{lang}\", en]` (the rows' language into English) or `direction: [en, \"{lang}\"]`.",
+            "the direction of the translation is not given", where=where,
+            fix="Write `direction: [\"{lang}\", en]` (the rows' language into English) or `direction: [en, \"{lang}\"]`.",
         )  # fmt: skip
     return TranslationExample(name, text, translation, *layout.direction)
 
 
-def _pair(fields: Fields, name: str) -> PairExample:
+def _build_retrieval(fields: Fields, name: str) -> PairExample:
     return PairExample(id=name, text=fields.text("text"), translation=fields.text("translation"))
 
 
-def _mined(fields: Fields, name: str) -> MiningExample:
-    """A pair, or a sentence whose other side is empty; the sentences may have ids of their own."""
+def _build_mining(fields: Fields, name: str) -> MiningExample:
+    """A pair, or a sentence whose other side is empty; each sentence may have its own id."""
     ids = (fields.optional("text_id") or "", fields.optional("translation_id") or "")
     return MiningExample(name, fields.text("text"), fields.text("translation"), *ids)
 
 
-def _text(fields: Fields, name: str) -> TextExample:
+def _build_text(fields: Fields, name: str) -> TextExample:
     return TextExample(id=name, text=fields.text("text"), translation=fields.optional("translation"))
 
 
-def _dual(fields: Fields, name: str) -> DualExample:
-    """A pair; with a `relevant` column (a list of ids) a query, or a candidate where the query is empty."""
+def _build_dual_encoding(fields: Fields, name: str) -> DualExample:
+    """A pair; with a `relevant` column (a list of ids) a query, or a candidate if the query is empty."""
     relevant = fields.texts("relevant") if fields.column("relevant") else ()
     passage = (fields.optional("passage") if relevant else fields.text("passage")) or ""
     context = (fields.optional("context") if passage else None) or ""
     return DualExample(id=name, query=fields.text("query"), passage=passage, context=context, relevant=relevant)
 
 
-def _translation(fields: Fields, name: str) -> TranslationExample:
-    """A text and its translation; their languages stand in columns, or the layout says them for all rows."""
+def _build_translation(fields: Fields, name: str) -> TranslationExample:
+    """A text and its translation, with languages from columns or from the layout."""
     source, translation = fields.text("source"), fields.text("translation")
     columns = (fields.optional("source_language"), fields.optional("target_language"))
     if columns[0] and columns[1]:
         return TranslationExample(name, source, translation, *(canonical(code) or code for code in columns if code))
-    made = pair(name, source, translation, fields.layout, fields.where)
-    assert isinstance(made, TranslationExample)
-    return made
+    example = build_pair(name, source, translation, fields.layout, fields.where)
+    assert isinstance(example, TranslationExample)
+    return example
 
 
-EXAMPLES: dict[str, Callable[[Fields, str], Any]] = {
-    "classification": _classification,
-    "multiple-choice": _choice,
-    "span-qa": _span,
-    "tagging": _tagging,
-    "retrieval": _pair,
-    "mining": _mined,
-    "text": _text,
-    "translation": _translation,
-    "dual-encoding": _dual,
+EXAMPLE_BUILDERS: dict[str, Callable[[Fields, str], Any]] = {
+    "classification": _build_classification,
+    "multiple-choice": _build_choice,
+    "span-qa": _build_span,
+    "tagging": _build_tagging,
+    "retrieval": _build_retrieval,
+    "mining": _build_mining,
+    "text": _build_text,
+    "translation": _build_translation,
+    "dual-encoding": _build_dual_encoding,
 }
 
 
 def record_reader(name: str, version: int, formats: tuple[str, ...], records: Records) -> Reader:
-    """The reader of files whose records have named columns."""
+    """Make a reader of files whose records have named columns."""
 
     def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         number = 0
-        make = EXAMPLES[layout.format]
+        make = EXAMPLE_BUILDERS[layout.format]
         for path in paths:
             for place, record in records(path, layout):
                 fields = Fields(record, layout, f"{path}:{place}")
-                if layout.where and not fields.chosen():
+                if layout.where and not fields.matches_where():
                     continue
                 if layout.drop and fields.text("label") in layout.drop:
                     continue
                 document = fields.text("document") if "document" in layout.columns else ""
-                yield Row(path, place, make(fields, fields.identity(number)), document)
+                yield Row(path, place, make(fields, fields.example_id(number)), document)
                 number += 1
 
     return Reader(name, version, formats, read, has_columns=True)

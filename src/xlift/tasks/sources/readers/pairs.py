@@ -1,5 +1,4 @@
-"""Two files of aligned lines, as LASER ships Tatoeba, FLORES-200 its sentences and OPUS its corpora: line n of one translates
-line n of the other."""
+"""Two files of aligned lines (LASER's Tatoeba, FLORES-200, OPUS): line n of one translates line n of the other."""
 
 from __future__ import annotations
 
@@ -8,32 +7,32 @@ from itertools import zip_longest
 from pathlib import Path
 
 from xlift.errors import UserError
-from xlift.tasks.sources.base import lines
+from xlift.tasks.sources.base import read_lines
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
-from xlift.tasks.sources.readers.fields import pair
+from xlift.tasks.sources.readers.fields import build_pair
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
-    """The first file holds the language of the split, the second its translation; of a translation task the first one holds
-    what is translated. There a blank line on either side is no example."""
+    """Read the texts of the first file and their translations in the second. The first is in the split's language, or, in a
+    translation task, in the source language; there a line that is blank on either side is skipped."""
     if len(paths) != 2:
-        raise UserError(f"{len(paths)} files where two of aligned lines are read", where=str(paths[0]))
+        raise UserError(f"{len(paths)} files given, expected two of aligned lines", where=str(paths[0]))
     path, other = paths
-    for number, line, line_other in together(path, other):
+    for number, line, line_other in read_aligned_lines(path, other):
         name, text, translation = str(number - 1), line.strip(), line_other.strip()
         if layout.format == "translation" and not (text and translation):
-            yield Row(path, str(number), None, left_out="blank on one side")
+            yield Row(path, str(number), None, skip_reason="blank on one side")
         else:
-            yield Row(path, str(number), pair(name, text, translation, layout, f"{path}:{number}"))
+            yield Row(path, str(number), build_pair(name, text, translation, layout, f"{path}:{number}"))
 
 
-def together(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
-    """(number, line of one, line of the other) as long as there are lines.
+def read_aligned_lines(path: Path, other: Path) -> Iterator[tuple[int, str, str]]:
+    """(number, line of `path`, line of `other`) of each line.
 
     Raises:
         UserError: one file is longer.
     """
-    for number, (line, line_other) in enumerate(zip_longest(lines(path), lines(other)), start=1):
+    for number, (line, line_other) in enumerate(zip_longest(read_lines(path), read_lines(other)), start=1):
         if line is None or line_other is None:
             longer, shorter = (path, other) if line_other is None else (other, path)
             raise UserError(

@@ -1,13 +1,13 @@
 """PAN-X (WikiANN in the splits of Rahimi et al.): `lang:token<TAB>TAG` lines.
 
-The token is what follows the first colon, whatever white space it holds, and the tag what follows the last tab. (XTREME
-splits the line at any white space, and where that gives more than two parts the word silently gets the tag O.)
+The token is the text after the first colon, white space included, and the tag is the text after the last tab. (XTREME
+splits the line at any white space; a word that gives more than two parts silently gets the tag O.)
 """
 
 from __future__ import annotations
 
 from xlift.errors import UserError
-from xlift.tasks.sources.base import clipped
+from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.conll import sentence_reader
 
 
@@ -18,9 +18,9 @@ def _parse(line: str, where: str) -> tuple[str, str] | None:
     _, colon, word = token.partition(":")
     if not tab or not colon or "\r" in line:
         raise UserError(
-            f"'{clipped(line)}' is no token with a tag",
+            f"'{truncate(line)}' is not a token with a tag",
             where=where,
-            fix="Expected `lang:token`, a tab and the tag; an empty line ends a sentence.",
+            fix="Expected `lang:token`, a tab and the tag. An empty line ends a sentence.",
         )
     return word.strip(), tag.strip()
 

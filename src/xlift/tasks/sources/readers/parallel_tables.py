@@ -1,5 +1,5 @@
-"""Two tables with tabs whose rows belong together by an id: SIB-200 has the same sentences in every language, a file for
-each, so that any two of them are parallel."""
+"""Two tab-separated tables whose rows match by id. SIB-200 has one file per language with the same sentences, so any two of
+its files are parallel."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xlift.errors import UserError
-from xlift.tasks.sources.base import clipped
+from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
-from xlift.tasks.sources.readers.fields import Fields, pair
+from xlift.tasks.sources.readers.fields import Fields, build_pair
 from xlift.tasks.sources.readers.records import tsv_records
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
-    """The first file holds the language of the split (of a translation task what is translated), the second its translation;
-    both have `id` and `text`."""
+    """Read the texts of the first file and their translations in the second. The first is in the split's language, or, in a
+    translation task, in the source language. Both have `id` and `text`."""
     if len(paths) != 2:
-        raise UserError(f"{len(paths)} files where two are joined", where=str(paths[0]))
+        raise UserError(f"{len(paths)} files given, expected two parallel tables", where=str(paths[0]))
     path, other = paths
     translations: dict[str, str] = {}
     for at, name, text in _texts(other, layout):
         if name in translations:
-            raise UserError(f"the id '{clipped(name)}' stands twice", where=f"{other}:{at}")
+            raise UserError(f"duplicate id '{truncate(name)}'", where=f"{other}:{at}")
         translations[name] = text
     unused = set(translations)
     for at, name, text in _texts(path, layout):
         unused.discard(name)
         if name not in translations:
             raise UserError(
-                f"the id '{clipped(name)}' is not in {other.name}", where=f"{path}:{at}",
+                f"the id '{truncate(name)}' is not in {other.name}", where=f"{path}:{at}",
                 fix="Both files must hold the same sentences.",
             )  # fmt: skip
-        yield Row(path, at, pair(name, text, translations[name], layout, f"{path}:{at}"))
+        yield Row(path, at, build_pair(name, text, translations[name], layout, f"{path}:{at}"))
     if unused:
         raise UserError(
-            f"the id '{clipped(min(unused))}' is not in {path.name}", where=str(other),
+            f"the id '{truncate(min(unused))}' is not in {path.name}", where=str(other),
             fix="Both files must hold the same sentences.",
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""SQuAD's JSON, v1.1 and v2.0, also that of XQuAD, MLQA and TyDiQA GoldP: data > paragraphs > qas > answers.
+"""SQuAD's JSON, v1.1 and v2.0, also used by XQuAD, MLQA and TyDiQA GoldP: data > paragraphs > qas > answers.
 
-A question that v2.0 marks `is_impossible` has no answers. Ids are the question's own, so they are shared between the
-translations of XQuAD; the article is the document that a split never parts. TyDiQA's one file of all languages is parted
-by `where: {id: "swahili-*"}`.
+A question that v2.0 marks `is_impossible` has no answers. Ids are those of the questions, so translations in XQuAD share
+them. The article is the document that is never split. TyDiQA's single file of all languages is filtered by
+`where: {id: "swahili-*"}`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.sources.base import clipped, document, parse_json
+from xlift.tasks.sources.base import parse_json, read_document, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 EXPECTED = "Expected SQuAD: data > paragraphs > context, qas > id, question, answers > text, answer_start."
@@ -23,7 +23,7 @@ EXPECTED = "Expected SQuAD: data > paragraphs > context, qas > id, question, ans
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     for path in paths:
         for at, title, context, question in questions(path):
-            if _wanted(path, question, layout.where, at):
+            if _matches_where(path, question, layout.where, at):
                 yield Row(path, at, _example(path, context, question, at), title)
 
 
@@ -37,7 +37,7 @@ def questions(path: Path) -> Iterator[tuple[str, str, str, Any]]:
 
 def paragraphs(path: Path) -> Iterator[tuple[str, str, Any]]:
     """(place, title of its article, JSON) of each paragraph of a file."""
-    tree = parse_json(document(path), path, 1, "Expected one JSON document in the layout of SQuAD.")
+    tree = parse_json(read_document(path), path, 1, "Expected one JSON document in the format of SQuAD.")
     for a, article in enumerate(field(path, tree, "data", list, "")):
         at_article = f"data[{a}]"
         for p, paragraph in enumerate(field(path, article, "paragraphs", list, at_article)):
@@ -49,7 +49,7 @@ def paragraphs(path: Path) -> Iterator[tuple[str, str, Any]]:
             )
 
 
-def _wanted(path: Path, question: Any, where: Mapping[str, str], at: str) -> bool:
+def _matches_where(path: Path, question: Any, where: Mapping[str, str], at: str) -> bool:
     return all(fnmatchcase(field(path, question, name, str, at), value) for name, value in where.items())
 
 
@@ -72,16 +72,16 @@ def _example(path: Path, context: str, question: Any, at: str) -> SpanExample:
 
 
 def field(path: Path, node: Any, key: str, kind: type, at: str) -> Any:
-    """A member of a JSON object, which has to be of that kind.
+    """A member of a JSON object, checked to be of type `kind`.
 
     Raises:
-        UserError: it is missing or something else; named with its place in the tree.
+        UserError: it is missing or of another type; the message gives its place in the tree.
     """
     value = node.get(key) if isinstance(node, dict) else None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         name = {str: "text", int: "number", list: "list", bool: "true or false"}[kind]
-        there = f" (there: {clipped(value, 60)})" if isinstance(node, dict) and key in node else ""
-        raise UserError(f"no {name} '{key}' here{there}", where=f"{path}:{at}" if at else str(path), fix=EXPECTED)
+        actual = f" (found: {truncate(value, 60)})" if isinstance(node, dict) and key in node else ""
+        raise UserError(f"no {name} '{key}' here{actual}", where=f"{path}:{at}" if at else str(path), fix=EXPECTED)
     return value
 
 

@@ -1,12 +1,12 @@
-"""Training sets that XTREME's authors translated: tables in which every row holds its English original.
+"""Training sets translated by XTREME's authors.
 
-translated-tsv     five columns and no header: both English texts, both translations, the label (XNLI, PAWS-X). An id is a
-                   digest of the English pair and its label, so it is the same in every language, whose files have their rows
-                   in different orders. In English the originals are read.
-squad-translated   SQuAD v1.1 whose answers are looked for in the translated passage, near the place that the file says
+translated-tsv     five columns and no header: both English texts, both translations, the label (XNLI, PAWS-X). The id is a
+                   digest of the English pair and its label, so it is the same in every language, although the files have
+                   their rows in different orders. For English the originals are read.
+squad-translated   SQuAD v1.1 whose answers are searched in the translated passage, near the place given in the file
 
-Rows that hold no usable example are told to whoever reads (`Row.left_out`): a question whose answer the translation lost,
-and in a ragged table what has another number of fields or no known label.
+Rows without a usable example carry `Row.skip_reason`: a question whose answer is lost in translation, and in a ragged table
+a row with another number of fields or an unknown label.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from xlift.errors import UserError
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.sources.base import lines
+from xlift.tasks.sources.base import read_lines
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.squad import field, questions
 
@@ -28,10 +28,10 @@ COLUMNS = 5
 
 
 def read_table(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
-    known = layout.values.get("label", {})
+    labels = layout.values.get("label", {})
     seen: Counter[str] = Counter()
     for path in paths:
-        for line, text in lines(path):
+        for line, text in read_lines(path):
             text = text.rstrip("\r\n")
             if not text:
                 continue
@@ -39,19 +39,19 @@ def read_table(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
             if len(cells) != COLUMNS:
                 if not layout.ragged:
                     raise UserError(
-                        f"{len(cells)} fields where there should be {COLUMNS}", where=f"{path}:{line}",
+                        f"{len(cells)} fields, expected {COLUMNS}", where=f"{path}:{line}",
                         fix="Expected: English text, English text, translation, translation, label.",
                     )  # fmt: skip
-                yield Row(path, str(line), None, left_out="a row without five fields")
+                yield Row(path, str(line), None, skip_reason="a row without five fields")
                 continue
             *english, first, second, label = cells
-            if layout.ragged and label not in known:
-                yield Row(path, str(line), None, left_out="a row without a label")
+            if layout.ragged and label not in labels:
+                yield Row(path, str(line), None, skip_reason="a row without a label")
                 continue
-            label = known.get(label, label)
+            label = labels.get(label, label)
             name = hashlib.sha256("\t".join((*english, label)).encode("utf-8", "replace")).hexdigest()[:16]
             seen[name] += 1
-            if seen[name] > 1:  # a few pairs stand in MultiNLI more than once
+            if seen[name] > 1:  # a few pairs occur in MultiNLI more than once
                 name = f"{name}-{seen[name]}"
             pair = english if layout.language == "en" else (first, second)
             yield Row(path, str(line), ClassificationExample(name, pair[0], pair[1], label))
@@ -65,26 +65,26 @@ def read_squad(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     for path in paths:
         for at, title, context, question in questions(path):
             name = field(path, question, "id", str, at)
-            asked = field(path, question, "question", str, at)
-            found = list(_found(path, context, question, at))
-            if not found:
-                yield Row(path, at, None, title, left_out="a question whose answer is not in the translated passage")
+            text = field(path, question, "question", str, at)
+            located = list(_locate_answers(path, context, question, at))
+            if not located:
+                yield Row(path, at, None, title, skip_reason="a question whose answer is not in the translated passage")
                 continue
-            answers, starts = zip(*found, strict=True)
-            yield Row(path, at, SpanExample(name, context, asked, answers, starts), title)
+            answers, starts = zip(*located, strict=True)
+            yield Row(path, at, SpanExample(name, context, text, answers, starts), title)
 
 
-def _found(path: Path, context: str, question: Any, at: str) -> Iterator[tuple[str, int]]:
-    """(text, start) of the answers that stand in the context: where the file says, or at the occurrence nearest to it."""
+def _locate_answers(path: Path, context: str, question: Any, at: str) -> Iterator[tuple[str, int]]:
+    """(text, start) of the answers that occur in the context: at the given place, or the nearest occurrence to it."""
     for i, answer in enumerate(field(path, question, "answers", list, at)):
         place = f"{at}.answers[{i}]"
         text = field(path, answer, "text", str, place).strip()
-        said = field(path, answer, "answer_start", int, place)
+        given = field(path, answer, "answer_start", int, place)
         if not text or text not in context:
             continue
-        near = max(0, min(said, len(context)))
+        near = max(0, min(given, len(context)))
         before, after = context.rfind(text, 0, near + len(text)), context.find(text, near)
-        yield text, min((start for start in (after, before) if start >= 0), key=lambda start: abs(start - said))
+        yield text, min((start for start in (after, before) if start >= 0), key=lambda start: abs(start - given))
 
 
 TRANSLATED_TSV = Reader("translated-tsv", 1, ("classification",), read_table)

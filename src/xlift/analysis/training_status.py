@@ -1,0 +1,45 @@
+"""Training status: whether the training behind a score was retried or collapsed, read from the manifests of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from xlift.studies.store import Store
+
+OK = "ok"
+RETRIED = "retried"
+"""A stage collapsed or diverged, and a later attempt with a lower learning rate did not."""
+COLLAPSED = "collapsed"
+"""The last attempt of a stage collapsed too: its model is no better than a constant answer."""
+_BY_SEVERITY = (OK, RETRIED, COLLAPSED)
+
+
+def worst_status(statuses: Iterable[str]) -> str:
+    """The most severe status; OK if there is none."""
+    return max(statuses, key=_BY_SEVERITY.index, default=OK)
+
+
+class TrainingStatusReader:
+    """Reads the training status of artifacts in a store. Each manifest is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._statuses: dict[str, str] = {}
+
+    def status(self, key: str) -> str:
+        """The worst status of an artifact and its ancestors. Ancestors that are no longer in the store are skipped.
+
+        Raises:
+            UserError: a manifest is damaged.
+        """
+        if key not in self._statuses:
+            self._statuses[key] = self._read_status(key)
+        return self._statuses[key]
+
+    def _read_status(self, key: str) -> str:
+        if not self.store.has(key):
+            return OK
+        manifest = self.store.open(key, verify=False).manifest
+        numbers = manifest["numbers"]
+        own = COLLAPSED if numbers.get("collapsed") else RETRIED if (numbers.get("attempts") or 1) > 1 else OK
+        return worst_status([own, *(self.status(parent) for parent in manifest["parents"])])

@@ -1,0 +1,60 @@
+"""`xlift tasks`, `xlift archipelago` and `xlift doctor`: show tasks, languages and the installation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlift.cli.options import DataOption, JsonOption, console
+from xlift.errors import UserError
+
+
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="Show this task in full, with an example.")] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the tasks, or show one task in full."""
+    from xlift.report import catalogue
+
+    if name is None:
+        catalogue.print_list(console(), as_json)
+    else:
+        catalogue.print_task(name, data, console(), as_json)
+
+
+def archipelago(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pages.")] = Path("archipelago"),
+) -> None:
+    """Write web pages about the generated languages.
+
+    The pages show sound laws, paradigms and interlinear glosses.
+    """
+    from xlift.archipelago.pages import write_pages
+
+    try:
+        written = list(write_pages(out))
+    except OSError as error:
+        raise UserError(
+            f"cannot be written: {error.strerror or error}", where=str(error.filename or out), fix="Name another folder."
+        ) from None  # fmt: skip
+    for path in written:
+        print(path)
+
+
+def doctor(
+    data: DataOption = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Read and count all rows on this machine.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show packages, the device and the data on this machine."""
+    from xlift.report.doctor import examine, print_examination
+
+    result = examine(data, counts)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        print_examination(result, console())

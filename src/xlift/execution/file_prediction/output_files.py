@@ -1,0 +1,66 @@
+"""Write predictions as .tsv (id, label, score), .jsonl, or .conll for tagging (word, tag, score)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from xlift.errors import UserError
+from xlift.execution.file_prediction.predictor import Prediction
+
+Writer = Callable[[Prediction], str]
+
+
+def _tsv(prediction: Prediction) -> str:
+    label = " ".join(prediction.label) if isinstance(prediction.label, list) else str(prediction.label)
+    return "\t".join((_cell(prediction.id), _cell(label), _score(prediction.score))) + "\n"
+
+
+def _jsonl(prediction: Prediction) -> str:
+    record: dict[str, Any] = {"id": prediction.id, "label": prediction.label, "score": _rounded(prediction.score)}
+    if prediction.scores:
+        record |= {"words": list(prediction.example.words), "scores": [_rounded(score) for score in prediction.scores]}
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _conll(prediction: Prediction) -> str:
+    scores = prediction.scores or (None,) * len(prediction.label)
+    lines = (
+        f"{word}\t{tag}\t{_score(score)}\n"
+        for word, tag, score in zip(prediction.example.words, prediction.label, scores, strict=True)
+    )
+    return "".join(lines) + "\n"
+
+
+WRITERS: dict[str, tuple[str, Writer]] = {
+    ".tsv": ("id\tlabel\tscore\n", _tsv),
+    ".jsonl": ("", _jsonl),
+    ".conll": ("", _conll),
+}
+"""Extension -> (first line, function that formats one prediction)."""
+
+
+def find_writer(extension: str, format: str) -> tuple[str, Writer]:
+    """Return the header and the row function of an extension. Raises UserError if it does not fit the format."""
+    if extension not in WRITERS or (extension == ".conll" and format != "tagging"):
+        supported = [name for name in WRITERS if name != ".conll" or format == "tagging"]
+        raise UserError(
+            f"cannot write {format} predictions as '{extension}'",
+            where="--out",
+            fix=f"Expected {', '.join(supported)}.",
+        )
+    return WRITERS[extension]
+
+
+def _cell(text: str) -> str:
+    """Replace tabs and newlines by blanks."""
+    return " ".join(text.split())
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f"{score:.6f}"
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)

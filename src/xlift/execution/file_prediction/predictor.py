@@ -1,0 +1,323 @@
+"""Predictions and scores of an exported model, computed with the stock class of transformers.
+
+Scores, none of them calibrated:
+    classification, choice  softmax of the logits over the labels or choices
+    tagging                 softmax at the first sub-word of each word; for the sentence, the mean over its words
+    span QA                 softmax of the start times softmax of the end, over the context of all windows (and the null span)
+    text mode               likelihood of the chosen candidate divided by that of all candidates (per token if `normalize`);
+                            None for generated text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xlift.backbones import family_in
+from xlift.errors import UserError
+from xlift.execution.file_prediction.input_rows import InputRow
+from xlift.models.export import CLASSES, ExportMetadata, class_of, read_export_metadata
+from xlift.models.model import Model
+from xlift.models.pretrained import first_line, load_pretrained, silence_transformers
+from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Device, PromptSettings
+from xlift.tasks import formats
+from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.span_qa import NO_ANSWER, NULL_POSITION
+from xlift.tasks.formats.template import Template
+from xlift.training.batches import collate, split_into_micro_batches
+from xlift.training.devices import select_device
+
+CHUNK = 1000
+"""Rows of a file that are processed together."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    id: str
+    label: Any
+    """A label, a list of tags, the text of an answer, or the index of a choice (from 0)."""
+    score: float | None
+    example: Any = None
+    scores: tuple[float, ...] = ()
+    """Tagging: the score of each word."""
+
+
+@dataclass
+class LoadedModel:
+    """An exported model with its tokenizer and prompt."""
+
+    metadata: ExportMetadata
+    tokenizer: Any
+    model: Any
+    """The stock class; in text mode a `Model`."""
+    fewshot_examples: tuple[Any, ...] = ()
+    """Text mode: few-shot examples before each question."""
+    num_shortened: int = 0
+    """Text mode: prompts so far that were too long and lost few-shot examples or text."""
+    templates: dict[str, Template] = field(default_factory=dict)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+
+def load_exported_model(folder: Path, device: Device = "auto") -> LoadedModel:
+    """Load a folder that `xlift export` wrote, or one with a stock class for classification, tagging, span QA or choices.
+
+    Raises:
+        UserError: the folder holds another model, or a file of it is missing or damaged.
+    """
+    from transformers import AutoTokenizer
+
+    metadata = read_export_metadata(folder)
+    if metadata.kind == "text":
+        backbone, tokenizer, _ = load_pretrained(folder)
+        loaded = LoadedModel(metadata, tokenizer, Model(backbone).to(select_device(device)).eval())
+        _check_prompt(loaded, folder)
+        return loaded
+    if metadata.kind not in CLASSES:
+        raise UserError(
+            "this model computes vectors and predicts no labels", where=str(folder), fix="README.md in it shows how to use it."
+        )  # fmt: skip
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(
+            "the folder has no safetensors weights",
+            where=str(folder),
+            fix="xlift does not load pickled weights. `model.save_pretrained(folder)` and `xlift export` write safetensors.",
+        )
+    try:
+        with silence_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model, info = class_of(metadata.kind, family_in(folder)).from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
+    except Exception as error:  # transformers raises many types for damaged files
+        raise UserError(f"the model cannot be loaded: {first_line(error)}", where=str(folder)) from error
+    if info["missing_keys"]:
+        raise UserError(
+            f"weights are missing: {', '.join(sorted(info['missing_keys'])[:3])}", where=str(folder),
+            fix="Export the model again.",
+        )  # fmt: skip
+    if metadata.kind in ("sequence", "token") and len(metadata.labels) != model.config.num_labels:
+        raise UserError(
+            f"the model has {model.config.num_labels} classes, but xlift.json has {len(metadata.labels)} labels",
+            where=str(folder),
+        )
+    return LoadedModel(metadata, tokenizer, model.to(select_device(device)).eval())
+
+
+def predict_rows(
+    loaded: LoadedModel,
+    rows: Iterator[InputRow],
+    *,
+    language: str = "",
+    progress: Callable[[int], None] = lambda done: None,
+) -> Iterator[Prediction]:
+    """Yield the prediction of each row, in order. Works on `CHUNK` rows at a time.
+
+    Args:
+        language: of the rows; selects the template of a model in text mode that has several.
+        progress: called with the number of rows done.
+
+    Raises:
+        UserError: as `InputRows`.
+    """
+    done, predict = 0, _predict_with_prompt if loaded.metadata.kind == "text" else _predict_with_head
+    while chunk := [row.example for row in islice(rows, CHUNK)]:
+        yield from predict(loaded, chunk, language)
+        done += len(chunk)
+        progress(done)
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+
+def _predict_with_head(loaded: LoadedModel, examples: Sequence[Any], language: str) -> Iterator[Prediction]:
+    metadata = loaded.metadata
+    format = formats.get(metadata.format)
+    features = format.features(examples, loaded.tokenizer, metadata.labels, max_length=metadata.max_length, train=False)
+    decoders = {"sequence": _decode_labels, "token": _decode_tags, "span": _decode_spans, "choice": _decode_choices}
+    return decoders[metadata.kind](metadata, examples, features, _compute_logits(loaded, features))
+
+
+@torch.inference_mode()
+def _compute_logits(loaded: LoadedModel, features: Features) -> list[np.ndarray]:
+    """Return the logits of each row without padding: (labels,), (tokens, labels), (2, tokens) or ()."""
+    kind, pad = loaded.metadata.kind, loaded.tokenizer.pad_token_id or 0
+    logits_of_rows: list[Any] = [None] * len(features)
+    budget = TOKENS_PER_BATCH if loaded.device.type == "cpu" else TOKENS_ON_GPU
+    has_padding = loaded.tokenizer.pad_token_id is not None
+    all_rows = np.arange(len(features))
+    batches = (
+        all_rows[:, None]
+        if not has_padding
+        else split_into_micro_batches(all_rows, features.input_ids.lengths, budget, packed=False)
+    )
+    is_choice_class = "MultipleChoice" in type(loaded.model).__name__
+    uses_token_types = getattr(loaded.model.config, "type_vocab_size", 0) >= 2
+    for rows in batches:
+        inputs, _ = collate(features, rows, pad)
+        model_inputs = {
+            name: tensor.to(loaded.device)
+            for name, tensor in inputs.items()
+            if uses_token_types or name != "token_type_ids"
+        }
+        if kind == "choice" and is_choice_class:  # each row is a question with one choice; the softmax follows later
+            model_inputs = {name: tensor.unsqueeze(1) for name, tensor in model_inputs.items()}
+        output = loaded.model(**model_inputs)
+        if kind == "span":
+            logits = torch.stack([output.start_logits, output.end_logits], dim=1).float().cpu().numpy()
+        else:
+            logits = output.logits.float().cpu().numpy()
+        for row, one in zip(rows.tolist(), logits, strict=True):
+            length = int(features.input_ids.lengths[row])
+            logits_of_rows[row] = one[0] if kind == "choice" else one[:length] if kind == "token" else (
+                one[:, :length] if kind == "span" else one)  # fmt: skip
+    return logits_of_rows
+
+
+def _decode_labels(
+    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
+) -> Iterator[Prediction]:
+    for example, row in zip(examples, logits, strict=True):
+        best = int(row.argmax())
+        yield Prediction(example.id, metadata.labels[best], float(_softmax(row)[best]), example)
+
+
+def _decode_tags(
+    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
+) -> Iterator[Prediction]:
+    tags: list[list[str]] = [[] for _ in examples]
+    scores: list[list[float]] = [[] for _ in examples]
+    for n, first, row in zip(features.example_index.tolist(), features.extra["first"], logits, strict=True):
+        probabilities = _softmax(row[first])
+        tags[n] += [metadata.labels[label] for label in probabilities.argmax(axis=-1)]
+        scores[n] += probabilities.max(axis=-1).tolist()
+    for example, example_tags, word_scores in zip(examples, tags, scores, strict=True):
+        yield Prediction(example.id, example_tags, float(np.mean(word_scores)), example, tuple(word_scores))
+
+
+def _decode_spans(
+    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
+) -> Iterator[Prediction]:
+    texts = formats.get("span-qa").decode(examples, features, logits, metadata.labels)
+    unanswerable = NO_ANSWER in metadata.labels
+    windows: list[list[int]] = [[] for _ in examples]
+    for row, n in enumerate(features.example_index.tolist()):
+        windows[n].append(row)
+    for example, text, example_windows in zip(examples, texts, windows, strict=True):
+        yield Prediction(
+            example.id, text, _span_probability(text, example_windows, features, logits, unanswerable), example
+        )
+
+
+def _span_probability(
+    text: str, rows: list[int], features: Features, logits: list[np.ndarray], unanswerable: bool
+) -> float | None:
+    """Return the probability of the best span over all windows of an example, or of the null span if that was chosen."""
+    from xlift.tasks.formats.span_qa import best_spans
+
+    lengths = [len(features.extra["begins"][row]) for row in rows]
+    firsts = [features.extra["context"][row] for row in rows]
+    score, *_ = best_spans([logits[row] for row in rows], firsts, lengths)
+    null = min(float(logits[row][0, NULL_POSITION] + logits[row][1, NULL_POSITION]) for row in rows)
+    total = 0.0
+    for side in range(2):
+        parts = [
+            logits[row][side, first : first + length] for row, first, length in zip(rows, firsts, lengths, strict=True)
+        ]
+        parts += [np.array([min(logits[row][side, NULL_POSITION] for row in rows)])] if unanswerable else []
+        every = np.concatenate(parts).astype(np.float64)
+        if not len(every):
+            return None
+        total += float(every.max() + np.log(np.exp(every - every.max()).sum()))
+    return float(min(1.0, np.exp((float(score.max()) if text or not unanswerable else null) - total)))
+
+
+def _decode_choices(
+    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
+) -> Iterator[Prediction]:
+    ends = np.cumsum([len(example.choices) for example in examples])
+    for example, scores in zip(examples, np.split(np.array(logits).reshape(-1), ends)[:-1], strict=True):
+        best = int(scores.argmax())
+        yield Prediction(example.id, best, float(_softmax(scores)[best]), example)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+# --- text mode ------------------------------------------------------------------------------------------------------------
+
+
+def _check_prompt(loaded: LoadedModel, folder: Path) -> None:
+    """Read templates and few-shot examples from the export metadata. Raises UserError if they are damaged."""
+    prompt = loaded.metadata.prompt
+    try:
+        loaded.templates = {code: Template(**each) for code, each in prompt["templates"].items()}
+        make_example = formats.get(loaded.metadata.format).example_class
+        loaded.fewshot_examples = tuple(
+            make_example(**_lists_to_tuples(each)) for each in prompt.get("fewshot_examples", ())
+        )
+        PromptSettings(**prompt["settings"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the prompt in xlift.json is damaged: {error}", where=str(folder), fix="Export the model again."
+        ) from None
+
+
+def _lists_to_tuples(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+
+
+def _predict_with_prompt(loaded: LoadedModel, examples: Sequence[Any], language: str) -> Iterator[Prediction]:
+    from xlift.tasks.prompts.fewshot import make_prompts
+    from xlift.tasks.prompts.tokenization import text_features
+
+    metadata, format = loaded.metadata, formats.get(loaded.metadata.format)
+    template = loaded.templates.get(language) or loaded.templates.get("") or next(iter(loaded.templates.values()))
+    prompt_settings = PromptSettings(**metadata.prompt["settings"])
+    prompts = list(make_prompts(examples, format, metadata.labels, template, fewshot_examples=loaded.fewshot_examples))
+    features = text_features(
+        prompts, loaded.tokenizer, loaded.model.family, max_length=metadata.max_length, train=False
+    )
+    loaded.num_shortened += int(features.extra["shortened"].sum())
+    outputs = _generate_or_choose(loaded, features, prompt_settings)
+    for example, (output, score) in zip(examples, outputs, strict=True):
+        yield Prediction(example.id, format.parse(output, example, metadata.labels, template), score, example)
+
+
+@torch.inference_mode()
+def _generate_or_choose(
+    loaded: LoadedModel, features: Features, prompt_settings: PromptSettings
+) -> list[tuple[int | str, float | None]]:
+    """Return for each row (index of the chosen candidate, its probability) or (generated text, None)."""
+    from xlift.evaluation.text_predictions import predict_texts
+    from xlift.models.text_mode import best_candidate, candidate_scores
+
+    candidates = features.extra["candidates"]
+    if not all(candidates):
+        (texts,) = predict_texts(loaded.model, loaded.tokenizer, [features], prompt_settings)
+        return [(text, None) for text in texts]
+    chosen: list[Any] = [None] * len(features)
+    costs = features.input_ids.lengths + np.array([sum(map(len, row)) for row in candidates])
+    pad, budget = loaded.tokenizer.pad_token_id or 0, TOKENS_PER_BATCH if loaded.device.type == "cpu" else TOKENS_ON_GPU
+    for rows in split_into_micro_batches(np.arange(len(features)), costs, budget, packed=False):
+        batch_candidates = [candidates[row] for row in rows]
+        scores = candidate_scores(
+            loaded.model, [features.input_ids[row] for row in rows], batch_candidates, pad, budget=2 * budget
+        )
+        for row, row_scores, tokens in zip(rows.tolist(), scores, batch_candidates, strict=True):
+            best = best_candidate(row_scores, tokens, prompt_settings.normalize)
+            probabilities = _softmax(
+                row_scores / [len(each) for each in tokens] if prompt_settings.normalize else row_scores
+            )
+            chosen[row] = best, float(probabilities[best])
+    return chosen

@@ -1,0 +1,294 @@
+"""Evaluate whether a stage learned anything, by its dev score in its own languages, and retry the stage if not.
+
+Fine-tuning sometimes ends in a model that gives every example the same answer, above all with small data and high learning
+rates (Mosbach, Andriushchenko and Klakow 2021, who call a run failed if its dev accuracy is at most that of the most frequent
+label). A part of the mixture has collapsed if
+
+1. its dev score is not above that of the best constant answer, and
+2. the mean of its last training losses is at least 0.98 of the entropy of its training labels.
+
+For question answering, the bound of the loss is three quarters of that of a uniform guess over tokens. The usual positions of
+answers are learned soon, and bring the loss of a model that reads nothing to about nine tenths of it. For free text, only the
+first condition counts. For label words, loss and entropy are means over the tokens of the words. A stage has collapsed if all
+of its evaluated parts have. It is then trained again from its start with half the learning rate, as is a stage whose loss was
+not finite.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from xlift.execution.work.shared import Context, read_examples, resolve_max_length
+from xlift.recipes import Recipe
+from xlift.studies.job import Data, TrainSpec
+from xlift.tasks import formats, metrics
+from xlift.tasks.formats.base import Features
+from xlift.tasks.task import Task
+from xlift.training.progress import Progress
+
+if TYPE_CHECKING:
+    from xlift.evaluation.text_predictions import PromptContext
+    from xlift.execution.work.prompt_features import PromptEncoder
+    from xlift.models.model import Model
+    from xlift.training.loop import Evaluate, TrainOutput
+
+Result = TypeVar("Result")
+
+LEARNED_SHARE = 0.98
+"""The training loss of a stage that learned something is below this share of the labels' entropy."""
+SPAN_GUESSING_SHARE = 0.75
+"""Bound on the loss of span QA, as a share of the loss of a uniform guess over a row's tokens. If a third of the questions
+have no answer, a constant answer is right for that third. A stage of 3,000 examples does not score above it, but its loss
+ends at .5 of guessing, so it has learned (docs/log.md)."""
+NUM_COMMON_LABELS = 3
+"""How many of the most frequent labels are tried as a constant answer."""
+ATTEMPTS_FILE = "attempts.json"
+"""Results of the previous attempts, beside the checkpoints of a stage."""
+
+
+@dataclass(frozen=True)
+class _DevSet:
+    data: Data
+    task: Task
+    head: str
+    examples: Sequence[Any]
+    features: Features
+    parts: tuple[int, ...]
+    """Parts of the mixture with the same task and language."""
+    constant_score: float
+    """Highest score of a constant answer."""
+    prompt: PromptContext | None = None
+    """How to generate answers; None: a head predicts."""
+
+
+class DevEvaluator:
+    """The dev sets of a stage, tokenized."""
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        context: Context,
+        tokenizer: Any,
+        max_positions: int | None,
+        prompt_encoder: PromptEncoder | None = None,
+    ) -> None:
+        """
+        Args:
+            max_positions: most tokens of a row that the model accepts.
+            prompt_encoder: for text-to-text stages.
+        """
+        from xlift.training.stage import make_features
+
+        self.dev_sets: list[_DevSet] = []
+        for data in spec.dev:
+            task = context.tasks[data.task]
+            examples = read_examples(context, data)
+            max_length = resolve_max_length(spec.recipe.max_length, task, max_positions)
+            if prompt_encoder:
+                features = prompt_encoder.features(task, examples, data.language, max_length=max_length, train=False)
+            else:
+                features = make_features(task, examples, tokenizer, max_length=max_length, train=False)
+            parts = [
+                i for i, part in enumerate(spec.mixture) if (part.task, part.language) == (data.task, data.language)
+            ]
+            constant = constant_score(task, examples, data.language)
+            prompt = prompt_encoder.prompt_context(task, data.language) if prompt_encoder else None
+            self.dev_sets.append(
+                _DevSet(data, task, spec.head or task.head, examples, features, tuple(parts), constant, prompt)
+            )
+
+    @property
+    def features(self) -> list[Features]:
+        """Features of all dev sets."""
+        return [dev_set.features for dev_set in self.dev_sets]
+
+    def make_evaluate(self, model: Model, pad_id: int, progress: Progress) -> Evaluate | None:
+        """A function that evaluates a model on the dev sets; None if there are none."""
+        from xlift.evaluation.predict import predict
+
+        stop_only = Progress(should_stop=progress.should_stop)
+
+        def evaluate() -> list[float]:
+            return [
+                compute_score(
+                    dev_set.task,
+                    dev_set.examples,
+                    predict(
+                        model,
+                        pad_id,
+                        dev_set.task,
+                        dev_set.examples,
+                        dev_set.features,
+                        dev_set.head,
+                        dict(dev_set.task.options),
+                        progress=stop_only,
+                        prompt=dev_set.prompt,
+                    ),
+                    dev_set.data.language,
+                )
+                for dev_set in self.dev_sets
+            ]
+
+        return evaluate if self.dev_sets else None
+
+    def summarize(self, output: TrainOutput, entropies: Sequence[float | None]) -> list[dict[str, Any]]:
+        """For each dev set: its score, the training losses, the bounds that both are compared with, and whether the part has
+        collapsed.
+
+        Args:
+            entropies: `label_entropy` of each part of the mixture.
+        """
+        scores = dict(output.dev_scores).get(output.best_step, [])
+        summaries: list[dict[str, Any]] = []
+        for dev_set, score in zip(self.dev_sets, scores, strict=True):
+            pairs = [(output.last_losses.get(part), entropies[part]) for part in dev_set.parts]
+            has_high_loss = all(
+                entropy is None or (loss is not None and loss >= LEARNED_SHARE * entropy > 0) for loss, entropy in pairs
+            )
+            summaries.append(
+                {
+                    "task": dev_set.data.task,
+                    "language": dev_set.data.language,
+                    "examples": len(dev_set.examples),
+                    "metric": dev_set.task.metrics[0],
+                    "score": score,
+                    "constant": dev_set.constant_score,
+                    "losses": [loss for loss, _ in pairs],
+                    "entropies": [entropy for _, entropy in pairs],
+                    "collapsed": bool(score <= dev_set.constant_score and has_high_loss),
+                }
+            )
+        return summaries
+
+
+def compute_score(task: Task, examples: Sequence[Any], predictions: Sequence[Any], language: str) -> float:
+    """Score by the task's first metric; 0 if the metric is not finite."""
+    metric, gold = metrics.get(task.metrics[0]), formats.get(task.format).gold
+    pairs = zip(examples, predictions, strict=True)
+    counts = [metric.count_example(gold(example), prediction, language) for example, prediction in pairs]
+    value = float(metric.compute_score(np.sum(counts, axis=0)))
+    return value if math.isfinite(value) else 0.0
+
+
+def constant_score(task: Task, examples: Sequence[Any], language: str) -> float:
+    """Score of the best constant answer: one of the most frequent labels, or no answer. For multiple choice it is the mean of
+    1/k plus two standard errors, since a guessing model scores above 1/k half of the time."""
+    golds = [formats.get(task.format).gold(example) for example in examples]
+    if task.format == "multiple-choice":
+        share = float(np.mean([1 / len(example.choices) for example in examples]))
+        return share + 2 * math.sqrt(share * (1 - share) / len(examples))
+    if task.format in ("span-qa", "translation"):  # no translation is frequent enough to guess
+        return compute_score(task, examples, [""] * len(examples), language)
+    is_tagging = task.format == "tagging"
+    labels = Counter(label for gold in golds if gold is not None for label in (gold if is_tagging else [gold]))
+    answers = [
+        [[label] * len(gold or ()) for gold in golds] if is_tagging else [label] * len(golds)
+        for label, _ in labels.most_common(NUM_COMMON_LABELS)
+    ]
+    return max((compute_score(task, examples, answer, language) for answer in answers), default=0.0)
+
+
+def label_entropy(
+    task: Task, examples: Sequence[Any], num_label_tokens: int | None = None, row_lengths: np.ndarray | None = None
+) -> float | None:
+    """Loss, in nats, of a model that has learned only the label frequencies. None if there is no such bound (free text).
+
+    Args:
+        num_label_tokens: in text mode, the number of tokens of the labels of all examples.
+        row_lengths: (rows,) tokens of each row in which a span is searched.
+    """
+    if num_label_tokens is not None:
+        num_labelled = sum(formats.get(task.format).gold(example) is not None for example in examples)
+        entropy = label_entropy(task, examples) if task.format == "classification" else None
+        return entropy * num_labelled / num_label_tokens if entropy and num_label_tokens else None
+    if task.format == "multiple-choice":
+        return float(np.mean([math.log(len(example.choices)) for example in examples]))
+    if task.format == "span-qa" and row_lengths is not None and len(row_lengths):
+        return SPAN_GUESSING_SHARE * float(np.mean(np.log(row_lengths)))
+    if task.format not in ("classification", "tagging"):
+        return None
+    golds = [gold for example in examples if (gold := formats.get(task.format).gold(example)) is not None]
+    labels = Counter(label for gold in golds for label in (gold if task.format == "tagging" else [gold]))
+    shares = np.array(list(labels.values())) / labels.total()
+    return float(-(shares * np.log(shares)).sum())
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Result]):
+    """One complete training of a stage."""
+
+    result: Result
+    output: TrainOutput
+    dev: list[dict[str, Any]]
+    """The evaluator's summary of each dev set."""
+
+    @property
+    def collapsed(self) -> bool:
+        return bool(self.dev) and all(summary["collapsed"] for summary in self.dev)
+
+
+def train_with_retries(
+    recipe: Recipe, folder: Path, train_once: Callable[[Recipe, Path], Attempt[Result]]
+) -> tuple[Attempt[Result], list[dict[str, Any]]]:
+    """Train a stage, and while it collapses or diverges, retry with half the learning rate, at most `recipe.retries` times.
+
+    The result of an attempt is saved before the next one starts, and each attempt has its own folder, so a killed stage
+    resumes in its last attempt.
+
+    Args:
+        train_once: (recipe, folder for checkpoints) -> one complete attempt, from the start of the stage.
+
+    Returns:
+        The last attempt, and the results of all attempts.
+
+    Raises:
+        Diverged: the last attempt diverged.
+        UserError, Interrupted: raised by `train_once`.
+    """
+    from xlift.training.checkpoint import CHECKPOINT_FILE
+    from xlift.training.loop import Diverged
+
+    results = _read_attempts(folder / ATTEMPTS_FILE)
+    while True:
+        attempt_recipe = recipe.model_copy(update={"lr": recipe.lr / 2 ** len(results)})
+        attempt_folder = folder / f"attempt-{len(results) + 1}" if results else folder
+        attempt_folder.mkdir(exist_ok=True)
+        is_last = len(results) >= recipe.retries
+        try:
+            attempt = train_once(attempt_recipe, attempt_folder)
+            outcome = "collapsed" if attempt.collapsed else "ok"
+            results.append({"lr": attempt_recipe.lr, "outcome": outcome, "dev": attempt.dev})
+            if is_last or not attempt.collapsed:
+                return attempt, results
+            del attempt  # two models might not fit into memory
+        except Diverged as error:
+            if is_last:
+                raise
+            results.append({"lr": attempt_recipe.lr, "outcome": "diverged", "reason": error.what})
+        _write_attempts(folder / ATTEMPTS_FILE, results)
+        (attempt_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def _read_attempts(path: Path) -> list[dict[str, Any]]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+
+
+def _write_attempts(path: Path, results: list[dict[str, Any]]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(results))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,104 @@
+"""`xlift.json` beside an exported model: what `xlift predict` needs and transformers ignores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError
+from xlift.tasks import formats
+
+METADATA_FILE = "xlift.json"
+VERSION = 1
+HEADS = {
+    "SequenceClassification": ("classification", "sequence"),
+    "TokenClassification": ("tagging", "token"),
+    "QuestionAnswering": ("span-qa", "span"),
+    "MultipleChoice": ("multiple-choice", "choice"),
+}
+"""End of a transformers class name -> format and kind of head."""
+
+
+@dataclass(frozen=True)
+class ExportMetadata:
+    task: str
+    format: str
+    """Name of a task format (tasks/formats)."""
+    kind: str
+    """Kind of head: 'sequence', 'token', 'span', 'choice', 'dual', 'pooled', or 'text' (`mode: text`)."""
+    labels: tuple[str, ...] = ()
+    max_length: int = 128
+    """Tokens of a row."""
+    is_pair: bool | None = None
+    """Classification: whether it was trained on pairs; None where unknown."""
+    pooling: dict[str, Any] = field(default_factory=dict)
+    """Of models that compute vectors: `layer` (0 being the embeddings), `pooling`, and `center`."""
+    prompt: dict[str, Any] = field(default_factory=dict)
+    """Of text mode: settings, templates, solved examples (execution/file_prediction)."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Version of xlift, job and pipeline that made the model."""
+
+    def write(self, folder: Path) -> None:
+        content = {"version": VERSION} | {
+            name: value for name, value in asdict(self).items() if value or name == "labels"
+        }
+        (folder / METADATA_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_export_metadata(folder: Path) -> ExportMetadata:
+    """Read what the model in a folder predicts, from its `xlift.json`, or else from the class in its config.json.
+
+    Raises:
+        UserError: the folder is not a model, a file is damaged, or its class is not enough.
+    """
+    config = _read_config(folder)
+    path = folder / METADATA_FILE
+    if not path.is_file():
+        return _metadata_from_class(folder, config)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("version") != VERSION:
+            raise UserError("another version of xlift wrote it", where=str(path), fix="Export the model again.")
+        metadata = ExportMetadata(**{**content, "labels": tuple(map(str, content["labels"]))})
+        formats.get(metadata.format)
+        if not isinstance(metadata.max_length, int) or metadata.max_length < 1:
+            raise ValueError(f"max_length is {metadata.max_length!r}, expected a number of tokens")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{METADATA_FILE} is damaged: {error}", where=str(folder),
+            fix=f"Export the model again, or remove {METADATA_FILE}: then the class in config.json decides.",
+        ) from None  # fmt: skip
+    return metadata
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not folder.is_dir() or not path.is_file():
+        problem = "not a model folder: it has no config.json" if folder.is_dir() else "no such folder"
+        raise UserError(problem, where=str(folder), fix="Expected a folder that `xlift export` wrote.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("expected a JSON object")
+    except (OSError, ValueError) as error:
+        raise UserError(f"config.json cannot be read: {error}", where=str(folder)) from None
+    return config
+
+
+def _metadata_from_class(folder: Path, config: dict[str, Any]) -> ExportMetadata:
+    name = str((config.get("architectures") or ["no class"])[0])
+    for ending, (format, kind) in HEADS.items():
+        if not name.endswith(f"For{ending}"):
+            continue
+        labels: tuple[str, ...] = ()
+        if kind in ("sequence", "token"):
+            id2label = config.get("id2label") or {}
+            labels = tuple(str(id2label.get(str(index), f"LABEL_{index}")) for index in range(len(id2label) or 2))
+        max_length = 384 if kind == "span" else 128
+        return ExportMetadata(task="", format=format, kind=kind, labels=labels, max_length=max_length)
+    raise UserError(
+        f"it is not known what this model predicts: there is no {METADATA_FILE}, and its class is {name}", where=str(folder),
+        fix=f"Without {METADATA_FILE} its class must end with {', '.join('For' + each for each in HEADS)}.",
+    )  # fmt: skip

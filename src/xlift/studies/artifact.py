@@ -1,0 +1,226 @@
+"""The artifact of a finished job: plain files, and a `manifest.json` with the spec, the environment and the SHA-256 of every
+file.
+
+The manifest has a seal, the digest of its own content, so that damage to the manifest is detected too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import xlift
+from xlift.errors import UserError
+
+MANIFEST = "manifest.json"
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+_REPAIR = "run `xlift store verify --repair` to move broken artifacts aside, then `xlift run` to make them again; nothing else is lost"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The result of one finished job."""
+
+    key: str
+    folder: Path
+    manifest: dict[str, Any]
+    """key, kind, spec, parents, started (UTC), seconds, numbers, versions, revision, machine, sha256, and
+    files: name -> {sha256, bytes}."""
+
+    @property
+    def kind(self) -> str:
+        return self.manifest["kind"]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of names and contents of all files; equal artifacts have equal digests."""
+        return self.manifest["sha256"]
+
+    def file(self, name: str) -> Path:
+        """The path of one file of the artifact ("scores.parquet"). Raises UserError if it has no such file."""
+        if name not in self.manifest["files"]:
+            raise UserError(
+                f"this {self.kind} artifact has no file '{name}'",
+                where=str(self.folder),
+                fix=f"it has: {', '.join(self.manifest['files'])}",
+            )
+        return self.folder / name
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    """Hash every file of a folder, write its manifest from `content`, and flush all of it to the disk.
+
+    Raises:
+        ValueError, TypeError: the folder has a link, a device or a manifest already, or `content` is not JSON.
+    """
+    files = {name: _flush_and_hash(folder / name) for name in _plain_files(folder)}
+    digest = files_digest({name: each["sha256"] for name, each in files.items()})
+    (folder / MANIFEST).write_bytes(_add_seal({**content, "files": files, "sha256": digest}))
+    _flush_and_hash(folder / MANIFEST)
+    for parent, _, _ in os.walk(folder):
+        flush_folder(Path(parent))
+
+
+def read_manifest(folder: Path, key: str) -> dict[str, Any]:
+    """Read the manifest of an artifact. Raises UserError if it is missing, damaged or of another key."""
+    try:
+        content = _check_seal((folder / MANIFEST).read_bytes())
+        if content["key"] != key:
+            raise ValueError(f"it belongs to {content['key']}")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{MANIFEST} is missing", where=str(folder), fix=_REPAIR) from None
+    except ValueError as error:
+        raise UserError(f"{MANIFEST} is damaged: {error}", where=str(folder), fix=_REPAIR) from None
+    return content
+
+
+def check_file(folder: Path, name: str, expected: Mapping[str, Any], hasher: Callable[[str], tuple[str, int]]) -> None:
+    """Compare a file with its manifest. Raises UserError with both digests if they differ."""
+    try:
+        found, size = hasher(str(folder / name))
+    except PermissionError:
+        raise  # the file may be intact
+    except OSError as error:
+        raise UserError(
+            f"{name} is damaged: expected SHA-256 {expected['sha256']}, found none ({error.strerror})",
+            where=str(folder),
+            fix=_REPAIR,
+        ) from None
+    if found != expected["sha256"]:
+        raise UserError(
+            f"{name} is damaged: expected SHA-256 {expected['sha256']} ({expected['bytes']} bytes), "
+            f"found {found} ({size} bytes)",
+            where=str(folder),
+            fix=_REPAIR,
+        )
+
+
+def hash_file(path: str) -> tuple[str, int]:
+    """SHA-256 and size of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+
+
+def hash_file_cached(path: str) -> tuple[str, int]:
+    """As `hash_file`; this process caches the result until the file's size or mtime changes."""
+    status = os.stat(path)
+    return _hash_cached(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=65536)
+def _hash_cached(path: str, size: int, mtime_ns: int) -> tuple[str, int]:
+    return hash_file(path)
+
+
+def files_digest(digests: Mapping[str, str]) -> str:
+    """SHA-256 of an artifact, from the name and SHA-256 of each of its files: equal files, equal digest.
+
+    To compute it by hand, in an artifact's folder:
+    `find . -type f ! -path ./manifest.json -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`
+    """
+    listing = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and machine; no part of a job's key. Imports no package."""
+    return {
+        "versions": {"xlift": xlift.__version__, "python": platform.python_version(), **_versions()},
+        "revision": _revision(),
+        "machine": {"host": socket.gethostname(), "platform": platform.platform(), "cpus": os.cpu_count()},
+    }
+
+
+def to_json_number(value: Any) -> int | float | None:
+    """Convert NumPy and torch scalars to plain numbers; None for nan and infinities, which JSON lacks."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk; the content of its files needs its own fsync."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _flush_and_hash(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    digest, size = hash_file(str(path))
+    return {"sha256": digest, "bytes": size}
+
+
+def _plain_files(folder: Path) -> list[str]:
+    """Names of all files below a folder, relative and sorted. Raises ValueError for what an artifact cannot contain."""
+    files: list[str] = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{name}: an artifact has plain files only")
+        if name == MANIFEST or not name.isprintable():  # a line break would make the digest ambiguous
+            raise ValueError(f"{name!r} cannot be the name of an artifact's file")
+        if path.is_file():
+            files.append(name)
+    return sorted(files)
+
+
+def _add_seal(content: dict[str, Any]) -> bytes:
+    content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: tuples become lists
+    return (json.dumps({**content, "seal": _seal(content)}, indent=1) + "\n").encode()
+
+
+def _check_seal(data: bytes) -> dict[str, Any]:
+    content = json.loads(data.decode())
+    if not isinstance(content, dict) or content.pop("seal", None) != _seal(content):
+        raise ValueError("its content does not match its seal")
+    for name in content[
+        "files"
+    ]:  # a store may come from elsewhere: a file name must not lead out of the artifact's folder
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"the file name {name!r} leads out of the artifact")
+    return content
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+@lru_cache(maxsize=1)
+def _revision() -> str | None:
+    """The git revision of the running xlift, with '-dirty' when files differ from it; None outside a checkout."""
+    checkout = Path(__file__).parents[3]
+    if not (checkout / ".git").exists():  # an installed xlift may be inside another repository
+        return None
+    describe = ["git", "--no-optional-locks", "-C", str(checkout)]
+    describe += ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(describe, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):  # no git, no commit yet, or git does not trust the repository
+        return None
+    return result.stdout.strip()

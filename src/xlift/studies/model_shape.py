@@ -1,0 +1,199 @@
+"""The shape of a model, read from its config.json: its number of parameters and the operations of a token.
+
+The formulas are from Kaplan et al. 2020 (arXiv 2001.08361, section 2.1): a forward pass takes 2 operations per token
+and parameter outside the embeddings; the backward pass takes twice that. Attention adds 4 operations per layer, unit of
+its heads and attended token; a decoder attends to half of the tokens on average. Biases and norms are left out: at most
+1% of any model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlift.backbones import Family, family_of
+from xlift.recipes import Architecture
+
+FORWARD, TRAINING, ADAPTING = 1, 3, 2
+"""Cost in forward passes. The backward pass of training costs two: one for the activations and one for the gradients of
+the weights, which LoRA (ADAPTING) does not compute."""
+
+LEARNED_POSITIONS = (
+    "albert",
+    "bert",
+    "camembert",
+    "distilbert",
+    "electra",
+    "mbart",
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+)
+"""Model types with a learned vector for each position. All others use relative or rotary positions."""
+GATED = ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "modernbert", "olmo2", "qwen2", "qwen3", "smollm3")
+"""Model types whose feed-forward layers have three matrices. The config of T5 has a key for this."""
+UNTIED = ("llama", "mistral", "olmo2", "qwen2", "qwen3")
+"""Model types whose output layer has its own matrix unless `tie_word_embeddings` says otherwise."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    model_type: str
+    """As in transformers."""
+    num_layers: int
+    """Of the encoder; of the decoder in a decoder-only model."""
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    vocab_size: int
+    num_positions: int = 512
+    """Learned position vectors; 0 if there are none."""
+    is_gated: bool = False
+    """Whether a feed-forward layer has three matrices."""
+    family: Family = "encoder"
+    num_decoder_layers: int = 0
+    """Of the decoder in an encoder-decoder model; otherwise 0."""
+    num_key_value_heads: int = 0
+    """For grouped-query attention; 0: same as `num_heads`."""
+    head_dim: int = 0
+    """0: hidden_size / num_heads."""
+    tie_word_embeddings: bool = True
+    """Whether the output layer shares the matrix of the embeddings."""
+
+    @property
+    def num_parameters(self) -> int:
+        return (
+            self.layer_parameters
+            + self.embedding_parameters
+            + (0 if self.tie_word_embeddings else self.output_parameters)
+        )
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Word embeddings and learned position embeddings."""
+        sides = 2 if self.num_decoder_layers else 1
+        return (self.vocab_size + sides * self.num_positions) * self.hidden_size
+
+    @property
+    def output_parameters(self) -> int:
+        """The matrix that computes logits over the vocabulary."""
+        return self.vocab_size * self.hidden_size
+
+    @property
+    def layer_parameters(self) -> int:
+        """The matrices of all layers."""
+        return self.main_stack_parameters + self.decoder_parameters
+
+    @property
+    def main_stack_parameters(self) -> int:
+        """The matrices of the `num_layers` layers that read the input."""
+        return self.num_layers * (self._attention_matrices + self._feed_forward_matrices)
+
+    @property
+    def decoder_parameters(self) -> int:
+        """The matrices of the decoder in an encoder-decoder model, which has self-attention and cross-attention."""
+        return self.num_decoder_layers * (2 * self._attention_matrices + self._feed_forward_matrices)
+
+    @property
+    def attention_parameters(self) -> int:
+        """The attention matrices of all layers."""
+        return (self.num_layers + 2 * self.num_decoder_layers) * self._attention_matrices
+
+    @property
+    def attention_width(self) -> int:
+        """Units of all query heads."""
+        return self.num_heads * (self.head_dim or self.hidden_size // self.num_heads)
+
+    @property
+    def key_value_width(self) -> int:
+        """Units of all key heads; the value heads have as many."""
+        return (self.num_key_value_heads or self.num_heads) * (self.head_dim or self.hidden_size // self.num_heads)
+
+    @property
+    def _attention_matrices(self) -> int:
+        return 2 * self.hidden_size * (self.attention_width + self.key_value_width)
+
+    @property
+    def _feed_forward_matrices(self) -> int:
+        return (3 if self.is_gated else 2) * self.hidden_size * self.intermediate_size
+
+    def lora_parameters(self, rank: int, *, attention_only: bool) -> int:
+        """Parameters of LoRA: rank * (in + out) for each adapted linear layer."""
+        attention = 2 * (self.hidden_size + self.attention_width) + 2 * (self.hidden_size + self.key_value_width)
+        layer = (3 if self.is_gated else 2) * (self.hidden_size + self.intermediate_size) * (not attention_only)
+        return rank * (self.num_layers * (attention + layer) + self.num_decoder_layers * (2 * attention + layer))
+
+    def operations(self, tokens: float, length: float, passes: int = FORWARD) -> float:
+        """Floating-point operations of the main stack on some tokens.
+
+        Args:
+            length: tokens per row.
+            passes: FORWARD, TRAINING or ADAPTING.
+        """
+        attended = length / 2 if self.family == "decoder" else length
+        return (
+            passes * tokens * (2 * self.main_stack_parameters + 4 * self.num_layers * self.attention_width * attended)
+        )
+
+    def decoder_operations(self, tokens: float, sources: float, length: float, passes: int = FORWARD) -> float:
+        """Floating-point operations of the decoder in an encoder-decoder model.
+
+        Args:
+            tokens: tokens that the decoder generates or scores.
+            sources: tokens of the encoder; their keys and values are computed once.
+            length: encoder tokens per row.
+        """
+        keys = 2 * self.num_decoder_layers * self.hidden_size * self.key_value_width
+        attention = 4 * self.num_decoder_layers * self.attention_width * length
+        return passes * (2 * sources * keys + tokens * (2 * (self.decoder_parameters - keys) + attention))
+
+
+def read_model_shape(folder: Path) -> ModelShape | None:
+    """The shape of the model in a folder; None if its config.json is missing or uses keys that are not known here."""
+    try:
+        return _parse_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _parse_config(config: dict[str, Any]) -> ModelShape:
+    model_type = str(config["model_type"])
+    if "text_config" in config and "num_hidden_layers" not in config:  # a model of images and text
+        return _parse_config(
+            {**config["text_config"], "model_type": config["text_config"].get("model_type", model_type)}
+        )
+    family = family_of(model_type, bool(config.get("is_encoder_decoder")), config.get("architectures"))
+    tie_word_embeddings = bool(config.get("tie_word_embeddings", model_type not in UNTIED))
+    if "d_ff" in config:  # T5 and its variants
+        is_gated = str(config.get("feed_forward_proj", "relu")).startswith("gated")
+        return ModelShape(
+            model_type, int(config["num_layers"]), int(config["d_model"]), int(config["d_ff"]), int(config["num_heads"]),
+            int(config["vocab_size"]), 0, is_gated, family, int(config.get("num_decoder_layers") or config["num_layers"]),
+            head_dim=int(config["d_kv"]), tie_word_embeddings=tie_word_embeddings,
+        )  # fmt: skip
+    num_positions = int(config.get("max_position_embeddings", 512)) if model_type in LEARNED_POSITIONS else 0
+    if "encoder_ffn_dim" in config:  # BART and its variants: mBART, M2M100, NLLB
+        return ModelShape(
+            model_type, int(config["encoder_layers"]), int(config["d_model"]), int(config["encoder_ffn_dim"]),
+            int(config["encoder_attention_heads"]), int(config["vocab_size"]), num_positions, False, family,
+            int(config["decoder_layers"]), tie_word_embeddings=tie_word_embeddings,
+        )  # fmt: skip
+    return ModelShape(
+        model_type, int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["intermediate_size"]),
+        int(config["num_attention_heads"]), int(config["vocab_size"]), num_positions, model_type in GATED, family,
+        num_key_value_heads=int(config.get("num_key_value_heads") or 0), head_dim=int(config.get("head_dim") or 0),
+        tie_word_embeddings=tie_word_embeddings,
+    )  # fmt: skip
+
+
+def shape_from_architecture(architecture: Architecture, vocab_size: int) -> ModelShape:
+    """The shape of a model that a pretraining job creates."""
+    a = architecture
+    seq2seq = a.family == "mt5"
+    return ModelShape(
+        a.family, a.layers, a.hidden_size, a.intermediate_size, a.heads, vocab_size,
+        a.max_positions if a.family in LEARNED_POSITIONS else 0, a.family in GATED or seq2seq,
+        family_of(a.family, seq2seq, ()), a.layers if seq2seq else 0,
+    )  # fmt: skip

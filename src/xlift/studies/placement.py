@@ -1,0 +1,56 @@
+"""Where the jobs of a plan run on this machine: whether a GPU does the work, and threads, processes and worker slots
+per job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from xlift.recipes import Engine, num_threads
+from xlift.studies.job import PretrainSpec
+from xlift.studies.model_shape import read_model_shape
+from xlift.studies.planning.table import Plan
+
+GPUS = Path("/proc/driver/nvidia/gpus")
+"""Linux has a folder here for each NVIDIA device. Reading it avoids importing torch, which takes seconds."""
+
+
+def uses_gpu(engine: Engine) -> bool:
+    """Whether a GPU of this machine does the work."""
+    return engine.device != "cpu" and os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(GPUS.glob("*"))
+
+
+def root_by_job(plan: Plan) -> dict[str, str]:
+    """Key of a job -> fingerprint of its pretrained model, or key of the job that pretrains it."""
+    roots: dict[str, str] = {}
+    for job in plan.jobs.values():
+        if isinstance(job.spec, PretrainSpec):
+            roots[job.key] = job.key
+        else:
+            roots[job.key] = job.spec.model.fingerprint if job.spec.model else roots[job.parents[0]]
+    return roots
+
+
+def threads_by_job(plan: Plan) -> dict[str, int]:
+    """Key -> threads of each process of the job. They depend on the hidden size, which no stage changes."""
+    roots = root_by_job(plan)
+    hidden_sizes = {
+        fingerprint: shape.hidden_size
+        for fingerprint, folder in plan.models.items()
+        if (shape := read_model_shape(folder))
+    }
+    for job in plan.jobs.values():
+        if isinstance(job.spec, PretrainSpec):
+            hidden_sizes[job.key] = job.spec.architecture.hidden_size
+    return {key: num_threads(job.kind, hidden_sizes.get(roots[key]), plan.engine) for key, job in plan.jobs.items()}
+
+
+def num_processes(kind: str, engine: Engine) -> int:
+    """Processes of a job: a training stage has one for each device."""
+    return engine.devices if kind == "train" else 1
+
+
+def slots_by_job(plan: Plan, *, gpu: bool) -> dict[str, int]:
+    """Key -> worker slots of the job: one per process or, without a GPU, one per thread of each process."""
+    threads = {} if gpu else threads_by_job(plan)
+    return {key: threads.get(key, 1) * num_processes(job.kind, plan.engine) for key, job in plan.jobs.items()}

@@ -1,0 +1,74 @@
+"""State of the planning: the study, the plan so far, and a model at some point of its pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from xlift.backbones import Family
+from xlift.errors import UserError
+from xlift.studies.job import ModelRef
+from xlift.studies.planning.table import Plan
+from xlift.studies.resolver import Resolver
+from xlift.studies.schema.training import PromptSettingsPatch
+from xlift.studies.study import Study
+from xlift.studies.study_file import StudyFile
+from xlift.studies.yaml_document import Keys
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model at some point of its pipeline: a pretrained model, or the artifact of a job."""
+
+    model: str
+    ref: ModelRef | None
+    parents: tuple[str, ...]
+    path: str
+    """For labels: 'isles > all-four'."""
+    family: Family = "encoder"
+    layers: int | None = None
+    """Of the stack that hidden states come from; None if unknown."""
+    prompt_patches: tuple[PromptSettingsPatch, ...] | None = None
+    """The prompt settings of the model's entry; None for a model in head mode."""
+    seed: int | None = None
+    """Of the training so far."""
+    heads: tuple[str, ...] = ()
+    """Names of the tasks that the model has heads for."""
+
+    @property
+    def label(self) -> str:
+        return self.path if self.seed is None else f"{self.path}, seed {self.seed}"
+
+    def after(self, key: str, seed: int, heads: tuple[str, ...] = ()) -> ModelState:
+        """The same model after the job with this key."""
+        return replace(self, ref=None, parents=(key,), seed=seed, heads=heads)
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """
+    Args:
+        to_run: whether the plan will run on this machine; False to estimate it only.
+    """
+
+    file: StudyFile
+    resolver: Resolver
+    plan: Plan
+    to_run: bool = True
+
+    @property
+    def study(self) -> Study:
+        return self.file.study
+
+    def warn(self, warning: str) -> None:
+        """Add a warning to the plan, once."""
+        if warning not in self.plan.warnings:
+            self.plan.warnings.append(warning)
+
+    def error(self, what: str, where: Keys, fix: str) -> UserError:
+        return UserError(what, where=self.file.locate(*where), fix=fix)
+
+    def refuse_to_run(self, what: str, where: Keys, fix: str) -> None:
+        """Report an obstacle to a run: raises UserError if the plan is to run, else warns."""
+        if self.to_run:
+            raise self.error(what, where, fix)
+        self.warn(f"{self.file.locate(*where)}: {what}, so it cannot be run here: {fix}")

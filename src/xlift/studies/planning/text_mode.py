@@ -1,0 +1,102 @@
+"""The prompt settings of a job in text mode, as its key covers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from xlift.errors import UserError
+from xlift.studies.job import Data, TextMode
+from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
+from xlift.studies.yaml_document import Keys
+from xlift.tasks.task import Task
+
+DECODING_DEFAULTS = {"normalize": True, "num_beams": 1, "max_new_tokens": None}
+"""Training stages evaluate on dev with these settings, which affect predictions only: so two targets that differ in them share
+their training."""
+
+MIN_POOL_SIZE, POOL_FACTOR = 64, 8
+"""Few-shot examples are drawn from a pool of POOL_FACTOR times their number, at least MIN_POOL_SIZE: enough for equally many of
+each label."""
+
+
+def make_text_mode(
+    context: PlanContext,
+    state: ModelState,
+    parts: Sequence[Data],
+    prompt: PromptSettingsPatch,
+    seed: int,
+    where: Keys,
+    *,
+    train: bool,
+    fewshot_data: Data | None = None,
+) -> TextMode | None:
+    """The text mode of a job; None for a model in head mode.
+
+    Args:
+        parts: the data to make prompts of.
+        prompt: changes to the prompt settings of the study and the model.
+        seed: few-shot examples are drawn under it.
+        fewshot_data: training data to draw them from; default: that of each task, in its training language.
+
+    Raises:
+        UserError: a task has no such template, or none in a language.
+    """
+    if state.prompt_patches is None:
+        return None
+    from xlift.tasks.prompts import find_template, template_digest
+
+    settings = make_prompt_settings(context.study.prompt, *state.prompt_patches, prompt)
+    if train:
+        settings = settings.model_copy(update=DECODING_DEFAULTS)
+    tasks: dict[str, Task] = {}
+    for data in parts:
+        task = tasks.setdefault(data.task, context.resolver.tasks[data.task])
+        with _template_errors_at(context, where):
+            find_template(task, settings, data.language)
+    with _template_errors_at(context, where):
+        templates = tuple((name, template_digest(tasks[name], settings)) for name in sorted(tasks))
+    if not settings.num_fewshot:
+        return TextMode(prompt=settings, templates=templates)
+    drawn = tuple(
+        _make_fewshot_data(context, tasks[name], fewshot_data, settings.num_fewshot, seed, where)
+        for name in sorted(tasks)
+    )
+    return TextMode(prompt=settings, templates=templates, fewshot_data=drawn)
+
+
+@contextmanager
+def _template_errors_at(context: PlanContext, where: Keys) -> Iterator[None]:
+    """Add the place in the study to errors of templates."""
+    try:
+        yield
+    except UserError as error:
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        raise context.error(what, _prompt_place(context, where), error.fix) from None
+
+
+def _prompt_place(context: PlanContext, where: Keys) -> Keys:
+    """The nearest `prompt` key that applies at a place, else the place."""
+    if where[:1] == ("targets",) and context.study.targets[int(where[1])].prompt.model_fields_set:
+        return (*where[:2], "prompt")
+    return ("prompt",) if context.study.prompt.model_fields_set else where
+
+
+def _make_fewshot_data(
+    context: PlanContext, task: Task, given: Data | None, num_fewshot: int, seed: int, where: Keys
+) -> Data:
+    resolver, place = context.resolver, _prompt_place(context, where)
+    if given is None:
+        source = task
+        if "train" not in task.source.splits() and task.train_task:
+            source = resolver.find_task(task.train_task[-1], place)
+        language = resolver.find_languages(source, "", "train", place)[0]
+        split = "train"
+    else:
+        source, language, split = resolver.tasks[given.task], given.language, given.split
+    whole = resolver.make_data(source, language, split, None, 0, place)
+    pool_size = max(MIN_POOL_SIZE, POOL_FACTOR * num_fewshot)
+    if resolver.count_examples(whole) > pool_size:
+        whole = resolver.make_data(source, language, split, pool_size, seed, place)
+    return whole.model_copy(update={"seed": seed})

@@ -1,0 +1,243 @@
+"""Find the tasks, languages and data that a study names. Every error names its place in the study."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError, did_you_mean
+from xlift.recipes import Noise
+from xlift.studies.job import Data
+from xlift.studies.study_file import StudyFile
+from xlift.studies.yaml_document import Keys
+from xlift.tasks import catalog
+from xlift.tasks.sources.fallback import keep_kind
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
+from xlift.tasks.task import Task
+
+TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding", "translation")
+"""Formats that targets train on. Retrieval and mining are scored without training; text is trained on and has no score."""
+
+
+class Resolver:
+    """Finds tasks, languages and data for one study.
+
+    Args:
+        data: root folder of data files; default: the study's `data:`, relative to its file.
+    """
+
+    def __init__(self, file: StudyFile, data: Path | None) -> None:
+        self.file = file
+        self.data = data if data is not None else (file.folder / file.study.data if file.study.data else None)
+        self.notes: dict[str, None] = {}
+        """Notes on the requested data, without duplicates and in order."""
+        self.tasks: dict[str, Task] = {}
+        """The requested tasks."""
+        self.custom_tasks: dict[str, Task] = {}
+        for index, declaration in enumerate(file.study.tasks):
+            task = self._custom_task(index, declaration)
+            self.custom_tasks[task.name] = task
+
+    @contextmanager
+    def at_place(self, *keys: str | int) -> Iterator[None]:
+        """Add a place in the study to UserErrors that name no place (no data file and line)."""
+        try:
+            yield
+        except UserError as error:
+            if error.where:
+                raise
+            raise UserError(error.what, where=self.file.locate(*keys), fix=error.fix) from None
+
+    def find_task(self, name: str, where: Keys) -> Task:
+        """Find a task by name. Raises UserError if neither the study nor the catalogue has it."""
+        if name in self.custom_tasks:
+            task = self.custom_tasks[name]
+        else:
+            names = (*self.custom_tasks, *catalog.names())
+            if name not in names:
+                raise UserError(
+                    f"unknown task '{name}'", where=self.file.locate(*where),
+                    fix=f"{did_you_mean(name, names)}`xlift tasks` lists them all.",
+                )  # fmt: skip
+            task = catalog.get(name)
+            if self.file.study.source:
+                task = replace(task, source=keep_kind(task.source, self.file.study.source))
+            if not task.labels and task.format == "tagging" and isinstance(task.source, FileSource):
+                with self.at_place(*where):
+                    labels = task.source.read_labels(task, task.source.splits(), self.data)
+                task = replace(task, labels=labels)  # CCGbank's categories are only in its files
+        self.tasks[name] = task
+        return task
+
+    def find_training_task(self, name: str, where: Keys, *, text: bool = False) -> Task:
+        """Find a task with labels to train on; `text` allows text tasks too. Raises UserError for any other."""
+        task = self.find_task(name, where)
+        if task.format == "text" and not text:
+            raise UserError(
+                f"{name} is plain text, which a target cannot be trained on", where=self.file.locate(*where),
+                fix="text is for `intermediate:` and `pretrain:`; train a target on a task with labels.",
+            )  # fmt: skip
+        if task.format not in (*TRAINABLE, "text"):
+            raise UserError(
+                f"{name} is {task.format} and cannot be trained on", where=self.file.locate(*where),
+                fix=f"{task.format} is only scored, as a target.",
+            )  # fmt: skip
+        return task
+
+    def check_same_labels(self, source: Task, task: Task, where: Keys) -> None:
+        """Raises UserError unless `source` has the format and labels of `task`, so that a head trained on it fits."""
+        if (source.format, source.labels) == (task.format, task.labels):
+            return
+        if source.format != task.format:
+            why = f"its format is {source.format}, not {task.format}"
+        else:
+            why = f"its labels are {_show_labels(source.labels)}, not {_show_labels(task.labels)}"
+        compatible = self._compatible_tasks(task)
+        raise UserError(
+            f"{source.name} cannot replace {task.name}: {why}",
+            where=self.file.locate(*where),
+            fix=f"tasks that can: {', '.join(compatible)}." if compatible else "no task of the catalogue can.",
+        )
+
+    def find_languages(self, task: Task, requested: str | tuple[str, ...], split: str, where: Keys) -> tuple[str, ...]:
+        """Resolve languages: one, several, 'all', or '' for the task's training language.
+
+        Raises:
+            UserError: the task lacks the split, or the language in it.
+        """
+        splits = task.source.splits()
+        if split not in splits:
+            compatible = self._compatible_tasks(task) if split == "train" else []
+            raise UserError(
+                f"{task.name} has no training data" if split == "train" else f"{task.name} has no split '{split}'",
+                where=self.file.locate(*where),
+                fix=f"it has: {', '.join(splits)}." + (f" Tasks with the same labels: {', '.join(compatible)}." if compatible else ""),
+            )  # fmt: skip
+        available = task.source.languages(split)
+        if requested == "all":
+            return available
+        if requested == "":
+            requested = available[0] if len(available) == 1 else task.train_language
+        for language in (requested,) if isinstance(requested, str) else requested:
+            if language not in available:
+                raise UserError(
+                    f"{task.name} has no {split} data in '{language}'" if language else f"no language is given for {task.name}",
+                    where=self.file.locate(*where),
+                    fix=f"{did_you_mean(language, available)}It has: {', '.join(available)}.",
+                )  # fmt: skip
+        return (requested,) if isinstance(requested, str) else requested
+
+    def make_data(
+        self,
+        task: Task,
+        language: str,
+        split: str,
+        size: int | None,
+        seed: int,
+        where: Keys,
+        noise: Noise | None = None,
+    ) -> Data:
+        """Describe the examples that a job reads.
+
+        Raises:
+            UserError: the files are missing or broken or have fewer examples than `size`, or the noise does not exist.
+        """
+        with self.at_place(*where):
+            available = task.source.size(task, language, split, self.data)  # reads and checks every row of a file
+            fingerprint = task.source.fingerprint(task, language, split, self.data)
+            notes = task.source.notes(task, language, split, self.data)
+        self.notes |= dict.fromkeys(f"{task.name} {language} {split}: {note}." for note in notes)
+        if size is not None and available is not None and size > available:
+            raise UserError(
+                f"size {size} is larger than the data: {task.name}/{language} {split} has {available} examples",
+                where=self.file.locate(*where, "size"), fix=f"use at most {available}, or leave `size` out to use all.",
+            )  # fmt: skip
+        if size == available:
+            size = None  # both mean all examples, so they make one job
+        data = Data(
+            task=task.name, language=language, split=split, size=size, seed=0 if size is None else seed,
+            fingerprint=fingerprint, max_length=task.max_length,
+            options=tuple(sorted(task.options.items())) if task.format == "dual-encoding" else (),
+        )  # fmt: skip
+        return data if noise is None else self.add_noise(data, noise, (*where, "noise"))
+
+    def add_noise(self, data: Data, noise: Noise, where: Keys) -> Data:
+        """The same examples with noise. Raises UserError if the noise does not exist for them."""
+        from xlift.tasks.noise import check_noise, noise_notes, with_digest
+
+        if noise.digest:
+            raise UserError("xlift computes `digest`", where=self.file.locate(*where, "digest"), fix="remove it.")
+        with self.at_place(*where):
+            check_noise(noise, self.tasks[data.task], data.language)
+            noise = with_digest(noise, data.language, self.data)
+            notes = noise_notes(noise, self.tasks[data.task], data.language, data.split, self.data)
+        self.notes |= dict.fromkeys(f"{data.task} {data.language} {data.split}: {note}." for note in notes)
+        return data.model_copy(update={"noise": noise})
+
+    def count_examples(self, data: Data) -> int:
+        """Number of examples."""
+        if data.size is not None:
+            return data.size
+        task = self.tasks[data.task]
+        size = task.source.size(task, data.language, data.split, self.data)
+        return DEFAULT_NUM_EXAMPLES[data.split] if size is None else size
+
+    def _compatible_tasks(self, task: Task) -> list[str]:
+        """Names of tasks with training data and the format and labels of `task`."""
+        return [
+            other.name
+            for other in (*self.custom_tasks.values(), *catalog.TASKS)
+            if (other.format, other.labels) == (task.format, task.labels) and "train" in other.source.splits()
+        ]
+
+    def _custom_task(self, index: int, declaration: dict[str, Any]) -> Task:
+        from xlift.tasks.sources.custom import build_custom_task
+
+        folder = self.file.folder
+        if self.data is not None and not _has_files(folder, declaration) and _has_files(self.data, declaration):
+            folder = self.data
+        try:
+            task = build_custom_task(declaration, folder)
+        except UserError as error:
+            if error.where and not error.where.startswith(("task '", "custom task")):
+                raise  # a data file, with its line
+            keys = error.where.rpartition(": ")[2].split(".") if ": " in error.where else error.what.split("'")[1:2]
+            where = self.file.locate("tasks", index, *(keys if keys[:1] and keys[0] in declaration else ()))
+            raise UserError(error.what, where=where, fix=error.fix) from None
+        if task.name in catalog.names() or task.name in self.custom_tasks:
+            raise UserError(
+                f"a task '{task.name}' exists already", where=self.file.locate("tasks", index, "name"),
+                fix="choose another name.",
+            )  # fmt: skip
+        return task
+
+
+def _show_labels(labels: tuple[str, ...]) -> str:
+    return (", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")) or "none"
+
+
+def _has_files(folder: Path, declaration: dict[str, Any]) -> bool:
+    """Whether a folder has any of the files that a task declares."""
+    return any(
+        glob.glob(os.path.join(glob.escape(str(folder)), _glob_pattern(path)))
+        for path in _strings_in(declaration.get("files"))
+    )
+
+
+def _glob_pattern(path: str) -> str:
+    """The glob pattern of a declared path (which may have `*`) for any language."""
+    return (path if "*" in path else glob.escape(path)).replace("{lang}", "*")
+
+
+def _strings_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings_in(item)

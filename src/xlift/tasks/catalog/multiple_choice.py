@@ -1,0 +1,251 @@
+"""Multiple choice: commonsense, reading, cause and effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xlift.tasks.catalog.common import (
+    CHOICE_FROM_ONE,
+    CHOICE_OF_LETTER,
+    ENGLISH,
+    INTERMEDIATE,
+    hub,
+    in_splits,
+    split_codes,
+    xtreme,
+)
+from xlift.tasks.catalog.flores import BELEBELE as BELEBELE_CODES
+from xlift.tasks.sources.fallback import FallbackSource
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.task import Task
+
+XCOPA_LANGUAGES = split_codes("et ht id it qu sw ta th tr vi zh")
+_CAUSE = {"question": {"cause": "What was the cause?", "effect": "What was the effect?"}}
+"""The question in English, whatever the language, as in XTREME-R."""
+_COPA = {"context": "premise", "choices": ["choice1", "choice2"], "label": "label", "id": "idx"}
+
+
+def _choice_task(name: str, title: str, source: Any, **more: Any) -> Task:
+    return Task(name, title, "multiple-choice", ("accuracy",), source, **more)
+
+
+HELLASWAG = _choice_task(
+    "hellaswag",
+    "HellaSwag, what happens next",
+    FallbackSource((
+        FileSource(
+            reader="jsonl",
+            files={"train": "hellaswag/hellaswag_train.jsonl", "dev": "hellaswag/hellaswag_val.jsonl"},
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns={"context": "ctx_a", "question": "ctx_b", "choices": "endings", "label": "label"},
+        ),
+        hub(
+            "Rowan/hellaswag", "default", {"train": "train", "dev": "validation"}, ENGLISH,
+            columns={"context": "ctx_a", "question": "ctx_b", "choices": "endings", "label": "label"},
+        ),
+    )),
+    train_language="en",
+    counts={"train": 39_905, "dev": 10_042},
+    official=INTERMEDIATE,
+    licence="MIT",
+    url="https://rowanzellers.com/hellaswag/",
+    citations=("zellers-etal-2019-hellaswag",),
+    note="As in jiant, the second sentence starts with the given beginning (ctx_b) and ends with the choice. The labels of the "
+    "test set are hidden.",
+)  # fmt: skip
+
+_COSMOS = {"choices": ["answer0", "answer1", "answer2", "answer3"], "label": "label", "id": "id"}
+COSMOSQA = _choice_task(
+    "cosmosqa",
+    "Cosmos QA, commonsense reading comprehension",
+    FallbackSource((
+        FileSource(
+            reader="csv",
+            files={"train": "cosmosqa/train.csv", "dev": "cosmosqa/valid.csv"},
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns=_COSMOS,
+        ),
+        hub("allenai/cosmos_qa", "default", {"train": "train", "dev": "validation"}, ENGLISH, columns=_COSMOS),
+    )),
+    train_language="en",
+    max_length=256,
+    counts={"train": 25_262, "dev": 2_985},
+    official=INTERMEDIATE,
+    licence="CC BY 4.0",
+    url="https://github.com/wilburOne/cosmosqa",
+    citations=("huang-etal-2019-cosmos",),
+    note="The labels of the test set are hidden.",
+)  # fmt: skip
+
+COMMONSENSEQA = _choice_task(
+    "commonsenseqa",
+    "CommonsenseQA, questions on concepts",
+    FallbackSource((
+        FileSource(
+            reader="jsonl",
+            files={"train": "commonsenseqa/train_rand_split.jsonl", "dev": "commonsenseqa/dev_rand_split.jsonl"},
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns={"context": "question.stem", "question": "", "choices": "question.choices.text",
+                     "label": "answerKey", "id": "id"},
+            values={"label": CHOICE_OF_LETTER},
+        ),
+        hub(
+            "tau/commonsense_qa", "default", {"train": "train", "dev": "validation"}, ENGLISH,
+            columns={"context": "question", "question": "", "choices": "choices.text", "label": "answerKey", "id": "id"},
+            values={"label": CHOICE_OF_LETTER},
+        ),
+    )),
+    train_language="en",
+    counts={"train": 9_741, "dev": 1_221},
+    official=INTERMEDIATE,
+    licence="MIT",
+    url="https://www.tau-nlp.sites.tau.ac.il/commonsenseqa",
+    citations=("talmor-etal-2019-commonsenseqa",),
+    note="The random split. Five choices. The labels of the test set are hidden.",
+)  # fmt: skip
+
+_SOCIAL = {"choices": ["answerA", "answerB", "answerC"]}
+SOCIALIQA = _choice_task(
+    "socialiqa",
+    "SocialIQA, what people feel and do",
+    FallbackSource((
+        FileSource(
+            reader="jsonl-labels",
+            files={
+                split: (f"socialiqa-train-dev/{split}.jsonl", f"socialiqa-train-dev/{split}-labels.lst")
+                for split in ("train", "dev")
+            },
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns=_SOCIAL,
+            values={"label": CHOICE_FROM_ONE},
+        ),
+        FileSource(
+            kind="xtreme",
+            reader="jsonl",
+            files={
+                "train": "siqa/socialIQa_v1.4/socialIQa_v1.4_trn.jsonl",
+                "dev": "siqa/socialIQa_v1.4/socialIQa_v1.4_dev.jsonl",
+            },
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns={**_SOCIAL, "label": "correct"},
+            values={"label": CHOICE_OF_LETTER},
+        ),
+        hub(
+            "allenai/social_i_qa", "default", {"train": "train", "dev": "validation"}, ENGLISH, columns=_SOCIAL,
+            values={"label": CHOICE_FROM_ONE},
+        ),
+    )),
+    train_language="en",
+    counts={"train": 33_410, "dev": 1_954},
+    official=INTERMEDIATE,
+    licence="CC BY 4.0",
+    url="https://maartensap.com/social-iqa/",
+    citations=("sap-etal-2019-social",),
+    note="For XCOPA, XTREME-R trains on this and then on COPA.",
+)  # fmt: skip
+
+COPA = _choice_task(
+    "copa",
+    "COPA, causal commonsense in English",
+    FallbackSource((
+        FileSource(
+            reader="jsonl",
+            files={"train": "COPA/train.jsonl", "dev": "COPA/val.jsonl"},
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns=_COPA,
+            values=_CAUSE,
+        ),
+        FileSource(
+            kind="xtreme",
+            reader="jsonl",
+            files={"train": "xcopa/train.en.jsonl", "dev": "xcopa/val.en.jsonl"},
+            available=in_splits(ENGLISH, "train", "dev"),
+            columns=_COPA,
+            values=_CAUSE,
+        ),
+        FileSource(
+            reader="copa-xml",
+            files={"test": "COPA-resources/datasets/copa-test.xml"},
+            available={"test": ENGLISH},
+            columns={"context": "p", "question": "asks-for", "choices": ["a1", "a2"], "label": "most-plausible-alternative"},
+            values={**_CAUSE, "label": CHOICE_FROM_ONE},
+        ),
+        hub("aps/super_glue", "copa", {"train": "train", "dev": "validation"}, ENGLISH, columns=_COPA, values=_CAUSE),
+    )),
+    train_language="en",
+    counts={"train": 400, "dev": 100, "test": 500},
+    official=INTERMEDIATE,
+    licence="BSD 2-Clause",
+    url="https://super.gluebenchmark.com/tasks",
+    citations=("roemmele-etal-2011-choice", "wang-etal-2019-superglue"),
+    note="SuperGLUE's split of the authors' dev set. Its test set has no labels; the authors' own file has them.",
+)  # fmt: skip
+
+XCOPA = _choice_task(
+    "xcopa",
+    "XCOPA, causal commonsense",
+    FallbackSource((
+        FileSource(
+            reader="jsonl",
+            files={"dev": "xcopa/{lang}/val.{lang}.jsonl", "test": "xcopa/{lang}/test.{lang}.jsonl"},
+            available=in_splits(XCOPA_LANGUAGES, "dev", "test"),
+            columns=_COPA,
+            values=_CAUSE,
+        ),
+        FileSource(
+            kind="xtreme",
+            reader="jsonl",
+            files={"dev": "xcopa/val.{lang}.jsonl", "test": "xcopa/test.{lang}.jsonl"},
+            available=in_splits(XCOPA_LANGUAGES, "dev", "test"),
+            columns=_COPA,
+            values=_CAUSE,
+        ),
+        hub(
+            "cambridgeltl/xcopa", "{lang}", {"dev": "validation", "test": "test"}, XCOPA_LANGUAGES, columns=_COPA,
+            values=_CAUSE,
+        ),
+    )),
+    train_task=("socialiqa", "copa"),
+    suites={"xtreme-r": XCOPA_LANGUAGES},
+    counts={"dev": 100, "test": 500},
+    official=xtreme(2e-5, 3e-5, 5),
+    licence="CC BY 4.0",
+    url="https://github.com/cambridgeltl/xcopa",
+    citations=("ponti-etal-2020-xcopa", "ruder-etal-2021-xtreme"),
+    note="The question is in English for every language, as in XTREME-R. XTREME-R trains five epochs on SocialIQA, then five on "
+    "English COPA. Its Quechua ('qu') is not the Ayacucho Quechua ('quy') of other tasks.",
+)  # fmt: skip
+
+_BELEBELE = {
+    "context": "flores_passage", "question": "question", "label": "correct_answer_num",
+    "choices": ["mc_answer1", "mc_answer2", "mc_answer3", "mc_answer4"],
+}  # fmt: skip
+BELEBELE = _choice_task(
+    "belebele",
+    "Belebele, reading comprehension in 122 languages and scripts",
+    FallbackSource((
+        FileSource(
+            reader="jsonl",
+            files={"test": "Belebele/{lang}.jsonl"},
+            available={"test": tuple(BELEBELE_CODES)},
+            codes=BELEBELE_CODES,
+            columns=_BELEBELE,
+            values={"label": CHOICE_FROM_ONE},
+            numbered=True,
+        ),
+        hub(
+            "facebook/belebele", "{lang}", {"test": "test"}, tuple(BELEBELE_CODES), codes=BELEBELE_CODES,
+            columns=_BELEBELE, values={"label": CHOICE_FROM_ONE},
+        ),
+    )),
+    train_task=("cosmosqa",),
+    max_length=384,
+    counts={"test": 900},
+    licence="CC BY-SA 4.0",
+    url="https://github.com/facebookresearch/belebele",
+    citations=("bandarkar-etal-2024-belebele",),
+    note="Passages of FLORES-200. Its authors train on a set assembled from six others (their assemble_training_set.py); here "
+    "Cosmos QA, which also has four choices, replaces it.",
+)  # fmt: skip
+
+TASKS = (HELLASWAG, COSMOSQA, COMMONSENSEQA, SOCIALIQA, COPA, XCOPA, BELEBELE)

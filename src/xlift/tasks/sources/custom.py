@@ -1,0 +1,262 @@
+"""Build a custom task from its declaration in a study file:
+
+    name: tickets
+    format: classification
+    files:
+      train: {en: tickets.en.csv}
+      test: tickets.{lang}.csv
+    languages: [de, sw]          # for paths with {lang}
+    columns: {text_a: message, label: queue}
+    where: {country: "{lang}"}   # for a file of several languages: the rows whose column holds the language's code
+    labels: [billing, delivery, other]
+
+Paths are relative to the study file. The extension decides the reader. Columns, labels and metrics are optional: usual
+column names are tried, and labels are read from the training files and sorted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xlift.errors import UserError, did_you_mean
+from xlift.languages import canonical
+from xlift.tasks import metrics
+from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.readers import READERS
+from xlift.tasks.task import Task
+
+DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "tagging": ("tag-accuracy",),
+    "span-qa": ("squad-f1", "squad-em"),
+    "multiple-choice": ("accuracy",),
+    "retrieval": ("accuracy",),
+    "mining": ("mining-f1", "bucc-f1"),
+    "dual-encoding": ("map@20",),
+    "text": (),
+    "translation": ("chrf++", "bleu", "on-target"),
+}
+"""Format -> metrics of a declaration that names none."""
+
+EXTENSIONS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+    ".json": "squad",
+    ".conll": "conll",
+    ".conllu": "conllu",
+    ".txt": "txt",
+}
+
+_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+Paths = str | list[str]
+
+
+class CustomTask(BaseModel):
+    """A declaration in the YAML."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Lower-case letters, digits, dots, hyphens."""
+    format: Literal[
+        "classification", "tagging", "span-qa", "multiple-choice", "retrieval", "mining", "dual-encoding", "text",
+        "translation",
+    ]  # fmt: skip
+    files: dict[Literal["train", "dev", "test"], str | dict[str, Paths]]
+    """Split -> path with {lang}, or language -> path or paths."""
+    languages: list[str] = []
+    """Languages of paths with {lang}."""
+    columns: dict[str, str | list[str]] = {}
+    """Field -> column: text_a, text_b, label; context, question, choices; text, translation; words, tags; id. A dot reaches
+    into a nested column of JSON or Parquet: answers.text."""
+    values: dict[str, dict[str, str]] = {}
+    """Field -> value in the file -> value in the example: {label: {'0': billing}}."""
+    where: dict[str, str] = {}
+    """Column -> value of the rows to read; {lang} in the value means the language."""
+    header: list[str] = []
+    """Column names of a .csv or .tsv file without a header line."""
+    direction: list[str] = Field(default=[], max_length=2)
+    """For translations without language columns: the language of the source and of the translation, with {lang} for the
+    language of the rows: ['{lang}', en]."""
+    joined: bool = False
+    """An id means the same example in every language (translations). A subset has the same examples in each language, and
+    labels must equal those of English, if present. Without an id column the row number is the id."""
+    labels: list[str] = []
+    """The order of the classes; by default read from the training files and sorted. Span QA: `[no-answer]` if questions
+    may have no answer."""
+    metric: str = ""
+    """Name of a metric; by default the format's."""
+    title: str = ""
+    train_language: str = ""
+    max_length: int = Field(default=128, gt=0)
+    licence: str = ""
+    note: str = ""
+
+
+def build_custom_task(declaration: dict[str, Any], base: Path) -> Task:
+    """Build the task of a declaration whose paths are relative to `base`.
+
+    Raises:
+        UserError: a key is unknown or missing, a language or metric is unknown, an extension has no reader, or a training
+            file from which to read the labels cannot be read.
+    """
+    spec = _validate(declaration)
+    where = f"task '{spec.name}'"
+    files = {split: _paths_by_language(spec, split, paths, where) for split, paths in spec.files.items()}
+    all_paths = (path for by_language in files.values() for paths in by_language.values() for path in paths)
+    reader = _select_reader(spec, all_paths, where)
+    source = FileSource(
+        reader=reader,
+        files=files,
+        available={split: tuple(paths) for split, paths in files.items()},
+        codes=_user_codes(spec, where),
+        columns=spec.columns,
+        values=spec.values,
+        where=spec.where,
+        header=tuple(spec.header),
+        direction=_check_direction(spec, where),
+        joined=spec.joined,
+        root=base,
+        kind="custom",
+    )
+    train_languages = source.languages("train")
+    train_language = train_languages[0] if train_languages else ""
+    if spec.train_language:
+        train_language = _check_language(spec.train_language, where)
+    if train_language and train_languages and train_language not in train_languages:
+        raise UserError(
+            f"no training file in '{train_language}'",
+            where=f"{where}: train_language",
+            fix=f"Languages with training files: {', '.join(train_languages)}.",
+        )
+    return Task(
+        name=spec.name,
+        title=spec.title or spec.name,
+        format=spec.format,
+        metrics=(metrics.get(spec.metric).name,) if spec.metric else DEFAULT_METRICS[spec.format],
+        source=source,
+        labels=tuple(spec.labels) or _read_labels(spec, source, base, where),
+        train_language=train_language,
+        max_length=spec.max_length,
+        licence=spec.licence,
+        note=spec.note,
+    )
+
+
+def _validate(declaration: dict[str, Any]) -> CustomTask:
+    try:
+        return CustomTask.model_validate(declaration)
+    except ValidationError as error:
+        raise _explain(error.errors()[0], declaration) from None
+
+
+def _explain(problem: Any, declaration: dict[str, Any]) -> UserError:
+    """pydantic's first error in the terms of the declaration."""
+    key = str(problem["loc"][0]) if problem["loc"] else ""
+    where = f"task '{declaration['name']}'" if isinstance(declaration.get("name"), str) else "custom task"
+    if problem["type"] == "extra_forbidden":
+        keys = tuple(CustomTask.model_fields)
+        fix = f"{did_you_mean(key, keys)}Keys are {', '.join(keys)}."
+        return UserError(f"unknown key '{key}'", where=where, fix=fix)
+    if problem["type"] == "missing":
+        return UserError(f"missing key '{key}'", where=where, fix="A task needs at least name, format and files.")
+    if problem["type"] == "literal_error":
+        value, allowed = str(problem["input"]), tuple(DEFAULT_METRICS) if key == "format" else ("train", "dev", "test")
+        fix = did_you_mean(value, allowed)
+        return UserError(f"'{value}' is none of {', '.join(allowed)}", where=f"{where}: {key}", fix=fix)
+    if key == "files":
+        return UserError(
+            "not a path for each language",
+            where=f"{where}: {'.'.join(str(part) for part in problem['loc'][:2])}",
+            fix="Write {train: {en: path}, test: {de: path}}. Put 'no' in quotes, since YAML reads no as false.",
+        )
+    return UserError(problem["msg"], where=f"{where}: {'.'.join(str(part) for part in problem['loc'])}")
+
+
+def _paths_by_language(
+    spec: CustomTask, split: str, paths: str | Mapping[str, Paths], where: str
+) -> dict[str, tuple[str, ...]]:
+    """Language -> paths of one split."""
+    if isinstance(paths, str):
+        has_language = "{lang}" in paths or any("{lang}" in value for value in spec.where.values())
+        if not has_language or not spec.languages:
+            raise UserError(
+                f"no language given for '{paths}'",
+                where=f"{where}: files.{split}",
+                fix="Write {en: path}, or use {lang} in the path or in a value of `where` and add `languages: [en, de]`.",
+            )
+        paths = {code: paths.replace("{lang}", code) for code in spec.languages}
+    by_language: dict[str, tuple[str, ...]] = {}
+    for code, language_paths in paths.items():
+        language = _check_language(code, f"{where}: files.{split}")
+        if language in by_language:
+            raise UserError(f"duplicate language '{language}'", where=f"{where}: files.{split}")
+        by_language[language] = (language_paths,) if isinstance(language_paths, str) else tuple(language_paths)
+    return by_language
+
+
+def _check_direction(spec: CustomTask, where: str) -> tuple[str, ...]:
+    if not spec.direction:
+        return ()
+    if spec.format != "translation":
+        raise UserError("only translation tasks have a direction", where=f"{where}: direction")
+    if len(spec.direction) != 2 or spec.direction.count("{lang}") != 1:
+        raise UserError(
+            f"{spec.direction} is not a direction", where=f"{where}: direction",
+            fix="Write two languages, one of them that of the rows: [\"{lang}\", en] or [en, \"{lang}\"].",
+        )  # fmt: skip
+    return tuple(code if code == "{lang}" else _check_language(code, f"{where}: direction") for code in spec.direction)
+
+
+def _user_codes(spec: CustomTask, where: str) -> dict[str, str]:
+    """Language -> the user's code for it, which a column of languages holds."""
+    codes = [code for paths in spec.files.values() if isinstance(paths, dict) for code in paths]
+    return {_check_language(code, where): code for code in (*codes, *spec.languages)}
+
+
+def _check_language(code: str, where: str) -> str:
+    """The table's code for a language in the table; any other well-formed BCP-47 code unchanged."""
+    table_code = canonical(code)
+    if table_code is None and not _CODE.fullmatch(code):
+        raise UserError(f"'{code}' is not a language code", where=where, fix="Codes are BCP-47: en, sw, quy, zh.")
+    return table_code or code
+
+
+def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
+    """Name of the reader for all the files."""
+    extensions = sorted({Path(path).suffix.lower() for path in paths})
+    usable = [extension for extension, name in EXTENSIONS.items() if spec.format in READERS[name].formats]
+    expected = f"A task with format '{spec.format}' is read from {', '.join(usable)}."
+    if len(extensions) != 1:
+        raise UserError(
+            f"the files have different extensions: {', '.join(extensions)}",
+            where=f"{where}: files",
+            fix="Give all files the same extension.",
+        )
+    if extensions[0] not in usable:
+        raise UserError(f"no reader for '{extensions[0]}' files", where=f"{where}: files", fix=expected)
+    reader = EXTENSIONS[extensions[0]]
+    if spec.header and reader not in ("csv", "tsv"):
+        raise UserError(f"'{extensions[0]}' files have no header line", where=f"{where}: header", fix="Remove the key.")
+    if spec.where and not READERS[reader].has_columns:
+        raise UserError(f"'{extensions[0]}' files have no columns to select rows by", where=f"{where}: where")
+    return reader
+
+
+def _read_labels(spec: CustomTask, source: FileSource, base: Path, where: str) -> tuple[str, ...]:
+    """The labels in the training files, sorted."""
+    if spec.format not in ("classification", "tagging"):
+        return ()
+    labels = source.read_labels(Task(spec.name, spec.name, spec.format, (), source), ("train",), base)
+    if not labels:
+        raise UserError(
+            "no labels", where=f"{where}: labels", fix="List the labels, or give a training file to read them from."
+        )
+    return labels

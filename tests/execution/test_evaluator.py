@@ -1,0 +1,316 @@
+"""Collapsed stages: when a stage counts as collapsed, and how it is retried."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.support.tiny_study import plan_of, run_inline, write_study
+
+from xlift.analysis.training_status import TrainingStatusReader
+from xlift.execution.work import run_job
+from xlift.execution.work.evaluator import (
+    ATTEMPTS_FILE,
+    Attempt,
+    DevEvaluator,
+    compute_score,
+    constant_score,
+    label_entropy,
+    train_with_retries,
+)
+from xlift.execution.work.shared import Context
+from xlift.recipes import Recipe
+from xlift.studies import dev_data
+from xlift.studies.job import Job
+from xlift.studies.plan import Plan
+from xlift.studies.store import Store
+from xlift.tasks import catalog
+from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.multiple_choice import ChoiceExample
+from xlift.tasks.formats.span_qa import SpanExample
+from xlift.tasks.formats.tagging import TaggingExample
+from xlift.training.checkpoint import CHECKPOINT_FILE
+from xlift.training.loop import Diverged, StepOutput, TrainOutput
+from xlift.training.progress import Interrupted, Progress
+from xlift.training.step import TrainingStep
+
+NLI, POS, NAMES = catalog.get("isle-nli"), catalog.get("isle-pos"), catalog.get("isle-names")
+CHOICE, QA, QA2 = (catalog.get(f"isle-{name}") for name in ("commonsense", "qa", "qa-unanswerable"))
+
+
+def pairs(labels: str) -> list[ClassificationExample]:
+    names = {"e": "entailment", "n": "neutral", "c": "contradiction"}
+    return [ClassificationExample(str(i), "a", "b", names[label]) for i, label in enumerate(labels)]
+
+
+def choices(numbers: list[int]) -> list[ChoiceExample]:
+    return [ChoiceExample(str(i), "c", "", tuple("abcdef"[:number]), 0) for i, number in enumerate(numbers)]
+
+
+# --- constant scores and entropies --------------------------------------------------------------------------------------
+
+
+def test_constant_score_of_labels_is_the_most_frequent_one() -> None:
+    assert constant_score(NLI, pairs("eennnnc"), "qta") == pytest.approx(4 / 7)
+
+
+def test_constant_score_uses_the_metric_of_the_task() -> None:
+    # QQP's mean of accuracy and F1 of 'duplicate': "no" to everything gets (0.6 + 0) / 2, "yes" (0.4 + 4/7) / 2
+    task = replace(NLI, labels=("duplicate", "other"), metrics=("accuracy-f1",))
+    examples = [ClassificationExample(str(i), "a", "b", "duplicate" if i < 4 else "other") for i in range(10)]
+    assert constant_score(task, examples, "qta") == pytest.approx((0.4 + 4 / 7) / 2)
+
+
+def test_constant_score_of_tags() -> None:
+    sentences = [TaggingExample("1", ("a", "b", "c"), ("NOUN", "VERB", "NOUN")), TaggingExample("2", ("d",), ("ADJ",))]
+    assert constant_score(POS, sentences, "qta") == pytest.approx(2 / 4)
+    names = [TaggingExample("1", ("a", "b", "c"), ("O", "O", "B-PER"))]
+    # "O" gets 0; "B-PER" on each of the three words finds one name and two false ones
+    assert constant_score(NAMES, names, "qta") == pytest.approx(2 * 1 / (1 + 3))
+
+
+def test_constant_score_of_choices_includes_two_standard_errors() -> None:
+    assert constant_score(CHOICE, choices([4] * 300), "qta") == pytest.approx(0.25 + 2 * math.sqrt(0.25 * 0.75 / 300))
+    assert constant_score(CHOICE, choices([2, 4] * 150), "qta") > 0.375
+
+
+def test_constant_score_of_questions_is_no_answer() -> None:
+    asked = [SpanExample("1", "the cat sat", "who?", ("the cat",), (0,)), SpanExample("2", "the cat sat", "where?")]
+    assert constant_score(QA, asked[:1], "qta") == 0
+    assert constant_score(QA2, asked, "qta") == 0.5  # a model that never answers has learned nothing either
+
+
+def test_a_metric_without_examples_scores_zero() -> None:
+    assert compute_score(NLI, [ClassificationExample("1", "a", "b")], ["entailment"], "qta") == 0.0
+
+
+def test_label_entropy_of_labels_tags_and_choices() -> None:
+    assert label_entropy(NLI, pairs("enc")) == pytest.approx(math.log(3))
+    assert label_entropy(NLI, pairs("eeen")) == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
+    assert label_entropy(POS, [TaggingExample("1", ("a", "b"), ("NOUN", "VERB"))]) == pytest.approx(math.log(2))
+    assert label_entropy(CHOICE, choices([2, 4])) == pytest.approx((math.log(2) + math.log(4)) / 2)
+    assert label_entropy(QA, []) is None
+    assert label_entropy(QA, [], row_lengths=np.array([64, 256])) == pytest.approx(0.75 * math.log(128))
+    assert label_entropy(catalog.get("isle-text"), []) is None
+
+
+# --- whole stages -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _little_dev_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev_data, "MAX_DEV_EXAMPLES", 60)
+
+
+def planned(folder: Path, training: dict[str, Any], mixture: list[dict[str, Any]]) -> tuple[Plan, Job, Context]:
+    recipe = {"lr": 0.001, "batch_size": 8, "max_steps": 4, "max_length": 48, **training}
+    target = {"task": "isle-nli", "train": {"size": 8}, "languages": ["qta"], "size": 8}
+    study = write_study(
+        folder, intermediate=[{"name": "mix", "mixture": mixture}], training=recipe, targets=[target]
+    )  # fmt: skip
+    plan = plan_of(study)
+    job = next(job for job in plan.jobs.values() if job.kind == "train")
+    return plan, job, Context(plan.data, plan.tasks, plan.models)
+
+
+def read_results(store: Store, job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of the manifest, and training.json."""
+    artifact = store.open(job.key)
+    return artifact.manifest["numbers"], json.loads(artifact.file("training.json").read_text())
+
+
+def test_a_collapsed_stage_is_retried_and_marked(tmp_path: Path) -> None:
+    plan, job, _ = planned(tmp_path, {"lr": 1e-9}, [{"task": "isle-nli", "size": 24}])
+    store = Store(tmp_path / "store")
+    run_inline(plan, store)
+    numbers, training = read_results(store, job)
+    assert (numbers["attempts"], numbers["collapsed"]) == (3, True)
+    assert [attempt["lr"] for attempt in training["attempts"]] == [1e-9, 5e-10, 2.5e-10]
+    assert [attempt["outcome"] for attempt in training["attempts"]] == ["collapsed"] * 3
+    (part,) = training["attempts"][0]["dev"]
+    assert (part["task"], part["language"], part["examples"], part["metric"]) == ("isle-nli", "qta", 60, "accuracy")
+    assert part["score"] <= part["constant"]
+    assert part["losses"][0] >= 0.98 * part["entropies"][0]
+    assert (
+        TrainingStatusReader(store).status(plan.cells[0].key) == "collapsed"
+    )  # also for the target's prediction, two jobs later
+
+
+def test_a_stage_that_learns_is_not_retried(tmp_path: Path) -> None:
+    training = {"lr": 0.01, "max_steps": 40, "batch_size": 16}
+    _, job, context = planned(tmp_path, training, [{"task": "isle-pos", "size": 64}])
+    store = Store(tmp_path / "store")
+    run_job(job, context, store, Progress())
+    numbers, training = read_results(store, job)
+    assert (numbers["attempts"], numbers["collapsed"]) == (1, False)
+    assert [attempt["outcome"] for attempt in training["attempts"]] == ["ok"]
+    assert len(training["dev"]) == 1
+    assert len(training["grad_norms"]) == len(training["losses"]) == 20
+    assert TrainingStatusReader(store).status(job.key) == "ok"
+
+
+def test_a_mixture_has_collapsed_only_if_all_dev_sets_have() -> None:
+    parts = [{"collapsed": True}, {"collapsed": False}]
+    assert not Attempt(None, TrainOutput(1, 1), parts).collapsed
+    assert Attempt(None, TrainOutput(1, 1), parts[:1]).collapsed
+    assert not Attempt(None, TrainOutput(1, 1), []).collapsed  # nothing was evaluated
+
+
+def is_collapsed(folder: Path, score: float, loss: float) -> bool:
+    """Whether isle-nli counts as collapsed with these numbers."""
+    from tests.support import tiny
+
+    _, job, context = planned(folder, {}, [{"task": "isle-nli", "size": 24}])
+    evaluator = DevEvaluator(job.spec, context, tiny.tokenizer(), 512)  # type: ignore[arg-type]
+    trained = TrainOutput(4, 1, best_step=4, dev_scores=[(4, [score])], last_losses={0: loss})
+    (part,) = evaluator.summarize(trained, [math.log(3)])
+    return part["collapsed"]
+
+
+@pytest.mark.parametrize(
+    ("score", "loss", "collapsed"),
+    [(0.2, 1.1, True), (0.9, 1.1, False), (0.2, 0.98 * math.log(3) - 1e-6, False), (0.2, 0.98 * math.log(3) + 1e-6, True)],
+)  # fmt: skip
+def test_collapse_needs_a_low_score_and_a_high_loss(score: float, loss: float, collapsed: bool, tmp_path: Path) -> None:
+    # a low training loss with a low score is overfitting or a hard task, which a lower learning rate does not fix
+    assert is_collapsed(tmp_path, score, loss) == collapsed
+
+
+def test_without_retries_nothing_is_evaluated(tmp_path: Path) -> None:
+    _, job, context = planned(tmp_path, {"lr": 1e-9, "retries": 0}, [{"task": "isle-nli", "size": 24}])
+    store = Store(tmp_path / "store")
+    run_job(job, context, store, Progress())
+    numbers, training = read_results(store, job)
+    assert numbers["attempts"] == 1
+    assert "collapsed" not in numbers
+    assert training["dev"] == []
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta", "bert", "modernbert"])
+def test_the_stored_model_is_the_best_checkpoint(family: str, tmp_path: Path) -> None:
+    from tests.support import tiny
+
+    tiny.model_folder(tmp_path / "model", family)
+    training = {"lr": 0.01, "max_steps": 12, "early_stopping": {"eval_steps": 3, "patience": 2}}
+    _, job, context = planned(tmp_path, training, [{"task": "isle-pos", "size": 64}])
+    store = Store(tmp_path / "store")
+    run_job(job, context, store, Progress())
+    _, training = read_results(store, job)
+    scores = {step: scores[0] for step, scores in training["dev"]}
+    assert scores[training["best_step"]] == max(scores.values())
+    # the stored model gets the score that it was chosen by
+    from xlift.models import backbone
+
+    encoder, tokenizer = backbone.load(store.open(job.key).folder / "model")
+    evaluate = DevEvaluator(job.spec, context, tokenizer, encoder.max_length).make_evaluate(  # type: ignore[arg-type]
+        encoder, tokenizer.pad_token_id, Progress()
+    )
+    assert evaluate is not None
+    assert list(evaluate()) == [scores[training["best_step"]]]
+
+
+# --- attempts ---------------------------------------------------------------------------------------------------------
+
+GOOD = [{"collapsed": False}]
+BAD = [{"collapsed": True}]
+DIVERGED = Diverged("the loss is not a number at step 3 of 9")
+
+
+def outcomes(*given: list[dict[str, Any]] | Exception) -> tuple[Any, list[tuple[float, str]]]:
+    """A stage with these outcomes, and the learning rate and folder of each attempt."""
+    seen: list[tuple[float, str]] = []
+    rest: Iterator[list[dict[str, Any]] | Exception] = iter(given)
+
+    def train_once(recipe: Recipe, folder: Path) -> Attempt[float]:
+        seen.append((recipe.lr, folder.name))
+        (folder / CHECKPOINT_FILE).write_bytes(b"x")
+        if isinstance(came := next(rest), Exception):
+            raise came
+        return Attempt(recipe.lr, TrainOutput(1, 1), came)
+
+    return train_once, seen
+
+
+def test_every_attempt_halves_the_learning_rate_in_its_own_folder(tmp_path: Path) -> None:
+    train_once, seen = outcomes(DIVERGED, BAD, GOOD)
+    attempt, results = train_with_retries(Recipe(lr=0.8), tmp_path, train_once)
+    assert seen == [(0.8, tmp_path.name), (0.4, "attempt-2"), (0.2, "attempt-3")]
+    assert attempt.result == 0.2
+    assert [each["outcome"] for each in results] == ["diverged", "collapsed", "ok"]
+    assert results[0]["reason"] == "the loss is not a number at step 3 of 9"
+    assert not (tmp_path / CHECKPOINT_FILE).exists()  # the checkpoint of a finished attempt is deleted
+
+
+def test_the_last_attempt_is_kept_unless_it_diverged(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    train_once, _ = outcomes(BAD, BAD)
+    attempt, results = train_with_retries(Recipe(lr=0.8, retries=1), tmp_path / "a", train_once)
+    assert (attempt.result, [each["outcome"] for each in results]) == (0.4, ["collapsed", "collapsed"])
+    (tmp_path / "b").mkdir()
+    train_once, _ = outcomes(BAD, DIVERGED)
+    with pytest.raises(Diverged, match="not a number"):
+        train_with_retries(Recipe(lr=0.8, retries=1), tmp_path / "b", train_once)
+
+
+def test_without_retries_the_first_attempt_is_the_last(tmp_path: Path) -> None:
+    train_once, seen = outcomes(BAD)
+    _, results = train_with_retries(Recipe(lr=0.8, retries=0), tmp_path, train_once)
+    assert (len(seen), results[0]["outcome"]) == (1, "collapsed")
+
+
+def test_a_killed_stage_resumes_in_its_last_attempt(tmp_path: Path) -> None:
+    train_once, _ = outcomes(BAD, Interrupted())
+    with pytest.raises(Interrupted):
+        train_with_retries(Recipe(lr=0.8), tmp_path, train_once)
+    assert (tmp_path / "attempt-2" / CHECKPOINT_FILE).exists()
+    again, seen = outcomes(GOOD)
+    _, results = train_with_retries(Recipe(lr=0.8), tmp_path, again)
+    assert seen == [(0.4, "attempt-2")]
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert results == train_with_retries(Recipe(lr=0.8), undisturbed, outcomes(BAD, GOOD)[0])[1]
+
+
+def test_a_damaged_attempts_file_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / ATTEMPTS_FILE).write_text("[{", encoding="utf-8")
+    train_once, seen = outcomes(GOOD)
+    train_with_retries(Recipe(lr=0.8), tmp_path, train_once)
+    assert seen == [(0.8, tmp_path.name)]
+
+
+def test_a_diverged_stage_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, calls = TrainingStep.__call__, []
+
+    def sometimes(self: TrainingStep, number: int) -> StepOutput:
+        calls.append(number)
+        done = step(self, number)
+        return replace(done, loss=math.nan) if len(calls) == 3 else done
+
+    monkeypatch.setattr(TrainingStep, "__call__", sometimes)
+    pos = [{"task": "isle-pos", "size": 24}]
+    _, job, context = planned(tmp_path, {"lr": 0.01, "max_steps": 6, "retries": 1}, pos)
+    store = Store(tmp_path / "store")
+    run_job(job, context, store, Progress())
+    assert calls == [0, 1, 2, 0, 1, 2, 3, 4, 5]
+    numbers, training = read_results(store, job)
+    assert numbers["attempts"] == 2
+    assert training["attempts"][0]["outcome"] == "diverged"
+    assert TrainingStatusReader(store).status(job.key) != "ok"
+    # the second attempt is independent of the first: it equals a study with half the learning rate
+    _, half, context = planned(tmp_path, {"lr": 0.005, "max_steps": 6, "retries": 0}, pos)
+    run_job(half, context, store, Progress())
+    weights = [store.open(each.key).file("model/model.safetensors").read_bytes() for each in (job, half)]
+    assert weights[0] == weights[1]
+
+
+def test_span_qa_bound_allows_a_good_constant_answer() -> None:
+    """A third of the questions have no answer, so a constant answer is right that often and beats a partly trained stage."""
+    bound = label_entropy(QA2, [], row_lengths=np.array([60]))
+    assert bound is not None
+    assert 2.2 < 0.98 * bound < 3.5  # the final and the initial loss with 3,000 questions
