@@ -28,13 +28,15 @@ from xlift.studies.schema import intermediate, models, targets, text, training
 from xlift.studies.study import Study, shipped_studies
 from xlift.studies.study_file import StudyFile, read_study
 from xlift.studies.yaml_document import parse_yaml
-from xlift.tasks import formats, metrics
+from xlift.tasks import formats
+from xlift.tasks import metrics as metric_catalog
 from xlift.tasks.sources import custom
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.fields import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("tutorial", "custom-task", "reference", "how-to", "intervals", "models", "text-mode", "translation", "robustness")
+PAGES = ("tutorial", "custom-task", "reference", "how-to", "intervals", "models", "text-mode", "translation", "robustness",
+         "glossary")  # fmt: skip
 DOCS = {name: (ROOT / "docs" / f"{name}.md") for name in PAGES}
 OF_THE_HUB = ("text-mode",)
 """Pages whose studies name models that are not here."""
@@ -75,7 +77,7 @@ def table(page: str, heading: str) -> dict[str, list[str]]:
     return {row[0].strip("*`"): row[1:] for row in rows}
 
 
-# --- custom-task.md, executed --------------------------------------------------------------------------------------------
+# --- custom-task.md, executed -----------------------------------------------------------------------------------------
 
 
 class Ran(NamedTuple):
@@ -110,7 +112,7 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return Ran(folder, {command: xlift(command, folder) for command in commands("custom-task")})
 
 
-def test_the_own_task_gets_a_score_in_every_language(tickets):
+def test_the_custom_task_gets_a_score_in_every_language(tickets):
     rows = json.loads(tickets.outputs["xlift report tickets.yaml --json"])
     scored = {(row["intermediate"], row["language"]) for row in rows if 0 <= row["value"] <= 1}
     assert scored == {(road, language) for road in ("none", "isle-nli") for language in ("de", "sw", "all")}
@@ -118,7 +120,7 @@ def test_the_own_task_gets_a_score_in_every_language(tickets):
     assert {row["seeds"] for row in rows} == {2}
 
 
-def test_the_own_task_page_runs_plan_run_and_report(tickets):
+def test_the_custom_task_page_runs_plan_run_and_report(tickets):
     assert [command.split()[1] for command in tickets.outputs] == ["plan", "run", "report", "report"]
     assert "left" in tickets.outputs["xlift plan tickets.yaml"]
     assert "sw" in tickets.outputs["xlift report tickets.yaml --languages"]
@@ -157,7 +159,7 @@ def test_the_model_of_the_how_to_is_exported_and_its_python_runs(tickets):
     assert list(model.config.id2label.values()) == ["billing", "delivery"]
 
 
-# --- custom-task.md, tables ----------------------------------------------------------------------------------------------
+# --- custom-task.md, tables -------------------------------------------------------------------------------------------
 
 FIELDS = {
     "classification": ("text_a", "text_b", "label", "id"),
@@ -287,10 +289,11 @@ def test_every_synonym_of_a_key_is_documented():
 
 def test_every_metric_is_documented_and_no_other():
     documented = table("reference", "Metrics")
-    assert set(documented) == set(metrics.names())
+    assert set(documented) == set(metric_catalog.names())
     for name, defaults in custom.DEFAULT_METRICS.items():
         for metric in defaults:
-            assert name in documented[metric][0] and "default" in documented[metric][1], (name, metric)
+            assert name in documented[metric][0], metric
+            assert "default" in documented[metric][1], metric
 
 
 def test_every_command_and_option_is_documented_and_no_other():

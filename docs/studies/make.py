@@ -1,8 +1,8 @@
-"""Run the studies whose pages stand in this folder, and write the pages.
+"""Run the studies that have pages in this folder, and write the pages.
 
     python docs/studies/make.py [--store DIR] [NAME ...]
 
-NAME.html is the report page as `xlift report --html` writes it, NAME.md the same results for readers of the repository.
+NAME.html is the report page that `xlift report --html` writes. NAME.md has the same results as Markdown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xlift.report.page import answer, render
+from xlift.report.page import render_page, summarize_lifts
 from xlift.report.study import make_report
 from xlift.report.tables import to_markdown
 from xlift.studies.record import read_record
@@ -27,7 +27,7 @@ STUDIES = {
     "high_resource_languages": ["high_resource_languages"],
     "real-small": ["studies/real-small.yaml", "--data", "../shared/data"],
 }
-"""Name -> what follows `xlift run`, in the root of the repository."""
+"""Name -> arguments of `xlift run`, in the root of the repository."""
 
 
 def main() -> None:
@@ -42,15 +42,15 @@ def main() -> None:
 
 
 def write(name: str, store: Store) -> None:
-    """Both pages of a study that was run."""
+    """Write both pages of a finished study."""
     report = make_report(read_record(store, name), store)
-    (HERE / f"{name}.html").write_text(render(report.rows, report.info), encoding="utf-8")
+    (HERE / f"{name}.html").write_text(render_page(report.rows, report.info), encoding="utf-8")
     study = read_study(str(ROOT / STUDIES[name][0]) if "/" in STUDIES[name][0] else name).study
     parts = [
         f"# {study.title}",
         f"**{study.question}**",
-        answer(report.rows),
-        f"Made by `xlift run {' '.join(STUDIES[name])}`; the page with heat maps is [{name}.html]({name}.html).",
+        summarize_lifts(report.rows),
+        f"Made by `xlift run {' '.join(STUDIES[name])}`. [{name}.html]({name}.html) has heat maps.",
         to_markdown(report.rows),
         "## Language by language",
         to_markdown(report.rows, per_language=True),

@@ -187,7 +187,9 @@ def test_relation_is_reported_without_shared_texts(tmp_path: Path, monkeypatch: 
         (("udpos", "train"), ("xnli", "test"), set()),
     ],
 )
-def test_relations_of_published_data_sets(trained: tuple[str, str], scored: tuple[str, str], expected: set[bool]) -> None:
+def test_relations_of_published_data_sets(
+    trained: tuple[str, str], scored: tuple[str, str], expected: set[bool]
+) -> None:
     assert {relation.is_contamination for relation in RELATIONS if relation.applies_to(trained, scored)} == expected
 
 

@@ -138,7 +138,7 @@ def test_an_internal_error_ends_the_run_with_the_workers_traceback(
         cli.main()
     assert end.value.code == 1
     errors = capsys.readouterr().err
-    assert "please report it" in errors
+    assert "Please report it" in errors
     assert "inished jobs are kept" in errors
     assert "ZeroDivisionError" in errors
     assert "fake_jobs.py" in errors  # the traceback is the worker's

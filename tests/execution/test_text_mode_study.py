@@ -58,6 +58,6 @@ def test_a_text_mode_study_runs_from_start_to_end(tmp_path: Path, family: str) -
     for job in plan.jobs.values():
         tokens = store.open(job.key).manifest["numbers"].get("tokens")
         if tokens and not isinstance(job.spec, MergeSpec):
-            work = before.of(job)
-            trained = work.trained_tokens + work.trained_outputs
+            work = before.workload(job)
+            trained = work.trained_tokens + work.trained_decoder_tokens
             assert (trained if isinstance(job.spec, TrainSpec) else work.tokens) == pytest.approx(tokens, rel=0.5)

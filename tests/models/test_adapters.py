@@ -218,7 +218,7 @@ def test_damaged_files_are_an_error(damage: str, tmp_path: Path) -> None:
     else:
         told = json.loads(config.read_text())
         config.write_text(json.dumps({**told, "lora_alpha": 7}) if damage == "alpha" else "{")
-    with pytest.raises(UserError, match="is not the model that it started from|the adapter cannot be read"):
+    with pytest.raises(UserError, match="is not the model that its stage started from|the adapter cannot be read"):
         load_stored_model(find_stored_model(tmp_path / "first", lambda _: tmp_path / "parent"))
 
 

@@ -221,7 +221,7 @@ class TestBadFolders:
 
     def test_not_a_text_model(self, tmp_path):
         config = ViTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64)
-        self.fails(stock_folder(tmp_path, AutoModel.from_config(config)), "a model of type 'vit' is no encoder")
+        self.fails(stock_folder(tmp_path, AutoModel.from_config(config)), "a model of type 'vit' is not an encoder")
 
     def test_multimodal_model(self, tmp_path):
         tiny.model_folder(tmp_path, "gemma3_text")

@@ -158,7 +158,7 @@ def test_without_metadata_the_class_in_the_config_decides(tmp_path: Path):
     [
         ({}, "no config.json"),
         ({"config.json": "{"}, "config.json cannot be read"),
-        ({"config.json": "[]"}, "it is no JSON object"),
+        ({"config.json": "[]"}, "expected a JSON object"),
         ({"config.json": '{"architectures": ["BertModel"]}'}, "its class is BertModel"),
         ({"config.json": "{}", "xlift.json": "{}"}, "xlift.json is damaged"),
         ({"config.json": "{}", "xlift.json": '{"version": 2}'}, "another version"),

@@ -204,7 +204,7 @@ def test_tags_of_a_decoder_depend_only_on_earlier_tokens(family):
 
 @pytest.mark.parametrize("family", tiny.DECODERS + tiny.SEQ2SEQ)
 def test_masked_language_modelling_needs_an_encoder(family):
-    with pytest.raises(UserError, match="hidden words are for encoders"):
+    with pytest.raises(UserError, match="masked language modelling needs an encoder"):
         make_head(HeadSpec("lm"), tiny.config(family), seed=0)
 
 

@@ -144,14 +144,14 @@ def test_head_of_another_vocabulary_is_an_error(tmp_path: Path) -> None:
     stock_folder(tmp_path, "xlm-roberta")
     weights = load_file(tmp_path / "model.safetensors")
     save_file(weights | {"lm_head.bias": torch.zeros(7)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lm_head.bias is \(7,\), not \(500,\)"):
+    with pytest.raises(UserError, match=r"lm_head.bias is \(7,\), expected \(500,\)"):
         load(tmp_path)
 
 
 def test_separate_decoder_is_an_error(tmp_path: Path) -> None:
     stock_folder(tmp_path, "modernbert", stock_model("modernbert", tie_word_embeddings=False))
     encoder, _ = load(tmp_path)  # such a model works for everything else
-    with pytest.raises(UserError, match="does not predict words by its input embeddings"):
+    with pytest.raises(UserError, match="does not predict tokens with its input embeddings"):
         encoder.add_head("MLM", SPEC, seed=1)
 
 

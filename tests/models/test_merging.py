@@ -156,6 +156,6 @@ def test_models_that_differ_are_an_error_with_the_reason(what: str, tmp_path: Pa
         reason = "is .* in the start and .* here"
     else:
         save(tiny.encoder("xlm-roberta"), tiny.tokenizer("unigram"), tmp_path / "other")
-        reason = "the tokenizer is not that of the start"
+        reason = "the tokenizer differs from that of the start"
     with pytest.raises(UserError, match=reason):
         merge(start, [start, StoredModel(tmp_path / "other")], [0.5, 0.5])

@@ -131,7 +131,7 @@ def test_head_with_other_labels_cannot_be_kept(stored: StoredModel) -> None:
 
 
 def test_missing_head_cannot_be_kept(stored: StoredModel) -> None:
-    with pytest.raises(UserError, match="no head 'pos' to keep\n  the earlier stage has: nli, squad"):
+    with pytest.raises(UserError, match="no head 'pos' to keep\n  the earlier stage has these heads: nli, squad"):
         transfer_weights(next_stage(stored), stored, keep_heads=("pos",))
 
 

@@ -144,7 +144,7 @@ def test_jobs_that_do_not_fit_a_device_are_listed_with_advice(tmp_path: Path):
 def test_estimate_for_a_device_is_marked_as_an_assumption(tmp_path: Path):
     plan_estimate = PlanEstimate(isles_plan(tmp_path), None, 1, find_device("h200"))
     assert describe_estimate_source(plan_estimate, "mine") == [
-        "The estimate is from its data sheet at an assumed 40% of peak; nothing was measured on it."
+        "Times are from the device's data sheet, at an assumed 40% of its peak. Nothing was measured on it."
     ]
 
 

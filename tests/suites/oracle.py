@@ -95,7 +95,9 @@ def legacy(tag: str) -> tuple[str, str]:
 
 
 def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, Fraction]:
-    sides = [{(n, *chunk) for n, tags in enumerate(side) for chunk in chunks(tags, legacy)} for side in (gold, predicted)]
+    sides = [
+        {(n, *chunk) for n, tags in enumerate(side) for chunk in chunks(tags, legacy)} for side in (gold, predicted)
+    ]
     return set_f1(*sides)
 
 

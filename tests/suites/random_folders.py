@@ -42,7 +42,9 @@ def _tags(rng: random.Random, tags: list[str]) -> tuple[str, str]:
     gold = [rng.choices(tags, k=rng.choice((1, 1, 3, 8))) for _ in range(rng.randint(1, 4))]
     predicted = [[tag if rng.random() < 0.7 else rng.choice(tags) for tag in sentence] for sentence in gold]
     ends = (rng.choice(("", "\n", "\n\n")) for _ in range(2))
-    one, other = ("\n\n".join("\n".join(s) for s in side) + end for side, end in zip((gold, predicted), ends, strict=True))
+    one, other = (
+        "\n\n".join("\n".join(s) for s in side) + end for side, end in zip((gold, predicted), ends, strict=True)
+    )
     return one, other
 
 

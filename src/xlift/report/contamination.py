@@ -71,11 +71,11 @@ def _direct(report: ContaminationReport) -> str:
     if not direct:
         return ""
     few = (
-        f" ({'; '.join(f'{relation.trained} and {relation.scored}' for known in direct)})"
+        f" ({'; '.join(f'{relation.trained} and {relation.scored}' for relation in direct)})"
         if len(direct) <= MAX_NAMED_PAIRS
         else ""
     )
-    return f" {_count(len(direct), 'relation overlap')} contain{'s' * (len(direct) == 1)} scored examples{few}."
+    return f" {_count(len(direct), 'known overlap')} contain{'s' * (len(direct) == 1)} scored examples{few}."
 
 
 def finding_cells(finding: Finding) -> tuple[str, ...]:

@@ -118,7 +118,9 @@ def _memory_warnings(left: Sequence[Job], plan_estimate: PlanEstimate) -> list[s
 def describe_estimate_source(plan_estimate: PlanEstimate, study: str) -> list[str]:
     """Return a line on the source of the estimate."""
     if plan_estimate.device is not None:
-        return [f"The estimate is from its data sheet at an assumed {SHARE:.0%} of peak; nothing was measured on it."]
+        return [
+            f"Times are from the device's data sheet, at an assumed {SHARE:.0%} of its peak. Nothing was measured on it."
+        ]
     if plan_estimate.is_measured:
         return ["Times are from a calibration of this machine."]
     return [f"Times are a guess; `xlift plan {study} --calibrate` measures this machine."]

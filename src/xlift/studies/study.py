@@ -48,7 +48,7 @@ class Study(Settings):
     source: Literal["native", "xtreme", "hub"] | None = None
     """Read tasks that have this source from it alone; default: from the first of a task's sources with files here."""
     tasks: tuple[dict[str, Any], ...] = ()
-    """Custom tasks (docs/own-task.md)."""
+    """Custom tasks: the tasks that this study declares itself."""
 
     @model_validator(mode="before")
     @classmethod

@@ -66,7 +66,7 @@ class FileSource:
     drop: tuple[str, ...] = ()
     unquote: bool = False
     where: Mapping[str, str] = field(default_factory=dict)
-    """ExampleKeys -> value of the rows to read, with {lang} as in paths: {'language': '{lang}'} in a file of all languages."""
+    """Column -> value of the rows to read, with {lang} as in paths: {'language': '{lang}'} in a file of all languages."""
     header: tuple[str, ...] = ()
     ragged: bool = False
     direction: tuple[str, ...] = ()
