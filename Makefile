@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= xlift-store
 
-.PHONY: demo test lint install install-dev pages clean
+.PHONY: demo test lint docs install install-dev pages clean
 
 demo: install
 	$(BIN)/xlift run quickstart --store $(STORE)
@@ -32,6 +32,10 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# The docs as a site in build/site.
+docs: install-dev
+	$(BIN)/mkdocs build --quiet
 
 # The pages in docs/studies and docs/archipelago, made again (an hour and a half on two cores; finished jobs are kept).
 pages: install

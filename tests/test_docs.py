@@ -309,9 +309,10 @@ def options(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
         for parameter in command.params
         if parameter.name != "help"
     }
-    if own_names:
+    commands = getattr(command, "commands", {})
+    if own_names or not commands:
         yield name, own_names
-    for sub, below in getattr(command, "commands", {}).items():
+    for sub, below in commands.items():
         yield from options(below, f"{name} {sub}")
 
 

@@ -61,6 +61,7 @@ for command in (
     push.push,
     translate.translate,
     contamination.contamination,
+    info.schema,
     info.archipelago,
     info.doctor,
 ):

@@ -1,4 +1,4 @@
-"""`xlift tasks`, `xlift archipelago` and `xlift doctor`: show tasks, languages and the installation."""
+"""`xlift tasks`, `xlift schema`, `xlift archipelago` and `xlift doctor`: show tasks, the form of a study, languages, the installation."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def tasks(
         catalogue.print_list(console(), as_json)
     else:
         catalogue.print_task(name, data, console(), as_json)
+
+
+def schema() -> None:
+    """Print the JSON schema of a study, for editors.
+
+    `xlift schema > study.schema.json`, and in the first line of a study `# yaml-language-server: $schema=study.schema.json`.
+    """
+    from xlift.studies.json_schema import study_schema
+
+    print(json.dumps(study_schema(), indent=2))
 
 
 def archipelago(

@@ -18,7 +18,7 @@ from xlift.tasks.task import Task
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pyarrow", "pydantic", "altair",
 )  # fmt: skip
-EXTRAS = {"gpu": ("liger-kernel",), "ray": ("ray",), "slurm": ("submitit",)}
+EXTRAS = {"gpu": ("bitsandbytes",), "onnx": ("onnx", "onnxruntime", "onnxscript")}
 
 
 def examine(data: Path | None, count: bool = False) -> dict[str, Any]:
