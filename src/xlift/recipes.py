@@ -223,6 +223,11 @@ class Engine(Settings):
         return self
 
 
+BLAS_THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "BLIS")} | {"VECLIB_MAXIMUM_THREADS": "1"}
+"""Environment for NumPy in a process that runs jobs. NumPy reads it when it is imported. All kinds of jobs that multiply matrices
+with NumPy use one thread; `num_threads` gives the threads of torch."""
+
+
 def num_threads(kind: str, hidden_size: int | None, engine: Engine) -> int:
     """Threads of each process of a job. Independent of the machine and the number of workers: equal studies give equal bytes.
 

@@ -11,7 +11,6 @@ from tests.support import fake_jobs
 from tests.support.fake_jobs import Recorder, after, job, plan, send_signal
 
 from xlift.errors import UserError
-from xlift.execution import local
 from xlift.execution.local import Stopped, run_plan
 from xlift.studies.job import Job
 from xlift.studies.store import Store
@@ -19,7 +18,7 @@ from xlift.studies.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(local, "run_worker", fake_jobs.run_worker)
+    fake_jobs.replace_jobs(monkeypatch)
     return Store(tmp_path / "store")
 
 

@@ -26,7 +26,7 @@ from xlift.studies.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(local, "run_worker", fake_jobs.run_worker)
+    fake_jobs.replace_jobs(monkeypatch)
     return Store(tmp_path / "store")
 
 
@@ -46,7 +46,7 @@ def overlap(store: Store, one: str, other: str) -> bool:
 # -- normal runs -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 3])
 def test_every_job_runs_once_after_its_parents(store: Store, workers: int) -> None:
     a, b = job("a"), job("b")
     c = job("c", a, b)
@@ -68,6 +68,23 @@ def test_jobs_run_in_parallel_on_the_given_number_of_workers(store: Store) -> No
     run_plan(plan(*jobs), store, Recorder(), 2)
     assert overlap(store, "0", "1")
     assert len({store.open(each.key).file("pid").read_text() for each in jobs}) == 2
+
+
+def test_without_workers_jobs_run_here_in_the_order_of_one_worker(store: Store, tmp_path: Path) -> None:
+    a, b = job("a", examples=5), job("b", examples=50)
+    jobs = [a, b, *(job(f"p{n}", parent, kind="predict", task="xnli") for n, parent in enumerate((a, b, b)))]
+    here, alone = Recorder(), Recorder()
+    other = Store(tmp_path / "other" / "store")
+    other.root.parent.mkdir()
+    before = set(multiprocessing.active_children())
+    run_plan(plan(*jobs), store, here, 0)
+    assert set(multiprocessing.active_children()) == before
+    run_plan(plan(*jobs), other, alone, 1)
+    assert here.events == alone.events
+    assert {store.open(each.key).file("pid").read_text() for each in jobs} == {str(os.getpid())}
+    for each in jobs:
+        batches = [opened.open(each.key).file("batch").read_text() for opened in (store, other)]
+        assert batches[0] == batches[1]
 
 
 def test_finished_jobs_are_not_run_again(store: Store) -> None:
@@ -132,17 +149,19 @@ def test_a_user_error_ends_the_run_after_the_running_jobs(store: Store) -> None:
     assert display.all("failed") == ["bad fail, 1 others"]
 
 
-def test_children_of_a_failed_job_are_not_started(store: Store) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_children_of_a_failed_job_are_not_started(store: Store, workers: int) -> None:
     bad = job("bad fail")
     with pytest.raises(UserError):
-        run_plan(plan(bad, job("child", bad)), store, Recorder(), 1)
+        run_plan(plan(bad, job("child", bad)), store, Recorder(), workers)
     assert [name for _, word, name in logged(store) if word == "begin"] == ["bad"]
 
 
-def test_a_bug_keeps_its_traceback(store: Store) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bug_keeps_its_traceback(store: Store, workers: int) -> None:
     good = job("good", examples=20)
     with pytest.raises(WorkerBug, match=r"(?s)in odd bug:\nTraceback.*_follow_order.*ZeroDivisionError"):
-        run_plan(plan(good, job("odd bug")), store, Recorder(), 1)
+        run_plan(plan(good, job("odd bug")), store, Recorder(), workers)
     assert store.has(good.key)
 
 
@@ -228,13 +247,14 @@ def test_an_artifact_that_appears_before_the_lock_is_not_made_again(tmp_path: Pa
 # -- signals -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_run_leaves_checkpoints(store: Store, number: int) -> None:
+def test_a_stopped_run_leaves_checkpoints(store: Store, number: int, workers: int) -> None:
     done, endless = job("done", examples=99), job("endless until stopped")
     display = Recorder()
     after(display, "started", endless.label, send_signal(number), delay=0.2)
     with pytest.raises(Stopped) as stopped:
-        run_plan(plan(done, endless), store, display, 1)
+        run_plan(plan(done, endless), store, display, workers)
     assert stopped.value.exit_code == 128 + number
     assert (store.partial(endless.key) / "checkpoint").exists()
     assert store.has(done.key)
@@ -242,6 +262,18 @@ def test_a_stopped_run_leaves_checkpoints(store: Store, number: int) -> None:
     # neither is "running": no lock is left
     assert sorted(entry.status for entry in store.ls()) == ["done", "partial"]
     assert display.all("stopping") == ["1"]
+
+
+def test_without_workers_a_second_ctrl_c_stops_at_once(store: Store) -> None:
+    deaf, display = job("heedless deaf"), Recorder()
+    for delay in (0.1, 0.3):
+        after(display, "started", deaf.label, send_signal(signal.SIGINT), delay=delay)
+    began = time.monotonic()
+    with pytest.raises(Stopped) as stopped:
+        run_plan(plan(deaf), store, display, 0)
+    assert time.monotonic() - began < 10
+    assert stopped.value.exit_code == 130
+    assert Store(store.root).try_lock(deaf.key) is not None  # no lock is left
 
 
 def test_a_second_ctrl_c_stops_at_once(store: Store) -> None:
@@ -312,12 +344,13 @@ def test_the_run_waits_for_a_job_of_another_process(store: Store) -> None:
     assert store.open(shared.key).file("pid").read_text() == "the other's"
 
 
-def test_other_jobs_run_while_one_is_waiting(store: Store) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_other_jobs_run_while_one_is_waiting(store: Store, workers: int) -> None:
     shared, free, display = job("shared", examples=99), job("free"), Recorder()
     lock = Store(store.root).try_lock(shared.key)
     assert lock is not None
     after(display, "finished", free.label, lock.release)
-    assert run_plan(plan(shared, free), store, display, 1).done == 2
+    assert run_plan(plan(shared, free), store, display, workers).done == 2
 
 
 def test_a_job_given_up_by_another_process_is_taken_over(store: Store) -> None:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import fake_jobs
-from tests.support.tiny_study import digests, plan_of, run, run_inline, start, write_study
+from tests.support.tiny_study import digests, plan_of, run, run_in_process, run_inline, start, write_study
 
 from xlift import cli
 from xlift.execution import local
@@ -53,6 +54,14 @@ def stamps(store: Path) -> dict[Path, tuple[int, int]]:
     return {path.relative_to(store): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
 
+def manifest(store: Path, key: str) -> dict[str, Any]:
+    """A job's manifest without times and memory."""
+    content = {
+        name: value for name, value in Store(store).open(key).manifest.items() if name not in ("started", "seconds")
+    }
+    return content | {"numbers": content["numbers"] | {"peak_memory_bytes": 0}}
+
+
 def shuffled(plan: Plan, seed: int) -> Iterator[Job]:
     """The jobs in a random order in which parents come first."""
     left, done = list(plan.jobs.values()), set[str]()
@@ -74,6 +83,25 @@ def test_two_workers_give_the_same_bytes_as_one(
 ) -> None:
     assert jobs_done(with_two_workers) == 9
     assert digests(study, study.parent / "second") == digests(study, reference)
+
+
+@pytest.fixture(scope="module")
+def without_workers(study: Path) -> subprocess.CompletedProcess[str]:
+    return run_in_process(study, study.parent / "third")
+
+
+def test_a_run_in_this_process_gives_the_same_bytes_and_table(
+    study: Path,
+    reference: Path,
+    without_workers: subprocess.CompletedProcess[str],
+    with_two_workers: subprocess.CompletedProcess[str],
+) -> None:
+    assert jobs_done(without_workers) == 9
+    assert digests(study, study.parent / "third") == digests(study, reference)
+    assert without_workers.stdout == with_two_workers.stdout
+    assert [manifest(study.parent / "third", key) for key in plan_of(study).jobs] == [
+        manifest(reference, key) for key in plan_of(study).jobs
+    ]
 
 
 def test_a_run_prints_only_progress(with_two_workers: subprocess.CompletedProcess[str]) -> None:

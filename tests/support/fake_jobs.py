@@ -14,10 +14,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
 from threadpoolctl import threadpool_info
 
 from xlift.errors import UserError
-from xlift.execution import worker
+from xlift.execution import local, worker
 from xlift.execution.progress import batch_label
 from xlift.execution.work.shared import Context
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
@@ -102,6 +103,13 @@ def after(display: Recorder, word: str, label: str, act: Callable[[], object], d
 
 def send_signal(number: int) -> Callable[[], object]:
     return lambda: os.kill(os.getpid(), number)
+
+
+def replace_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs do fake jobs, in workers and in this process."""
+    monkeypatch.setattr(local, "run_worker", run_worker)
+    monkeypatch.setattr(local, "run_jobs", run_fake_jobs)
+    monkeypatch.setattr(local, "import_libraries", lambda: None)
 
 
 def run_worker(connection: Connection, context: Context, root: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import yaml
 from tests.support import tiny
 
+from xlift import cli
 from xlift.execution.work import run_job
 from xlift.execution.work.shared import Context
 from xlift.models.backbone import save
@@ -87,6 +91,19 @@ def run(study: Path, store: Path, *options: str) -> subprocess.CompletedProcess[
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run_in_process(study: Path, store: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `xlift run --workers 0` to its end in this process, for tests whose subject is not processes."""
+    words = ["xlift", "run", str(study), "--store", str(store), "--workers", "0", *options]
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", words), redirect_stdout(out), redirect_stderr(err):
+        try:
+            cli.main()
+            code: Any = 0
+        except SystemExit as end:
+            code = end.code or 0
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def digests(study: Path, store: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,9 +26,25 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a key of the study: seeds=[1,2,3], training.lr=0.001, targets.0.size=100."),
 ]
+
+
+def _use_one_blas_thread(workers: int | None) -> int | None:
+    """Set the environment of jobs that run in this process, before a command imports NumPy."""
+    if workers == 0:
+        from xlift.recipes import BLAS_THREADS
+
+        os.environ.update(BLAS_THREADS)
+    return workers
+
+
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Number of worker processes (default: one per processor; one on a GPU)."),
+    typer.Option(
+        "--workers",
+        min=0,
+        callback=_use_one_blas_thread,
+        help="Number of worker processes (default: one per processor; one on a GPU). 0 runs the jobs in this process.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORE = Path("xlift-store")

@@ -84,8 +84,9 @@ def _run(
     record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
     print_warnings(plan.warnings)
-    workers = workers or default_workers(plan.engine)
-    plan_estimate = PlanEstimate(plan, store, workers)
+    workers = default_workers(plan.engine) if workers is None else workers
+    num_slots = max(1, workers)
+    plan_estimate = PlanEstimate(plan, store, num_slots)
     estimator = plan_estimate.estimator
     run_estimate = estimate_run(plan_estimate, [job for job in plan.jobs.values() if not store.has(job.key)])
     terminal = console(stderr=True)
@@ -93,10 +94,10 @@ def _run(
         if quiet:
             outcome = run_plan(plan, store, SilentDisplay(), workers)
         elif terminal.is_terminal:
-            with LiveDisplay(estimator, workers, terminal) as display:
+            with LiveDisplay(estimator, num_slots, terminal) as display:
                 outcome = run_plan(plan, store, display, workers)
         else:
-            outcome = run_plan(plan, store, PlainDisplay(estimator, workers), workers)
+            outcome = run_plan(plan, store, PlainDisplay(estimator, num_slots), workers)
     except Stopped as stopped:
         print("xlift: interrupted. Finished jobs are kept. Running the same command again resumes.", file=sys.stderr)
         raise typer.Exit(stopped.exit_code) from None
@@ -153,7 +154,8 @@ def plan(
     opened = Store(store)
     study_plan = make_plan(read_study(study, tuple(set_ or ())), check_data_folder(data), to_run=False)
     print_warnings(study_plan.warnings)
-    workers = workers or (1 if other_device else default_workers(study_plan.engine))
+    default = 1 if other_device else default_workers(study_plan.engine)
+    workers = default if workers is None else max(1, workers)
     if calibrate:
         _calibrate(study_plan, workers)
     plan_estimate = PlanEstimate(study_plan, opened, workers, other_device)

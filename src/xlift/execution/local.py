@@ -1,7 +1,7 @@
-"""The local executor: run the jobs of a plan in worker processes on this machine.
+"""The local executor: run the jobs of a plan on this machine, in worker processes or in this process.
 
 Several runs may share a store, on one or more machines. If another process has the lock of a job, the run waits for it.
-This process does not import torch; each worker imports it once. Processes communicate by pipes only, since a killed worker
+With workers, this process does not import torch; each worker imports it once. Processes communicate by pipes only, since a killed worker
 could leave a lock or a semaphore taken and block the others.
 """
 
@@ -15,16 +15,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
 from xlift.errors import UserError
 from xlift.execution.progress import Display, batch_label
 from xlift.execution.queue import JobQueue, model_of
+from xlift.execution.work import prediction, run_jobs
 from xlift.execution.work.shared import Context
-from xlift.execution.worker import STOP_SIGNALS, WorkerBug, run_worker
-from xlift.recipes import Engine
+from xlift.execution.worker import STOP_SIGNALS, WorkerBug, import_libraries, run_batch, run_worker
+from xlift.recipes import BLAS_THREADS, Engine
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.placement import slots_by_job, uses_gpu
 from xlift.studies.plan import Plan
@@ -34,9 +36,12 @@ LOCK_POLL_SECONDS = 0.5
 """Seconds between checks of jobs that another process is running."""
 STOP_TIMEOUT = 60.0
 """Seconds that running jobs get to write checkpoints when a run is stopped."""
-BLAS_THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "BLIS")} | {"VECLIB_MAXIMUM_THREADS": "1"}
-"""Environment for NumPy in workers, which reads it when it is imported. All kinds of jobs that multiply matrices with NumPy
-use one thread; `recipes.num_threads` sets the threads of torch."""
+POLL_SECONDS = 0.2
+"""Seconds between two looks at the stop signals while nothing else happens."""
+
+
+class _StopNow(BaseException):
+    """A second stop signal arrived while a job ran in this process."""
 
 
 class Stopped(Exception):
@@ -59,8 +64,8 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     """Run every job of the plan that is not in the store.
 
     Args:
-        workers: number of processes (default: `default_workers`). A job that takes several slots leaves fewer running. No
-            result depends on it.
+        workers: number of processes (default: `default_workers`). A job that takes several slots leaves fewer running. 0
+            runs the jobs in this process. No result depends on it.
 
     Raises:
         UserError: a job's data or an artifact cannot be used, or a worker was killed. Running jobs are finished first, and
@@ -73,13 +78,17 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     if not todo:
         return Outcome(0, 0.0)
     started = time.monotonic()
-    with _record_stop_signals() as received:
+    if workers is None:
+        workers = default_workers(plan.engine)
+    with _record_stop_signals(at_once_from=2 if workers == 0 else None) as received:
         context = Context(plan.data, plan.tasks, plan.models, plan.engine)
-        num_slots = workers or default_workers(plan.engine)
         job_slots = slots_by_job(plan, gpu=uses_gpu(plan.engine))
-        runner = _PlanRunner(todo, context, store, display, num_slots, job_slots, received)
+        runner_class = _PlanRunner if workers else _InProcessRunner
+        runner = runner_class(todo, context, store, display, max(1, workers), job_slots, received)
         try:
             runner.run()
+        except _StopNow:
+            raise Stopped(received[0]) from None
         finally:
             runner.close()
     return Outcome(runner.num_done, time.monotonic() - started)
@@ -108,15 +117,25 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _record_stop_signals() -> Iterator[list[int]]:
+def _record_stop_signals(at_once_from: int | None = None) -> Iterator[list[int]]:
     """Collect the stop signals that arrive. Raising an exception could interrupt a message from a worker. A signal that is
-    ignored (nohup) stays ignored."""
+    ignored (nohup) stays ignored.
+
+    Args:
+        at_once_from: raise `_StopNow` from this signal on.
+    """
     received: list[int] = []
+
+    def record(number: int, _: object) -> None:
+        received.append(number)
+        if at_once_from is not None and len(received) >= at_once_from:
+            raise _StopNow
+
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # only the main thread can set handlers
         for number in STOP_SIGNALS:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, lambda which, _: received.append(which))
+                before[number] = signal.signal(number, record)
     try:
         yield received
     finally:
@@ -127,7 +146,7 @@ def _record_stop_signals() -> Iterator[list[int]]:
 @dataclass
 class _Worker:
     process: Any
-    connection: Connection
+    connection: Any
     jobs: dict[str, Job] = field(default_factory=dict)
     """Key -> assigned job that is not done."""
     has_started: bool = False
@@ -155,8 +174,6 @@ class _PlanRunner:
         self.workers: list[_Worker] = []
         self.failure: UserError | WorkerBug | None = None
         self.num_done = 0
-        self.processes = multiprocessing.get_context("spawn")  # torch does not work in processes forked from threads
-        resource_tracker.ensure_running()  # its start unblocks signals, which `_start_worker` must keep blocked
 
     def run(self) -> None:
         last_check = time.monotonic()
@@ -200,7 +217,7 @@ class _PlanRunner:
             worker = idle or self._start_worker()
             jobs = self.queue.batch(job, (self.num_slots - used) // self._slots(job))
             try:
-                worker.connection.send(jobs)
+                self._send_jobs(worker, jobs)
             except OSError:  # the worker was killed while idle
                 self._remove_worker(worker)
                 continue
@@ -209,9 +226,14 @@ class _PlanRunner:
             if isinstance(job.spec, PredictSpec):
                 worker.loaded = model_of(job)
 
+    def _send_jobs(self, worker: _Worker, jobs: list[Job]) -> None:
+        worker.connection.send(jobs)
+
     def _start_worker(self) -> _Worker:
-        ours, theirs = self.processes.Pipe()
-        process = self.processes.Process(target=run_worker, args=(theirs, self.context, self.store.root), daemon=True)
+        processes = multiprocessing.get_context("spawn")  # torch does not work in processes forked from threads
+        resource_tracker.ensure_running()  # its start unblocks signals, which must stay blocked below
+        ours, theirs = processes.Pipe()
+        process = processes.Process(target=run_worker, args=(theirs, self.context, self.store.root), daemon=True)
         # Ctrl-C on the terminal reaches the worker too, perhaps before it can ignore the signal.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
@@ -225,17 +247,17 @@ class _PlanRunner:
         return worker
 
     def _receive_messages(self) -> None:
-        for connection in wait([worker.connection for worker in self.workers], timeout=0.2):
+        for connection in wait([worker.connection for worker in self.workers], timeout=POLL_SECONDS):
             worker = next(worker for worker in self.workers if worker.connection is connection)
             try:
-                message, key, *content = worker.connection.recv()
+                message = worker.connection.recv()
             except (EOFError, OSError):
                 self._handle_lost_worker(worker)
             else:
-                self._handle_message(worker, message, worker.jobs[key], content)
+                self._handle_message(worker, *message)
 
-    def _handle_message(self, worker: _Worker, message: str, job: Job, content: list[Any]) -> None:
-        worker.has_started = True
+    def _handle_message(self, worker: _Worker, message: str, key: str, *content: Any) -> None:
+        job, worker.has_started = worker.jobs[key], True
         if message == "started":
             self.display.started(job, *content)
         elif message == "step":
@@ -311,3 +333,36 @@ class _PlanRunner:
             if len(self.received) > num_signals or time.monotonic() > deadline:
                 return
             self._receive_messages()
+
+
+class _InProcessRunner(_PlanRunner):
+    """Runs the jobs in this process, one batch after another, with the order and the messages of a single worker."""
+
+    is_stopping = False
+
+    def close(self) -> None:
+        prediction.clear_model_cache()
+
+    def _send_jobs(self, worker: _Worker, jobs: list[Job]) -> None:
+        """Nothing to do: `_receive_messages` runs them."""
+
+    def _start_worker(self) -> _Worker:
+        import_libraries()
+        self.workers.append(_Worker(None, None))
+        return self.workers[0]
+
+    def _receive_messages(self) -> None:
+        if not self._busy_workers():  # the jobs that are left are running in other processes
+            time.sleep(POLL_SECONDS)
+        for worker in self._busy_workers():
+            send = partial(self._handle_message, worker)
+            run_batch(list(worker.jobs.values()), self.context, self.store, run_jobs, send, self._should_stop)
+
+    def _should_stop(self) -> bool:
+        if self.received and not self.is_stopping:
+            self.is_stopping = True
+            self.display.stopping(sum(len(worker.jobs) for worker in self._busy_workers()))
+        return bool(self.received)
+
+    def _stop_workers(self) -> None:
+        """Nothing to do: a running job has stopped before its batch ended."""

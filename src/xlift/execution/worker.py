@@ -1,7 +1,7 @@
 """A worker process: receives jobs through a pipe, sends messages, and exits when its run does.
 
-A job, or several to be run in one pass, arrive as a list. Messages name a job by its key: ("started", key, others) and
-("step", key, done, total) during the work, for the first job that is not done; at the end of each job ("done", key, seconds),
+A job, or several to be run in one pass, arrive as a list (`run_batch`). Messages name a job by its key: ("started", key, others)
+and ("step", key, done, total) during the work, for the first job that is not done; at the end of each job ("done", key, seconds),
 ("done elsewhere", key) if another process made the artifact, ("busy", key) if another process is making it,
 ("interrupted", key) or ("error", key, exception).
 """
@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,12 +44,17 @@ class WorkerBug(Exception):
 def run_worker(connection: Connection, context: Context, root: Path) -> None:
     """Main function of a worker process."""
     set_up_worker()
+    import_libraries()
+    serve(connection, context, Store(root), run_jobs)
+
+
+def import_libraries() -> None:
+    """Import what jobs need, which takes seconds that must not count for a job."""
     # By default, threads of a job spin while they wait for each other. If another process uses the processor, a step of
     # pretraining then takes six times as long (1.0-1.7 s against 0.2-0.3 s on two busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for name in ("xlift.training.stage", "xlift.evaluation.predict"):  # takes seconds, which must not count for a job
+    for name in ("xlift.training.stage", "xlift.evaluation.predict"):
         importlib.import_module(name)
-    serve(connection, context, Store(root), run_jobs)
 
 
 def set_up_worker() -> None:
@@ -74,10 +80,23 @@ def serve(connection: Connection, context: Context, store: Store, run_jobs: RunJ
         except (EOFError, OSError):
             return
         if jobs is not None:  # None is a stop request that arrived after its job ended
-            _run_batch(jobs, connection, context, store, run_jobs)
+            # poll() is true for a stop request, and also when the parent has exited
+            run_batch(jobs, context, store, run_jobs, partial(_send, connection), connection.poll)
 
 
-def _run_batch(jobs: Sequence[Job], connection: Connection, context: Context, store: Store, run_jobs: RunJobs) -> None:
+def run_batch(
+    jobs: Sequence[Job],
+    context: Context,
+    store: Store,
+    run_jobs: RunJobs,
+    send: Callable[..., None],
+    should_stop: Callable[[], bool],
+) -> None:
+    """Run jobs in one pass, except those that another process runs or has done.
+
+    Args:
+        send: called with each message (see above).
+    """
     locked: dict[str, tuple[Job, Lock]] = {}
     for job in jobs:
         try:
@@ -86,29 +105,28 @@ def _run_batch(jobs: Sequence[Job], connection: Connection, context: Context, st
                 lock.release()
                 lock = None
         except UserError as error:
-            _send(connection, "error", job.key, error)
+            send("error", job.key, error)
             continue
         if lock is not None:
             locked[job.key] = job, lock
         else:
-            _send(connection, "done elsewhere" if store.has(job.key) else "busy", job.key)
+            send("done elsewhere" if store.has(job.key) else "busy", job.key)
     if not locked:
         return
-    _send(connection, "started", next(iter(locked)), len(locked) - 1)
+    send("started", next(iter(locked)), len(locked) - 1)
     last_report = time.monotonic()
 
     def report(done: int, total: int) -> None:
         nonlocal last_report
         if time.monotonic() - last_report > REPORT_INTERVAL:
             last_report = time.monotonic()
-            _send(connection, "step", next(iter(locked)), done, total)
+            send("step", next(iter(locked)), done, total)
 
     def end(key: str, message: str, *content: Any) -> None:
         locked.pop(key)[1].release()
-        _send(connection, message, key, *content)
+        send(message, key, *content)
 
-    # poll() is true for a stop request, and also when the parent has exited
-    progress = Progress(report, connection.poll)
+    progress = Progress(report, should_stop)
     try:
         for job, outcome in run_jobs([job for job, _ in locked.values()], context, store, progress):
             if isinstance(outcome, Exception):
@@ -121,6 +139,9 @@ def _run_batch(jobs: Sequence[Job], connection: Connection, context: Context, st
     except Exception as error:  # concerns all jobs of the batch
         for key, (job, _) in list(locked.items()):
             end(key, "error", _wrap_error(job, error))
+    finally:
+        for _, lock in locked.values():
+            lock.release()
 
 
 def _wrap_error(job: Job, error: Exception) -> UserError | WorkerBug:
