@@ -97,6 +97,51 @@ def test_one_example_gives_the_widest_interval():
     assert lift_interval(runs - runs) == (0, -1, 1)
 
 
+def correlation(counts: np.ndarray) -> np.ndarray:
+    """(..., [n, x, y, xx, yy, xy]) -> Pearson's correlation."""
+    n, x, y, xx, yy, xy = np.moveaxis(counts, -1, 0)
+    return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+
+
+def points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(n, 6) counts of `correlation`."""
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+
+
+def test_a_function_that_leaves_out_each_example_replaces_sums():
+    x = np.random.default_rng(0).normal(size=(2, 40))
+    counts = points(x[0], x[0] + x[1])
+
+    def leave_one_out(rows: np.ndarray) -> np.ndarray:
+        return np.array([correlation(np.delete(rows, i, axis=0).sum(axis=0)) for i in range(len(rows))])
+
+    score, influence = linearise(counts, lambda rows: correlation(rows.sum(axis=0)), leave_one_out)
+    expected_score, expected = linearise(counts, correlation)
+    assert score == pytest.approx(expected_score)
+    assert influence == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.5, 0.9])
+def test_interval_of_a_correlation_is_close_to_fishers(strength):
+    rng = np.random.default_rng(3)
+    x, noise = rng.normal(size=(2, 400))
+    y = strength * x + np.sqrt(1 - strength**2) * noise
+    value, low, high = score_interval(estimate(points(x, y)[None], correlation), lowest=-1.0)
+    assert value == pytest.approx(np.corrcoef(x, y)[0, 1])
+    half = 1.96 / np.sqrt(397)
+    assert (low, high) == pytest.approx((np.tanh(np.arctanh(value) - half), np.tanh(np.arctanh(value) + half)), abs=0.02)
+
+
+def test_interval_of_a_correlation_stays_in_its_range():
+    x = np.arange(20.0)
+    assert score_interval(estimate(points(x, x)[None], correlation), lowest=-1.0).high == 1
+    value, low, high = score_interval(estimate(points(x, -x)[None], correlation), lowest=-1.0)
+    assert (value, low) == (-1, -1)
+    assert -1 < high < 0
+    one = Estimate(np.array([0.3]), np.zeros((1, 1)))
+    assert score_interval(one, lowest=-1.0) == (0.3, -1, 1)
+
+
 def test_translations_are_resampled_together():
     # Equal answers in two languages have no more information than in one; on different examples they have.
     runs = estimate(answers(np.random.default_rng(0).random((1, 100)) < 0.6))

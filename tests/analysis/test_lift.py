@@ -171,3 +171,43 @@ def test_different_examples_are_an_error():
 def test_cell_without_examples_is_an_error():
     with pytest.raises(UserError, match="0 ids"):
         compute_lifts([replace(cell("1"), ids=[], counts=np.zeros((0, 2)))])
+
+
+def median_cell(values: list[float], **more) -> ScoredCell:
+    """A cell of a score that is no function of sums, in -1..1: the median."""
+
+    def leave_one_out(rows: np.ndarray) -> np.ndarray:
+        return np.array([np.median(np.delete(rows, i) if len(rows) > 1 else rows) for i in range(len(rows))])
+
+    counts = np.array(values)[:, None]
+    return replace(
+        cell("1" * len(values), **more), counts=counts, value=lambda rows: np.median(rows), leave_one_out=leave_one_out,
+        lowest_score=-1.0,
+    )  # fmt: skip
+
+
+def test_scores_that_are_no_function_of_sums_have_paired_intervals():
+    values = np.random.default_rng(0).uniform(-0.5, 0.5, 60)
+    rows = compute_lifts([median_cell(list(values + 0.1)), median_cell(list(values), intermediate="none")])
+    row = find(rows, intermediate="nli", language="sw")
+    assert row.value == pytest.approx(np.median(values) + 0.1)
+    assert row.low < row.value < row.high
+    assert (row.lift, row.lift_low, row.lift_high) == pytest.approx((0.1, 0.1, 0.1))  # equal influences cancel
+
+
+def test_bounds_of_scores_below_zero():
+    rows = compute_lifts([median_cell([-0.5]), median_cell([0.5], intermediate="none")])
+    row = find(rows, intermediate="nli", language="sw")
+    assert (row.value, row.low, row.high) == (-0.5, -1, 1)
+    assert (row.lift, row.lift_low, row.lift_high) == (-1, -2, 2)
+    lowest = compute_lifts([median_cell([-1.0] * 9), cell("0" * 9, target="other")])  # the mean is in -0.5..1
+    row = find(lowest, target="all")
+    assert (row.value, row.low) == (-0.5, -0.5)
+    assert -0.5 < row.high < 0.2
+
+
+def test_rows_with_the_same_id_are_one_unit_of_any_score():
+    ids = ["a", "a", "b", "c", "d"]
+    row = find(compute_lifts([median_cell([0.1, 0.2, 0.3, 0.4, 0.5], ids=ids)]), language="sw")
+    assert row.value == pytest.approx(0.3)
+    assert row.n == 5

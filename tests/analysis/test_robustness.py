@@ -242,3 +242,13 @@ def test_partial_rows_are_paired_by_id_over_pipelines_seeds_and_languages():
 def test_partial_rows_outside_the_clean_set_are_an_error():
     with pytest.raises(UserError, match="other examples"):
         compute_robustness([cell("1011"), cell("10", "n 5%", ids=["0", "9"])])
+
+
+def test_a_correlation_may_lose_more_than_everything():
+    def signed(right: str, noise: str = "") -> ScoredCell:
+        return replace(cell(right, noise, value=lambda sums: 2 * accuracy(sums) - 1), lowest_score=-1.0)
+
+    row = find(compute_robustness([signed("1" * 15 + "0" * 5), signed("1" * 9 + "0" * 11, "t")]), language="sw")
+    assert row.kept == pytest.approx(-0.2)
+    assert row.kept_low is not None
+    assert row.kept_low < row.kept

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from xlift.errors import UserError
 from xlift.tasks import metrics
 from xlift.tasks.metrics import answers
+from xlift.tasks.metrics.base import Metric
 from xlift.tasks.metrics.squad import best_threshold
 
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
@@ -292,6 +293,16 @@ def test_paraphrases_without_a_positive_on_either_side():
 
 def test_accuracy_of_labels_choices_and_ids():
     assert score("accuracy", [("neutral", "neutral"), (2, 0), ("17", "17"), (1, 1)]) == 0.75
+
+
+def test_counts_by_label_use_the_labels_of_all_examples():
+    def compute_counts(gold, prediction, labels):
+        return tuple(float(label in gold) + 10 * (label in prediction) for label in labels)
+
+    metric = Metric("m", "m", ("n",), compute_counts, lambda sums: sums.sum(axis=-1), uses_labels=True)
+    counts = metric.count_examples([["b"], []], [["a", "b"], ["c"]], "sw")
+    assert counts.tolist() == [[10, 11, 0], [0, 0, 10]]
+    assert metric.score(counts) == 31
 
 
 @pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda metric: metric.name)

@@ -1,4 +1,4 @@
-"""95% intervals over seeds and test examples together, for any score that is a function of summed counts.
+"""95% intervals over seeds and test examples together, for any score that is smooth in the examples.
 
 Every seed is scored on the same examples, so seeds and examples are crossed:
 
@@ -6,8 +6,8 @@ Every seed is scored on the same examples, so seeds and examples are crossed:
 
 Three deterministic steps:
 
-1. `linearise`: the delete-one jackknife gives the score of one run and the influence of every example on it. It is
-   exact for means and also valid for F1, which is a ratio of sums.
+1. `linearise`: the delete-one jackknife (Efron 1982) gives the score of one run and the influence of every example on
+   it. It is exact for means and also valid for smooth functions of means, such as F1 and correlations.
 2. A mean over languages or targets, or a difference of two pipelines, is the same sum of scores and of influences.
    Examples that are translations of each other share a column, so they are resampled jointly.
 3. `score_interval`, `lift_interval`: variance over seeds plus variance over examples, and Student's t with the degrees
@@ -29,7 +29,10 @@ import numpy as np
 LEVEL = 0.95
 
 Value = Callable[[np.ndarray], np.ndarray]
-"""(..., K) summed counts -> (...) scores in 0..1."""
+"""(..., K) summed counts -> (...) scores."""
+
+LeaveOneOut = Callable[[np.ndarray], np.ndarray]
+"""(n, K) counts of all examples -> (n,) scores without each of them."""
 
 
 class Interval(NamedTuple):
@@ -62,12 +65,13 @@ class Spread(NamedTuple):
     """Degrees of freedom of `variance`; 0 if it cannot be estimated (one example)."""
 
 
-def linearise(counts: np.ndarray, value: Value) -> tuple[float, np.ndarray]:
+def linearise(counts: np.ndarray, value: Value, leave_one_out: LeaveOneOut | None = None) -> tuple[float, np.ndarray]:
     """The score of one run and the influence of each of its examples.
 
     Args:
         counts: (n, K) sufficient counts of each example.
         value: maps summed counts to the score. 0/0 (no gold and no predicted spans) counts as 0, as in seqeval.
+        leave_one_out: for a score that is no function of sums; `value` then maps all counts to the score.
 
     Returns:
         The score, and (n,) influences whose squares sum to the jackknife variance.
@@ -75,8 +79,8 @@ def linearise(counts: np.ndarray, value: Value) -> tuple[float, np.ndarray]:
     counts = np.asarray(counts, dtype=np.float64)
     n, total = len(counts), counts.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = float(np.nan_to_num(value(total)))
-        left_out = np.nan_to_num(value(total - counts))
+        score = float(np.nan_to_num(value(counts if leave_one_out else total)))
+        left_out = np.nan_to_num(leave_one_out(counts) if leave_one_out else value(total - counts))
     return score, np.sqrt((n - 1) / n) * (left_out.mean() - left_out)
 
 
@@ -117,11 +121,17 @@ def _quantile(freedom: float) -> float:
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
-def score_interval(estimate: Estimate) -> Interval:
-    """Interval of a score in 0..1: Wilson's (1927), with the effective number of examples that gives the same variance.
+def score_interval(estimate: Estimate, lowest: float = 0.0) -> Interval:
+    """Interval of a score in `lowest`..1: Wilson's (1927), with the effective number of examples that gives the same
+    variance.
 
-    Unlike value ± t·sd, it stays inside 0..1 and does not shrink to a point if every answer is correct.
+    Unlike value ± t·sd, it stays inside of the range and does not shrink to a point if every answer is correct. For a
+    correlation it is close to Fisher's (1921).
     """
+    if lowest:
+        width = 1 - lowest
+        interval = score_interval(Estimate((estimate.scores - lowest) / width, estimate.influence / width))
+        return Interval(estimate.value, interval.low * width + lowest, interval.high * width + lowest)
     value, (variance, freedom) = estimate.value, spread(estimate)
     if freedom == 0:
         return Interval(value, 0.0, 1.0)

@@ -11,7 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xlift.analysis.intervals import Estimate, Interval, Value, lift_interval, linearise, mean, score_interval, sign_of
+from xlift.analysis.intervals import (
+    Estimate,
+    Interval,
+    LeaveOneOut,
+    Value,
+    lift_interval,
+    linearise,
+    mean,
+    score_interval,
+    sign_of,
+)
 from xlift.analysis.training_status import OK, worst_status
 from xlift.errors import UserError
 
@@ -41,7 +51,11 @@ class ScoredCell:
     counts: np.ndarray
     """(n, K) sufficient counts: accuracy (correct, total), F1 (tp, predicted, gold), SQuAD F1 (sum, 1)."""
     value: Value
-    """(..., K) summed counts -> (...) scores in 0..1."""
+    """(..., K) summed counts -> (...) scores; with `leave_one_out`: (n, K) counts -> the score."""
+    leave_one_out: LeaveOneOut | None = None
+    """For a score that is no function of sums (tasks/metrics/base.py)."""
+    lowest_score: float = 0.0
+    """Scores are in `lowest_score`..1."""
     train_language: str = ""
     """Language of the target labels in training; '' if there were none. Lifts compare only equal ones."""
     training_status: str = OK
@@ -118,6 +132,8 @@ class ScoreEstimate:
     """(units,) column of each unit of the estimate among all example ids of the target."""
     n: int
     training_status: str
+    lowest_score: float = 0.0
+    """The score is in `lowest_score`..1."""
 
     def select_seeds(self, seeds: Sequence[int]) -> Estimate:
         """The estimate for some of its seeds, in the given order."""
@@ -184,7 +200,7 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
                     where=_describe(cell),
                     fix=f"predict again on the same test set as {_describe(reference)}.",
                 )
-        linearised = [linearise(_counts_by_id(cell), cell.value) for cell in cells]
+        linearised = [_linearise(cell) for cell in cells]
         estimate = Estimate(
             np.array([score for score, _ in linearised]), np.stack([influence for _, influence in linearised])
         )
@@ -192,17 +208,20 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
         column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(reference.ids)])
         training_status = worst_status(cell.training_status for cell in cells)
         scores[pipeline, target, language] = ScoreEstimate(
-            tuple(by_seed), estimate, column, len(reference.ids), training_status
+            tuple(by_seed), estimate, column, len(reference.ids), training_status, reference.lowest_score
         )
     return scores, {target: len(index) for target, index in columns.items()}
 
 
-def _counts_by_id(cell: ScoredCell) -> np.ndarray:
-    """(units, K) counts by sorted id, summed over the rows with the same id."""
+def _linearise(cell: ScoredCell) -> tuple[float, np.ndarray]:
+    """The score of a cell, and (units,) influences by sorted id. Rows with the same id are one unit."""
     ids, unit = np.unique(cell.ids, return_inverse=True)
+    if cell.leave_one_out:
+        score, influence = linearise(cell.counts, cell.value, cell.leave_one_out)
+        return score, np.bincount(unit, influence)
     counts = np.zeros((len(ids), cell.counts.shape[1]))
     np.add.at(counts, unit, cell.counts)
-    return counts
+    return linearise(counts, cell.value)
 
 
 def _describe(cell: ScoredCell) -> str:
@@ -256,13 +275,16 @@ def average_estimates(parts: Sequence[ScoreEstimate | None], units: int) -> Scor
         return None
     estimate = mean([part.select_seeds(seeds) for part in present], [part.columns for part in present], units)
     training_status = worst_status(part.training_status for part in present)
-    return ScoreEstimate(tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), training_status)
+    lowest_score = float(np.mean([part.lowest_score for part in present]))
+    return ScoreEstimate(
+        tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), training_status, lowest_score
+    )
 
 
 def _row(scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], study: str) -> LiftRow:
     pipeline, target, language = key
     scored = scores[key]
-    value = score_interval(scored.estimate)
+    value = score_interval(scored.estimate, scored.lowest_score)
     baseline = scores.get((PipelineKey(pipeline.model, BASELINE, "", ""), target, language))
     lift, low, high = _lift(scored, baseline) if baseline and pipeline.intermediate != BASELINE else (None, None, None)
     return LiftRow(
@@ -286,4 +308,7 @@ def _row(scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], stu
 def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate) -> Interval | tuple[None, None, None]:
     """The interval of the lift, paired by example (equal columns) and by common seed."""
     seeds = [seed for seed in pipeline.seeds if seed in baseline.seeds]
-    return lift_interval(pipeline.select_seeds(seeds) - baseline.select_seeds(seeds)) if seeds else (None, None, None)
+    if not seeds:
+        return None, None, None
+    largest = 1 - pipeline.lowest_score
+    return lift_interval(pipeline.select_seeds(seeds) - baseline.select_seeds(seeds), -largest, largest)

@@ -182,7 +182,8 @@ def _row(
     pair = pairs[key]
     seeds = pair.seeds
     kept = pair.kept_share(seeds)
-    share = lift_interval(kept, 0.0, math.inf) if kept is not None else None
+    lower_bound = 0.0 if pair.noisy.lowest_score >= 0 else -math.inf  # a correlation may change its sign
+    share = lift_interval(kept, lower_bound, math.inf) if kept is not None else None
     gain = _gain(pair, pairs.get((PipelineKey(pipeline.model, BASELINE, "", ""), target, language)), pipeline)
     worst, spread = _summarize_languages(pairs, key)
     return RobustnessRow(
@@ -196,7 +197,7 @@ def _row(
         clean=pair.clean.select_seeds(seeds).value,
         noisy=pair.noisy.select_seeds(seeds).value,
         kept=share.value if share else None,
-        kept_low=share.low if share else None,
+        kept_low=_finite(share.low) if share else None,
         kept_high=_finite(share.high) if share else None,
         gain=gain.value if gain else None,
         gain_low=_finite(gain.low) if gain else None,

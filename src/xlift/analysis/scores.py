@@ -50,11 +50,13 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                 if (key, name) not in tables:  # several cells may use one artifact
                     tables[key, name] = _counts(store, key, dev_key, name, cell.language)
                 ids, counts = tables[key, name]
+                metric = metrics.get(name)
                 scored = ScoredCell(
                     model=cell.model, intermediate=cell.intermediate, intermediate_language=cell.intermediate_language,
                     size=cell.size, seed=cell.seed, target=cell.target, language=cell.language, metric=name + suffix,
-                    ids=ids, counts=counts, value=metrics.get(name).compute_score, train_language=cell.train_language,
-                    training_status=status_reader.status(key), noise=cell.noise,
+                    ids=ids, counts=counts, value=metric.compute_score, train_language=cell.train_language,
+                    training_status=status_reader.status(key), noise=cell.noise, leave_one_out=metric.leave_one_out,
+                    lowest_score=metric.lowest_score,
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing
@@ -66,8 +68,7 @@ def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) ->
     if definition.fit_threshold:
         apply_threshold = definition.fit_threshold(*read_predictions(store, dev_key)[1:])
         predictions = [apply_threshold(prediction) for prediction in predictions]
-    pairs = zip(references, predictions, strict=True)
-    return ids, np.array([definition.count_example(*pair, language) for pair in pairs], dtype=float)
+    return ids, definition.count_examples(references, predictions, language)
 
 
 def mined_pairs(store: Store, key: str, dev_key: str, metric: str) -> list[tuple[str, str]]:

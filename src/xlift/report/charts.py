@@ -293,7 +293,7 @@ def _kept_axis_range(points: Sequence[dict[str, Any]]) -> list[float]:
     lows = [point["low"] for point in points if point["low"] is not None]
     highs = [point["high"] for point in points if point["high"] is not None]
     return [
-        max(0.0, low - MAX_INTERVAL_MARGIN, min([low, *lows])),
+        max(low - MAX_INTERVAL_MARGIN, min([low, *lows])),
         min(high + MAX_INTERVAL_MARGIN, max([high, *highs])),
     ]
 

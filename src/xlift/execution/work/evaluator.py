@@ -173,9 +173,7 @@ class DevEvaluator:
 def compute_score(task: Task, examples: Sequence[Any], predictions: Sequence[Any], language: str) -> float:
     """Score by the task's first metric; 0 if the metric is not finite."""
     metric, gold = metrics.get(task.metrics[0]), formats.get(task.format).gold
-    pairs = zip(examples, predictions, strict=True)
-    counts = [metric.count_example(gold(example), prediction, language) for example, prediction in pairs]
-    value = float(metric.compute_score(np.sum(counts, axis=0)))
+    value = metric.score(metric.count_examples([gold(example) for example in examples], predictions, language))
     return value if math.isfinite(value) else 0.0
 
 
