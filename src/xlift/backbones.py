@@ -1,6 +1,6 @@
 """Find pretrained models and their fingerprints: shipped models, folders, and models of the Hub.
 
-This module does not import torch or transformers. It imports the Hub's client only for names that are neither shipped nor folders.
+This module imports neither torch nor transformers, and the Hub's client only for names that are not shipped or folders.
 """
 
 from __future__ import annotations

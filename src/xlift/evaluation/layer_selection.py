@@ -45,7 +45,7 @@ def layer_accuracies(
     budget: int | None = None,
     precision: Precision = "fp32",
 ) -> list[float]:
-    """Share of the pairs whose text is nearest to its translation, for each layer: embeddings first, num_hidden_layers + 1 values.
+    """For each layer, embeddings included, the share of the pairs whose text is nearest to its translation.
 
     Args:
         features: of the pairs, made by the retrieval format.

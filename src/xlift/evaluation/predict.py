@@ -94,14 +94,9 @@ def compute_outputs(
 
 
 def _head_outputs(
-    model: Model,
-    pad_token_id: int,
-    kind: str,
-    requests: Sequence[PredictionRequest],
-    head: str,
-    budget: int,
+    model: Model, pad_token_id: int, kind: str, requests: Sequence[PredictionRequest], head: str, budget: int,
     progress: Progress,
-) -> list[Any]:
+) -> list[Any]:  # fmt: skip
     parts = list({id(each.features): each.features for each in requests}.values())
     part_index = {id(part): index for index, part in enumerate(parts)}
     index_of_request = [part_index[id(each.features)] for each in requests]
@@ -113,22 +108,17 @@ def _head_outputs(
         vectors = compute_pooled_vectors(model, parts, wanted, pad_token_id, budget, progress)
         return [vectors[index][pooling] for index, pooling in zip(index_of_request, poolings, strict=True)]
     if kind == "dual":
-        outputs = [
-            compute_dual_vectors(model, head, part, pad_token_id, budget, progress) if len(part) else []
-            for part in parts
-        ]
+        args = pad_token_id, budget, progress
+        outputs = [compute_dual_vectors(model, head, part, *args) if len(part) else [] for part in parts]
     else:
         outputs = _reduced_outputs(model, head, parts, pad_token_id, budget, progress)
     return [outputs[index] for index in index_of_request]
 
 
 def _text_outputs(
-    model: Model,
-    requests: Sequence[PredictionRequest],
-    budget: int | None,
-    precision: Precision,
+    model: Model, requests: Sequence[PredictionRequest], budget: int | None, precision: Precision,
     progress: Progress | None,
-) -> list[list[int | str]]:
+) -> list[list[int | str]]:  # fmt: skip
     """For each row the index of its best candidate, or the generated text. Requests with equal prompt settings share a pass."""
     outputs: dict[int, list[int | str]] = {}
     prompts = [each.prompt for each in requests if each.prompt is not None]

@@ -108,7 +108,8 @@ def find_target_layers(backbone: PreTrainedModel, where: str) -> list[str]:
     ]
     if not names:
         raise UserError(
-            f"models of type '{backbone.config.model_type}' have no linear layers{' of attention' * (where == 'attention')} for LoRA",
+            f"models of type '{backbone.config.model_type}' have no linear "
+            f"layers{' of attention' * (where == 'attention')} for LoRA",
             fix="leave `lora` out of the study's `training:`.",
         )
     return names
@@ -245,5 +246,4 @@ def _quantize(backbone: PreTrainedModel, names: list[str]) -> None:
         quantized.weight = bitsandbytes.nn.Params4bit(linear.weight.data, requires_grad=False, quant_type="nf4")
         quantized.bias = linear.bias
         backbone.set_submodule(name, quantized.to("cuda"))
-    setattr(backbone, "is_loaded_in_4bit", True)  # noqa: B010 (peft reads it; a module does not declare it)
-    setattr(backbone, "is_loaded_in_4bit", True)  # noqa: B010 (peft asks for it; a module has no such attribute to set)
+    setattr(backbone, "is_loaded_in_4bit", True)  # noqa: B010 (peft reads it; modules do not declare it)

@@ -23,26 +23,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from xlift.errors import UserError
+from xlift.models import delta
 from xlift.models.adapters import is_rounded, lora_weights, plain_tensors
 from xlift.models.compact_vocabulary import CompactVocabulary, set_input_embeddings
-from xlift.models.delta import (
-    TRAINED_IDS,
-    ParentModel,
-    StoredAdapter,
-    StoredModel,
-    read_delta,
-    write_adapter_delta,
-    write_vocabulary_delta,
-)
+from xlift.models.delta import TRAINED_IDS, ParentModel, StoredAdapter, StoredModel
 from xlift.models.model import Model
 from xlift.models.outputs import HeadSpec
-from xlift.models.pretrained import (
-    build_from_tensors,
-    first_line,
-    load_language_head,
-    load_pretrained,
-    silence_transformers,
-)
+from xlift.models.pretrained import build_model, first_line, load_language_head, load_pretrained, silence_transformers
 
 HEAD_SPECS_FILE = "heads.json"
 HEAD_WEIGHTS_FILE = "heads.safetensors"
@@ -66,7 +53,7 @@ def load(path_or_id: str | Path) -> tuple[Model, Any]:
     Raises:
         UserError: as `load_backbone`; or the files of the heads are damaged; or the folder is a delta checkpoint.
     """
-    if read_delta(Path(path_or_id)) is not None:
+    if delta.read_delta(Path(path_or_id)) is not None:
         raise UserError(
             "this folder holds a delta checkpoint: only the changes of one stage to another model",
             where=str(path_or_id),
@@ -107,7 +94,7 @@ def load_without_heads(stored: StoredModel) -> tuple[Model, Any]:
     # transformers ties mT5's output layer to equal embeddings, and uninitialized memory may be equal
     embeddings[:1] = torch.nan
     tensors[stored.delta.embeddings_name] = embeddings
-    backbone, tokenizer = build_from_tensors(stored.folder, tensors)
+    backbone, tokenizer = build_model(stored.folder, tensors)
     return Model(backbone, pooler), tokenizer
 
 
@@ -173,14 +160,9 @@ def save(model: Model, tokenizer: Any, folder: str | Path) -> None:
 
 
 def save_vocabulary_delta(
-    model: Model,
-    tokenizer: Any,
-    folder: Path,
-    compact: CompactVocabulary,
-    stored: StoredModel,
-    parent: ParentModel,
+    model: Model, tokenizer: Any, folder: Path, compact: CompactVocabulary, stored: StoredModel, parent: ParentModel,
     decay: float,
-) -> None:
+) -> None:  # fmt: skip
     """Write the delta checkpoint of a stage with a compact vocabulary (models/delta.py).
 
     Args:
@@ -190,7 +172,7 @@ def save_vocabulary_delta(
     """
     _save_all_but_backbone(model, tokenizer, folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.backbone_state_dict().items()}
-    write_vocabulary_delta(folder, tensors, model.embeddings_name, compact, stored, parent, decay)
+    delta.write_vocabulary_delta(folder, tensors, model.embeddings_name, compact, stored, parent, decay)
 
 
 def save_adapter_delta(model: Model, tokenizer: Any, folder: Path, stored: StoredModel, parent: ParentModel) -> None:
@@ -202,7 +184,7 @@ def save_adapter_delta(model: Model, tokenizer: Any, folder: Path, stored: Store
     _save_all_but_backbone(model, tokenizer, folder)
     base = load_without_heads(stored)[0] if is_rounded(model.backbone) else model
     plain = plain_tensors(base, lora_weights(model.backbone))
-    write_adapter_delta(folder, model.backbone, plain, model.embeddings_name, stored, parent)
+    delta.write_adapter_delta(folder, model.backbone, plain, model.embeddings_name, stored, parent)
 
 
 def _save_all_but_backbone(model: Model, tokenizer: Any, folder: Path) -> None:

@@ -29,7 +29,7 @@ class AnswerConstraint:
         return sorted(allowed | set(self.stop_ids if is_complete else ())) or self.stop_ids
 
     def _advance(self, states: list[tuple[int, dict[int, Any]]], token: int) -> tuple[list[Any], bool]:
-        """The states after a token, and whether the answer may end there. There are two where one option is a prefix of another."""
+        """The states after a token (several where options share a prefix), and whether the answer may end there."""
         reached, is_complete = [], False
         for slot, node in states:
             if token not in node:

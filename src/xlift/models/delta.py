@@ -300,14 +300,9 @@ def read_delta(folder: Path) -> VocabularyDelta | AdapterDelta | None:
 
 
 def write_vocabulary_delta(
-    folder: Path,
-    tensors: dict[str, Tensor],
-    embeddings_name: str,
-    compact: CompactVocabulary,
-    stored: StoredModel,
-    parent: ParentModel,
-    decay: float,
-) -> None:
+    folder: Path, tensors: dict[str, Tensor], embeddings_name: str, compact: CompactVocabulary, stored: StoredModel,
+    parent: ParentModel, decay: float,
+) -> None:  # fmt: skip
     """Write what a stage with a compact vocabulary changed.
 
     Args:
@@ -325,13 +320,9 @@ def write_vocabulary_delta(
 
 
 def write_adapter_delta(
-    folder: Path,
-    backbone: nn.Module,
-    plain: Iterable[tuple[str, Tensor]],
-    embeddings_name: str,
-    stored: StoredModel,
+    folder: Path, backbone: nn.Module, plain: Iterable[tuple[str, Tensor]], embeddings_name: str, stored: StoredModel,
     parent: ParentModel,
-) -> None:
+) -> None:  # fmt: skip
     """Write the adapters of a backbone.
 
     Args:
@@ -366,8 +357,8 @@ def _parent_mismatch_error(stored: StoredModel) -> UserError:
     return UserError(
         "cannot rebuild this model from its delta checkpoint: its parent is not the model that its stage started from",
         where=str(stored.folder),
-        fix=f"the parent is in {stored.parent and stored.parent.folder}: put the right model there. Or move this model's artifact out "
-        "of the store, and `xlift run` with its study trains it again.",
+        fix=f"the parent is in {stored.parent and stored.parent.folder}: put the right model there. Or move this model's "
+        "artifact out of the store, and `xlift run` with its study trains it again.",
     )
 
 

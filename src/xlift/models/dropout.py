@@ -22,7 +22,7 @@ class BitDropout(nn.Dropout):
 
 
 def bit_dropout(x: Tensor, rate: float) -> Tensor:
-    """`x` with each element at zero with probability `rate`, and the others scaled by 1 / (1 - rate)."""
+    """`x` with each element set to zero with probability `rate`, and the rest scaled by 1 / (1 - rate)."""
     if rate <= 0:
         return x
     dropped = round(rate * _LEVELS)

@@ -57,8 +57,8 @@ def merge(
         heads = [read_head_specs(parent.folder) for parent in parents]
         first = next((i for i, specs in enumerate(heads) if name in specs), None)
         if first is None:
-            known = sorted({head for specs in heads for head in specs})
-            raise UserError(f"no head '{name}' to keep", fix=f"the merged models have: {', '.join(known) or '-'}")
+            available = sorted({head for specs in heads for head in specs})
+            raise UserError(f"no head '{name}' to keep", fix=f"the merged models have: {', '.join(available) or '-'}")
         model.add_head(name, heads[first][name], seed=0)
         load_head_weights(model, parents[first].folder, (name,))
     return model.eval(), tokenizer

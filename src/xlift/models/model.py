@@ -171,10 +171,10 @@ class Model(nn.Module):
             prefix = auto._model_mapping[type(config)].base_model_prefix
         weights = {f"{prefix}.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
         if isinstance(module, LanguageHead):
-            own, decoder = module.state_dict(), module.stock["decoder"]
-            weights |= {stock: own[name] for name, stock in module.stock_names().items()}
+            head_weights, decoder = module.state_dict(), module.stock["decoder"]
+            weights |= {stock: head_weights[name] for name, stock in module.stock_names().items()}
             weights[f"{decoder}.weight"] = self.embeddings.detach()
-            return weights | ({f"{decoder}.bias": own["bias"]} if "bias" in own else {})
+            return weights | ({f"{decoder}.bias": head_weights["bias"]} if "bias" in head_weights else {})
         for name, tensor in module.state_dict().items():
             weights[f"{prefix}.{name}" if name.startswith("pooler.") else name] = tensor
         return weights
@@ -185,7 +185,7 @@ class Model(nn.Module):
         if model_type != "mt5" or module.spec.kind != "token":
             raise UserError(
                 f"'{head}' is a head on the encoder of a model of type '{model_type}', and transformers has no class for it",
-                fix="train an encoder or a decoder, or use `mode: text`; of encoder-decoder models only mT5's tagging head can be exported.",
+                fix="train an encoder or a decoder, or use `mode: text`. Of encoder-decoder models only mT5's tags can be exported.",
             )
         weights = {f"transformer.encoder.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
         return {"transformer.shared.weight": self.embeddings.detach(), **weights, **module.state_dict()}
@@ -194,8 +194,8 @@ class Model(nn.Module):
         """The weights of the backbone and of its pretrained pooler, named as in the family's transformers class. Tied weights
         occur once, as transformers saves them."""
         tied = getattr(self.backbone, "all_tied_weights_keys", None) or {}
-        own = {name: tensor for name, tensor in self.backbone.state_dict().items() if name not in tied}
-        return {**own, **{f"pooler.{name}": tensor for name, tensor in self.pooler.items()}}
+        weights = {name: tensor for name, tensor in self.backbone.state_dict().items() if name not in tied}
+        return {**weights, **{f"pooler.{name}": tensor for name, tensor in self.pooler.items()}}
 
     def _drop_unused_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The inputs without token types where the model has no embeddings for them (a tokenizer may return them anyway)."""

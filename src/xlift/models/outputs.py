@@ -116,14 +116,14 @@ def _span_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
 
 
 def _choice_loss(logits: Tensor, targets: dict[str, Tensor]) -> Loss:
-    """Softmax over the rows of each unit; rows of a unit stand together, units may differ in size."""
+    """Softmax over the rows of each unit. Rows of a unit are adjacent; units may differ in size."""
     _, unit, sizes = torch.unique_consecutive(targets["unit"], return_inverse=True, return_counts=True)
-    place = torch.arange(len(logits), device=logits.device) - (sizes.cumsum(0) - sizes)[unit]
+    position = torch.arange(len(logits), device=logits.device) - (sizes.cumsum(0) - sizes)[unit]
     padded = logits.new_full((len(sizes), int(sizes.max())), -torch.inf)
-    padded[unit, place] = logits
-    right = targets["correct"] == 1
+    padded[unit, position] = logits
+    is_correct = targets["correct"] == 1
     label = torch.full_like(sizes, IGNORE_INDEX)
-    label[unit[right]] = place[right]
+    label[unit[is_correct]] = position[is_correct]
     return _label_loss(padded, {"label": label})
 
 

@@ -136,7 +136,7 @@ def _auto_class(config: Any, name: str) -> Any:
     return auto
 
 
-def build_from_tensors(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedModel, Any]:
+def build_model(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedModel, Any]:
     """Build the model of a folder's config, without pooler, from these tensors, and load the folder's fast tokenizer.
 
     Raises:
@@ -181,8 +181,8 @@ def _check_output_layer(model: PreTrainedModel, folder: Path) -> None:
         raise UserError(
             "its output layer is missing: config.json has tie_word_embeddings: false, and there is no lm_head.weight",
             where=str(folder),
-            fix="save it with AutoModelForSeq2SeqLM.from_pretrained(...).save_pretrained(folder), since AutoModel drops it. If the "
-            "model really generates with its input embeddings, set tie_word_embeddings to true.",
+            fix="save it with AutoModelForSeq2SeqLM.from_pretrained(...).save_pretrained(folder), since AutoModel drops it. "
+            "If the model really generates with its input embeddings, set tie_word_embeddings to true.",
         )
 
 

@@ -33,10 +33,12 @@ def write_modules(model: Model, head: str, metadata: ExportMetadata, folder: Pat
         dense = {"in_features": width, "out_features": width, "bias": True,
                  "activation_function": "torch.nn.modules.activation.Tanh"}  # fmt: skip
         steps.append(("2_Dense", "Dense", dense))
-        own = {name.removeprefix("pooler.dense."): tensor.detach().cpu().contiguous()
-               for name, tensor in model.head(head).state_dict().items() if name.startswith("pooler.")}  # fmt: skip
+        weights = {name.removeprefix("pooler.dense."): tensor.detach().cpu().contiguous()
+                   for name, tensor in model.head(head).state_dict().items() if name.startswith("pooler.")}  # fmt: skip
         (folder / "2_Dense").mkdir()
-        save_file({f"linear.{name}": tensor for name, tensor in own.items()}, folder / "2_Dense" / "model.safetensors")
+        save_file(
+            {f"linear.{name}": tensor for name, tensor in weights.items()}, folder / "2_Dense" / "model.safetensors"
+        )
     if metadata.kind == "dual":
         steps.append((f"{len(steps)}_Normalize", "Normalize", {}))
     modules = [
