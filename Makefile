@@ -1,10 +1,13 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Everything else is here too.
+# `make test` takes a few minutes. CI runs `make test-all`: also the slow tests, and more random cases in the others.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= xlift-store
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
-.PHONY: demo test lint docs install install-dev pages clean
+.PHONY: demo test test-all fuzz lint docs install install-dev pages clean
 
 demo: install
 	$(BIN)/xlift run quickstart --store $(STORE)
@@ -26,7 +29,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 test: install-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-all: install-dev
+	XLIFT_TEST_PROFILE=full $(PYTEST)
+
+# Hundreds of kills, and up to a hundred times the random cases: hours.
+fuzz: install-dev
+	XLIFT_TEST_PROFILE=fuzz $(PYTEST) -m fuzz
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -35,7 +45,7 @@ lint: install-dev
 
 # The docs as a site in build/site.
 docs: install-dev
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # The pages in docs/studies and docs/archipelago, made again (an hour and a half on two cores; finished jobs are kept).
 pages: install

@@ -5,7 +5,7 @@ retrieval.
     python benchmarks/encoder_quality.py --write    and save it beside the encoder
 
 Takes about a minute on two cores. tests/test_shipped_encoder.py checks that the saved scores are those of the encoder
-file.
+file. The keys of the jobs are saved beside the scores: while they stay the same, so do the scores.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ from xlift.studies.store import Store
 from xlift.studies.study_file import read_study
 
 RECORD = Path(__file__).parent.parent / "src/xlift/archipelago/encoder/quality.json"
+
+
+def plan_keys() -> list[str]:
+    """The keys of all jobs of the study `isles-quality`, sorted."""
+    return sorted(make_plan(read_study("isles-quality")).jobs)
 
 
 def measure(root: Path) -> dict[str, dict[str, float]]:
@@ -54,7 +59,8 @@ def main() -> None:
         values = " | ".join(f"{scores[task][code]:.3f}" if code in scores[task] else "" for task in tasks)
         print(f"| {code} | {language.name} | {language.family} | {language.tier} | {values} |")
     if options.write:
-        RECORD.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+        record = {"scores": scores, "jobs": plan_keys()}
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {RECORD.name}")
 
 

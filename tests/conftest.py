@@ -3,8 +3,10 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 from tests.support.command import xlift
+from tests.support.profile import PROFILE, by_profile
 
 __all__ = ["xlift"]
 
@@ -16,5 +18,20 @@ os.environ["XLIFT_CACHE"] = os.path.join(os.devnull, "none")  # no calibration o
 # A shell starts background jobs with Ctrl-C ignored, and what is ignored is inherited: tests of interruption would hang.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("xlift", deadline=None)
+settings.register_profile("xlift", deadline=None, max_examples=by_profile(30, 100, 5000))
 settings.load_profile("xlift")
+
+SLOW_TIMEOUT = 900
+"""Seconds for a slow test, and for every test with all its cases. pyproject.toml has the limit of the other tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("fuzz")
+        if item.get_closest_marker("timeout"):
+            continue
+        if PROFILE == "fuzz":
+            item.add_marker(pytest.mark.timeout(0))
+        elif PROFILE == "full" or item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))

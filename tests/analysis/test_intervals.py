@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
+from tests.support.profile import scaled
 
 from xlift.analysis.intervals import Estimate, lift_interval, linearise, mean, score_interval, spread
 
@@ -156,7 +157,7 @@ runs_of_answers = st.tuples(st.integers(1, 4), st.integers(2, 30), st.integers(0
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(runs_of_answers, st.randoms(use_true_random=False))
 def test_order_of_seeds_and_examples_does_not_matter(runs: np.ndarray, random):
     seeds, examples = list(range(runs.shape[0])), list(range(runs.shape[1]))
@@ -166,14 +167,14 @@ def test_order_of_seeds_and_examples_does_not_matter(runs: np.ndarray, random):
     assert score_interval(estimate(runs[seeds][:, examples])) == pytest.approx(score_interval(estimate(runs)), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(runs_of_answers)
 def test_bounds_contain_the_value_and_stay_in_range(runs: np.ndarray):
     value, low, high = score_interval(estimate(runs))
     assert 0 <= low <= value <= high <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(runs_of_answers)
 def test_inverting_every_answer_mirrors_the_interval(runs: np.ndarray):
     value, low, high = score_interval(estimate(runs))
@@ -181,7 +182,7 @@ def test_inverting_every_answer_mirrors_the_interval(runs: np.ndarray):
     assert score_interval(estimate(wrong)) == pytest.approx((1 - value, 1 - high, 1 - low), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(runs_of_answers, st.floats(-0.3, 0.3))
 def test_shifting_every_seed_shifts_a_lift(runs: np.ndarray, shift: float):
     e = estimate(runs)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.analysis import overlap
 from xlift.analysis.overlap import LETTERS, NGRAM, SHARE, WORDS, Index, TrainingTexts, hash_texts, normalized_words
@@ -128,7 +129,7 @@ def oracle(scored: list[list[str]], training: list[str]) -> tuple[list[bool], li
 text = st.lists(st.sampled_from(["dog", "DOGS", "cat,", "a", "\u5317", "--", "running"]), max_size=14).map(" ".join)
 
 
-@settings(max_examples=300)
+@settings(max_examples=scaled(300))
 @given(st.lists(st.lists(text, max_size=3), max_size=6), st.lists(text, max_size=8), st.integers(1, 4), st.data())
 def test_hashes_give_the_same_result_as_sets_of_strings(
     scored: list[list[str]], training: list[str], chunk: int, data: st.DataObject

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.archipelago.oracle import RecordingGrammar, answers
+from tests.support.profile import scaled
 
 from xlift.archipelago import corpus, examples
 from xlift.archipelago.concepts import MEMBERS
@@ -108,7 +109,7 @@ def test_smaller_subsets_are_prefixes_of_larger_ones(task):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in EXAMPLE_KINDS if kind not in ("text", "parallel")])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=scaled(25), deadline=None)
 @given(index=indices)
 def test_an_index_has_the_same_meaning_in_every_language(kind, index):
     meanings = []
@@ -125,7 +126,7 @@ def test_an_index_has_the_same_meaning_in_every_language(kind, index):
 # --- questions --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=scaled(600), deadline=None)
 @given(st.sampled_from(["qa", "qa-unanswerable"]), codes, indices)
 def test_answers_are_whole_words_at_their_offsets(kind, code, index):
     row = make_example(kind, code, "test", 0, index)
@@ -138,7 +139,7 @@ def test_answers_are_whole_words_at_their_offsets(kind, code, index):
         assert row["context"][end] in " ."
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(codes, indices)
 def test_a_question_has_one_answer_in_its_passage_or_none_if_unanswerable(code, index):
     grammar = RecordingGrammar(code)
@@ -160,7 +161,7 @@ def test_a_question_has_one_answer_in_its_passage_or_none_if_unanswerable(code, 
     assert all(word.startswith(stem[:2]) for word, stem in zip(row["answers"][0].split(), phrase))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(codes, indices)
 def test_the_right_choice_of_reading_is_in_the_passage(code, index):
     grammar = RecordingGrammar(code)
@@ -172,7 +173,7 @@ def test_the_right_choice_of_reading_is_in_the_passage(code, index):
     assert len(set(row["choices"])) == 4
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(st.sampled_from(["train", "dev", "test"]), indices)
 def test_only_the_right_choice_of_commonsense_is_typical(split, index):
     grammar = RecordingGrammar("qta")
@@ -197,7 +198,7 @@ def test_splits_of_commonsense_ask_for_different_facts():
     assert not questions["dev"] & questions["test"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=scaled(200), deadline=None)
 @given(codes, indices)
 def test_the_right_continuation_is_the_end_of_the_story(code, index):
     row = make_example("continuation", code, "test", 0, index)
@@ -255,7 +256,7 @@ def test_hard_negatives_of_mining_are_close_to_a_paired_sentence():
     assert near / len(unpaired) > 0.25
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(codes.filter(lambda code: code != "qta"), indices)
 def test_mining_pairs_are_translations(code, index):
     row = make_example("mining", code, "test", 0, index)

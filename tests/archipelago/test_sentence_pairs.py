@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.archipelago.oracle import relation
+from tests.support.profile import scaled
 
 from xlift.archipelago.examples import make_example
 from xlift.archipelago.random_streams import random_stream
@@ -48,7 +49,7 @@ def test_negation_reverses_the_oracle():
     assert relation(replace(SMITH, negated=True), general) == "neutral"
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=scaled(1500), deadline=None)
 @given(st.integers(0, 10**9), st.booleans())
 def test_nli_labels_equal_those_of_the_oracle(index, balanced):
     premise, hypothesis, label = sample_nli_pair(random_stream("test", index), balanced)
@@ -56,7 +57,7 @@ def test_nli_labels_equal_those_of_the_oracle(index, balanced):
     assert relation(premise, hypothesis) == label
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=scaled(500), deadline=None)
 @given(st.integers(0, 10**9))
 def test_a_changed_detail_gives_a_neutral_pair(index):
     rng = random_stream("test", index)
@@ -64,7 +65,7 @@ def test_a_changed_detail_gives_a_neutral_pair(index):
     assert relation(event, change_one_detail(rng, weaken(rng, event), event)) == "neutral"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=scaled(500), deadline=None)
 @given(st.integers(0, 10**9))
 def test_weakened_events_are_entailed_and_opposite_events_contradict(index):
     rng = random_stream("test", index)
@@ -81,7 +82,7 @@ def _normalise(event: Event) -> Event:
     return event
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=scaled(500), deadline=None)
 @given(st.integers(0, 10**9))
 def test_paraphrases_have_the_same_meaning_if_and_only_if_the_label_is_same(index):
     first, second, front, label = sample_paraphrase_pair(random_stream("test", index))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.archipelago.examples import EXAMPLE_KINDS, make_example
 from xlift.archipelago.grammar import get_grammar
@@ -27,13 +28,13 @@ levels = st.sampled_from([0.1, 0.4, 1.0])
 KINDS_WITH_ERRORS = [kind for kind in EXAMPLE_KINDS if kind not in KINDS_WITHOUT_TRANSLATION + KINDS_WITHOUT_GRAMMAR]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(st.sampled_from([kind for kind in EXAMPLE_KINDS if kind not in KINDS_WITHOUT_TRANSLATION]), languages, indices)
 def test_an_exact_translation_is_the_example_of_the_target_language(kind, target, index):
     assert translate_exactly(kind, f"dev-3-{index}", target) == make_example(kind, target, "dev", 3, index)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=scaled(80), deadline=None)
 @given(st.sampled_from(KINDS_WITH_ERRORS), languages, languages, indices)
 def test_a_translation_with_error_rate_zero_is_exact(kind, source, target, index):
     assert translate_with_errors(kind, f"dev-3-{index}", source, target, TranslationErrors()) == translate_exactly(
@@ -41,7 +42,7 @@ def test_a_translation_with_error_rate_zero_is_exact(kind, source, target, index
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(st.sampled_from(KINDS_WITH_ERRORS), languages, languages, indices, levels)
 def test_examples_with_errors_are_valid_in_their_format(kind, source, target, index, level):
     task = catalog.get(f"isle-{kind}")
@@ -62,7 +63,7 @@ def test_examples_with_errors_are_valid_in_their_format(kind, source, target, in
     assert row == translate_with_errors(kind, name, source, target, errors)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 @given(st.sampled_from(["qa", "qa-unanswerable"]), languages, languages, indices, levels)
 def test_answers_are_whole_words_at_their_offsets(kind, source, target, index, level):
     row = translate_with_errors(kind, f"train-0-{index}", source, target, TranslationErrors.at_level(level))

@@ -54,7 +54,7 @@ def works(plan: Plan) -> dict[str, Workload]:
 
 
 @pytest.mark.parametrize("family", ["decoder", "seq2seq"])
-@pytest.mark.parametrize("task", ["isle-nli", "isle-qa"])
+@pytest.mark.parametrize("task", ["isle-nli", pytest.param("isle-qa", marks=pytest.mark.slow)])
 def test_text_mode_tokens_match_the_rows(tmp_path: Path, family: Any, task: str):
     from xlift.recipes import PromptSettings
     from xlift.tasks import catalog, formats

@@ -119,6 +119,7 @@ def test_a_stop_during_a_pass_leaves_no_artifacts(tmp_path: Path, store: Store) 
     assert not any(store.has(job.key) for job in jobs(plan, "predict"))
 
 
+@pytest.mark.slow
 def test_the_chosen_and_the_official_layer_run_in_one_pass(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

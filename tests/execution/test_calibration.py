@@ -70,7 +70,7 @@ def test_noise_never_makes_a_rate_negative():
     assert found.predicting > 0
 
 
-@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize("made", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_tiny_model_is_measured_with_real_jobs(tmp_path: Path, made: bool):
     folder = tiny.model_folder(tmp_path / "model")
     shape = read_model_shape(folder)

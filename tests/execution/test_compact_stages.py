@@ -231,6 +231,7 @@ def test_a_folder_with_a_delta_is_no_model(plan: Plan, store: Store, tmp_path: P
         AutoModel.from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_a_large_vocabulary_is_compacted_by_default(tmp_path: Path) -> None:
     write_model(tmp_path / "model", rows=300_000)
     study = write_study(tmp_path, intermediate=[{"task": "isle-pos", "size": 16}], targets=[NLI])

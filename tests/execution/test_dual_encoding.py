@@ -40,6 +40,7 @@ def test_every_query_is_ranked_and_scored_but_no_candidate(tmp_path: Path) -> No
     assert {cell.train_language for cell in record.cells} == {"qta"}
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_does_not_change_the_bytes(tmp_path: Path) -> None:
     study = write_study(tmp_path, **STUDY)
     stores = [tmp_path / name for name in ("one", "two")]

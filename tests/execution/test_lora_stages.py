@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,6 @@ def a_plan(folder: Path, **changed: Any) -> Plan:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return a_plan(tmp_path)
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
@@ -59,8 +55,17 @@ def context(plan: Plan) -> Context:
     return Context(plan.data, plan.tasks, plan.models, Engine())
 
 
-def test_artifacts_hold_adapters_and_heads(plan: Plan, store: Store) -> None:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Store]:
+    """The plan of `a_plan`, and a store with all its artifacts. Read only."""
+    folder = tmp_path_factory.mktemp("trained")
+    plan, store = a_plan(folder), Store(folder / "store")
     run_inline(plan, store)
+    return plan, store
+
+
+def test_artifacts_hold_adapters_and_heads(trained: tuple[Plan, Store]) -> None:
+    plan, store = trained
     whole = next(iter(plan.models.values())) / "model.safetensors"
     for job in stages(plan):
         artifact = store.open(job.key)
@@ -72,8 +77,8 @@ def test_artifacts_hold_adapters_and_heads(plan: Plan, store: Store) -> None:
         assert json.loads(artifact.file("weight_transfer.json").read_text())["new"]
 
 
-def test_the_second_stage_starts_from_the_merged_weights_of_the_first(plan: Plan, store: Store) -> None:
-    run_inline(plan, store)
+def test_the_second_stage_starts_from_the_merged_weights_of_the_first(trained: tuple[Plan, Store]) -> None:
+    plan, store = trained
     first, second = (find_model_files(job.key, store, plan.models.get) for job in stages(plan))
     assert isinstance(second, StoredAdapter)
     start, end = (backbone.load_stored_model(stored)[0].backbone_state_dict() for stored in (first, second))
@@ -88,9 +93,10 @@ def test_the_second_stage_starts_from_the_merged_weights_of_the_first(plan: Plan
             assert torch.equal(tensor, before[name])
 
 
-def test_repeated_and_killed_stages_give_equal_bytes(plan: Plan, store: Store, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_repeated_and_killed_stages_give_equal_bytes(trained: tuple[Plan, Store], tmp_path: Path) -> None:
+    plan, store = trained
     again = Store(tmp_path / "again")
-    run_inline(plan, store)
     for job in stages(plan):
         done: list[int] = []
         with pytest.raises(Interrupted):
@@ -105,17 +111,17 @@ def test_repeated_and_killed_stages_give_equal_bytes(plan: Plan, store: Store, t
     assert store.verify() == []
 
 
-def test_gc_keeps_the_base_of_an_adapter(plan: Plan, store: Store) -> None:
+def test_gc_keeps_the_base_of_an_adapter(trained: tuple[Plan, Store], tmp_path: Path) -> None:
+    plan, store = trained[0], Store(shutil.copytree(trained[1].root, tmp_path / "store"))
     first, second = stages(plan)
-    run_inline(plan, store)
     store.gc({second.key})
     assert store.has(first.key)
     assert {removal.key for removal in store.gc(set())} == {first.key, second.key}
 
 
-def test_an_exported_model_has_merged_weights(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_an_exported_model_has_merged_weights(trained: tuple[Plan, Store], tmp_path: Path) -> None:
+    plan, store = trained
     _, second = stages(plan)
-    run_inline(plan, store)
     model = str(next(iter(plan.models.values())))
     command = ["store", "export", second.key[:12], str(tmp_path / "out"), "--store", str(store.root), "--model", model]
     done = CliRunner().invoke(app, command)

@@ -127,7 +127,7 @@ def too_long(context: Context, data: Data, model: Path, **wording: Any) -> int:
     return int(np.count_nonzero(whole.input_ids.lengths > SHORT))
 
 
-@pytest.mark.parametrize("family", ["qwen3", "mt5"])
+@pytest.mark.parametrize("family", ["qwen3", pytest.param("mt5", marks=pytest.mark.slow)])
 def test_truncated_rows_in_text_mode_are_counted(family: str, tmp_path: Path, store: Store) -> None:
     context = text_mode_jobs.context(tmp_path / "model", family)
     asked = text_mode_jobs.data("isle-nli", "qta", "test", 20)

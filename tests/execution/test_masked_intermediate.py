@@ -48,6 +48,7 @@ def write_checkpoint(folder: Path) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_masked_text_runs_alone_and_in_a_mixture_reproducibly(tmp_path: Path) -> None:
     targets = [{"task": "isle-nli", "train": {"size": 16}, "languages": ["qta"], "size": 8}]
     study = write_study(tmp_path, intermediate=ROWS, targets=targets)

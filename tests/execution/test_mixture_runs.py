@@ -55,7 +55,9 @@ def test_a_target_can_train_on_translated_files(tmp_path: Path) -> None:
     assert all({e.id for e in examples} == {e.id for e in english} for examples in others)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name", [name if name == "shared-head" else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
+)
 def test_a_mixture_is_trained_reproducibly(name: str, tmp_path: Path) -> None:
     study = write_study(tmp_path, intermediate=[ROWS[name]], targets=TARGETS)
     plan, store = plan_of(study), Store(tmp_path / "store")

@@ -145,6 +145,7 @@ def test_adding_a_seed_keeps_the_other_seeds(study: Path, copy: Path) -> None:
     assert {path: after[path] for path in before} == before
 
 
+@pytest.mark.slow
 def test_two_runs_in_parallel_share_the_jobs(study: Path, reference: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     both = [start(study, store, "--workers", "1") for _ in range(2)]
@@ -174,6 +175,7 @@ def test_an_internal_error_ends_the_run_with_the_workers_traceback(
     assert {entry.kind for entry in Store(tmp_path / "store").ls()} == {"train"}
 
 
+@pytest.mark.slow
 def test_a_run_continues_when_its_output_is_closed(study: Path, reference: Path, tmp_path: Path) -> None:
     process = start(study, tmp_path / "store", "--workers", "1")
     assert process.stderr is not None

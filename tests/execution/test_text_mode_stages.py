@@ -198,7 +198,7 @@ def test_a_merge_may_start_from_a_stage(tmp_path: Path, store: Store) -> None:
 # -- a whole study -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["qwen3", pytest.param("mt5", marks=pytest.mark.slow)])
 def test_a_text_mode_study(family: str, tmp_path: Path, store: Store) -> None:
     text_mode_jobs.context(tmp_path / "model", family)
     study = write_study(

@@ -35,6 +35,7 @@ STUDY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen3", "mt5"])
 def test_a_text_mode_study_runs_from_start_to_end(tmp_path: Path, family: str) -> None:
     tiny.model_folder(tmp_path / "model", family)

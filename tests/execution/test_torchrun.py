@@ -74,6 +74,7 @@ def wait_for(what: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_and_leaves_no_processes(study: Path, tmp_path: Path) -> None:
     job, context = training_of(study)
     process = start(study, tmp_path / "store")

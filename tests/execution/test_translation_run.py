@@ -34,8 +34,10 @@ def task_of(folder: Path, direction, name="pairs"):
     return build_custom_task({"name": name, "format": "translation", "files": files, "direction": direction}, folder)
 
 
-@pytest.mark.parametrize(("family", "direction"), [("nllb", ["{lang}", "en"]), ("nllb", ["en", "{lang}"]),
-                                                   ("mt5", ["{lang}", "en"]), ("qwen3", ["en", "{lang}"])])  # fmt: skip
+@pytest.mark.parametrize(("family", "direction"), [("nllb", ["{lang}", "en"]),
+                                                   pytest.param("nllb", ["en", "{lang}"], marks=pytest.mark.slow),
+                                                   pytest.param("mt5", ["{lang}", "en"], marks=pytest.mark.slow),
+                                                   pytest.param("qwen3", ["en", "{lang}"], marks=pytest.mark.slow)])  # fmt: skip
 def test_model_learns_translations_and_scores_equal_those_of_sacrebleu(family, direction, tmp_path):
     context, store = text_mode_jobs.context(tmp_path / "model", family), Store(tmp_path / "store")
     name = f"pairs-{family}-{direction.index('en')}"  # a process caches examples by task name

@@ -1,23 +1,25 @@
 """Every reader on thousands of damaged files: it gives all examples or a UserError, in time, and loses no record silently.
 
-A few hundred mutations per reader by default; `XLIFT_FUZZ=10000 pytest tests/faults/test_fuzzed_files.py` makes that many.
+A few hundred mutations per reader, and ten thousand in `make fuzz`.
 A mutation is determined by its number, which a failure reports.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
 import time
 
 import pytest
+from tests.support.profile import by_profile
 from tests.support.samples import SAMPLES
 
 from xlift.errors import UserError
 
-MUTATIONS = int(os.environ.get("XLIFT_FUZZ", "300"))
+pytestmark = pytest.mark.fuzz
+
+MUTATIONS = by_profile(300, 300, 10_000)
 MAX_SECONDS = 2.0
 """Longest time allowed for a file of some hundred bytes."""
 
@@ -102,7 +104,7 @@ def test_damaged_parquet_is_read_completely_or_refused(tmp_path):
     # In a separate process, since a C++ library could crash on damaged bytes.
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.test_fuzzed_files", "parquet", str(tmp_path), str(MUTATIONS)],
-        capture_output=True, text=True, timeout=900,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     read, refused = map(int, done.stdout.split())

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.support import text_mode_jobs
+from tests.support.profile import by_profile
 from tests.support.tiny_study import plan_of, write_study
 
 from xlift.execution.work.shared import Context
@@ -22,6 +23,8 @@ from xlift.recipes import EarlyStopping, Recipe
 from xlift.studies import dev_data
 from xlift.studies.job import Job
 from xlift.studies.store import Store
+
+pytestmark = pytest.mark.fuzz
 
 MIXTURE = [{"task": "isle-nli", "size": 40}, {"task": "isle-pos", "size": 40}, {"task": "isle-text", "size": 40}]
 SELECTED = {
@@ -81,7 +84,13 @@ def first_training(folder: Path, training: dict[str, Any]) -> tuple[Job, Context
     return job, Context(plan.data, plan.tasks, plan.models)
 
 
-@pytest.mark.parametrize(("training", "kills"), [(SELECTED, 20), (COLLAPSING, 6)], ids=["selected", "collapsing"])
+@pytest.mark.parametrize(
+    ("training", "kills"),
+    [
+        pytest.param(SELECTED, by_profile(5, 20, 200), id="selected"),
+        pytest.param(COLLAPSING, by_profile(5, 6, 60), id="collapsing", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stage_killed_at_any_moment_ends_in_the_same_bytes(
     training: dict[str, Any], kills: int, processes: ForkServerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +104,7 @@ def test_a_stage_killed_at_any_moment_ends_in_the_same_bytes(
     assert resumed >= (kills // 2 if training is SELECTED else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["qwen3", "mt5"])
 def test_a_text_mode_stage_killed_at_any_moment_ends_in_the_same_bytes(
     family: str, processes: ForkServerContext, tmp_path: Path
@@ -106,7 +116,7 @@ def test_a_text_mode_stage_killed_at_any_moment_ends_in_the_same_bytes(
     )
     parts = [text_mode_jobs.data(task, size=24) for task in ("isle-nli", "isle-pos")]
     job = text_mode_jobs.train(*parts, recipe=recipe, dev=[text_mode_jobs.data("isle-nli", split="dev", size=8)])
-    assert kill(processes, job, context, 5, tmp_path) >= 2
+    assert kill(processes, job, context, by_profile(5, 5, 50), tmp_path) >= 2
 
 
 def kill(processes: ForkServerContext, job: Job, context: Context, kills: int, tmp_path: Path) -> int:

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.artifacts import KEY, SPEC, make
+from tests.support.profile import scaled
 
 from xlift.errors import UserError
 from xlift.studies.locks import STALE_AFTER, Locks
@@ -216,7 +217,7 @@ def test_open_finds_a_changed_file(store, damage):
         assert [entry.status for entry in store.ls()] == ["broken"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(place=st.integers(0, 10_000), bit=st.none() | st.integers(0, 7))
 def test_any_damage_to_a_manifest_is_found(place, bit):
     # cut anywhere or any bit flipped; only the line break at the very end may go

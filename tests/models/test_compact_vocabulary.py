@@ -85,7 +85,7 @@ def train(
     return {name: t.detach().clone() for name, t in encoder.state_dict().items()}, trained, ids, encoder.embeddings_name
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 @pytest.mark.parametrize("family", [*tiny.ENCODERS, "qwen3", "gemma3_text", *tiny.SEQ2SEQ])
 def test_final_weights_equal_those_of_training_with_all_embeddings(family: str, decay: float) -> None:
     recipe = RECIPE.model_copy(
@@ -248,7 +248,7 @@ def with_its_own_output(family: str) -> Model:
     return Model(model).eval()
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 @pytest.mark.parametrize("family", ["llama", *tiny.SEQ2SEQ])
 def test_model_with_a_separate_output_layer_learns_the_same(family: str, decay: float) -> None:
     (learnt, asked), recipe = in_words(family), RECIPE.model_copy(update={"steps": 50, "weight_decay": decay})

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import tiny
+from tests.support.profile import scaled
 from torch import Tensor
 
 from xlift.models.model import Model
@@ -152,7 +153,7 @@ def test_only_tested_families_are_packed() -> None:
     assert all(supports_packing(trunk(family)) for family in FAMILIES)
 
 
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
 def test_packing_and_unpacking_round_trip(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
@@ -173,7 +174,7 @@ def check_positions(packing: Packing, padded: Tensor) -> None:
     assert torch.equal(packing.position_ids[0], columns[packing.tokens.index])
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6))
 def test_gradient_of_packing_is_exact(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()

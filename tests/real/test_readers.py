@@ -17,7 +17,7 @@ from tests.support.pending_data import PENDING_FILES
 from xlift.tasks import catalog, metrics
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")]
 
 TATOEBA = dict.fromkeys(("de", "fr", "es", "zh", "ar", "hi", "ja", "tr", "fi"), 1000) | {
     "sw": 390,

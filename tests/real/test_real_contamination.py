@@ -10,7 +10,7 @@ from tests.support.fakes import plan_of, study_file
 from xlift.analysis.contamination import check_contamination
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")]
 
 
 def sentences(path: Path) -> list[tuple[str, ...]]:

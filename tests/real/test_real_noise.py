@@ -18,7 +18,7 @@ from xlift.tasks import catalog, formats
 from xlift.tasks.noise import NoiseCounts, add_noise_to_examples, add_noise_to_text, undo_edits
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")]
 
 
 def examples(name: str, language: str, split: str = "test"):

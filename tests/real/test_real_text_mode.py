@@ -15,7 +15,7 @@ from xlift.tasks.formats.template import Template
 from xlift.tasks.prompts import find_template, template_versions
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")]
 
 READ = [
     *(("xquad", code) for code in ("en", "de", "es", "zh", "ar", "th")),

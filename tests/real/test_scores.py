@@ -60,6 +60,7 @@ def test_tatoeba_lines_are_in_the_order_of_xtreme():
     assert text.split() == gold
 
 
+@pytest.mark.slow
 def test_gold_answers_of_xquad_score_100_in_every_language(tmp_path: Path):
     codes = ("en", "es", "de", "ar", "th", "zh")
     for code in codes:

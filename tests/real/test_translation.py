@@ -16,7 +16,7 @@ from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.metrics.on_target import is_in_language
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the published files in {DATA}")]
 LANGUAGES = "ar de es fr hi ja quy sw ta th zh".split()
 
 

@@ -158,8 +158,8 @@ def test_command_of_a_custom_translation_task_runs(xlift: Xlift, tmp_path: Path,
     ("weights", "said"),
     [
         ({}, "the average of 2 models: 0.5 × the model after stage 1 and 0.5 × the model after stage 2"),
-        ({"weights": [1.0, 0.25]}, "task vectors of 2 models: 1 × that of the model after stage 1 and 0.25 × that of the model after"),
-        ({"weights": [1.5, -0.5]}, "task vectors of 2 models: 1.5 × that of the model after stage 1 and -0.5 × that of"),
+        pytest.param({"weights": [1.0, 0.25]}, "task vectors of 2 models: 1 × that of the model after stage 1 and 0.25 × that of the model after", marks=pytest.mark.slow),
+        pytest.param({"weights": [1.5, -0.5]}, "task vectors of 2 models: 1.5 × that of the model after stage 1 and -0.5 × that of", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_merge_is_described(xlift: Xlift, tmp_path: Path, weights: dict[str, Any], said: str):

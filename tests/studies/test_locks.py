@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.studies import locks as locks_module
 from xlift.studies.locks import STALE_AFTER, Locks, Owner
@@ -146,7 +147,7 @@ def test_a_nonsensical_pid_is_never_looked_up(locks, pid):
     assert locks.read(KEY) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(
     junk=st.binary(max_size=200)
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())

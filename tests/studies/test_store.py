@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.errors import UserError
 from xlift.studies.store import Draft, Store
@@ -159,7 +160,7 @@ FILES = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=scaled(25), deadline=None)
 @given(one=FILES, two=FILES)
 def test_artifacts_are_equal_by_digest_exactly_when_their_files_are(one, two):
     with tempfile.TemporaryDirectory() as folder:

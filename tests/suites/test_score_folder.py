@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from tests.suites import oracle
 from tests.suites.random_folders import FILES, languages, write_folders
+from tests.support.profile import by_profile
 
 from xlift.errors import UserError
 from xlift.suites import definitions
 from xlift.suites.file_scoring import score_file
 from xlift.suites.folder_scoring import SuiteResult, score_folder
+
+MUTATIONS = by_profile(1000, 10_000, 200_000)
 
 
 def assert_equal(found: Any, expected: Any, at: str = "") -> None:
@@ -268,9 +271,10 @@ def mutated(rng: random.Random, text: bytes) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("task", FILES)
 def test_mutated_files_are_scored_or_named_in_an_error(task: str, tmp_path: Path):
-    # Ten thousand mutations of all kinds. Anything but a UserError or a percentage fails.
+    # Mutations of all kinds. Anything but a UserError or a percentage fails.
     rng = random.Random(task)
     suite = next(suite for suite in definitions.SUITES if task in languages(suite))
     paths = {
@@ -278,7 +282,7 @@ def test_mutated_files_are_scored_or_named_in_an_error(task: str, tmp_path: Path
         for side in ("labels", "predictions")
     }
     places = []
-    for _ in range(10_000 // len(FILES) + 1):
+    for _ in range(MUTATIONS // len(FILES) + 1):
         texts = dict(zip(paths, (text.encode() for text in FILES[task](rng, "zh")), strict=True))
         side = rng.choice(list(texts))
         texts[side] = mutated(rng, texts[side])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.support import tiny
+from tests.support.profile import scaled
 
 from xlift.tasks import formats
 from xlift.tasks.formats import span_qa
@@ -49,7 +50,7 @@ TEXT = st.text(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(context=TEXT, question=TEXT, data=st.data())
 @pytest.mark.parametrize("kind", ["bpe", "bpe-unspaced", "unigram"])
 def test_offsets_round_trip_in_any_script(kind, context, question, data):

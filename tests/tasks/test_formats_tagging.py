@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import tiny
+from tests.support.profile import scaled
 
 from xlift.errors import UserError
 from xlift.tasks import formats
@@ -64,7 +65,7 @@ def test_long_sentences_are_split_between_words():
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=12).filter(str.strip)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(
     sentences=st.lists(
         st.lists(st.tuples(WORDS, st.sampled_from(TAGS)), min_size=1, max_size=30), min_size=1, max_size=4

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.recipes import PromptSettings
 from xlift.tasks import catalog, formats
@@ -44,7 +45,7 @@ MARKED_TEXT = st.lists(
 ).map(" ".join)  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=scaled(120), deadline=None)
 @given(answer=st.one_of(st.text(max_size=60), MARKED_TEXT), sample=st.sampled_from(SAMPLES))
 @case(answer="9" * 5000 + ": NOUN", sample=next(s for s in SAMPLES if s[0].name == "isle-pos"))
 def test_parse_accepts_any_text_and_returns_what_decode_would(answer, sample):
@@ -140,7 +141,7 @@ def test_punctuation_can_be_a_tag():
     assert TAGGING.parse(prompt.answer or "", example, tags, PLAIN) == list(tags)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(
     words=st.lists(st.text("abc<>{}0123:$", min_size=1, max_size=5), min_size=1, max_size=12), data=st.data(),
     marker=st.sampled_from(["{n}:", "<extra_id_{n}>"]),
@@ -159,7 +160,7 @@ def test_gold_tags_round_trip_for_any_words(words, data, marker):
         assert kept[: n + 1] == list(tags[: n + 1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(st.data())
 def test_distinct_entities_round_trip(data):
     words, tags = [], []
@@ -229,7 +230,7 @@ def test_a_change_without_effect_gives_an_equal_example(example):
     assert formats.get(NAMES[example]).change_texts(example, no_change) == example
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(example=st.sampled_from(EXAMPLES), seed=st.integers(0, 10**6), spaces=st.booleans())
 def test_changed_examples_are_valid_and_keep_their_structure(example, seed, spaces):
     format = formats.get(NAMES[example])
@@ -252,7 +253,7 @@ def test_changed_examples_are_valid_and_keep_their_structure(example, seed, spac
         assert len(changed.choices) == len(example.choices)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=scaled(100), deadline=None)
 @given(seed=st.integers(0, 10**6), data=st.data())
 def test_answers_move_with_the_context(seed, data):
     context = data.draw(st.text("ab c", min_size=3, max_size=30).filter(lambda t: len(t.split()) > 1))

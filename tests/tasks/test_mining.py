@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support import tiny
+from tests.support.profile import scaled
 
 from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.formats.mining import MARGINS, MiningExample, mine_pairs
@@ -60,7 +61,7 @@ def mine_slowly(x: np.ndarray, y: np.ndarray, k: int, margin: str) -> list[tuple
     return pairs
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(
     seed=st.integers(0, 10**6), n=st.integers(1, 25), m=st.integers(1, 25), k=st.integers(1, 5),
     margin=st.sampled_from(sorted(MARGINS)),
@@ -73,7 +74,7 @@ def test_pairs_equal_those_of_the_script(seed, n, m, k, margin):
     np.testing.assert_allclose(mined.score, [value for _, _, value in expected], rtol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 30), m=st.integers(1, 30))
 def test_every_sentence_is_used_at_most_once_and_scores_descend(seed, n, m):
     rng = np.random.default_rng(seed)
@@ -130,7 +131,7 @@ CANDIDATES = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(candidates=CANDIDATES, unfound=st.integers(0, 5))
 @example(candidates=[(1.2, True), (1.1, True)], unfound=0)  # best with all candidates: IndexError in the script
 @example(candidates=[(1.2, True), (1.2, False)], unfound=0)  # threshold between equal scores
@@ -141,7 +142,7 @@ def test_the_official_threshold_equals_that_of_the_script(candidates, unfound):
     assert official_threshold(scores, correct, gold) == optimise_slowly(scores, correct, gold)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=scaled(400), deadline=None)
 @given(candidates=CANDIDATES, unfound=st.integers(0, 5))
 @example(candidates=[(1.2, True), (1.1, True)], unfound=0)
 @example(candidates=[(1.0, True), (math.nextafter(1.0, 0), False)], unfound=0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.tasks import nearest
 from xlift.tasks.nearest import find_neighbours, unit_vectors
@@ -29,7 +30,7 @@ def sort_all(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarr
     return index, np.take_along_axis(x @ y.T, index, axis=1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=scaled(150), deadline=None)
 @given(
     seed=st.integers(0, 10**6), n=st.integers(1, 40), m=st.integers(1, 40), k=st.integers(1, 6),
     rows=st.integers(1, 45), columns=st.integers(1, 45), segments=st.integers(1, 12),

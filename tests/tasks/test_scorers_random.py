@@ -1,4 +1,4 @@
-"""Every metric on ten thousand random cases, against seqeval, scikit-learn or a second one (tests/suites/oracle.py).
+"""Every metric on random cases (ten thousand with the profile `full`), against seqeval, scikit-learn or a second one (tests/suites/oracle.py).
 
 The cases are rich in difficulties: punctuation of several scripts, articles, empty answers, ties.
 """
@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.suites import oracle
+from tests.support.profile import by_profile
 
 from xlift.tasks import metrics
 from xlift.tasks.metrics import chunks, ranking
 from xlift.tasks.metrics.squad import best_threshold
 
-CASES = 10_000
+pytestmark = pytest.mark.fuzz
+
+CASES = by_profile(1000, 10_000, 100_000)
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
 BIO = ["O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
 SCHEMES = [*BIO, "E-PER", "S-LOC", "I-A-X", "B-A-X", "B", "I", "E", "S", "O"]

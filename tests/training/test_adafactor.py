@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 from torch import nn
 from transformers.optimization import Adafactor
 
@@ -38,7 +39,7 @@ def set_gradients(model: nn.Module, step: int, size: float) -> None:
     table[3:] = 0  # tokens that are in no row
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=scaled(25), deadline=None)
 @given(scale=st.sampled_from([1e-4, 0.05, 3.0]), size=st.sampled_from([1e-6, 1e-3, 10.0]), steps=st.integers(1, 6))
 def test_matches_transformers_adafactor_with_relative_steps(scale: float, size: float, steps: int) -> None:
     ours, theirs = layers(scale), layers(scale)

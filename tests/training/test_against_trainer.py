@@ -118,8 +118,15 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return trainer.losses
 
 
-@pytest.mark.parametrize("compact", [False, True], ids=["whole vocabulary", "compact vocabulary"])
-@pytest.mark.parametrize("engine", [Engine(), Engine(token_budget=64)], ids=["whole steps", "cut steps"])
+@pytest.mark.parametrize(
+    ("engine", "compact"),
+    [
+        pytest.param(Engine(), False, id="whole steps-whole vocabulary", marks=pytest.mark.slow),
+        pytest.param(Engine(), True, id="whole steps-compact vocabulary"),
+        pytest.param(Engine(token_budget=64), False, id="cut steps-whole vocabulary", marks=pytest.mark.slow),
+        pytest.param(Engine(token_budget=64), True, id="cut steps-compact vocabulary", marks=pytest.mark.slow),
+    ],
+)
 def test_200_losses_match_trainer(
     engine: Engine, compact: bool, theirs: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,9 @@ def test_freed_memory_is_reused_and_released() -> None:
         return [int(word) for word in done.stdout.split()]
 
     fresh, _ = measure("as it comes")
-    # the kernel may take pages away on a busy machine, so the best of three counts
-    kept, returned = min(measure("keep") for _ in range(3))
+    kept, returned = measure("keep")
+    for _ in range(2):  # the kernel may take pages away on a busy machine, so the best of three counts
+        if kept >= fresh / 4:
+            kept, returned = min([kept, returned], measure("keep"))
     assert kept < fresh / 4
     assert returned > 2**24 * 4 / 4096 / 2  # pages

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 from torch import nn
 
 from xlift.recipes import Recipe
@@ -84,7 +85,7 @@ def test_without_a_checkpoint_training_starts(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path, *trained()) == ResumeState()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=scaled(60), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_a_single_flipped_bit_is_detected(saved: Path, data: st.DataObject) -> None:
     whole = saved.read_bytes()

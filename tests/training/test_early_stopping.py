@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 from torch import nn
 
 from xlift.recipes import EarlyStopping, Recipe
@@ -85,7 +86,7 @@ def test_without_early_stopping_the_last_weights_are_returned_and_evaluated_once
     assert output.dev_scores == [(12, [0.0])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=scaled(40), deadline=None)
 @given(
     scores=st.lists(st.integers(0, 4), min_size=13, max_size=13),
     eval_steps=st.integers(1, 6),

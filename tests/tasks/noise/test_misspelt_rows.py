@@ -228,6 +228,7 @@ targets:
 """
 
 
+@pytest.mark.slow
 def test_a_study_compares_paired_rows_with_the_same_clean_rows(xlift: Xlift, tmp_path: Path):
     words = ["Altdorf", "Neustadt", "Wasser", "Verein", "Garten", "Hafen"]
     rows = [f"Der Weg nach {a} und {b} Nummer {n}|O O O B-LOC O B-LOC O O" for n, (a, b) in enumerate(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 from tests.tasks.noise.texts import any_text
 
 from xlift.archipelago.examples import make_example
@@ -86,7 +87,7 @@ def test_order_and_number_of_examples_do_not_matter():
         any_text.filter(lambda text: text.strip() and "\n" not in text and " " not in text), min_size=1, max_size=8
     )
 )
-@settings(max_examples=60)
+@settings(max_examples=scaled(60))
 def test_tags_keep_their_words(words):
     clean = TaggingExample("1", tuple(words), ("NOUN",) * len(words))
     dirty = apply("isle-pos", [clean], TYPOS, "qta")[0]
@@ -243,7 +244,7 @@ def test_the_source_language_is_switched_into_merrin():
 
 
 @given(st.integers(0, 10**6), st.sampled_from(sorted(GENERATED_LANGUAGES)))
-@settings(max_examples=80)
+@settings(max_examples=scaled(80))
 def test_paraphrases_keep_the_meaning(index, code):
     """A paraphrase is the sentence in another order, or with the converse verb (give / receive)."""
     event = get_world().sample_event(random_stream("retold", index), detail=0.8)

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 
 from xlift.errors import UserError
 from xlift.recipes import PromptSettings
@@ -20,7 +21,7 @@ FORMAT = formats.get("classification")
 TRAIN = list(NLI.source.read(NLI, "qta", "train", None, size=60))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=scaled(40), deadline=None)
 @given(
     labels=st.lists(st.sampled_from("abc"), min_size=12, max_size=60),
     num_fewshot=st.integers(1, 11),

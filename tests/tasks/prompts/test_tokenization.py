@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import tiny
+from tests.support.profile import scaled
 from transformers import T5Tokenizer
 
 from xlift.errors import UserError
@@ -40,7 +41,7 @@ def token_ids(tokenizer, text):
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=scaled(40), deadline=None)
 @given(source=TEXT, answer=TEXT, kind=st.sampled_from(sorted(DECODERS)))
 def test_source_and_answer_of_a_decoder_have_the_tokens_of_the_whole_text(source, answer, kind):
     tokenizer = DECODERS[kind]
@@ -58,7 +59,7 @@ def test_source_and_answer_of_a_decoder_have_the_tokens_of_the_whole_text(source
     assert predicted.targets == {}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=scaled(40), deadline=None)
 @given(source=TEXT, answer=TEXT, kind=st.sampled_from(sorted(SEQ2SEQ)))
 def test_an_encoder_decoder_model_has_the_special_tokens_of_its_tokenizer(source, answer, kind):
     tokenizer = SEQ2SEQ[kind]
@@ -107,7 +108,7 @@ def test_many_rows_are_tokenized_in_chunks_and_in_order(monkeypatch):
 LONG = " ".join(tiny.CORPUS[:4])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(60), deadline=None)
 @given(
     max_length=st.integers(12, 60), kind=st.sampled_from(["qwen3", "bpe", "unigram", "mt5", "nllb"]), both=st.booleans()
 )
@@ -228,7 +229,7 @@ def test_sentinels_are_word_markers_if_the_tokenizer_has_them():
     assert row.count(sentinel_ids(mt5)[1]) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=scaled(40), deadline=None)
 @given(
     words=st.lists(st.sampled_from([w for w in WORDS if w.isascii()]), min_size=1, max_size=12),
     kind=st.sampled_from(["qwen3", "llama", "bpe", "mt5"]), data=st.data(),

@@ -9,6 +9,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.profile import scaled
 from tests.support.samples import COPA_OPTIONS, ENTITIES, LAREQA, MENTIONS, NLI_ROWS, SAMPLES, UPOS, Sample, jsonl
 
 from xlift.errors import UserError
@@ -207,7 +208,7 @@ CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 
 
 @given(cells=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=scaled(60), deadline=None)
 def test_files_of_other_writers_are_read_back(tmp_path, cells):
     # Written by Python's csv and json and by Arrow; outer white space of texts is removed.
     import pyarrow as pa
