@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.support import tiny
-from tests.support.tiny_study import digests, plan_of, run, run_inline, write_study
+from tests.support.tiny_study import digests, plan_of, run_in_process, run_inline, write_study
 from transformers import AutoModel
 from typer.testing import CliRunner
 
@@ -237,7 +237,7 @@ def test_a_large_vocabulary_is_compacted_by_default(tmp_path: Path) -> None:
     study = write_study(tmp_path, intermediate=[{"task": "isle-pos", "size": 16}], targets=[NLI])
     stores = tmp_path / "store", tmp_path / "again"
     for store in stores:
-        done = run(study, store, "--workers", "1", "--quiet")
+        done = run_in_process(study, store, "--quiet")
         assert done.returncode == 0, done.stderr
     assert digests(study, stores[0]) == digests(study, stores[1])
     trained = [job.key for job in plan_of(study).jobs.values() if job.kind == "train"]

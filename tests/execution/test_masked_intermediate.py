@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.support import tiny
-from tests.support.tiny_study import digests, plan_of, run, run_inline, write_study
+from tests.support.tiny_study import digests, plan_of, run_in_process, run_inline, write_study
 from transformers import AutoModelForMaskedLM
 
 from xlift.analysis.scores import load_cells
@@ -52,7 +52,7 @@ def write_checkpoint(folder: Path) -> Any:
 def test_masked_text_runs_alone_and_in_a_mixture_reproducibly(tmp_path: Path) -> None:
     targets = [{"task": "isle-nli", "train": {"size": 16}, "languages": ["qta"], "size": 8}]
     study = write_study(tmp_path, intermediate=ROWS, targets=targets)
-    done = run(study, tmp_path / "store", "--workers", "2", "--quiet")
+    done = run_in_process(study, tmp_path / "store", "--quiet")
     assert done.returncode == 0, done.stderr
     plan, store = plan_of(study), Store(tmp_path / "store")
     run_inline(plan, Store(tmp_path / "again"))

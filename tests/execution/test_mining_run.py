@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tiny_study import plan_of, run, run_inline, write_study
+from tests.support.tiny_study import plan_of, run_in_process, run_inline, write_study
 
 from xlift.analysis.lift import compute_lifts
 from xlift.analysis.scores import AT_OFFICIAL_LAYER, load_cells, mined_pairs, read_predictions
@@ -209,7 +209,7 @@ def test_custom_files_can_be_mined(tmp_path: Path, store: Store) -> None:
 
 def test_the_command_line_runs_it(tmp_path: Path) -> None:
     path = write_study(tmp_path, intermediate=["none"], targets=[{**MINING, "languages": ["qka"]}])
-    done = run(path, tmp_path / "store", "--workers", "1")
+    done = run_in_process(path, tmp_path / "store")
     assert done.returncode == 0, done.stderr
     assert "bucc-f1: at the threshold that is best on dev" in " ".join(done.stdout.split())
     assert read_record(Store(tmp_path / "store"), "study").cells[0].dev_key

@@ -123,13 +123,13 @@ def test_the_order_of_jobs_does_not_matter(study: Path, reference: Path, tmp_pat
 
 def test_a_second_run_has_nothing_to_do(study: Path, copy: Path) -> None:
     before = stamps(copy)
-    assert jobs_done(run(study, copy)) == 0
+    assert jobs_done(run_in_process(study, copy)) == 0
     assert stamps(copy) == before
 
 
 def test_adding_a_language_trains_nothing(study: Path, copy: Path) -> None:
     before = stamps(copy)
-    more = run(study, copy, "--workers", "1", "--set", "targets.0.languages=[qta, qtu, qka]")
+    more = run_in_process(study, copy, "--set", "targets.0.languages=[qta, qtu, qka]")
     assert jobs_done(more) == 2  # one per intermediate
     after = stamps(copy)
     assert {path: after[path] for path in before} == before
@@ -140,7 +140,7 @@ def test_adding_a_language_trains_nothing(study: Path, copy: Path) -> None:
 def test_adding_a_seed_keeps_the_other_seeds(study: Path, copy: Path) -> None:
     before = stamps(copy)
     # 3 training runs and their 4 predictions of isle-nli and 1 of retrieval; retrieval without training has no seed
-    assert jobs_done(run(study, copy, "--workers", "1", "--set", "seeds=[1, 2]")) == 8
+    assert jobs_done(run_in_process(study, copy, "--set", "seeds=[1, 2]")) == 8
     after = stamps(copy)
     assert {path: after[path] for path in before} == before
 

@@ -237,7 +237,7 @@ def test_a_study_compares_paired_rows_with_the_same_clean_rows(xlift: Xlift, tmp
     noisy_rows = [row.replace("nach", "nahc").replace("Hafen", "Hfaen") for row in rows[:20]]
     (tmp_path / "n.de.conll").write_text(conll("\n".join([*noisy_rows, "Etwas anderes|O O"])), encoding="utf-8")
     (tmp_path / "s.yaml").write_text(STUDY, encoding="utf-8")
-    assert xlift("run", tmp_path / "s.yaml", "--store", tmp_path / "store").code == 0
+    assert xlift("run", tmp_path / "s.yaml", "--store", tmp_path / "store", "--workers", 0).code == 0
     (row,) = (
         row for row in json.loads(xlift("report", tmp_path / "s.yaml", "--store", tmp_path / "store", "--noise", "--json").out)
         if row["language"] == "de"
