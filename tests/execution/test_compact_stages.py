@@ -44,14 +44,28 @@ def write_model(folder: Path, rows: int = ROWS) -> None:
     backbone.save(encoder, tiny.tokenizer(), folder)
 
 
-@pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def make_small_plan(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """Two stages, and a prediction after the second."""
     monkeypatch.setattr("xlift.models.compact_vocabulary.MIN_SAVED_NUMBERS", 1000)
-    write_model(tmp_path / "model")
+    write_model(folder / "model")
     training = {"lr": 0.001, "batch_size": 8, "max_steps": 4, "max_length": 64, "weight_decay": 0.1}
     intermediate = [{"task": "isle-pos", "size": 16}]
-    return plan_of(write_study(tmp_path, intermediate=intermediate, targets=[NLI], training=training))
+    return plan_of(write_study(folder, intermediate=intermediate, targets=[NLI], training=training))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with the artifacts of the plan. Read only: `fill` copies from it."""
+    folder = tmp_path_factory.mktemp("finished")
+    store = Store(folder / "store")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        run_inline(make_small_plan(folder, monkeypatch), store)
+    return store
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    return make_small_plan(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -69,6 +83,14 @@ def jobs(plan: Plan) -> tuple[Job, Job, Job]:
     return first, second, predict
 
 
+def fill(store: Store, finished: Store, *done: Job) -> None:
+    """Put the artifacts of some jobs into an empty store."""
+    shutil.copytree(finished.root, store.root, dirs_exist_ok=True)
+    for entry in store.ls():
+        if entry.key not in {job.key for job in done}:
+            shutil.rmtree(store.path(entry.key))
+
+
 def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
@@ -81,8 +103,10 @@ def predictions(plan: Plan, store: Store) -> list[Any]:
     return pq.read_table(store.open(jobs(plan)[-1].key).file(PREDICTIONS)).to_pydict()["prediction"]
 
 
-def test_a_compact_stage_equals_full_training_in_a_tenth_of_the_bytes(plan: Plan, store: Store, tmp_path: Path) -> None:
-    run_inline(plan, store)
+def test_a_compact_stage_equals_full_training_in_a_tenth_of_the_bytes(
+    plan: Plan, store: Store, finished: Store, tmp_path: Path
+) -> None:
+    fill(store, finished, *jobs(plan))
     other = Store(tmp_path / "whole")
     for job in plan.jobs.values():
         run_job(job, context(plan, compact_vocabulary="off"), other, Progress())
@@ -98,9 +122,9 @@ def test_a_compact_stage_equals_full_training_in_a_tenth_of_the_bytes(plan: Plan
         assert 5 < small.manifest["numbers"]["vocabulary"] < 500
 
 
-def test_unused_rows_are_decayed_copies_of_the_models_rows(plan: Plan, store: Store) -> None:
+def test_unused_rows_are_decayed_copies_of_the_models_rows(plan: Plan, store: Store, finished: Store) -> None:
     first, _, _ = jobs(plan)
-    run_job(first, context(plan), store, Progress())
+    fill(store, finished, first)
     folder = store.open(first.key).folder / "model"
     change, written = read_delta(folder), load_file(folder / "delta.safetensors")
     assert isinstance(change, VocabularyDelta)
@@ -115,8 +139,8 @@ def test_unused_rows_are_decayed_copies_of_the_models_rows(plan: Plan, store: St
     assert not torch.equal(after[ids], before[ids] * torch.tensor(change.decay))
 
 
-def test_single_rows_equal_those_of_the_whole_table(plan: Plan, store: Store) -> None:
-    run_inline(plan, store, jobs(plan)[:-1])
+def test_single_rows_equal_those_of_the_whole_table(plan: Plan, store: Store, finished: Store) -> None:
+    fill(store, finished, *jobs(plan)[:-1])
     stored = find_model_files(jobs(plan)[1].key, store, plan.models.get)
     assert stored.delta is not None
     ids = torch.tensor([0, 1, 7, 100, 300, 8191, 8192, ROWS - 1])
@@ -126,9 +150,9 @@ def test_single_rows_equal_those_of_the_whole_table(plan: Plan, store: Store) ->
     )
 
 
-def test_repeated_and_killed_stages_give_equal_bytes(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_repeated_and_killed_stages_give_equal_bytes(plan: Plan, store: Store, finished: Store, tmp_path: Path) -> None:
     again = Store(tmp_path / "again")
-    run_inline(plan, store)
+    fill(store, finished, *jobs(plan))
     for job in jobs(plan)[:-1]:
         done: list[int] = []
         with pytest.raises(Interrupted):
@@ -141,9 +165,9 @@ def test_repeated_and_killed_stages_give_equal_bytes(plan: Plan, store: Store, t
     assert store.verify() == []
 
 
-def test_a_full_stage_starts_from_a_delta_checkpoint(plan: Plan, store: Store) -> None:
+def test_a_full_stage_starts_from_a_delta_checkpoint(plan: Plan, store: Store, finished: Store) -> None:
     first, second, predict = jobs(plan)
-    run_job(first, context(plan), store, Progress())
+    fill(store, finished, first)
     for job in (second, predict):
         run_job(job, context(plan, compact_vocabulary="off"), store, Progress())
     assert (store.open(second.key).folder / "model" / "model.safetensors").is_file()
@@ -160,21 +184,21 @@ def test_masked_text_is_trained_with_the_whole_table(plan: Plan, store: Store, t
 
 
 class TestMissing:
-    def test_parent_artifact(self, plan: Plan, store: Store) -> None:
+    def test_parent_artifact(self, plan: Plan, store: Store, finished: Store) -> None:
         first, second, predict = jobs(plan)
-        run_inline(plan, store, [first, second])
+        fill(store, finished, first, second)
         shutil.rmtree(store.path(first.key))
         with pytest.raises(UserError, match=rf"(?s)job {first.key}, which is not in the store.*`xlift run`"):
             run_job(predict, context(plan), store, Progress())
 
-    def test_pretrained_model(self, plan: Plan, store: Store) -> None:
-        run_inline(plan, store, jobs(plan)[:-1])
+    def test_pretrained_model(self, plan: Plan, store: Store, finished: Store) -> None:
+        fill(store, finished, *jobs(plan)[:-1])
         message = r"(?s)the pretrained model \w{64}, which was not found.*store export --model.*xlift export --base"
         with pytest.raises(UserError, match=message):
             run_job(jobs(plan)[-1], Context(plan.data, plan.tasks), store, Progress())
 
-    def test_another_model_in_the_same_place(self, plan: Plan, store: Store) -> None:
-        run_inline(plan, store, jobs(plan)[:-1])
+    def test_another_model_in_the_same_place(self, plan: Plan, store: Store, finished: Store) -> None:
+        fill(store, finished, *jobs(plan)[:-1])
         path = next(iter(plan.models.values())) / "model.safetensors"
         weights = load_file(path)
         weights["embeddings.word_embeddings.weight"][ROWS - 1, 0] += 1
@@ -189,9 +213,9 @@ class TestMissing:
             read_delta(tmp_path)
 
 
-def test_gc_keeps_the_parents_of_a_kept_artifact(plan: Plan, store: Store) -> None:
+def test_gc_keeps_the_parents_of_a_kept_artifact(plan: Plan, store: Store, finished: Store) -> None:
     first, second, predict = jobs(plan)
-    run_inline(plan, store)
+    fill(store, finished, *jobs(plan))
     gone = {removal.key for removal in store.gc({second.key}, dry_run=True)}
     assert gone == {predict.key}
     store.gc({second.key})
@@ -200,9 +224,9 @@ def test_gc_keeps_the_parents_of_a_kept_artifact(plan: Plan, store: Store) -> No
     assert {removal.key for removal in store.gc(set())} == {first.key, second.key}
 
 
-def test_an_exported_model_is_complete(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_an_exported_model_is_complete(plan: Plan, store: Store, finished: Store, tmp_path: Path) -> None:
     _, second, _ = jobs(plan)
-    run_inline(plan, store)
+    fill(store, finished, *jobs(plan))
     out, model = tmp_path / "out", str(next(iter(plan.models.values())))
     command = ["store", "export", second.key[:12], str(out), "--store", str(store.root)]
     refused = CliRunner().invoke(app, command)
@@ -219,9 +243,9 @@ def test_an_exported_model_is_complete(plan: Plan, store: Store, tmp_path: Path)
     assert plan_of(write_study(tmp_path, "next", models=["out"], targets=[NLI])).jobs
 
 
-def test_a_folder_with_a_delta_is_no_model(plan: Plan, store: Store, tmp_path: Path) -> None:
+def test_a_folder_with_a_delta_is_no_model(plan: Plan, store: Store, finished: Store, tmp_path: Path) -> None:
     first, _, _ = jobs(plan)
-    run_inline(plan, store, [first])
+    fill(store, finished, first)
     folder = store.open(first.key).folder / "model"
     with pytest.raises(UserError, match=r"(?s)holds a delta checkpoint.*`xlift store export KEY DIR`"):
         backbone.load(folder)
