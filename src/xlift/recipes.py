@@ -254,15 +254,13 @@ class Sampling(Settings):
 
 
 class TextShare(Settings):
-    """Continued pretraining beside the labels: a share of the steps is on text, the last parts of the mixture.
+    """Continued pretraining beside the labels: a share of the steps is on text.
 
     The labelled parts keep their number of steps without text, N, so that they train as much as before: with share s the
     stage has N / (1 - s) steps. The text steps are divided ~ n_i ** alpha, n_i the documents of part i: small languages get
     more than their proportional share (Conneau et al. 2020 pretrain XLM-R with alpha 0.3).
     """
 
-    parts: int = Field(ge=1)
-    """Number of text parts, counted from the end of the mixture."""
     share: float = Field(gt=0, lt=1)
     alpha: float = Field(default=0.3, ge=0, le=1)
 

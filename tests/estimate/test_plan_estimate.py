@@ -21,7 +21,7 @@ from xlift.estimate.schedule import makespan
 from xlift.estimate.tokens import LightTokenizer, Sampler
 from xlift.estimate.work import PlanWorkloads, Workload
 from xlift.recipes import WIDE
-from xlift.studies.job import Data, Job, PredictSpec, PretrainSpec, TrainSpec, make_job
+from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
 from xlift.studies.model_shape import ModelShape
 from xlift.studies.placement import root_by_job, slots_by_job, threads_by_job
 from xlift.studies.plan import Plan
@@ -192,12 +192,10 @@ def work_of(job: Job) -> Workload:
 
 def a_train(size: int, batch: int = 32, epochs: float = 3.0) -> Job:
     from xlift.recipes import Recipe
-    from xlift.studies.job import ModelRef
-
     data = Data(task="isle-nli", language="qta", split="train", size=size, fingerprint="f")
     recipe = Recipe(batch_size=batch, epochs=epochs, retries=0)
     spec = TrainSpec(model=ModelRef(fingerprint="f"), mixture=(data,), recipe=recipe, seed=1)
-    return make_job(spec, (), "train", round(epochs * size))
+    return make_job(spec, "train", round(epochs * size))
 
 
 # --- several workers --------------------------------------------------------------------------------------------------
@@ -207,10 +205,11 @@ def chain(*lengths: int) -> list[Job]:
     """Training jobs in chains of the given lengths."""
     jobs: list[Job] = []
     for number, length in enumerate(lengths):
-        parent: tuple[str, ...] = ()
+        model = ModelRef(fingerprint="f")
         for place in range(length):
-            jobs.append(Job(a_train(1).spec, parent, "", f"{number}-{place}", 1))
-            parent = (jobs[-1].key,)
+            spec = a_train(1).spec.model_copy(update={"model": model})
+            jobs.append(Job(spec, "", f"{number}-{place}", 1))
+            model = ModelRef(job=jobs[-1].key)
     return jobs
 
 
@@ -321,8 +320,8 @@ def test_predictions_share_the_time_to_load_their_model(tmp_path: Path):
     plan = plan_of(study_file(tmp_path), "models=[isles]")
     works = PlanEstimate(plan, None, 2).workloads
     loads = {
-        job.parents[0]: sum(
-            works[other.key].num_model_loads for other in plan.jobs.values() if other.parents == job.parents
+        job.spec.model.id: sum(
+            works[other.key].num_model_loads for other in plan.jobs.values() if other.start == job.start
         )
         for job in plan.jobs.values()
         if isinstance(job.spec, PredictSpec)

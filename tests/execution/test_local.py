@@ -179,7 +179,7 @@ def test_a_run_resumes_after_a_killed_worker(store: Store, monkeypatch: pytest.M
     fatal = job("fatal die")
     with pytest.raises(UserError):
         run_plan(plan(fatal), store, Recorder(), 1)
-    mended = Job(fatal.spec, fatal.parents, "fatal", fatal.key, fatal.examples)  # labels are in no key
+    mended = Job(fatal.spec, "fatal", fatal.key, fatal.examples)  # labels are in no key
     assert run_plan(plan(mended), store, Recorder(), 1).done == 1  # the dead worker's lock does not block it
 
 

@@ -85,7 +85,7 @@ def test_noise_counts_are_in_the_manifest(tmp_path: Path, store: Store, monkeypa
     kinds = []
     for job, numbers in done(plan, store):
         assert isinstance(job.spec, TrainSpec | PredictSpec)
-        expected = changed_words(context, job.spec.mixture if isinstance(job.spec, TrainSpec) else [job.spec.data])
+        expected = changed_words(context, job.spec.parts if isinstance(job.spec, TrainSpec) else [job.spec.data])
         noise = {name: value for name, value in numbers.items() if name.startswith("noise_")}
         if not expected["noise_texts"]:
             assert noise == {}
@@ -133,7 +133,7 @@ def test_truncated_rows_in_text_mode_are_counted(family: str, tmp_path: Path, st
     asked = text_mode_jobs.data("isle-nli", "qta", "test", 20)
     (long,) = text_mode_jobs.predictions("isle-nli", ["qta"], size=20)
     assert isinstance(long.spec, PredictSpec)
-    short = make_job(long.spec.model_copy(update={"options": {"max_length": SHORT}}), (), "short", 20)
+    short = make_job(long.spec.model_copy(update={"options": {"max_length": SHORT}}), "short", 20)
     recipe = Recipe(**{**text_mode_jobs.RECIPE.model_dump(), "max_length": SHORT, "max_steps": 1})
     trained = text_mode_jobs.data("isle-nli", size=20), text_mode_jobs.data("isle-pos", size=4)
     stage = text_mode_jobs.train(*trained, recipe=recipe)

@@ -132,7 +132,7 @@ def test_the_model_of_a_pipeline_is_not_confused_with_its_layer_job(tmp_path: Pa
     assert {row.intermediate for row in report.rows} == {"none", "isle-pos"}
     trained = next(job.key for job in plan.jobs.values() if job.kind == "train")
     jobs = [plan.jobs[cell.key] for cell in plan.cells if cell.intermediate == "isle-pos"]
-    assert all(job.parents[0] == trained and len(job.parents) == 2 for job in jobs)
+    assert all(job.start and job.start.job == trained and len(job.parents) == 2 for job in jobs)
 
 
 def test_tables_and_method_name_the_dev_data_of_the_layer(tmp_path: Path, store: Store) -> None:

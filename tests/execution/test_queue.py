@@ -165,7 +165,7 @@ def test_the_size_of_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 def test_layers_of_the_same_data_stay_in_one_batch() -> None:
     def at(language: str, layer: int) -> Job:
         spec = PredictSpec(model=ModelRef(fingerprint="m"), data=data("tatoeba", language), options={"layer": layer})
-        return make_job(spec, (), f"{language}{layer}", 3000)  # two languages fill a pass
+        return make_job(spec, f"{language}{layer}", 3000)  # two languages fill a pass
 
     queue = JobQueue([at("ar", 7), at("de", 7), at("ar", 8), at("de", 8), at("th", 7), at("th", 8)])
     assert batch(queue) == ["ar7", "ar8", "de7", "de8"]

@@ -18,7 +18,7 @@ from xlift.execution.work.evaluator import compute_score, label_entropy
 from xlift.execution.work.shared import PREDICTIONS
 from xlift.models import backbone
 from xlift.recipes import Lora
-from xlift.studies.job import Job, MergeSpec, ModelRef, make_job
+from xlift.studies.job import Job, MergeSpec, make_job
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
 from xlift.training.progress import Progress
@@ -122,7 +122,7 @@ def test_a_text_mode_stage_is_evaluated_by_its_answers(tmp_path: Path, store: St
     # the stored model gets the same score again
     (asked,) = text_mode_jobs.predictions("isle-nli", ["qtm"], job)
     spec = asked.spec.model_copy(update={"data": dev, "options": {"max_length": 160}})
-    again = make_job(spec, asked.parents, "predict", 1)
+    again = make_job(spec, "predict", 1)
     run_job(again, context, store, Progress())
     examples = context.tasks["isle-nli"].source.read(
         context.tasks["isle-nli"], "qtm", "dev", None, size=dev.size, seed=dev.seed
@@ -166,8 +166,8 @@ def test_merged_stages_can_be_trained_further(lora: Lora | None, tmp_path: Path,
     context = text_mode_jobs.context(tmp_path / "model", "qwen3")
     recipe = text_mode_jobs.RECIPE.model_copy(update={"lora": lora})
     stages = [text_mode_jobs.train(text_mode_jobs.data(task), recipe=recipe) for task in ("isle-nli", "isle-qa")]
-    spec = MergeSpec(model=ModelRef(fingerprint=text_mode_jobs.PRETRAINED), weights=(0.25, 0.75))
-    merged = make_job(spec, tuple(job.key for job in stages), "merge", 1)
+    keys = tuple(job.key for job in stages)
+    merged = make_job(MergeSpec(model=text_mode_jobs.start(), merged=keys, weights=(0.25, 0.75)), "merge", 1)
     target = text_mode_jobs.train(text_mode_jobs.data("isle-pos"), parent=merged, recipe=recipe)
     for job in (*stages, merged, target, *text_mode_jobs.predictions("isle-nli", ["qta"], merged)):
         run_job(job, context, store, Progress())
@@ -182,8 +182,9 @@ def test_a_merge_may_start_from_a_stage(tmp_path: Path, store: Store) -> None:
     context = text_mode_jobs.context(tmp_path / "model", "mt5")
     first = text_mode_jobs.train(text_mode_jobs.data("isle-nli"))
     more = [text_mode_jobs.train(text_mode_jobs.data(task), parent=first) for task in ("isle-qa", "isle-pos")]
-    spec = MergeSpec(weights=(1.0, 1.0), keep_heads=("TEXT",))
-    merged = make_job(spec, tuple(job.key for job in (first, *more)), "merge", 1)
+    keys = tuple(job.key for job in more)
+    spec = MergeSpec(model=text_mode_jobs.start(first), merged=keys, weights=(1.0, 1.0), keep_heads=("TEXT",))
+    merged = make_job(spec, "merge", 1)
     for job in (first, *more, merged):
         run_job(job, context, store, Progress())
     start, one, other, both = (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from xlift.recipes import (
     Architecture,
@@ -34,6 +34,7 @@ from xlift.studies.job import (
     TextMode,
     TrainSpec,
     job_key,
+    make_job,
     result_version,
 )
 from xlift.tasks.sources.base import canonical_json
@@ -44,17 +45,17 @@ PRETRAIN = PretrainSpec(
     text=(TEXT,), architecture=Architecture(), tokenizer=TokenizerRecipe(), masking=Masking(), recipe=Recipe(), seed=1
 )
 TRAIN = TrainSpec(model=ModelRef(fingerprint="a" * 64), mixture=(DATA,), recipe=Recipe(lr=0.001), seed=1)
-PREDICT = PredictSpec(data=DATA, head="isle-nli", options={"layer": 3})
+PREDICT = PredictSpec(model=ModelRef(job="b" * 64), data=DATA, head="isle-nli", options={"layer": 3})
 LAYER = LayerSpec(model=ModelRef(fingerprint="a" * 64), data=(DATA,), options={"center": True})
-MERGE = MergeSpec(model=ModelRef(fingerprint="a" * 64), weights=(0.5, 0.5))
+MERGE = MergeSpec(model=ModelRef(fingerprint="a" * 64), merged=("b" * 64, "c" * 64), weights=(0.5, 0.5))
 SPECS = {"pretrain": PRETRAIN, "train": TRAIN, "merge": MERGE, "layer": LAYER, "predict": PREDICT}
 
 PINNED = {
-    "pretrain": "5b8e5a5273d4ad91ad2c12aa9638632d038fae95029ab159c7c4c5ecb9547895",
-    "train": "74034d305572c36ec24698c4f3fa9352aa6d59869807a1076a477b15fd409208",
-    "merge": "c87cbc186c7985006463b3730202dd95d1bf53a50b1ba1da4369c0361841f8d7",
-    "layer": "8b91f265fb99603181793133b80a37f35052d0d927ab15c4e077c93d63780b14",
-    "predict": "835fa693343a12fccde12f8094d81cf1001c83555e5df3820b7419fd1bd084c5",
+    "pretrain": "e2f5574d319dde402774bbe8e050509a3b882f456a1f0b2d47509e60de079915",
+    "train": "b4aeb6f87efe166262490fcdc046afd834b855cda7856d8af63d84c22895a5b4",
+    "merge": "8ea3616a82a023c191ea5bfaf2eea57959633d7bf3995352158f0f218b78ee54",
+    "layer": "d2f3b0844ffc24a236a5a514751cdccbbda661c84b5e7c586f6f3d89178e3615",
+    "predict": "8bb04857379badd641b56e3e09e034cdc0c01ea85269a70eafd0fff60b59ae27",
 }
 """A change here invalidates all stored results of users: increment RESULT_VERSION if the results differ, else find out what
 changed the key."""
@@ -62,7 +63,7 @@ changed the key."""
 
 @pytest.mark.parametrize("kind", SPECS)
 def test_keys_are_pinned(kind: str):
-    assert job_key(SPECS[kind], ("b" * 64,) if kind == "predict" else ()) == PINNED[kind]
+    assert job_key(SPECS[kind]) == PINNED[kind]
 
 
 OTHER: dict[str, Any] = {
@@ -75,7 +76,7 @@ OTHER: dict[str, Any] = {
     "weight_decay": 0.77, "adam_beta2": 0.77, "adam_epsilon": 0.77, "max_grad_norm": 7.7, "rule": "uniform", "temperature": 7.7, "cap": 77, "share": 0.77,
     "family": "bert", "layers": 7, "hidden_size": 256, "intermediate_size": 77, "heads": 2, "max_positions": 77,
     "vocabulary": 777, "documents": 777, "keep_heads": ["x"], "head": "other", "options": {"layer": 4},
-    "model": {"fingerprint": "0"}, "weights": [0.25, 0.75], "mlm": {"parts": 1, "share": 0.2},
+    "model": {"fingerprint": "0"}, "weights": [0.25, 0.75], "mlm": {"share": 0.2}, "merged": ["x"], "layer_job": "x",
     "dev": [{"task": "x", "language": "y", "split": "dev", "fingerprint": ""}], "early_stopping": {"eval_steps": 77}, "retries": 1,
     "precision": "fp32", "lr_scheduler_type": "constant", "optimizer": "adafactor", "lora": {"rank": 4},
     "noise": {"kind": "typos"}, "text_mode": {"templates": [["x", "0"]]}, "templates": [["x", "0"]], "template": "v7",
@@ -91,7 +92,7 @@ def changed(settings: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
     whole = settings.model_dump(mode="json")
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if name == "kind":
+        if name == "kind" or isinstance(settings, ModelRef):  # one of its two fields alone is set
             continue
         other = [["query_length", 77]] if isinstance(settings, Data) and name == "options" else OTHER.get(name)
         found.append((f"{path}{name}", whole | {name: other})) if other is not None else None
@@ -117,7 +118,7 @@ CHANGES = [(kind, place, dump) for kind, spec in ALL.items() for place, dump in 
 @pytest.mark.parametrize(("kind", "place", "dump"), CHANGES, ids=[f"{kind}.{place}" for kind, place, _ in CHANGES])
 def test_every_field_is_in_the_key(kind: str, place: str, dump: dict[str, Any]):
     spec = ALL[kind]
-    assert job_key(type(spec).model_validate(dump), ()) != job_key(spec, ())
+    assert job_key(type(spec).model_validate(dump)) != job_key(spec)
 
 
 def test_the_table_above_has_every_field():
@@ -147,13 +148,33 @@ def test_the_table_above_has_every_field():
         "recipe",
         "sampling",
         "prompt",
+        "job",
     }  # classes themselves
     assert {place.split(".")[-1] for _, place, _ in CHANGES} == set(OTHER)
 
 
-def test_the_kind_and_the_parents_and_their_order_are_in_the_key():
-    keys = [job_key(PREDICT, parents) for parents in ((), ("a",), ("b",), ("a", "b"), ("b", "a"))]
-    assert len(set(keys)) == 5
+def test_what_a_job_starts_from_and_the_order_of_merged_models_are_in_the_key():
+    starts = (ModelRef(job="a"), ModelRef(job="b"), ModelRef(fingerprint="a"))
+    keys = [job_key(PREDICT.model_copy(update={"model": start})) for start in starts]
+    keys += [job_key(PREDICT.model_copy(update={"model": starts[0], "layer_job": "b"}))]
+    keys += [job_key(MERGE.model_copy(update={"merged": merged})) for merged in (("a", "b"), ("b", "a"))]
+    assert len(set(keys)) == 6
+
+
+@pytest.mark.parametrize("given", [{}, {"job": "a", "fingerprint": "b"}])
+def test_a_start_is_either_an_artifact_or_a_pretrained_model(given: dict[str, str]):
+    with pytest.raises(ValidationError):
+        ModelRef(**given)
+
+
+def test_parents_are_all_jobs_that_a_job_reads():
+    def parents(spec: Spec) -> tuple[str, ...]:
+        return make_job(spec, "", 1).parents
+
+    assert parents(PRETRAIN) == parents(TRAIN) == ()
+    assert parents(PREDICT.model_copy(update={"layer_job": "l"})) == ("b" * 64, "l")
+    assert parents(MERGE) == ("b" * 64, "c" * 64)
+    assert parents(MERGE.model_copy(update={"model": ModelRef(job="a")})) == ("a", "b" * 64, "c" * 64)
 
 
 def test_a_new_option_at_its_default_does_not_change_keys():
@@ -166,20 +187,19 @@ def test_a_new_option_at_its_default_does_not_change_keys():
         more: tuple[str, ...] = Field(default=())
 
     later = LaterTrainSpec.model_validate(TRAIN.model_dump() | {"recipe": TRAIN.recipe.model_dump()})
-    assert job_key(later, ()) == job_key(TRAIN, ())
+    assert job_key(later) == job_key(TRAIN)
     used = later.model_copy(update={"recipe": LaterRecipe(lr=0.001, label_smoothing=0.1)})
-    assert job_key(used, ()) != job_key(TRAIN, ())
+    assert job_key(used) != job_key(TRAIN)
 
 
 def test_an_explicit_default_does_not_change_the_key():
-    assert job_key(TRAIN.model_copy(update={"recipe": Recipe(lr=0.001, epochs=3, batch_size=32)}), ()) == job_key(
-        TRAIN, ()
-    )
+    assert job_key(TRAIN.model_copy(update={"recipe": Recipe(lr=0.001, epochs=3, batch_size=32)})) == job_key(TRAIN)
 
 
 numbers = st.floats(min_value=1e-9, max_value=10, exclude_min=True)
 specs = st.builds(
     TrainSpec,
+    model=st.builds(ModelRef, fingerprint=st.text(min_size=1)),
     mixture=st.lists(
         st.builds(
             Data, task=st.text(), language=st.text(), split=st.just("train"), size=st.none() | st.integers(1, 10**9),
@@ -202,12 +222,12 @@ def written(spec: Spec) -> str:
 def test_a_spec_survives_its_canonical_json(spec: TrainSpec):
     # What a manifest holds is enough to know the job again, to the last digit.
     assert TrainSpec.model_validate(json.loads(written(spec))) == spec
-    assert job_key(TrainSpec.model_validate(json.loads(written(spec))), ()) == job_key(spec, ())
+    assert job_key(TrainSpec.model_validate(json.loads(written(spec)))) == job_key(spec)
 
 
 @given(specs, specs)
 def test_keys_are_equal_exactly_when_specs_are(one: TrainSpec, other: TrainSpec):
-    assert (job_key(one, ()) == job_key(other, ())) == (one == other)
+    assert (job_key(one) == job_key(other)) == (one == other)
 
 
 def test_mt5_has_its_own_result_version_in_pretraining():
@@ -218,6 +238,5 @@ def test_mt5_has_its_own_result_version_in_pretraining():
         "kind": "pretrain",
         "version": 1,
         "spec": mt5.model_dump(mode="json", exclude_defaults=True),
-        "parents": [],
     }
-    assert job_key(mt5, ()) != hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    assert job_key(mt5) != hashlib.sha256(canonical_json(content).encode()).hexdigest()

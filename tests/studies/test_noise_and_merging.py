@@ -138,7 +138,7 @@ def test_parts_of_a_mixture_have_separate_noise(tmp_path: Path):
     plan = with_rows(tmp_path, f"{{name: both, mixture: {parts}}}")
     (spec,) = (job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 2)
     assert [data.noise and data.noise.kind for data in spec.mixture] == [None, "case"]
-    assert spec.parts() == ("isle-qa/qta/9", "isle-qa/qta/9/case 10%")
+    assert spec.part_names() == ("isle-qa/qta/9", "isle-qa/qta/9/case 10%")
 
 
 # --- merging ----------------------------------------------------------------------------------------------------------
@@ -152,9 +152,10 @@ def merges(plan: Plan) -> list[MergeSpec]:
 
 def test_rows_are_merged_within_a_seed_from_the_pretrained_model(tmp_path: Path):
     plan = with_rows(tmp_path, ROW, NLI, "{name: merged, merge: [isle-qa, nli]}", changes=("seeds=[1, 2]",))
-    start = next(job.spec.model for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and job.spec.model)
+    start = next(job.start for job in plan.jobs.values() if job.start)
     merge_jobs = [job for job in plan.jobs.values() if isinstance(job.spec, MergeSpec)]
-    assert [job.spec for job in merge_jobs] == [MergeSpec(model=start, weights=(0.5, 0.5))] * 2
+    assert start.fingerprint
+    assert [(job.start, job.spec.weights) for job in merge_jobs] == [(start, (0.5, 0.5))] * 2  # pyright: ignore
     for job, seed in zip(merge_jobs, (1, 2), strict=True):
         parents = [plan.jobs[key].spec for key in job.parents]
         assert [(p.mixture[0].task, p.seed) for p in parents if isinstance(p, TrainSpec)] == [
@@ -165,12 +166,14 @@ def test_rows_are_merged_within_a_seed_from_the_pretrained_model(tmp_path: Path)
     assert [(c.intermediate, c.intermediate_language, c.size) for c in plan.cells][-1] == ("merged", "qta", "")
 
 
-def test_a_pretrained_model_is_the_first_parent_of_a_merge(tmp_path: Path):
+def test_a_merge_starts_from_a_model_that_the_study_pretrains(tmp_path: Path):
     models = "models=[{name: mine, pretrain: {text: [{task: isle-text, size: 9}]}}]"
     plan = with_rows(tmp_path, ROW, "{name: half, merge: [isle-qa], weights: [0.5]}", changes=(models,))
     (job,) = (job for job in plan.jobs.values() if isinstance(job.spec, MergeSpec))
-    assert job.spec == MergeSpec(weights=(0.5,))
-    assert [plan.jobs[key].kind for key in job.parents] == ["pretrain", "train"]
+    assert isinstance(job.spec, MergeSpec)
+    assert job.spec.weights == (0.5,)
+    assert plan.jobs[job.spec.model.job].kind == "pretrain"
+    assert [plan.jobs[key].kind for key in job.spec.merged] == ["train"]
 
 
 def test_rows_with_the_same_name_share_its_weight(tmp_path: Path):

@@ -130,7 +130,7 @@ def test_every_parent_comes_before_its_children(tmp_path: Path):
 def test_a_job_starts_from_a_model_or_from_a_parent(tmp_path: Path):
     for job in plan_of(study_file(tmp_path)).jobs.values():
         assert not isinstance(job.spec, PretrainSpec)
-        assert (job.spec.model is None) == (len(job.parents) == 1)
+        assert job.parents == tuple(filter(None, (job.spec.model.job,)))
 
 
 def test_subsets_of_one_seed_are_nested(tmp_path: Path):

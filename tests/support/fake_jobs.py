@@ -22,7 +22,7 @@ from xlift.execution import local, worker
 from xlift.execution.progress import batch_label
 from xlift.execution.work.shared import Context
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
-from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
+from xlift.studies.job import Data, Job, MergeSpec, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress
@@ -33,12 +33,15 @@ def data(name: str, language: str = "qta") -> Data:
 
 
 def job(label: str, *parents: Job, kind: str = "train", examples: int = 10, model: str = "m", task: str = "") -> Job:
-    """A job. A prediction without parents uses the pretrained model `model`. With `task`, the name is a language."""
+    """A job. A prediction without parents uses the pretrained model `model`. With `task`, the name is a language. A job
+    with several parents merges them."""
     name, recipe = label.split()[0], Recipe()
-    ref = None if parents else ModelRef(fingerprint=model)
+    ref = ModelRef(job=parents[0].key) if parents else ModelRef(fingerprint=model)
     spec: Spec
     if kind == "predict":
         spec = PredictSpec(model=ref, data=data(task, name) if task else data(name))
+    elif len(parents) > 1:
+        spec = MergeSpec(model=ref, merged=tuple(parent.key for parent in parents[1:]), weights=(), keep_heads=(name,))
     elif kind == "train":
         spec = TrainSpec(model=ref, mixture=(data(name),), recipe=recipe, seed=1)
     else:
@@ -46,7 +49,7 @@ def job(label: str, *parents: Job, kind: str = "train", examples: int = 10, mode
             text=(data(name),), architecture=Architecture(), tokenizer=TokenizerRecipe(), masking=Masking(),
             recipe=recipe, seed=1,
         )  # fmt: skip
-    return make_job(spec, tuple(parent.key for parent in parents), label, examples)
+    return make_job(spec, label, examples)
 
 
 def plan(*jobs: Job) -> Plan:

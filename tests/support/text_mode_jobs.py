@@ -34,11 +34,15 @@ def text_mode(**wording: Any) -> TextMode:
     return TextMode(prompt=PromptSettings(**wording), fewshot_data=tuple(data(task, seed=7) for task in TASKS))
 
 
+def start(parent: Job | None = None) -> ModelRef:
+    return ModelRef(job=parent.key) if parent else ModelRef(fingerprint=PRETRAINED)
+
+
 def train(
     *parts: Data, parent: Job | None = None, recipe: Recipe = RECIPE, dev: Sequence[Data] = (), **more: Any
 ) -> Job:
     spec = TrainSpec(
-        model=None if parent else ModelRef(fingerprint=PRETRAINED),
+        model=start(parent),
         mixture=parts,
         recipe=recipe,
         dev=tuple(dev),
@@ -46,7 +50,7 @@ def train(
         seed=1,
         **more,
     )
-    return make_job(spec, (parent.key,) if parent else (), "train", 1)
+    return make_job(spec, "train", 1)
 
 
 def predictions(
@@ -55,13 +59,12 @@ def predictions(
     return [
         make_job(
             PredictSpec(
-                model=None if parent else ModelRef(fingerprint=PRETRAINED),
+                model=start(parent),
                 data=data(task, language, "test", size),
                 head="TEXT",
                 text_mode=text_mode(**wording),
                 options={"max_length": 160},
             ),
-            (parent.key,) if parent else (),
             f"predict {task} {language}",
             size,
         )

@@ -116,9 +116,8 @@ def check_contamination(plan: Plan) -> ContaminationReport:
 
 
 def _collect_data(plan: Plan) -> _ComparedData:
-    targets = {
-        plan.jobs[cell.key].parents[0] for cell in plan.cells if cell.train_language and plan.jobs[cell.key].parents
-    }
+    starts = (plan.jobs[cell.key].start for cell in plan.cells if cell.train_language)
+    targets = {start.job for start in starts if start}
     trained: dict[tuple[str, DataSplit], list[Data]] = {}
     scored: dict[DataSplit, Data] = {}
     pairs: set[tuple[str, DataSplit, DataSplit]] = set()
@@ -142,7 +141,7 @@ def _earlier_data(plan: Plan, job: Job, targets: set[str]) -> Iterator[tuple[str
         if isinstance(parent.spec, PretrainSpec):
             yield from (("pretraining", data) for data in parent.spec.text)
         elif isinstance(parent.spec, TrainSpec):
-            yield from (("target" if key in targets else "intermediate", data) for data in parent.spec.mixture)
+            yield from (("target" if key in targets else "intermediate", data) for data in parent.spec.parts)
             yield from (("selection", data) for data in parent.spec.dev if parent.spec.recipe.early_stopping)
         elif isinstance(parent.spec, LayerSpec):
             yield from (("selection", data) for data in parent.spec.data)

@@ -170,8 +170,7 @@ def find_pipeline_by_key(store: Store, key_prefix: str, head: str = "") -> Pipel
     pipeline = Pipeline(found[0])
     if manifest["kind"] == "train":
         spec = TrainSpec.model_validate(manifest["spec"])
-        texts = spec.mlm.parts if spec.mlm else 0
-        data_by_head = {spec.head or data.task: data for data in spec.mixture[: len(spec.mixture) - texts]}
+        data_by_head = {spec.head or data.task: data for data in spec.mixture}
         data_by_head = {name: data for name, data in data_by_head.items() if _format(data.task, None) != "text"}
         if head and head not in data_by_head:
             raise UserError(
@@ -204,9 +203,8 @@ def _with_cells(store: Store, pipeline: Pipeline) -> Pipeline:
         except UserError:  # damaged; try the next
             continue
         for cells in _finished(record, store):
-            manifest = store.open(cells[0].key, verify=False).manifest
-            predicted = (manifest["spec"].get("head", ""), manifest["spec"]["data"]["task"])
-            if manifest["parents"][:1] == [pipeline.key] and predicted == (head, pipeline.task):
+            spec = _prediction_spec(store, cells[0].key)
+            if (spec.model.job, spec.head, spec.data.task) == (pipeline.key, head, pipeline.task):
                 return _make_pipeline(record, store, cells)
     return pipeline
 
@@ -227,7 +225,11 @@ def _make_pipeline(record: Record, store: Store, cells: tuple[Cell, ...]) -> Pip
 
 def _is_trained(store: Store, cell: Cell) -> bool:
     """Whether a job trained the model, so that it is not the pretrained one."""
-    return "model" not in store.open(cell.key, verify=False).manifest["spec"]
+    return bool(_prediction_spec(store, cell.key).model.job)
+
+
+def _prediction_spec(store: Store, key: str) -> PredictSpec:
+    return PredictSpec.model_validate(store.open(key, verify=False).manifest["spec"])
 
 
 def _of_prediction(key: str, spec: PredictSpec) -> Pipeline:
@@ -239,14 +241,13 @@ def _of_prediction(key: str, spec: PredictSpec) -> Pipeline:
 
 def _read_prediction(store: Store, key: str) -> tuple[str, PredictSpec]:
     """The key of the job that trained the model behind a prediction, and the spec of the prediction."""
-    manifest = store.open(key, verify=False).manifest
-    spec = PredictSpec.model_validate(manifest["spec"])
-    if spec.model is not None:
+    spec = _prediction_spec(store, key)
+    if not spec.model.job:
         raise UserError(
             "this pipeline trains nothing: it uses the pretrained model unchanged",
             where=key, fix="use that model itself, or choose a pipeline with an intermediate stage.",
         )  # fmt: skip
-    return manifest["parents"][0], spec
+    return spec.model.job, spec
 
 
 def _best(pipelines: Sequence[Pipeline], store: Store) -> Pipeline:
@@ -322,13 +323,12 @@ def trace_lineage(key: str, store: Store) -> TrainingLineage:
     if not store.has(key):
         return TrainingLineage((), is_incomplete=True)
     manifest = store.open(key, verify=False).manifest
-    parents: list[str] = list(manifest["parents"])
     try:
         if manifest["kind"] == "pretrain":
             return TrainingLineage((), PretrainSpec.model_validate(manifest["spec"]))
         if manifest["kind"] == "merge":
             spec = MergeSpec.model_validate(manifest["spec"])
-            lineages = [trace_lineage(parent, store) for parent in parents[0 if spec.model else 1 :]]
+            lineages = [trace_lineage(parent, store) for parent in spec.merged]
             stages = {stage.key: stage for each in lineages for stage in each.stages}
             return replace(lineages[0], stages=tuple(stages.values()), num_merged=len(lineages))
         spec = TrainSpec.model_validate(manifest["spec"])
@@ -336,8 +336,8 @@ def trace_lineage(key: str, store: Store) -> TrainingLineage:
         first = error.errors()[0]
         raise UserError(f"written by another version of xlift: {first['msg']} {first['loc']}", where=key) from None
     before = (
-        trace_lineage(parents[0], store)
-        if spec.model is None
+        trace_lineage(spec.model.job, store)
+        if spec.model.job
         else TrainingLineage((), fingerprint=spec.model.fingerprint)
     )
     return replace(before, stages=(*before.stages, _read_stage(key, spec, manifest["numbers"], store)))
@@ -362,7 +362,7 @@ def training_data(trace_lineage: TrainingLineage) -> Iterator[Data]:
     if trace_lineage.pretrain:
         yield from trace_lineage.pretrain.text
     for stage in trace_lineage.stages:
-        yield from stage.spec.mixture
+        yield from stage.spec.parts
 
 
 def task_info(task: str, record: Record | None) -> TaskInfo:

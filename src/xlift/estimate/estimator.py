@@ -71,4 +71,4 @@ def _task_name(job: Job) -> str:
         return ""
     if isinstance(spec, PredictSpec):
         return spec.data.task
-    return "+".join(sorted({data.task for data in (spec.mixture if isinstance(spec, TrainSpec) else spec.data)}))
+    return "+".join(sorted({data.task for data in (spec.parts if isinstance(spec, TrainSpec) else spec.data)}))

@@ -138,7 +138,7 @@ def _precision_by_job(plan: Plan) -> dict[str, Precision]:
     for job in plan.jobs.values():
         spec = job.spec
         if isinstance(spec, MergeSpec):  # computes nothing: takes that of the merged models
-            precisions[job.key] = precisions[job.parents[-1]]
+            precisions[job.key] = precisions[spec.merged[-1]]
         else:
             precisions[job.key] = (
                 spec.recipe.precision if isinstance(spec, TrainSpec | PretrainSpec) else spec.precision

@@ -142,7 +142,7 @@ class PlanWorkloads:
         self.roots = root_by_job(plan)
         self.models = {fingerprint: (read_model_shape(folder), folder) for fingerprint, folder in plan.models.items()}
         predictions = [job for job in plan.jobs.values() if isinstance(job.spec, PredictSpec)]
-        self.predictions_by_model = Counter(_model_key(job) for job in predictions)
+        self.predictions_by_model = Counter(job.start.id for job in predictions if job.start)
         self.predictions_by_data = Counter(job.spec.data for job in predictions if isinstance(job.spec, PredictSpec))
         self.recorded_tokens = _recorded_tokens(plan, store, self.roots) if store else {}
 
@@ -179,7 +179,7 @@ class PlanWorkloads:
         reads = min(self.workers, self.predictions_by_data[spec.data]) / self.predictions_by_data[spec.data]
         return Workload(
             "predict", shape, 0.0, count * sample.tokens, sample.row_length, num_examples=count * reads,
-            num_model_loads=1 / self.predictions_by_model[_model_key(job)],
+            num_model_loads=1 / self.predictions_by_model[spec.model.id],
             forward_decoder_tokens=count * sample.decoder_tokens, forward_lm_head_tokens=count * sample.lm_head_tokens,
             generated_tokens=count * sample.generated_tokens, is_text_mode=spec.text_mode is not None,
         )  # fmt: skip
@@ -216,14 +216,14 @@ class PlanWorkloads:
         )  # fmt: skip
 
     def _train(self, spec: TrainSpec, shape: ModelShape | None, tokenizer: Path | None) -> Workload:
-        recipe, counts = spec.recipe, [self._num_examples(data) for data in spec.mixture]
+        recipe, counts = spec.recipe, [self._num_examples(data) for data in spec.parts]
         samples = [
-            self._sample(data, tokenizer, recipe.max_length, spec.text_mode, shape, train=True) for data in spec.mixture
+            self._sample(data, tokenizer, recipe.max_length, spec.text_mode, shape, train=True) for data in spec.parts
         ]
         units = [max(1.0, n * sample.units) for n, sample in zip(counts, samples, strict=True)]
         tokens = decoder_tokens = lm_head_tokens = 0.0
         steps_by_part = _steps_by_part(spec, units)
-        for data, n, sample, steps in zip(spec.mixture, units, samples, steps_by_part, strict=True):
+        for data, n, sample, steps in zip(spec.parts, units, samples, steps_by_part, strict=True):
             examples = _trained_units(n, steps, recipe.batch_size) / sample.units
             tokens += examples * sample.tokens
             decoder_tokens += examples * sample.decoder_tokens
@@ -233,7 +233,7 @@ class PlanWorkloads:
         steps = max(1, round(sum(steps_by_part)))
         evaluated, dev_samples = self._dev_evaluation(spec, tokenizer, shape, steps)
         data = [*zip(counts, samples, strict=True), *dev_samples]
-        has_text = any(self.plan.tasks[data.task].format == "text" for data in spec.mixture)
+        has_text = any(self.plan.tasks[data.task].format == "text" for data in spec.parts)
         uses_every_row = has_text or (shape is not None and shape.tie_word_embeddings and spec.text_mode is not None)
         return Workload(
             "train", shape, tokens, evaluated[0], _row_length(samples), steps, (tokens + decoder_tokens) / steps,
@@ -294,11 +294,6 @@ class PlanWorkloads:
         return shape_from_architecture(spec.architecture, spec.tokenizer.vocabulary), None
 
 
-def _model_key(job: Job) -> str:
-    spec = job.spec
-    return spec.model.fingerprint if not isinstance(spec, PretrainSpec) and spec.model else job.parents[0]
-
-
 def _recorded_tokens(plan: Plan, store: Store, roots: dict[str, str]) -> dict[tuple[str, str], float]:
     """Similarity key -> tokens that a finished job recorded, from one job of each key."""
     recorded: dict[tuple[str, str], float] = {}
@@ -320,22 +315,17 @@ def _recorded_tokens(plan: Plan, store: Store, roots: dict[str, str]) -> dict[tu
 def _similarity_key(job: Job, roots: dict[str, str]) -> tuple[str, str]:
     """Jobs with the same key have the same number of tokens up to the random choice of examples."""
     spec = job.spec
-    ignored: dict[str, Any] = {"model": None}
+    changed: dict[str, Any] = {}
+    ignored = {"model", "merged", "layer_job"}
     if isinstance(spec, TrainSpec):
-        parts = tuple(data.model_copy(update={"seed": 0}) for data in spec.mixture)
-        ignored |= {
-            "seed": 0,
-            "head": "",
-            "keep_heads": (),
-            "mixture": parts,
-            "dev": (),
-            "text_mode": _without_seed(spec.text_mode),
-        }
+        ignored |= {"seed", "head", "keep_heads", "dev"}
+        for name in ("mixture", "text"):
+            changed[name] = tuple(data.model_copy(update={"seed": 0}) for data in getattr(spec, name))
+        changed["text_mode"] = _without_seed(spec.text_mode)
     elif isinstance(spec, PredictSpec):
-        ignored |= {"head": "", "text_mode": _without_seed(spec.text_mode)}
-    elif isinstance(spec, PretrainSpec):
-        ignored = {}
-    return roots[job.key], spec.model_copy(update=ignored).model_dump_json(exclude_defaults=True)
+        ignored |= {"head"}
+        changed["text_mode"] = _without_seed(spec.text_mode)
+    return roots[job.key], spec.model_copy(update=changed).model_dump_json(exclude_defaults=True, exclude=ignored)
 
 
 def _without_seed(mode: TextMode | None) -> TextMode | None:
@@ -345,7 +335,7 @@ def _without_seed(mode: TextMode | None) -> TextMode | None:
 def _steps_by_part(spec: TrainSpec, units: list[float]) -> list[float]:
     """Steps of each part of a mixture: what `training.batches.schedule` gives, before rounding."""
     recipe, text = spec.recipe, spec.mlm
-    sampled = units[: len(units) - text.parts] if text else units
+    sampled = units[: len(spec.mixture)]
     capped = [min(n, spec.sampling.cap or n) for n in sampled]
     total = recipe.count_steps(capped)
     power = {"uniform": 0.0, "temperature": 1 / spec.sampling.temperature}.get(spec.sampling.rule, 1.0)

@@ -251,14 +251,17 @@ class _JobRunner:
     def train(self, task: str, recipe: Recipe) -> _Run:
         data = _data(task, "qta", "train", recipe.batch_size * (recipe.max_steps or 1))
         spec = TrainSpec(model=ModelRef(fingerprint=FINGERPRINT), mixture=(data,), recipe=recipe, seed=0)
-        return self._run([make_job(spec, (), "train", 0)])
+        return self._run([make_job(spec, "train", 0)])
 
     def predict(self, trained: Job, languages: Sequence[str], number: int) -> _Run:
         specs = [
-            PredictSpec(data=_data("isle-nli", code, "test", number), head="isle-nli", precision=self.precision)
+            PredictSpec(
+                model=ModelRef(job=trained.key), data=_data("isle-nli", code, "test", number), head="isle-nli",
+                precision=self.precision,
+            )
             for code in languages
-        ]
-        return self._run([make_job(spec, (trained.key,), "predict", number) for spec in specs])
+        ]  # fmt: skip
+        return self._run([make_job(spec, "predict", number) for spec in specs])
 
     def example_seconds(self, model: Path) -> float:
         """Seconds to read and tokenize an example."""

@@ -121,7 +121,7 @@ class JobQueue:
 def model_of(job: Job) -> str:
     """Identity of a prediction's model: the key of the job that made it, or the fingerprint of a pretrained model."""
     assert isinstance(job.spec, PredictSpec)
-    return job.parents[0] if job.spec.model is None else job.spec.model.fingerprint
+    return job.spec.model.id
 
 
 def _max_tokens(job: Job) -> int:

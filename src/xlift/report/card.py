@@ -32,7 +32,7 @@ from xlift.report.card_scores import format_scores, model_rows, trained_language
 from xlift.report.contamination import summarize_for_model
 from xlift.report.markdown import code, counted, escaped, listed, table
 from xlift.report.usage import snippet
-from xlift.studies.job import MergeSpec
+from xlift.studies.job import MergeSpec, TrainSpec
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import catalog
@@ -210,7 +210,7 @@ def _training(pipeline: Pipeline, lineage: TrainingLineage, store: Store) -> str
             details.append("ended at chance")
         elif attempts > 1:
             details.append(f"attempt {attempts}, learning rate halved each time")
-        data = "<br>".join(dict.fromkeys(escaped(_describe_data(each)) for each in stage.spec.mixture))
+        data = "<br>".join(dict.fromkeys(escaped(_describe_data(each)) for each in stage.spec.parts))
         lines.append([
             str(number), data, f"{steps:,}" if steps else "", f"{stage.lr:g}", ", ".join(filter(None, details)),
             _dev_scores(stage), str(stage.spec.seed),
@@ -243,11 +243,11 @@ def _describe_merge(key: str, lineage: TrainingLineage, store: Store) -> str:
     """Describe which models were merged and with which weights."""
     number = {stage.key: number for number, stage in enumerate(lineage.stages, 1)}
     while (manifest := store.open(key, verify=False).manifest)["kind"] != "merge":
-        key = manifest["parents"][0]
+        key = TrainSpec.model_validate(manifest["spec"]).model.job
     spec = MergeSpec.model_validate(manifest["spec"])
     average = math.isclose(sum(spec.weights), 1, abs_tol=1e-6) and min(spec.weights) >= 0
     parts = []
-    for weight, parent in zip(spec.weights, manifest["parents"][0 if spec.model else 1 :], strict=True):
+    for weight, parent in zip(spec.weights, spec.merged, strict=True):
         before = trace_lineage(parent, store)
         stages = [number[stage.key] for stage in before.stages]
         which = f"job {code(parent[:16])}"

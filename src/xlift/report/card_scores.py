@@ -130,4 +130,4 @@ def _all_seeds(pipeline: Pipeline, store: Store) -> str:
 
 
 def trained_languages(lineage: TrainingLineage) -> list[str]:
-    return list(dict.fromkeys(data.language for stage in lineage.stages for data in stage.spec.mixture))
+    return list(dict.fromkeys(data.language for stage in lineage.stages for data in stage.spec.parts))

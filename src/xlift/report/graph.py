@@ -11,7 +11,7 @@ from typing import Any
 
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import SHARE, suggest_memory_savings
-from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, PretrainSpec, TrainSpec, noise_name
+from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec, noise_name
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.units import format_count, format_duration, format_gigabytes
@@ -28,10 +28,7 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
     done = {key for key in plan.jobs if store.has(key)}
     children: dict[str, list[Job]] = {}
     for job in plan.jobs.values():
-        by_layer = isinstance(job.spec, PredictSpec) and job.spec.options.get("layer") == "dev"
-        once = by_layer or isinstance(job.spec, MergeSpec)
-        for parent in (job.parents[-1:] if once else job.parents) or ("",):
-            children.setdefault(parent, []).append(job)
+        children.setdefault(_tree_parent(job), []).append(job)
     wide = console.width >= MIN_WIDTH_FOR_COLUMNS
 
     def grow(tree: Tree, jobs: Iterable[Job]) -> None:
@@ -143,12 +140,19 @@ def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[
     return jobs
 
 
+def _tree_parent(job: Job) -> str:
+    """Return the key of the job under which a job is shown; '' for the top of the tree."""
+    if isinstance(job.spec, MergeSpec):
+        return job.spec.merged[-1]
+    if isinstance(job.spec, PredictSpec) and job.spec.layer_job:
+        return job.spec.layer_job
+    return job.start.job if job.start else ""
+
+
 def _model_name(job: Job, plan: Plan) -> str:
-    """Return the name of the pretrained model that a job starts from; '' for a pretraining job."""
-    spec = job.spec
-    if isinstance(spec, PretrainSpec) or spec.model is None:
-        return ""
-    return plan.names.get(spec.model.fingerprint, spec.model.fingerprint[:8])
+    """Return the name of the pretrained model that a job starts from; '' for other jobs."""
+    fingerprint = job.start.fingerprint if job.start else ""
+    return plan.names.get(fingerprint, fingerprint[:8])
 
 
 def _describe_work(job: Job) -> str:
@@ -156,7 +160,7 @@ def _describe_work(job: Job) -> str:
     spec = job.spec
     if isinstance(spec, TrainSpec):
         lora = spec.recipe.lora
-        return "train " + " + ".join(spec.parts()) + (f" by LoRA of rank {lora.rank}" if lora else "")
+        return "train " + " + ".join(spec.part_names()) + (f" by LoRA of rank {lora.rank}" if lora else "")
     if isinstance(spec, LayerSpec):
         return "layers by dev pairs of " + " + ".join(dict.fromkeys(data.task for data in spec.data))
     if isinstance(spec, PredictSpec):

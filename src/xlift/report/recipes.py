@@ -31,10 +31,8 @@ def describe_recipes(manifests: Sequence[dict[str, Any]]) -> list[str]:
             spec = TrainSpec.model_validate(manifest["spec"])
         except ValidationError:
             continue
-        texts = spec.mlm.parts if spec.mlm else 0
-        labelled_data = spec.mixture[: len(spec.mixture) - texts] or spec.mixture
-        length = spec.recipe.max_length or max(data.max_length for data in spec.mixture)
-        tasks = " + ".join(dict.fromkeys(data.task for data in labelled_data))
+        length = spec.recipe.max_length or max(data.max_length for data in spec.parts)
+        tasks = " + ".join(dict.fromkeys(data.task for data in spec.mixture))
         recipe_tasks.setdefault(describe_recipe(spec.recipe, length), {})[tasks] = None
     if len(recipe_tasks) == 1:
         return [f"Each stage was trained with {recipe}." for recipe in recipe_tasks]

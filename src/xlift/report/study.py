@@ -87,9 +87,7 @@ def _prompt_length_warnings(manifests: Sequence[dict[str, Any]]) -> list[str]:
         if "shortened" not in numbers:
             continue
         if manifest["kind"] == "train":
-            text = (spec.get("mlm") or {}).get("parts", 0)
-            data = spec["mixture"][: len(spec["mixture"]) - text]
-            name = f"training on {' and '.join(dict.fromkeys(each['task'] for each in data))}"
+            name = f"training on {' and '.join(dict.fromkeys(each['task'] for each in spec['mixture']))}"
         else:
             name = f"predictions of {spec['data']['task']}"
         counts.setdefault(name, Counter()).update(rows=numbers["rows"], shortened=numbers["shortened"])

@@ -22,7 +22,7 @@ def check_engine(engine: Engine, jobs: Iterable[Job], tasks: Mapping[str, Task],
     if engine.strategy != "fsdp":
         return
     for job in jobs:
-        for data in job.spec.mixture if isinstance(job.spec, TrainSpec) else ():
+        for data in job.spec.parts if isinstance(job.spec, TrainSpec) else ():
             if formats.get(tasks[data.task].format).head == "dual":
                 raise UserError(
                     f"a dual encoder cannot be trained with fsdp: {data.task}",

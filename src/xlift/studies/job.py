@@ -1,8 +1,8 @@
 """A job: one unit of work, identified by everything that determines its result.
 
-The key is the SHA-256 of the canonical JSON of the spec, the parents' keys and the result version of the kind. That JSON omits
-options at their default, so a new option does not change old keys. The key does not cover paths, the machine, the number of
-workers, or names that a study gives.
+The key is the SHA-256 of the canonical JSON of the spec and the result version of the kind. The spec names the jobs whose
+artifacts it reads by their keys. That JSON omits options at their default, so a new option does not change old keys. The key
+does not cover paths, the machine, the number of workers, or names that a study gives.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xlift.recipes import (
     Architecture,
@@ -71,9 +71,23 @@ class TextMode(Settings):
 
 
 class ModelRef(Settings):
-    """A pretrained model that no job made."""
+    """The model that a job starts from: the artifact of another job, or a pretrained model."""
 
-    fingerprint: str
+    job: str = ""
+    """Key of the job that made it; '' for a pretrained model."""
+    fingerprint: str = ""
+    """Of a pretrained model; '' for the artifact of a job."""
+
+    @model_validator(mode="after")
+    def _check_one_is_set(self) -> ModelRef:
+        if bool(self.job) == bool(self.fingerprint):
+            raise ValueError("a model is the artifact of a job or a pretrained model")
+        return self
+
+    @property
+    def id(self) -> str:
+        """What identifies the model: the key or the fingerprint."""
+        return self.job or self.fingerprint
 
 
 class PretrainSpec(Settings):
@@ -94,16 +108,17 @@ class PretrainSpec(Settings):
 
 class TrainSpec(Settings):
     kind: Literal["train"] = "train"
-    model: ModelRef | None = None
-    """The model that training starts from; None: the artifact of the only parent."""
+    model: ModelRef
     mixture: tuple[Data, ...]
     sampling: Sampling = Sampling()
     weights: tuple[float, ...] = ()
-    """Of the parts before those of `mlm`, with sum 1, under the sampling rule 'weights'."""
+    """Of the parts of `mixture`, with sum 1, under the sampling rule 'weights'."""
+    text: tuple[Data, ...] = ()
+    """Text for continued pretraining beside `mixture`; `mlm` sets its share of the steps."""
     mlm: TextShare | None = None
     recipe: Recipe
     head: str = ""
-    """Name of one head for all parts but those of `mlm`; '' gives each task a head of its own name."""
+    """Name of one head for all parts of `mixture`; '' gives each task a head of its own name."""
     keep_heads: tuple[str, ...] = ()
     """Names of the parent's heads to continue training; all others start new."""
     masking: Masking = Masking()
@@ -114,12 +129,16 @@ class TrainSpec(Settings):
     """None: the model is in head mode."""
     seed: int
 
-    def parts(self) -> tuple[str, ...]:
+    @property
+    def parts(self) -> tuple[Data, ...]:
+        """All training data: the parts of `mixture`, then those of `text`."""
+        return self.mixture + self.text
+
+    def part_names(self) -> tuple[str, ...]:
         """Short names of the training data; all languages of masked text together are '20% isle-text'."""
-        text = self.mlm.parts if self.mlm else 0
-        names = [data.name() for data in self.mixture[: len(self.mixture) - text]]
+        names = [data.name() for data in self.mixture]
         if self.mlm:
-            names.append(f"{self.mlm.share:.0%} {self.mixture[-1].task}")
+            names.append(f"{self.mlm.share:.0%} {self.text[0].task}")
         return tuple(dict.fromkeys(names))
 
 
@@ -128,18 +147,20 @@ class MergeSpec(Settings):
     that sum to 1 it is their average."""
 
     kind: Literal["merge"] = "merge"
-    model: ModelRef | None = None
-    """The start; None: the artifact of the first parent. The models to merge are the (other) parents."""
+    model: ModelRef
+    """The start."""
+    merged: tuple[str, ...]
+    """Keys of the jobs whose models are merged."""
     weights: tuple[float, ...]
     keep_heads: tuple[str, ...] = ()
-    """Heads of the merged model, each from the first parent that has it."""
+    """Heads of the result, each from the first merged model that has it."""
 
 
 class LayerSpec(Settings):
     """Score every layer on finding translations, in each of some languages, to choose a layer."""
 
     kind: Literal["layer"] = "layer"
-    model: ModelRef | None = None
+    model: ModelRef
     data: tuple[Data, ...]
     options: dict[str, Any] = Field(default_factory=dict)
     """pooling, center; max_length."""
@@ -148,8 +169,9 @@ class LayerSpec(Settings):
 
 class PredictSpec(Settings):
     kind: Literal["predict"] = "predict"
-    model: ModelRef | None = None
-    """None: the artifact of the first parent. The last parent is a layer job where `options` has `layer: dev`."""
+    model: ModelRef
+    layer_job: str = ""
+    """Key of the layer job that chooses the layer, where `options` has `layer: dev`."""
     data: Data
     head: str = ""
     """Name of the head that predicts (the task it was trained on); '' for retrieval."""
@@ -167,8 +189,6 @@ Spec = PretrainSpec | TrainSpec | MergeSpec | LayerSpec | PredictSpec
 @dataclass(frozen=True)
 class Job:
     spec: Spec
-    parents: tuple[str, ...]
-    """Keys of the jobs whose artifacts this job reads."""
     label: str
     """For display only: 'train isle-nli (from isle-qa qta 4000, seed 1)'."""
     key: str
@@ -179,9 +199,22 @@ class Job:
     def kind(self) -> str:
         return self.spec.kind
 
+    @property
+    def start(self) -> ModelRef | None:
+        """The model that the job starts from; None in pretraining."""
+        return None if isinstance(self.spec, PretrainSpec) else self.spec.model
 
-def make_job(spec: Spec, parents: tuple[str, ...], label: str, examples: int) -> Job:
-    return Job(spec, parents, label, job_key(spec, parents), examples)
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Keys of all jobs whose artifacts this job reads."""
+        spec = self.spec
+        merged = spec.merged if isinstance(spec, MergeSpec) else ()
+        layer_job = spec.layer_job if isinstance(spec, PredictSpec) else ""
+        return tuple(filter(None, (self.start.job if self.start else "", *merged, layer_job)))
+
+
+def make_job(spec: Spec, label: str, examples: int) -> Job:
+    return Job(spec, label, job_key(spec), examples)
 
 
 def result_version(spec: Spec) -> int:
@@ -191,12 +224,11 @@ def result_version(spec: Spec) -> int:
     return RESULT_VERSION[spec.kind]
 
 
-def job_key(spec: Spec, parents: tuple[str, ...]) -> str:
+def job_key(spec: Spec) -> str:
     """The key of a job, 64 hexadecimal digits; equal jobs have equal keys."""
     content = {
         "kind": spec.kind,
         "version": result_version(spec),
         "spec": spec.model_dump(mode="json", exclude_defaults=True),
-        "parents": list(parents),
     }
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()

@@ -24,10 +24,8 @@ def root_by_job(plan: Plan) -> dict[str, str]:
     """Key of a job -> fingerprint of its pretrained model, or key of the job that pretrains it."""
     roots: dict[str, str] = {}
     for job in plan.jobs.values():
-        if isinstance(job.spec, PretrainSpec):
-            roots[job.key] = job.key
-        else:
-            roots[job.key] = job.spec.model.fingerprint if job.spec.model else roots[job.parents[0]]
+        start = job.start
+        roots[job.key] = (start.fingerprint or roots[start.job]) if start else job.key
     return roots
 
 

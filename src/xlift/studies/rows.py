@@ -52,7 +52,7 @@ class TrainingStage:
 
     def text_share(self) -> TextShare | None:
         mlm = self.mlm
-        return TextShare(parts=len(self.text), share=mlm.share, alpha=mlm.alpha) if mlm else None
+        return TextShare(share=mlm.share, alpha=mlm.alpha) if mlm else None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def make_schedule(
     seed: int,
     *,
     weights: Sequence[float] = (),
+    text_sizes: Sequence[int] = (),
     mlm: TextShare | None = None,
 ) -> list[Step]:
     """Build every step of a stage.
@@ -45,22 +46,23 @@ def make_schedule(
     (largest remainders), in random order. The number of steps is that of the proportional rule, plus the steps of `mlm`.
 
     Args:
-        sizes: units in each part.
-        weights: weight of each part outside `mlm`, for the sampling rule 'weights'.
-        mlm: the last `mlm.parts` parts are text, which gets this share of all steps, and at least one step.
+        sizes: units in each part of the mixture.
+        weights: weight of each part of the mixture, for the sampling rule 'weights'.
+        text_sizes: units in each part of the text, which come after those of the mixture.
+        mlm: the text's share of all steps; it gets at least one step.
     """
-    sampled_sizes = list(sizes[: len(sizes) - mlm.parts]) if mlm else list(sizes)
-    capped_sizes = [min(n, sampling.cap or n) for n in sampled_sizes]
+    capped_sizes = [min(n, sampling.cap or n) for n in sizes]
     num_steps = recipe.count_steps(capped_sizes)
-    counts = _allocate_steps(sampling_probabilities(sampled_sizes, sampling, weights), num_steps)
+    counts = _allocate_steps(sampling_probabilities(sizes, sampling, weights), num_steps)
     if mlm:
-        smoothed = np.array(sizes[len(sampled_sizes) :], dtype=float) ** mlm.alpha
+        smoothed = np.array(text_sizes, dtype=float) ** mlm.alpha
         num_text_steps = max(1, round(num_steps * mlm.share / (1 - mlm.share)))
         counts = np.concatenate([counts, _allocate_steps(smoothed / smoothed.sum(), num_text_steps)])
     rng = np.random.default_rng([seed, 1])
-    order = rng.permutation(np.repeat(np.arange(len(sizes)), counts))
+    all_sizes = [*sizes, *text_sizes]
+    order = rng.permutation(np.repeat(np.arange(len(all_sizes)), counts))
     samplers = [
-        _UnitSampler(n, recipe.batch_size, np.random.default_rng([seed, 2, part])) for part, n in enumerate(sizes)
+        _UnitSampler(n, recipe.batch_size, np.random.default_rng([seed, 2, part])) for part, n in enumerate(all_sizes)
     ]
     return [Step(int(part), samplers[part].next_batch()) for part in order]
 

@@ -56,6 +56,7 @@ def fine_tune(
     *,
     seed: int,
     weights: Sequence[float] = (),
+    text_datasets: Sequence[TrainDataset] = (),
     mlm: TextShare | None = None,
     folder: Path | None = None,
     engine: Engine | None = None,
@@ -65,6 +66,9 @@ def fine_tune(
     """Train backbone and heads in place. Every batch has rows of one dataset, in the order of `batches.make_schedule`.
     Datasets may share a head.
 
+    Args:
+        text_datasets: text for `mlm`, which sets its share of the steps.
+
     Raises:
         UserError, Interrupted: see `run_training_loop`.
     """
@@ -72,7 +76,10 @@ def fine_tune(
     process_group = devices.current_process_group(engine)
     keep_freed_memory()
     units = [UnitIndex(dataset.features) for dataset in train_datasets]
-    steps = make_schedule([index.num_units for index in units], recipe, sampling, seed, weights=weights, mlm=mlm)
+    text_units = [UnitIndex(dataset.features) for dataset in text_datasets]
+    sizes, text_sizes = ([index.num_units for index in part] for part in (units, text_units))
+    steps = make_schedule(sizes, recipe, sampling, seed, weights=weights, text_sizes=text_sizes, mlm=mlm)
+    train_datasets, units = [*train_datasets, *text_datasets], units + text_units
     use_bit_dropout(model)
     resume_invariants = _choose_precision_and_budget(model, train_datasets, recipe, engine, process_group.device)
     if folder:

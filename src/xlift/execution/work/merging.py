@@ -10,16 +10,15 @@ from xlift.training.progress import Progress
 
 
 def merge(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
-    """Merge the parents' models and write the whole result. The time is that of reading and writing."""
+    """Merge models of other jobs and write the whole result. The time is that of reading and writing."""
     from xlift.models import backbone
     from xlift.models.merging import merge as merge_models
 
     spec = job.spec
     assert isinstance(spec, MergeSpec)
-    keys = job.parents if spec.model else job.parents[1:]
-    parents = [find_model_files(key, store, context.models.get) for key in keys]
+    merged = [find_model_files(key, store, context.models.get) for key in spec.merged]
     start = find_start_model_files(job, context, store)
-    model, tokenizer = merge_models(start, parents, spec.weights, spec.keep_heads)
+    model, tokenizer = merge_models(start, merged, spec.weights, spec.keep_heads)
     progress.report(1, 2)
     backbone.save(model, tokenizer, draft.folder / MODEL)
-    draft.numbers["models"] = len(parents)
+    draft.numbers["models"] = len(merged)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlift.errors import UserError
 from xlift.execution.work.shared import MODEL, Context, model_folder
-from xlift.studies.job import Job, PretrainSpec
+from xlift.studies.job import Job
 from xlift.studies.store import Store
 
 if TYPE_CHECKING:
@@ -29,13 +29,11 @@ def load_model(job: Job, context: Context, store: Store) -> tuple[Model, Any]:
 
 
 def parent_model(job: Job) -> ParentModel:
-    """What a job starts from: the artifact of its first parent, or a pretrained model."""
+    """What a job starts from: the artifact of another job, or a pretrained model."""
     from xlift.models.delta import ParentModel
 
-    assert not isinstance(job.spec, PretrainSpec)
-    if job.spec.model is None:
-        return ParentModel(job=job.parents[0])
-    return ParentModel(fingerprint=job.spec.model.fingerprint)
+    assert job.start
+    return ParentModel(job=job.start.job, fingerprint=job.start.fingerprint)
 
 
 def find_start_model_files(job: Job, context: Context, store: Store) -> StoredModel:

@@ -142,7 +142,7 @@ def _prepare(job: Job, task: Task, context: Context, store: Store) -> _PreparedJ
     test_set = _load_test_set(job, context, store, max_length)
     options, layer = dict(spec.options), None
     if options.get("layer") == "dev":
-        saved = json.loads(store.open(job.parents[-1]).file(LAYERS).read_text(encoding="utf-8"))
+        saved = json.loads(store.open(spec.layer_job).file(LAYERS).read_text(encoding="utf-8"))
         layer = options["layer"] = choose_layer(saved["accuracies"], spec.data.language)
     request = PredictionRequest(test_set.examples, test_set.features, options, test_set.prompt)
     return _PreparedJob(job, request, time.perf_counter() - started, layer, test_set.noise_counts)

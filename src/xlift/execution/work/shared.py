@@ -39,11 +39,9 @@ class Context:
 
 
 def model_folder(job: Job, context: Context, store: Store) -> Path:
-    """Folder of the model that a job starts from: its parent's artifact (verified by its digests) or a pretrained model."""
-    assert not isinstance(job.spec, PretrainSpec)
-    if job.spec.model is None:
-        return store.open(job.parents[0]).folder / MODEL
-    return context.models[job.spec.model.fingerprint]
+    """Folder of the model that a job starts from: another job's artifact (verified by its digests) or a pretrained model."""
+    assert job.start
+    return store.open(job.start.job).folder / MODEL if job.start.job else context.models[job.start.fingerprint]
 
 
 def threads_for(job: Job, context: Context, store: Store) -> int:
@@ -52,7 +50,7 @@ def threads_for(job: Job, context: Context, store: Store) -> int:
     spec = job.spec
     if isinstance(spec, PretrainSpec):
         return num_threads(job.kind, spec.architecture.hidden_size, context.engine)
-    folder = context.models[spec.model.fingerprint] if spec.model else store.path(job.parents[0]) / MODEL
+    folder = store.path(spec.model.job) / MODEL if spec.model.job else context.models[spec.model.fingerprint]
     shape = read_model_shape(folder)
     return num_threads(job.kind, shape and shape.hidden_size, context.engine)
 

@@ -87,17 +87,16 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
     stored = find_start_model_files(job, context, store)
     first_model, tokenizer = backbone.load_without_heads(stored)
     unused_models = [first_model]
-    tasks = [context.tasks[data.task] for data in spec.mixture]
-    # The last parts are the text of `mlm`. They train the head of text tasks, whatever head the other parts share.
-    num_text_parts = spec.mlm.parts if spec.mlm else 0
+    tasks = [context.tasks[data.task] for data in spec.parts]
     head = spec.head
     prompt_encoder = None
     if spec.text_mode:
         check_can_generate(first_model)
         head, prompt_encoder = TEXT, PromptEncoder(spec.text_mode, context, tokenizer, first_model.family)
-    head_names = [head] * (len(tasks) - num_text_parts) + [""] * num_text_parts
+    # `text` trains the head of text tasks, whatever head the parts of `mixture` share.
+    head_names = [head] * len(spec.mixture) + [""] * len(spec.text)
     train_datasets, entropies, noise_counts = [], [], NoiseCounts()
-    for data, task, head in zip(spec.mixture, tasks, head_names, strict=True):
+    for data, task, head in zip(spec.parts, tasks, head_names, strict=True):
         max_length = resolve_max_length(spec.recipe.max_length, task, first_model.max_length)
         examples = read_examples(context, data, noise_counts)
         if prompt_encoder and head == TEXT:
@@ -130,11 +129,12 @@ def train(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
         output = stage.fine_tune(
             model,
             tokenizer.pad_token_id,
-            train_datasets,
+            train_datasets[: len(spec.mixture)],
             recipe,
             spec.sampling,
             seed=spec.seed,
             weights=spec.weights,
+            text_datasets=train_datasets[len(spec.mixture) :],
             mlm=spec.mlm,
             folder=folder,
             engine=context.engine,

@@ -20,8 +20,7 @@ class ModelState:
     """A model at some point of its pipeline: a pretrained model, or the artifact of a job."""
 
     model: str
-    ref: ModelRef | None
-    parents: tuple[str, ...]
+    ref: ModelRef
     path: str
     """For labels: 'isles > all-four'."""
     family: Family = "encoder"
@@ -40,7 +39,7 @@ class ModelState:
 
     def after(self, key: str, seed: int, heads: tuple[str, ...] = ()) -> ModelState:
         """The same model after the job with this key."""
-        return replace(self, ref=None, parents=(key,), seed=seed, heads=heads)
+        return replace(self, ref=ModelRef(job=key), seed=seed, heads=heads)
 
 
 @dataclass(frozen=True)

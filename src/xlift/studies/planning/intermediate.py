@@ -35,10 +35,13 @@ def add_row(
 def _add_merge(
     context: PlanContext, start: ModelState, row: IntermediateRow, seed: int, above: Mapping[str, ModelState]
 ) -> ModelState:
-    spec = MergeSpec(model=start.ref, weights=tuple(weight for _, weight in row.merge))
-    parents = (*start.parents, *(key for name, _ in row.merge for key in above[name].parents))
+    spec = MergeSpec(
+        model=start.ref,
+        merged=tuple(above[name].ref.job for name, _ in row.merge),
+        weights=tuple(weight for _, weight in row.merge),
+    )
     names = " + ".join(dict.fromkeys(above[name].path.removeprefix(f"{start.path} > ") for name, _ in row.merge))
-    job = make_job(spec, parents, f"merge {names} (from {start.path}, seed {seed})", len(row.merge) + 1)
+    job = make_job(spec, f"merge {names} (from {start.path}, seed {seed})", len(row.merge) + 1)
     return start.after(context.plan.add(job), seed)
 
 
@@ -49,12 +52,15 @@ def _add_intermediate_stage(context: PlanContext, state: ModelState, stage: Trai
     if state.prompt_patches is None:
         _check_kept_heads(context, stage, state)
     _check_text(context, stage, state)
-    mixture = tuple(
-        context.resolver.make_data(share.task, share.language, share.split, share.size, seed, share.where, share.noise)
-        for share in (*stage.shares, *stage.text)
+    mixture, text = (
+        tuple(
+            context.resolver.make_data(each.task, each.language, each.split, each.size, seed, each.where, each.noise)
+            for each in shares
+        )
+        for shares in (stage.shares, stage.text)
     )
     recipe = make_recipe(context.study.training, context.study.training.intermediate, *stage.training)
-    return add_stage(context, state, mixture, stage, recipe, seed)
+    return add_stage(context, state, mixture, stage, recipe, seed, text=text)
 
 
 def _check_kept_heads(context: PlanContext, stage: TrainingStage, state: ModelState) -> None:

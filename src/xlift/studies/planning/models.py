@@ -61,7 +61,7 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
     name = entry.name or name
     shape = read_model_shape(found.folder)
     return ModelState(
-        name, ModelRef(fingerprint=found.fingerprint), (), name, family, shape.num_layers if shape else None,
+        name, ModelRef(fingerprint=found.fingerprint), name, family, shape.num_layers if shape else None,
         _prompt_patches(context, entry, name, family, where), heads=found.heads,
     )  # fmt: skip
 
@@ -82,7 +82,7 @@ def _pretrained_model(context: PlanContext, entry: PretrainedModel, where: Keys)
         )  # fmt: skip
     key = _add_pretraining(context, entry, where_pretrain)
     patches = _prompt_patches(context, entry, entry.name, family, where)
-    return ModelState(entry.name, None, (key,), entry.name, family, architecture.layers, patches)
+    return ModelState(entry.name, ModelRef(job=key), entry.name, family, architecture.layers, patches)
 
 
 def _prompt_patches(
@@ -126,7 +126,7 @@ def _add_pretraining(context: PlanContext, entry: PretrainedModel, where: Keys) 
     )  # fmt: skip
     recipe, documents = spec.recipe, sum(map(context.resolver.count_examples, spec.text))
     examples = recipe.max_steps * recipe.batch_size if recipe.max_steps else max(1, round(documents * recipe.epochs))
-    return context.plan.add(make_job(spec, (), f"pretrain {entry.name}", examples))
+    return context.plan.add(make_job(spec, f"pretrain {entry.name}", examples))
 
 
 def _text_data(context: PlanContext, parts: tuple[PretrainText, ...], seed: int, where: Keys) -> tuple[Data, ...]:

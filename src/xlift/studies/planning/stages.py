@@ -25,16 +25,19 @@ def add_stage(
     recipe: Recipe,
     seed: int,
     prompt: PromptSettingsPatch = NO_PROMPT_PATCH,
+    *,
+    text: tuple[Data, ...] = (),
 ) -> ModelState:
     """Plan a training job and return the model after it.
 
     Args:
         prompt: changes to the prompt settings of the study and the model.
+        text: the data of `stage.text`.
 
     Raises:
         UserError: the model cannot be trained so, or early stopping has no dev data.
     """
-    tasks = [context.resolver.tasks[data.task] for data in mixture]
+    tasks = [context.resolver.tasks[data.task] for data in mixture + text]
     check_stage(context, state, tasks, stage)
     check_recipe(context, recipe, stage.where)
     spec = TrainSpec(
@@ -42,24 +45,24 @@ def add_stage(
         mixture=mixture,
         sampling=stage.sampling,
         weights=stage.weights(),
+        text=text,
         mlm=stage.text_share(),
         recipe=recipe,
         head=stage.head,
         keep_heads=stage.keep_heads,
         masking=stage.masking or Masking(),
         dev=find_dev_data(context.resolver, mixture, recipe, stage.where, context.warn),
-        text_mode=make_text_mode(context, state, mixture, prompt, seed, stage.where, train=True),
+        text_mode=make_text_mode(context, state, mixture + text, prompt, seed, stage.where, train=True),
         seed=seed,
     )
-    labelled = mixture[: len(mixture) - len(stage.text)]
-    label = f"train {' + '.join(spec.parts())} (from {state.path}, seed {seed})"
-    sizes = [min(context.resolver.count_examples(data), stage.sampling.cap or 10**12) for data in labelled]
+    label = f"train {' + '.join(spec.part_names())} (from {state.path}, seed {seed})"
+    sizes = [min(context.resolver.count_examples(data), stage.sampling.cap or 10**12) for data in mixture]
     examples = count_examples(recipe, sizes) / (1 - (stage.mlm.share if stage.mlm else 0))
-    key = context.plan.add(make_job(spec, state.parents, label, round(examples)))
+    key = context.plan.add(make_job(spec, label, round(examples)))
     if state.prompt_patches is not None:
         return state.after(key, seed)
-    heads = [stage.head or context.plan.tasks[data.task].head for data in labelled]
-    heads += [share.task.head for share in stage.text[:1]]
+    heads = [stage.head or context.plan.tasks[data.task].head for data in mixture]
+    heads += [context.plan.tasks[data.task].head for data in text[:1]]
     return state.after(key, seed, tuple(dict.fromkeys(heads)))
 
 

@@ -60,7 +60,7 @@ def add_target(
         options["max_length"] = recipe.max_length
     settings = _PredictionSettings(head, options, recipe)
     languages = resolver.find_languages(task, target.languages, target.split, (*where, "languages"))
-    layers = _add_layer_choice(context, state, task, target.options, settings, languages, where)
+    layer_job = _add_layer_choice(context, state, task, target.options, settings, languages, where)
     official = replace(settings, options=_official_options(task, options))
     for language in languages:
         clean = resolver.make_data(task, language, target.split, target.size, 0, where)
@@ -70,12 +70,12 @@ def add_target(
                 context, state, (clean,), target.prompt, seed, where, train=False, fewshot_data=fewshot_data
             )
         dev = _dev_data(context, task, clean, where) if task.format in THRESHOLD_FORMATS else None
-        dev_key = _add_prediction(context, state, dev, settings, layers)
-        official_dev_key = _add_prediction(context, state, dev, official) if layers else ""
+        dev_key = _add_prediction(context, state, dev, settings, layer_job)
+        official_dev_key = _add_prediction(context, state, dev, official) if layer_job else ""
         clean_key = ""
         for noise, data in ((None, clean), *_noisy_data(context, task, clean, target, where)):
-            key = _add_prediction(context, state, data, settings, layers, text_mode)
-            official_key = _add_prediction(context, state, data, official) if layers else ""
+            key = _add_prediction(context, state, data, settings, layer_job, text_mode)
+            official_key = _add_prediction(context, state, data, official) if layer_job else ""
             context.plan.cells.append(
                 Cell(
                     model=state.model, intermediate=row.name, intermediate_language=row.language, size=row.size, seed=seed,
@@ -116,20 +116,20 @@ def _add_prediction(
     state: ModelState,
     data: Data | None,
     settings: _PredictionSettings,
-    layers: tuple[str, ...] = (),
+    layer_job: str = "",
     text_mode: TextMode | None = None,
 ) -> str:
     """The key of the prediction; '' without data."""
     if data is None:
         return ""
     spec = PredictSpec(
-        model=state.ref, data=data, head=settings.head, options=settings.options, precision=settings.recipe.precision,
+        model=state.ref, layer_job=layer_job, data=data, head=settings.head, options=settings.options, precision=settings.recipe.precision,
         text_mode=text_mode,
     )  # fmt: skip
     suffix = ("" if data.split == "test" else f" {data.split}") + (f" {noise_name(data.noise)}" if data.noise else "")
     label = f"predict {data.task}/{data.language}{suffix} ({state.label})"
     num_examples = context.resolver.count_examples(data)
-    return context.plan.add(make_job(spec, (*state.parents, *layers), label, num_examples))
+    return context.plan.add(make_job(spec, label, num_examples))
 
 
 def _dev_data(context: PlanContext, task: Task, data: Data, where: Keys) -> Data:
@@ -147,10 +147,10 @@ def _dev_data(context: PlanContext, task: Task, data: Data, where: Keys) -> Data
 def _add_layer_choice(
     context: PlanContext, state: ModelState, task: Task, options: Options, settings: _PredictionSettings,
     languages: tuple[str, ...], where: Keys,
-) -> tuple[str, ...]:  # fmt: skip
-    """The key of the job that scores layers on dev, for `layer: dev`."""
+) -> str:  # fmt: skip
+    """The key of the job that scores layers on dev, for `layer: dev`; else ''."""
     if options.layer != "dev":
-        return ()
+        return ""
     resolver, where = context.resolver, (*where, "options")
     dev_task = resolver.find_task(options.dev_task, (*where, "dev_task")) if options.dev_task else task
     if dev_task.format not in ("retrieval", "mining"):
@@ -172,7 +172,7 @@ def _add_layer_choice(
     layer_options = {k: v for k, v in settings.options.items() if k in ("pooling", "center", "max_length")}
     spec = LayerSpec(model=state.ref, data=data, options=layer_options, precision=settings.recipe.precision)
     label = f"layers by {dev_task.name} dev ({state.label})"
-    return (context.plan.add(make_job(spec, state.parents, label, sum(map(resolver.count_examples, data)))),)
+    return context.plan.add(make_job(spec, label, sum(map(resolver.count_examples, data))))
 
 
 def _add_training(
