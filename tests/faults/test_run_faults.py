@@ -185,7 +185,7 @@ def test_ctrl_c_restores_the_terminal(study: Path, tmp_path: Path) -> None:
     os.close(ours)
     text = shown.decode()
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is shown again
-    assert "stopping: 1 at work" in text
+    assert "stopping: 1 running job" in text
     assert "interrupted" in text
     assert "Traceback" not in text
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").splitlines()
@@ -196,7 +196,7 @@ def test_an_error_in_one_job_lets_running_jobs_finish(study: Path, tmp_path: Pat
     (tmp_path / "model").symlink_to(study.parent / "model")
     # an error that only the job can find: the positions of the model
     wrong = {"task": "isle-pos", "train": {"size": 8}, "languages": ["qta"], "training": {"max_length": 600}}
-    targets = [wrong, {**LONG["targets"][0], "training": {"steps": 100}}]
+    targets = [wrong, {**LONG["targets"][0], "training": {"max_steps": 100}}]
     broken = write_study(tmp_path, **{**LONG, "targets": targets})
     store = tmp_path / "store"
     result = run(broken, store, "--workers", "2")
