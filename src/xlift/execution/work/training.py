@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlift.execution.work.evaluator import Attempt, DevEvaluator, label_entropy, train_with_retries
 from xlift.execution.work.model_loading import find_start_model_files, parent_model
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from xlift.models.compact_vocabulary import CompactVocabulary
     from xlift.models.delta import StoredModel
     from xlift.models.model import Model
+    from xlift.models.weight_transfer import WeightTransfer
     from xlift.tasks.formats.base import Features
+    from xlift.tasks.noise import NoiseCounts
     from xlift.training.loop import TrainOutput
     from xlift.training.train_dataset import TrainDataset
 
@@ -71,96 +75,160 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
     write_training_record(draft, output, documents=len(rows), parameters=sum(p.numel() for p in model.parameters()))
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """A job, and what every attempt at it starts from."""
+
+    job: Job
+    spec: TrainSpec
+    context: Context
+    files: StoredModel
+    tokenizer: Any
+    unused_models: list[Model]
+    """The model that was loaded first, until an attempt takes it. Every other attempt loads it again."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The tokenized data of a stage."""
+
+    train_datasets: list[TrainDataset]
+    entropies: list[float | None]
+    """`label_entropy` of each part of the mixture."""
+    noise_counts: NoiseCounts
+    evaluator: DevEvaluator
+
+
+class _Trained(NamedTuple):
+    model: Model
+    compact: CompactVocabulary | None
+    transfer: WeightTransfer
+
+
 def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
     """Train a stage, with retries (work/evaluator.py). Each attempt starts from the stored model with new heads. With several
     ranks, the main process writes the draft."""
-    from xlift.models import adapters, backbone
-    from xlift.models.text_mode import TEXT, check_can_generate
-    from xlift.models.weight_transfer import WeightTransfer, transfer_weights
-    from xlift.tasks.noise import NoiseCounts
-    from xlift.training import stage
     from xlift.training.devices import current_process_group
-    from xlift.training.masking import Masker
 
-    spec = job.spec
-    assert isinstance(spec, TrainSpec)
-    stored = find_start_model_files(job, context, store)
-    first_model, tokenizer = backbone.load_without_heads(stored)
-    unused_models = [first_model]
-    tasks = [context.tasks[data.task] for data in spec.parts]
-    head = spec.head
-    prompt_encoder = None
-    if spec.text_mode:
-        check_can_generate(first_model)
-        head, prompt_encoder = TEXT, PromptEncoder(spec.text_mode, context, tokenizer, first_model.family)
-    # `text` trains the head of text tasks, whatever head the parts of `mixture` share.
-    head_names = [head] * len(spec.mixture) + [""] * len(spec.text)
+    stage = _load(job, context, store)
+    inputs = _make_inputs(stage)
+    last, attempts = train_with_retries(
+        stage.spec.recipe, store.partial(job.key), partial(_attempt, stage, inputs, progress)
+    )
+    if current_process_group(context.engine).is_main_process:
+        _save(stage, inputs, last, attempts, draft)
+
+
+def _load(job: Job, context: Context, store: Store) -> _Stage:
+    from xlift.models.backbone import load_without_heads
+    from xlift.models.text_mode import check_can_generate
+
+    assert isinstance(job.spec, TrainSpec)
+    files = find_start_model_files(job, context, store)
+    model, tokenizer = load_without_heads(files)
+    if job.spec.text_mode:
+        check_can_generate(model)
+    return _Stage(job, job.spec, context, files, tokenizer, [model])
+
+
+def _make_inputs(stage: _Stage) -> _Inputs:
+    """Read and tokenize the parts of the mixture and the dev sets."""
+    from xlift.models.text_mode import TEXT
+    from xlift.tasks.noise import NoiseCounts
+    from xlift.training.masking import Masker
+    from xlift.training.stage import TrainDataset, make_features
+
+    spec, context, tokenizer, model = stage.spec, stage.context, stage.tokenizer, stage.unused_models[0]
+    mode = spec.text_mode
+    prompt_encoder = PromptEncoder(mode, context, tokenizer, model.family) if mode else None
     train_datasets, entropies, noise_counts = [], [], NoiseCounts()
-    for data, task, head in zip(spec.parts, tasks, head_names, strict=True):
-        max_length = resolve_max_length(spec.recipe.max_length, task, first_model.max_length)
+    for number, data in enumerate(spec.parts):
+        task = context.tasks[data.task]
+        max_length = resolve_max_length(spec.recipe.max_length, task, model.max_length)
         examples = read_examples(context, data, noise_counts)
-        if prompt_encoder and head == TEXT:
+        is_text = number >= len(spec.mixture)
+        if prompt_encoder and not is_text:
             features = prompt_encoder.features(task, examples, data.language, max_length=max_length, train=True)
             entropies.append(label_entropy(task, examples, count_label_tokens(features)))
         else:
-            features = stage.make_features(task, examples, tokenizer, max_length=max_length, train=True)
+            features = make_features(task, examples, tokenizer, max_length=max_length, train=True)
             entropies.append(label_entropy(task, examples, row_lengths=features.input_ids.lengths))
+        # `text` trains the head of text tasks, whatever head the parts of `mixture` share
+        head = "" if is_text else TEXT if prompt_encoder else spec.head
         masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
-        train_datasets.append(stage.TrainDataset(task, features, head, masker))
-    evaluator = DevEvaluator(spec, context, tokenizer, first_model.max_length, prompt_encoder)
-    del first_model
+        train_datasets.append(TrainDataset(task, features, head, masker))
+    evaluator = DevEvaluator(spec, context, tokenizer, model.max_length, prompt_encoder)
+    return _Inputs(train_datasets, entropies, noise_counts, evaluator)
 
-    def train_once(recipe: Recipe, folder: Path) -> Attempt[tuple[Model, CompactVocabulary | None, WeightTransfer]]:
-        model = unused_models.pop() if unused_models else backbone.load_without_heads(stored)[0]
-        for head_name in dict.fromkeys(head_names):
-            head_tasks = [task for task, name in zip(tasks, head_names, strict=True) if name == head_name]
-            stage.add_heads(model, head_tasks, spec.seed, head_name)
-        compact = None
-        # LoRA does not train the embeddings; Adafactor's steps depend on all of their rows
-        if spec.recipe.lora is None and spec.recipe.optimizer == "adamw":
-            compact = shrink_vocabulary(model, tokenizer, stored, train_datasets, evaluator.features, context.engine)
-        if compact is None:
-            backbone.restore_embeddings(model, stored)
-        transfer = transfer_weights(model, stored, spec.keep_heads, compact)
-        if spec.recipe.lora:
-            adapters.add(model, spec.recipe.lora, spec.seed)
-        # with several ranks, none may leave the others in the middle of an evaluation
-        stop_progress = progress if context.engine.devices == 1 else Progress()
-        output = stage.fine_tune(
-            model,
-            tokenizer.pad_token_id,
-            train_datasets[: len(spec.mixture)],
-            recipe,
-            spec.sampling,
-            seed=spec.seed,
-            weights=spec.weights,
-            text_datasets=train_datasets[len(spec.mixture) :],
-            mlm=spec.mlm,
-            folder=folder,
-            engine=context.engine,
-            progress=progress,
-            evaluate=evaluator.make_evaluate(model, tokenizer.pad_token_id, stop_progress),
-        )
-        return Attempt((model, compact, transfer), output, evaluator.summarize(output, entropies))
 
-    last, attempts = train_with_retries(spec.recipe, store.partial(job.key), train_once)
-    (model, compact, transfer), output = last.result, last.output
-    if not current_process_group(context.engine).is_main_process:
-        return
-    folder, parent = draft.folder / MODEL, parent_model(job)
+def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe, folder: Path) -> Attempt[_Trained]:
+    """Train the stage once with a recipe, whose learning rate depends on the attempt.
+
+    Args:
+        folder: folder for checkpoints.
+    """
+    from xlift.models import adapters
+    from xlift.models.backbone import load_without_heads, restore_embeddings
+    from xlift.models.weight_transfer import transfer_weights
+    from xlift.training.stage import add_heads, fine_tune
+
+    spec, engine, files, tokenizer = stage.spec, stage.context.engine, stage.files, stage.tokenizer
+    model = stage.unused_models.pop() if stage.unused_models else load_without_heads(files)[0]
+    for name, dataset in {each.head_name: each for each in inputs.train_datasets}.items():
+        add_heads(model, [dataset.task], spec.seed, name)
+    compact = None
+    # LoRA does not train the embeddings; Adafactor's steps depend on all of their rows
+    if spec.recipe.lora is None and spec.recipe.optimizer == "adamw":
+        compact = shrink_vocabulary(model, tokenizer, files, inputs.train_datasets, inputs.evaluator.features, engine)
+    if compact is None:
+        restore_embeddings(model, files)
+    transfer = transfer_weights(model, files, spec.keep_heads, compact)
     if spec.recipe.lora:
-        backbone.save_adapter_delta(model, tokenizer, folder, stored, parent)
+        adapters.add(model, spec.recipe.lora, spec.seed)
+    # with several ranks, none may leave the others in the middle of an evaluation
+    stop_progress = progress if engine.devices == 1 else Progress()
+    num_labelled = len(spec.mixture)
+    output = fine_tune(
+        model,
+        tokenizer.pad_token_id,
+        inputs.train_datasets[:num_labelled],
+        recipe,
+        spec.sampling,
+        seed=spec.seed,
+        weights=spec.weights,
+        text_datasets=inputs.train_datasets[num_labelled:],
+        mlm=spec.mlm,
+        folder=folder,
+        engine=engine,
+        progress=progress,
+        evaluate=inputs.evaluator.make_evaluate(model, tokenizer.pad_token_id, stop_progress),
+    )
+    return Attempt(_Trained(model, compact, transfer), output, inputs.evaluator.summarize(output, inputs.entropies))
+
+
+def _save(
+    stage: _Stage, inputs: _Inputs, last: Attempt[_Trained], attempts: Sequence[dict[str, Any]], draft: Draft
+) -> None:
+    """Write the model of the last attempt and the record of the training."""
+    from xlift.models import backbone
+    from xlift.models.text_mode import TEXT
+
+    (model, compact, transfer), output = last.result, last.output
+    files, tokenizer, folder, parent = stage.files, stage.tokenizer, draft.folder / MODEL, parent_model(stage.job)
+    if stage.spec.recipe.lora:
+        backbone.save_adapter_delta(model, tokenizer, folder, files, parent)
     elif compact is None:
         backbone.save(model, tokenizer, folder)
     else:
-        backbone.save_vocabulary_delta(model, tokenizer, folder, compact, stored, parent, output.total_weight_decay)
+        backbone.save_vocabulary_delta(model, tokenizer, folder, compact, files, parent, output.total_weight_decay)
         draft.numbers["vocabulary"] = len(compact.ids)
     write_training_record(
         draft, output, attempts, transferred_tensors=transfer.tensors, transferred_parameters=transfer.parameters
     )
-    draft.numbers.update(noise_numbers(noise_counts))
-    if prompt_encoder:
-        draft.numbers.update(truncation_numbers(*(each.features for each in train_datasets if each.head == TEXT)))
+    draft.numbers.update(noise_numbers(inputs.noise_counts))
+    if stage.spec.text_mode:
+        text_features = [dataset.features for dataset in inputs.train_datasets if dataset.head == TEXT]
+        draft.numbers.update(truncation_numbers(*text_features))
     record = {key: value for key, value in transfer.__dict__.items() if value or key != "checkpoint"}
     (draft.folder / "weight_transfer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
