@@ -13,7 +13,8 @@ from tests.support.profile import scaled
 from torch import Tensor
 
 from xlift.models.model import Model
-from xlift.models.packing import FAMILIES, Packing, make_packing, run_packed, supports_packing
+from xlift.models.packing import FAMILIES, Packing, make_packing, move_inputs, run_packed, supports_packing
+from xlift.models.packing import LENGTHS as LENGTHS_INPUT
 
 LENGTHS = [17, 3, 9, 16, 1, 2, 9, 30, 12]
 
@@ -92,6 +93,53 @@ def test_states_of_all_layers_are_unpacked(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("training", [False, True])
+def test_lengths_from_the_cpu_give_the_same_bits(family: str, training: bool) -> None:
+    model, inputs = Model(tiny.backbone(family)).train(training), rows(LENGTHS)
+    gradients = []
+    for each in (inputs, {**inputs, LENGTHS_INPUT: torch.tensor(LENGTHS)}):
+        model.zero_grad()
+        torch.manual_seed(1)
+        states = model.last_hidden_state(each)
+        states.square().sum().backward()
+        gradients.append([states, *(p.grad for p in model.parameters() if p.grad is not None)])
+    assert len(gradients[0]) > 10
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_packed_step_copies_nothing_from_the_device(family: str) -> None:
+    # the meta device has no data: a copy to the CPU, tolist(), item() or nonzero() raises
+    model = Model(tiny.backbone(family)).to("meta").train()
+    inputs = move_inputs({**rows(LENGTHS), LENGTHS_INPUT: torch.tensor(LENGTHS)}, torch.device("meta"))
+    states = model.last_hidden_state(inputs)
+    assert states.shape == (len(LENGTHS), max(LENGTHS), 32)
+    states.sum().backward()
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        model.last_hidden_state({name: tensor for name, tensor in inputs.items() if name != LENGTHS_INPUT})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_packed_step_does_not_wait_for_the_gpu() -> None:
+    device = torch.device("cuda")
+    model = Model(tiny.backbone("xlm-roberta")).to(device).train()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        inputs = move_inputs({**rows(LENGTHS), LENGTHS_INPUT: torch.tensor(LENGTHS)}, device)
+        model.last_hidden_state(inputs).sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_an_unpacked_model_ignores_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Model, "supports_packing", False)
+    model, inputs = Model(tiny.backbone("xlm-roberta")).eval(), rows(LENGTHS)
+    again = {**inputs, LENGTHS_INPUT: torch.tensor(LENGTHS)}
+    assert torch.equal(model.last_hidden_state(inputs), model.last_hidden_state(again))
+    assert LENGTHS_INPUT in again  # the caller's inputs are unchanged
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_rows_do_not_attend_to_each_other(family: str) -> None:
     model, inputs = trunk(family), rows(LENGTHS)
     changed = {**inputs, "input_ids": inputs["input_ids"].clone()}
@@ -157,7 +205,7 @@ def test_only_tested_families_are_packed() -> None:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
 def test_packing_and_unpacking_round_trip(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    packing = make_packing(mask)
+    packing = make_packing(torch.tensor(lengths), max(lengths), mask.device)
     padded = torch.arange(1, mask.numel() + 1).view_as(mask) * mask
     packed = packing.pack(padded)
     assert packed.shape == (1, sum(lengths))
@@ -178,7 +226,7 @@ def check_positions(packing: Packing, padded: Tensor) -> None:
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6))
 def test_gradient_of_packing_is_exact(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    packing = make_packing(mask)
+    packing = make_packing(torch.tensor(lengths), max(lengths), mask.device)
     padded = torch.randn(*mask.shape, 3, dtype=torch.float64, requires_grad=True)
     round_trip = lambda x: packing.unpack(packing.pack(x) ** 2, len(lengths))  # noqa: E731
     assert torch.autograd.gradcheck(round_trip, (padded,))

@@ -219,6 +219,7 @@ def test_collate_pads_on_the_right() -> None:
     inputs, targets = collate(FEATURES, np.array([1, 2]), pad_id=1)
     assert inputs["input_ids"].tolist() == [[7, 1, 1], [8, 9, 10]]
     assert inputs["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 1]]
+    assert inputs["lengths"].tolist() == [1, 3]
     assert inputs["token_type_ids"].tolist() == [[0, 0, 0], [0, 1, 1]]
     assert targets["correct"].tolist() == [0, 0]
     assert targets["tags"].tolist() == [[2, IGNORE_INDEX, IGNORE_INDEX], [1, 2, 1]]

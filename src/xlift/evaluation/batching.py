@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from xlift.models.model import Model
+from xlift.models.packing import move_inputs
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Precision
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.ragged import Ragged
@@ -37,12 +38,6 @@ def concatenate_features(parts: Sequence[Features]) -> Features:
     return Features(input_ids, example_index=index, unit=index, token_type_ids=token_type_ids)
 
 
-def pad_inputs(model: Model, features: Features, rows: np.ndarray, pad_token_id: int) -> dict[str, Tensor]:
-    """Padded inputs of some rows, on the model's device."""
-    inputs, _ = collate(features, rows, pad_token_id)
-    return {name: tensor.to(model.device, non_blocking=True) for name, tensor in inputs.items()}
-
-
 def iterate_batches(
     model: Model,
     features: Features,
@@ -69,6 +64,6 @@ def iterate_batches(
     for indices in split_into_micro_batches(rows, features.input_ids.lengths[rows], budget, model.supports_packing):
         if progress.should_stop():
             raise Interrupted
-        yield indices, pad_inputs(model, features, rows[indices], pad_token_id)
+        yield indices, move_inputs(collate(features, rows[indices], pad_token_id)[0], model.device)
         done += len(indices)
         progress.report(done, total or len(rows))

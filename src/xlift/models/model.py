@@ -19,7 +19,7 @@ from xlift.errors import UserError
 from xlift.models.heads import FAMILIES, LanguageHead, make_head
 from xlift.models.layer_states import capture_layer_states, find_layer_list
 from xlift.models.outputs import Head, HeadSpec
-from xlift.models.packing import run_packed, supports_packing
+from xlift.models.packing import LENGTHS, run_packed, supports_packing
 
 
 class Model(nn.Module):
@@ -75,7 +75,7 @@ class Model(nn.Module):
 
         Args:
             inputs: `input_ids` and `attention_mask`, (rows, tokens), padded on the right; `token_type_ids` are passed
-                only to models that have them.
+                only to models that have them. `lengths`, (rows,) on the CPU, saves waiting for the device (models/packing.py).
         """
         return self.heads[head](self.last_hidden_state(inputs), inputs["attention_mask"])
 
@@ -108,6 +108,7 @@ class Model(nn.Module):
         inputs = self._drop_unused_inputs(inputs)
         if self.supports_packing:
             return run_packed(self.trunk, inputs, **kwargs)
+        inputs.pop(LENGTHS, None)
         if self.family == "decoder":
             kwargs["use_cache"] = False  # nothing is generated here; a cache would hold every layer's keys and values
         return self.trunk(**inputs, **kwargs)
@@ -199,6 +200,5 @@ class Model(nn.Module):
 
     def _drop_unused_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The inputs without token types where the model has no embeddings for them (a tokenizer may return them anyway)."""
-        if getattr(self.backbone.config, "type_vocab_size", 0) >= 2:
-            return inputs
-        return {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}
+        has_types = getattr(self.backbone.config, "type_vocab_size", 0) >= 2
+        return {name: tensor for name, tensor in inputs.items() if has_types or name != "token_type_ids"}

@@ -27,6 +27,9 @@ from xlift.models.dropout import bit_dropout
 ATTENTION_NAME = "xlift_packed"
 FAMILIES = ("xlm-roberta", "bert", "modernbert", "qwen3", "llama", "gemma3_text", "mt5")
 """Model types for which tests show equal results with and without packing (tests/models/test_packing.py)."""
+LENGTHS = "lengths"
+"""Name of an input of the model: (rows,) tokens of each row, always on the CPU. Computed from `attention_mask`, they would make
+the CPU wait for the device in every batch."""
 MIN_LENGTH_RATIO = 0.7
 """A group holds rows of at least this share of its longest row's length."""
 
@@ -101,15 +104,20 @@ class Packing:
         return _gather(packed[0], self.padded, self.tokens).unflatten(0, (num_rows, -1))
 
 
-def make_packing(attention_mask: Tensor) -> Packing:
-    """The packing of a batch that is padded on the right.
+def move_inputs(inputs: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The inputs or targets of a model on its device, LENGTHS on the CPU."""
+    return {name: x if name == LENGTHS else x.to(device, non_blocking=True) for name, x in inputs.items()}
+
+
+def make_packing(row_lengths: Tensor, width: int, device: torch.device) -> Packing:
+    """The packing of a batch that is padded on the right. It is computed on the CPU, and does not wait for the device.
 
     Args:
-        attention_mask: (rows, width), 1 on tokens. Every row has at least one token.
+        row_lengths: (rows,) tokens of each row, at least one, on the CPU.
+        width: tokens of a padded row.
+        device: of the batch.
     """
-    device, mask = attention_mask.device, attention_mask.cpu()
-    width = mask.shape[1]
-    lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
+    lengths, order = row_lengths.sort(descending=True, stable=True)
     tokens = torch.cat([torch.arange(n) + row * width for row, n in zip(order.tolist(), lengths.tolist(), strict=True)])
     position_ids = torch.cat([torch.arange(n) for n in lengths.tolist()])
     groups, first, start = [], 0, 0
@@ -120,13 +128,14 @@ def make_packing(attention_mask: Tensor) -> Packing:
         groups.append(_make_group(members, longest, start, device))
         first += len(members)
         start = groups[-1].end
-    return Packing(*_make_indices(tokens, mask.numel(), device), position_ids.unsqueeze(0).to(device), tuple(groups))
+    position_ids = position_ids.unsqueeze(0).to(device, non_blocking=True)
+    return Packing(*_make_indices(tokens, len(lengths) * width, device), position_ids, tuple(groups))
 
 
 def _make_group(lengths: Tensor, width: int, start: int, device: torch.device) -> LengthGroup:
     mask = torch.arange(width) < lengths[:, None]
     tokens, padded = _make_indices(mask.flatten().nonzero().squeeze(1), mask.numel(), device)
-    group_mask = None if bool(mask.all()) else mask[:, None, None, :].to(device)
+    group_mask = None if bool(mask.all()) else mask[:, None, None, :].to(device, non_blocking=True)
     return LengthGroup(start, start + len(tokens.index), len(lengths), width, group_mask, padded, tokens)
 
 
@@ -134,9 +143,9 @@ def _make_indices(positions: Tensor, size: int, device: torch.device) -> tuple[G
     """The position of each token among `size` positions, and the token at each position."""
     inverse = torch.full((size,), -1)
     inverse[positions] = torch.arange(len(positions))
-    none = positions.new_empty(0).to(device)
-    empty = (inverse < 0).nonzero().squeeze(1)
-    return GatherIndex(positions.to(device), none), GatherIndex(inverse.clamp(min=0).to(device), empty.to(device))
+    none, empty = positions.new_empty(0), (inverse < 0).nonzero().squeeze(1)
+    each = [x.to(device, non_blocking=True) for x in (positions, none, inverse.clamp(min=0), empty)]
+    return GatherIndex(each[0], each[1]), GatherIndex(each[2], each[3])
 
 
 def packed_attention(
@@ -229,12 +238,15 @@ def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], states: dict[i
 
     Args:
         model: the module that computes hidden states (`Model.trunk`).
-        inputs: `input_ids`, `attention_mask` (padded on the right), optionally `token_type_ids`; (rows, width) each.
+        inputs: `input_ids`, `attention_mask` (padded on the right), optionally `token_type_ids`; (rows, width) each. LENGTHS
+            is optional too; without it, the lengths are copied from the mask's device.
         states: hidden states that the pass stores (models/layer_states.py). They get the same shape.
     """
     mask = inputs["attention_mask"]
-    packing = make_packing(mask)
-    packed: dict[str, Any] = {name: packing.pack(each) for name, each in inputs.items() if name != "attention_mask"}
+    lengths = inputs[LENGTHS] if LENGTHS in inputs else mask.sum(dim=1).cpu()
+    packing = make_packing(lengths, mask.shape[1], mask.device)
+    names = [name for name in inputs if name not in ("attention_mask", LENGTHS)]
+    packed: dict[str, Any] = {name: packing.pack(inputs[name]) for name in names}
     if model.config.model_type in DECODERS:
         packed["use_cache"] = False  # a cache would hold every layer's keys and values
     attn_implementation = model.config._attn_implementation

@@ -26,6 +26,7 @@ from xlift.errors import UserError
 from xlift.models.constrained_decoding import AnswerConstraint
 from xlift.models.model import Model
 from xlift.models.outputs import Loss
+from xlift.models.packing import LENGTHS, move_inputs
 from xlift.tasks.formats.base import IGNORE_INDEX
 
 TEXT = "TEXT"
@@ -220,7 +221,8 @@ def _score_one_by_one(model: Model, sources: Rows, candidates: Sequence[Rows], p
     lengths = torch.tensor([len(row) for row in rows])
     input_ids = torch.from_numpy(_pad(rows, pad_token_id))
     mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
-    states = model.last_hidden_state({"input_ids": input_ids.to(model.device), "attention_mask": mask.to(model.device)})
+    inputs = {"input_ids": input_ids, "attention_mask": mask, LENGTHS: lengths}
+    states = model.last_hidden_state(move_inputs(inputs, model.device))
     width = states.shape[1]
     predictors = [row * width + len(source) - 1 + np.arange(len(answer)) for row, (source, answer) in enumerate(pairs)]
     tokens = np.concatenate([answer for _, answer in pairs])
@@ -236,7 +238,7 @@ def _score_with_encoder(
     lengths = torch.tensor([len(source) for source in sources])
     input_ids = torch.from_numpy(_pad(sources, pad_token_id)).to(device)
     mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long().to(device)
-    encoded = model.last_hidden_state({"input_ids": input_ids, "attention_mask": mask})
+    encoded = model.last_hidden_state({"input_ids": input_ids, "attention_mask": mask, LENGTHS: lengths})
     answers = list(chain.from_iterable(candidates))
     row_of_answer = torch.tensor([row for row, each in enumerate(candidates) for _ in each], device=device)
     decoder_input_ids = make_decoder_input_ids(model, torch.from_numpy(_pad(answers, IGNORE_INDEX)).to(device))

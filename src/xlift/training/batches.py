@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xlift.models.packing import LENGTHS
 from xlift.recipes import Recipe, Sampling, TextShare
 from xlift.tasks.formats.base import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
@@ -141,14 +142,15 @@ def collate(features: Features, rows: np.ndarray, pad_id: int) -> tuple[dict[str
     """Make padded tensors of some rows; padding is on the right, to the longest row.
 
     Returns:
-        inputs: `input_ids`, `attention_mask` (and `token_type_ids`), each (rows, tokens);
+        inputs: `input_ids`, `attention_mask` (and `token_type_ids`), each (rows, tokens); `lengths`, (rows,);
         targets: (rows,) for one value per row; (rows, tokens), padded with IGNORE_INDEX, for one value per token; `output`,
             (rows, width of the output), where rows have decoder labels; and `unit`, (rows,).
     """
     input_ids = features.input_ids.to_padded(rows, pad_id)
-    width = input_ids.shape[1]
-    attention_mask = (np.arange(width) < features.input_ids.lengths[rows][:, None]).astype(np.int64)
-    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}
+    width, lengths = input_ids.shape[1], features.input_ids.lengths[rows]
+    attention_mask = (np.arange(width) < lengths[:, None]).astype(np.int64)
+    arrays = {"input_ids": input_ids, "attention_mask": attention_mask, LENGTHS: lengths}
+    inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if features.token_type_ids is not None:
         inputs["token_type_ids"] = torch.from_numpy(features.token_type_ids.to_padded(rows, 0, width))
     return inputs, collate_targets(features, rows, width)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from xlift.models.model import Model
+from xlift.models.packing import move_inputs
 from xlift.tasks.formats.base import Features
 from xlift.training.batches import collate, split_into_micro_batches
 
@@ -49,7 +50,7 @@ def embed_rows(
     vectors = []
     for batch in batches:
         inputs, _ = collate(features, rows[batch], pad_id)
-        inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+        inputs = move_inputs(inputs, device)
         vectors.append(checkpoint(model, inputs, head, use_reentrant=False) if recompute else model(inputs, head))
     original_order = np.argsort(np.concatenate(batches), kind="stable")
     return torch.cat(vectors)[torch.from_numpy(original_order).to(device)]

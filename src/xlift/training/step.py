@@ -23,6 +23,7 @@ from xlift.errors import UserError
 from xlift.models.model import Model
 from xlift.models.outputs import Loss, count_targets
 from xlift.models.packing import ATTENTION_NAME as PACKED
+from xlift.models.packing import LENGTHS, move_inputs
 from xlift.models.text_mode import text_loss, token_loss
 from xlift.recipes import Precision
 from xlift.tasks.formats.base import IGNORE_INDEX
@@ -155,7 +156,8 @@ class TrainingStep:
         return [rows[at] for at in split_into_micro_batches(units[rows], lengths[rows], self.budget, packed)]
 
     def _loss(self, dataset: TrainDataset, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Loss:
-        inputs, targets, head = self._to_device(inputs), self._to_device(targets), dataset.head_name
+        device, head = self.process_group.device, dataset.head_name
+        inputs, targets = move_inputs(inputs, device), move_inputs(targets, device)
         if dataset.masker is not None:
             logits = partial(self.model.vocabulary_logits, head=head)
             hidden_states = self.model.last_hidden_state(inputs)
@@ -170,10 +172,9 @@ class TrainingStep:
         process_group, head = self.process_group, dataset.head_name
         own_rows = rows[rank_rows[process_group.rank]]
         vectors = embed_rows(self.model, head, dataset.features, own_rows, self.pad_id, process_group.device)
-        return self.model.head(head).loss(process_group.gather_rows(vectors, rank_rows), self._to_device(targets))
-
-    def _to_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: tensor.to(self.process_group.device, non_blocking=True) for name, tensor in tensors.items()}
+        return self.model.head(head).loss(
+            process_group.gather_rows(vectors, rank_rows), move_inputs(targets, vectors.device)
+        )
 
     def _halve_budget(self, dataset: TrainDataset, message: str) -> None:
         """Halve the budget after GPU memory was full.
@@ -238,7 +239,7 @@ def _select_rows(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Select rows of a batch, and remove padding that none of them needs."""
     rows = torch.from_numpy(positions)
-    width = int(inputs["attention_mask"][rows].sum(dim=1).max())
+    width = int(inputs[LENGTHS][rows].max())
     widths = {}
     if OUTPUT in targets:
         widths[OUTPUT] = max(1, int((targets[OUTPUT][rows] != IGNORE_INDEX).sum(dim=1).max()))

@@ -166,7 +166,7 @@ def _compute_logits(loaded: LoadedModel, features: Features) -> list[np.ndarray]
         model_inputs = {
             name: tensor.to(loaded.device)
             for name, tensor in inputs.items()
-            if uses_token_types or name != "token_type_ids"
+            if name in ("input_ids", "attention_mask") or (uses_token_types and name == "token_type_ids")
         }
         if kind == "choice" and is_choice_class:  # each row is a question with one choice; the softmax follows later
             model_inputs = {name: tensor.unsqueeze(1) for name, tensor in model_inputs.items()}
