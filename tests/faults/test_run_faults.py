@@ -105,6 +105,7 @@ def checkpoint_step(store: Path, job: Job) -> int:
         return int(file.metadata()["step"])
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_run_and_of_a_worker(study: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
     store, job = tmp_path / "store", training(study)
 
@@ -131,6 +132,7 @@ def test_kill_9_of_the_run_and_of_a_worker(study: Path, undisturbed: dict[str, s
     assert digests(study, store) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_a_signal_resumes(study: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
     store, job = tmp_path / "store", training(study)
     before = 0
@@ -192,6 +194,7 @@ def test_ctrl_c_restores_the_terminal(study: Path, tmp_path: Path) -> None:
     assert not [line for line in lines if "train isle-nli" in line and cell_len(line) > 60]
 
 
+@pytest.mark.slow
 def test_an_error_in_one_job_lets_running_jobs_finish(study: Path, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(study.parent / "model")
     # an error that only the job can find: the positions of the model
