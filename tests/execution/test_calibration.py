@@ -132,7 +132,7 @@ def test_plan_for_another_device(xlift: Xlift, tmp_path: Path):
     answer = xlift("plan", "study.yaml", "--estimate-for", "a100-80gb")
     assert answer.code == 0
     assert "on NVIDIA A100 80 GB SXM." in answer.out
-    assert "nothing was measured on it" in answer.out.replace("\n", "")
+    assert "Nothing was measured on it" in answer.out.replace("\n", "")
     assert max(map(len, answer.out.splitlines())) <= 80
     wrong = xlift("plan", "study.yaml", "--estimate-for", "a100")
     assert (wrong.code, "unknown device 'a100'" in wrong.err) == (2, True)
