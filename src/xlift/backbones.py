@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
 from xlift.errors import UserError, did_you_mean
+from xlift.model_families import Family, family_of
 
 SHIPPED = {"isles": "archipelago/encoder"}
 """Name -> folder inside the package."""
@@ -22,10 +21,6 @@ WEIGHTS_PATTERN = "*.safetensors"
 MODEL_FILE_PATTERNS = ["*.json", WEIGHTS_PATTERN, "*.txt", "*.model"]
 HUB_TIMEOUT = 10.0
 """Seconds to wait for the Hub to resolve a name. Downloads have no limit."""
-
-Family = Literal["encoder", "decoder", "seq2seq"]
-DECODERS = ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "qwen2", "qwen3", "smollm3", "xglm")
-"""Model types of decoders. Other decoders are recognized by the class name in their config.json."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +37,6 @@ class Backbone:
     def family(self) -> Family:
         """Raises UserError where its config.json cannot be read."""
         return family_in(self.folder)
-
-
-def family_of(model_type: str, is_encoder_decoder: bool, architectures: Sequence[str] | None) -> Family:
-    """The family of a model with this config.json."""
-    if is_encoder_decoder:
-        return "seq2seq"
-    is_causal_lm = any(name.endswith("ForCausalLM") for name in architectures or ())
-    return "decoder" if model_type in DECODERS or is_causal_lm else "encoder"
 
 
 def family_in(folder: Path) -> Family:

@@ -6,6 +6,7 @@ Every part of xlift may import this module, so it imports none of them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
 
@@ -22,6 +23,11 @@ TOKENS_PER_BATCH = 2048
 """Tokens of one forward pass of predictions on a CPU: its activations fit the caches (docs/log.md). Affects memory and speed,
 and results by rounding only."""
 TOKENS_ON_GPU = 16384
+PRETRAINING_LENGTH = 128
+"""Tokens of a row in pretraining, unless the recipe sets `max_length`."""
+MAX_LAYER_PAIRS = 1000
+"""Pairs of a language that choose a layer, from the start of its dev set. All layers' vectors are in memory at once (200 MB at
+24 layers of 1,024)."""
 Device = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["ddp", "fsdp"]
 
@@ -87,12 +93,32 @@ class Lora(Settings):
     """Hold the frozen matrices in 4 bits (QLoRA, Dettmers et al. 2023); on a GPU, with bitsandbytes."""
 
 
-def check_warmup_steps(warmup_steps: float | None) -> float | None:
+def check_warmup(warmup_steps: float | None) -> float | None:
     """Raises PydanticCustomError for a fraction above 1: it is neither a share nor a number of steps."""
     if warmup_steps is not None and warmup_steps > 1 and warmup_steps % 1:
         fix = f"write a whole number such as {warmup_steps:.0f}, or a share below 1 such as 0.1."
         raise setting_error(f"{warmup_steps:g} is neither a whole number of steps nor a share of them", fix)
     return warmup_steps
+
+
+@dataclass(frozen=True)
+class OptimizerTraits:
+    name: str
+    """For texts."""
+    moment_bytes: int
+    """Bytes of its moments per weight. Sums of rows and columns are negligible."""
+    is_elementwise: bool
+    """The step of a weight depends only on the gradients of that weight, not on those of its row and column. Shards (fsdp) and a
+    compact vocabulary need that."""
+    has_relative_steps: bool
+    """The learning rate is relative to the size of each weight, except for LoRA's matrices."""
+
+
+Optimizer = Literal["adamw", "adafactor"]
+OPTIMIZERS: dict[Optimizer, OptimizerTraits] = {
+    "adamw": OptimizerTraits("AdamW", moment_bytes=8, is_elementwise=True, has_relative_steps=False),
+    "adafactor": OptimizerTraits("Adafactor", moment_bytes=0, is_elementwise=False, has_relative_steps=True),
+}
 
 
 class Recipe(Settings):
@@ -122,7 +148,7 @@ class Recipe(Settings):
     becomes NaN or infinite (execution/work/evaluator.py). 0: never, and without evaluation."""
     lr_scheduler_type: Literal["linear", "constant"] = "linear"
     """After the warm-up: linear decay to zero, or constant (mT5's fine-tuning)."""
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    optimizer: Optimizer = "adamw"
     """Adafactor (Shazeer and Stern 2018) as mT5 was trained with: factored second moments, no first ones."""
     lora: Lora | None = None
     """Default: every weight is trained."""
@@ -130,7 +156,11 @@ class Recipe(Settings):
     """Of the arithmetic; weights and optimizer moments are always float32. 'auto' is bf16 where the machine multiplies bf16
     natively and the model is wide enough to gain from it, else fp32 (training/precision.py has the rule)."""
 
-    _warmup = field_validator("warmup_steps")(check_warmup_steps)
+    _warmup = field_validator("warmup_steps")(check_warmup)
+
+    @property
+    def optimizer_traits(self) -> OptimizerTraits:
+        return OPTIMIZERS[self.optimizer]
 
     def num_warmup_steps(self, num_steps: int) -> float:
         """Warm-up steps of a stage of `num_steps`. A share stays a fraction; transformers rounds it up."""
@@ -152,6 +182,10 @@ class Recipe(Settings):
             return ceil(round(share * n / self.batch_size, 6))
 
         return self.max_steps or sum(int(whole) * num_batches(1, n) + num_batches(rest, n) for n in sizes)
+
+    def count_pretraining_steps(self, num_documents: int) -> int:
+        """Number of optimizer steps of pretraining, where batches run over the ends of passes."""
+        return self.max_steps or max(1, round(self.epochs * num_documents / self.batch_size))
 
 
 class PromptSettings(Settings):
@@ -194,7 +228,7 @@ class Engine(Settings):
     """How jobs use the machine. It affects memory and speed, and results by rounding only, so job keys do not cover it."""
 
     token_budget: int | None = Field(default=None, ge=64)
-    """Tokens of one forward and backward pass; default: from the available memory (training/budget.py)."""
+    """Tokens of one forward and backward pass; default: from the available memory (training/budget.py over memory.py)."""
     compact_vocabulary: Literal["auto", "off"] = "auto"
     """'auto' trains the input embeddings of only those tokens that occur, where that is exact and saves time or memory
     (models/compact_vocabulary.py)."""

@@ -15,13 +15,14 @@ from tests.support.model_folders import CONFIGS, family_folder, write_family_fol
 
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import find_device
-from xlift.estimate.memory import QUARTER, memory_of, token_bytes
+from xlift.estimate.memory import QUARTER, memory_of
 from xlift.estimate.tokens import LightTokenizer
 from xlift.estimate.work import PlanWorkloads, Workload
-from xlift.recipes import Engine, Lora, Recipe
+from xlift.memory import token_bytes
+from xlift.model_shape import ModelShape
+from xlift.recipes import OPTIMIZERS, Engine, Lora, Recipe
 from xlift.report.graph import describe_remaining
 from xlift.studies.job import Job
-from xlift.studies.model_shape import ModelShape
 from xlift.studies.plan import Plan, make_plan
 from xlift.studies.planning.stages import count_examples
 from xlift.studies.study_file import read_study
@@ -142,7 +143,7 @@ def test_bytes_per_parameter():
     n = LLAMA.num_parameters
     assert state_bytes(a_stage(LLAMA)) == 18 * n
     assert state_bytes(a_stage(LLAMA), offload=True) == 10 * n
-    assert state_bytes(a_stage(LLAMA, uses_adafactor=True)) == 10 * n
+    assert state_bytes(a_stage(LLAMA, optimizer=OPTIMIZERS["adafactor"])) == 10 * n
     few = LLAMA.lora_parameters(8, attention_only=False)
     tables = n - LLAMA.layer_parameters
     assert state_bytes(a_stage(LLAMA, lora=Lora())) == 4 * tables + 2 * LLAMA.layer_parameters + 18 * few
@@ -178,14 +179,13 @@ def test_lora_on_half_a_billion_weights_is_estimated_below_six_gigabytes_on_a_cp
 def test_activation_formula_equals_the_one_of_the_engine(tmp_path: Path, family: str, half: bool, checkpointing: bool):
     from transformers import AutoConfig
 
-    from xlift.studies.model_shape import read_model_shape
-    from xlift.training import budget
+    from xlift.model_shape import parse_config, read_model_shape
 
     shape = read_model_shape(family_folder(tmp_path, family))
     assert shape is not None
-    config = AutoConfig.for_model(**CONFIGS[family])
-    engine = budget.token_bytes(config, 40, "bf16" if half else "fp32", checkpointing=checkpointing)
-    assert token_bytes(shape, 40, half=half, checkpointing=checkpointing) == engine
+    of_engine = parse_config(AutoConfig.for_model(**CONFIGS[family]).to_dict())
+    options = {"half": half, "checkpointing": checkpointing}
+    assert token_bytes(shape, 40, **options) == token_bytes(of_engine, 40, **options)
 
 
 @given(

@@ -20,9 +20,9 @@ from xlift.estimate.rates import Rates
 from xlift.estimate.schedule import makespan
 from xlift.estimate.tokens import LightTokenizer, Sampler
 from xlift.estimate.work import PlanWorkloads, Workload
+from xlift.model_shape import ModelShape
 from xlift.recipes import WIDE
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
-from xlift.studies.model_shape import ModelShape
 from xlift.studies.placement import root_by_job, slots_by_job, threads_by_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
@@ -192,6 +192,7 @@ def work_of(job: Job) -> Workload:
 
 def a_train(size: int, batch: int = 32, epochs: float = 3.0) -> Job:
     from xlift.recipes import Recipe
+
     data = Data(task="isle-nli", language="qta", split="train", size=size, fingerprint="f")
     recipe = Recipe(batch_size=batch, epochs=epochs, retries=0)
     spec = TrainSpec(model=ModelRef(fingerprint="f"), mixture=(data,), recipe=recipe, seed=1)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from xlift.errors import UserError
-from xlift.estimate import rates, work
+from xlift.estimate import rates
 from xlift.estimate.devices import DEVICES, find_device, suggest_memory_savings
-from xlift.estimate.memory import memory_of, token_bytes
+from xlift.estimate.memory import memory_of
 from xlift.estimate.rates import BASE, ISLES, RECORDED
 from xlift.estimate.work import Workload
+from xlift.memory import token_bytes
+from xlift.model_shape import ModelShape, parse_config, read_model_shape
 from xlift.recipes import Engine
-from xlift.studies.model_shape import ModelShape, read_model_shape
 
 LARGE = ModelShape("xlm-roberta", 24, 1024, 4096, 16, 250_002, 514)
 
@@ -151,24 +152,13 @@ def test_suggestions_leave_out_options_already_set():
     assert "offload" not in suggest_memory_savings(a_stage(), checkpointing=True, offload=True)
 
 
-def test_compact_vocabulary_constants_equal_those_of_the_engine():
-    from xlift.models import compact_vocabulary
-
-    assert (work.COMPACT_SHARE, work.COMPACT_SAVED) == (
-        compact_vocabulary.MAX_USED_SHARE,
-        compact_vocabulary.MIN_SAVED_NUMBERS,
-    )
-
-
 @pytest.mark.parametrize("half", [True, False])
 @pytest.mark.parametrize("checkpointing", [True, False])
 def test_activation_formula_equals_the_one_of_the_engine(half: bool, checkpointing: bool):
     from transformers import XLMRobertaConfig
 
-    from xlift.training import budget
-
     config = XLMRobertaConfig(
         num_hidden_layers=24, hidden_size=1024, intermediate_size=4096, num_attention_heads=16, vocab_size=250_002
     )
-    engine = budget.token_bytes(config, 40, "bf16" if half else "fp32", checkpointing=checkpointing)
-    assert token_bytes(LARGE, 40, half=half, checkpointing=checkpointing) == engine
+    of_engine, options = parse_config(config.to_dict()), {"half": half, "checkpointing": checkpointing}
+    assert token_bytes(LARGE, 40, **options) == token_bytes(of_engine, 40, **options)

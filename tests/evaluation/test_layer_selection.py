@@ -51,7 +51,7 @@ def test_choice_uses_the_mean_over_other_languages_only() -> None:
 
 
 def test_only_complete_pairs_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layer_selection, "MAX_PAIRS", 2)
+    monkeypatch.setattr(layer_selection, "MAX_LAYER_PAIRS", 2)
     examples = [
         MiningExample("1", "a", ""),
         MiningExample("2", "a", "b"),

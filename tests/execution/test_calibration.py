@@ -18,8 +18,8 @@ from xlift.estimate.rates import BASE, ISLES, RECORDED, Rates
 from xlift.estimate.work import Workload
 from xlift.execution import calibration
 from xlift.execution.calibration import Subject, _fit_rates, _num_stages_at_once, _Run, list_subjects, measure
+from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine
-from xlift.studies.model_shape import read_model_shape
 
 TRUE = Rates(
     start=0.7, train_job=2.0, step=0.004, parameter=1e-9, training=2e-11, load=0.5, predict_job=0.1, predicting=3e-11,

@@ -46,7 +46,7 @@ def write_model(folder: Path, rows: int = ROWS) -> None:
 
 def make_small_plan(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """Two stages, and a prediction after the second."""
-    monkeypatch.setattr("xlift.models.compact_vocabulary.MIN_SAVED_NUMBERS", 1000)
+    monkeypatch.setattr("xlift.memory.MIN_SAVED_NUMBERS", 1000)
     write_model(folder / "model")
     training = {"lr": 0.001, "batch_size": 8, "max_steps": 4, "max_length": 64, "weight_decay": 0.1}
     intermediate = [{"task": "isle-pos", "size": 16}]

@@ -135,7 +135,7 @@ def test_an_exported_model_has_merged_weights(trained: tuple[Plan, Store], tmp_p
 def test_stages_with_and_without_adapters_can_follow_each_other(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xlift.models.compact_vocabulary.MIN_SAVED_NUMBERS", 1000)
+    monkeypatch.setattr("xlift.memory.MIN_SAVED_NUMBERS", 1000)
     whole = {name: value for name, value in TRAINING.items() if name != "lora"}
     adapted = {**NLI, "training": {"lora": TRAINING["lora"]}}
     plan = a_plan(tmp_path, training=whole, targets=[adapted])
@@ -149,7 +149,7 @@ def test_stages_with_and_without_adapters_can_follow_each_other(
 
 def test_adafactor_trains_the_whole_table(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     # its steps depend on the norm of all rows, so training only some would be different
-    monkeypatch.setattr("xlift.models.compact_vocabulary.MIN_SAVED_NUMBERS", 1000)
+    monkeypatch.setattr("xlift.memory.MIN_SAVED_NUMBERS", 1000)
     whole = {name: value for name, value in TRAINING.items() if name != "lora"}
     adafactor = {**whole, "optimizer": "adafactor", "lr_scheduler_type": "constant"}
     plan = a_plan(tmp_path, intermediate=["none"], training=adafactor)

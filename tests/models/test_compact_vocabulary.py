@@ -174,7 +174,7 @@ class TestFindUsedTokens:
         self, spared: int, small: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert (find_used_tokens(self.model, [rows([1])], [], min_saved=spared) is not None) == small
-        monkeypatch.setattr("xlift.models.compact_vocabulary.MIN_SAVED_NUMBERS", spared)
+        monkeypatch.setattr("xlift.memory.MIN_SAVED_NUMBERS", spared)
         assert (find_used_tokens(self.model, [rows([1])], []) is not None) == small
 
     def test_none_where_the_embeddings_predict_tokens(self) -> None:

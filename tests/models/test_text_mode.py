@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ from tests.support import tiny
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from xlift.errors import UserError
+from xlift.model_families import MODEL_TYPES
 from xlift.models import text_mode
 from xlift.models.model import Model
 from xlift.models.text_mode import best_candidate, candidate_scores, generate, text_loss
 from xlift.tasks.formats.base import IGNORE_INDEX
 
 WRITING = [*tiny.DECODERS, *tiny.SEQ2SEQ]
-MORE_TREES = [name for name in text_mode.TREE_ATTENTION_TYPES if name not in tiny.DECODERS]
+MORE_TREES = [
+    name for name, traits in MODEL_TYPES.items() if traits.supports_tree_attention and name not in tiny.DECODERS
+]
 END = 2
 LANGUAGE = 7
 """Serves as the language token that NLLB's answers begin with."""
@@ -109,7 +113,7 @@ def test_family_without_tree_attention_repeats_the_source(monkeypatch: pytest.Mo
     model = model_of("qwen3")
     with torch.inference_mode():
         expected = candidate_scores(model, sources, candidates, pad_token_id=1)
-        monkeypatch.setattr(text_mode, "TREE_ATTENTION_TYPES", ())
+        monkeypatch.setitem(MODEL_TYPES, "qwen3", replace(MODEL_TYPES["qwen3"], supports_tree_attention=False))
         found = candidate_scores(model, sources, candidates, pad_token_id=1)
     assert np.concatenate(found) == pytest.approx(np.concatenate(expected), abs=1e-4)
 

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xlift.recipes import Recipe, Sampling, TextShare
+from xlift.steps import sampling_probabilities
 from xlift.tasks.formats.base import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.batches import (
@@ -19,7 +20,6 @@ from xlift.training.batches import (
     collate,
     length_grouped_batches,
     make_schedule,
-    sampling_probabilities,
 )
 
 SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=5)
@@ -95,19 +95,6 @@ def test_part_counts_are_within_one_step_of_the_rule(
     assert np.all(np.abs(counts - exact) < 1)
 
 
-def test_sampling_probabilities_by_hand() -> None:
-    sizes = [100, 900, 25]
-    assert sampling_probabilities(sizes, Sampling()) == pytest.approx(np.array([100, 900, 25]) / 1025)
-    assert sampling_probabilities(sizes, Sampling(rule="uniform")) == pytest.approx([1 / 3] * 3)
-    assert sampling_probabilities(sizes, Sampling(rule="temperature", temperature=2)) == pytest.approx(
-        np.array([10, 30, 5]) / 45
-    )
-    assert sampling_probabilities(sizes, Sampling(cap=100)) == pytest.approx(np.array([100, 100, 25]) / 225)
-    assert sampling_probabilities(sizes, Sampling(rule="temperature", temperature=2, cap=100)) == pytest.approx(
-        np.array([2, 2, 1]) / 5
-    )
-
-
 @given(weights=st.lists(st.floats(0, 9), min_size=1, max_size=5).filter(any), steps=st.integers(1, 200))
 def test_part_counts_are_within_one_step_of_given_weights(weights: list[float], steps: int) -> None:
     recipe, by_weight = Recipe(batch_size=8, max_steps=steps), Sampling(rule="weights")
@@ -117,11 +104,6 @@ def test_part_counts_are_within_one_step_of_given_weights(weights: list[float], 
     assert counts.sum() == steps
     assert np.all(np.abs(counts - exact) < 1)
     assert not counts[np.array(weights) == 0].any()
-
-
-def test_a_wrong_number_of_weights_is_rejected() -> None:
-    with pytest.raises(ValueError, match="1 weights for 2 parts"):
-        sampling_probabilities([3, 4], Sampling(rule="weights"), [1.0])
 
 
 @given(

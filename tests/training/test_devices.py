@@ -150,7 +150,7 @@ def test_out_of_memory_halves_the_budget_and_repeats_the_step(monkeypatch: pytes
         torch.manual_seed(1)
         return steps(0).loss, {k: p.grad for k, p in encoder.named_parameters() if p.grad is not None}, steps.budget
 
-    monkeypatch.setattr("xlift.training.step.MIN_TOKEN_BUDGET", 64)
+    monkeypatch.setattr("xlift.training.step.MIN_TOKENS", 64)
     start = 256
     loss, gradients, budget = run(fails_over=128)
     assert budgets[:2] == [256, 256]

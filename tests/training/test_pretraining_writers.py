@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from xlift.backbones import Family, family_in
+from xlift.backbones import family_in
+from xlift.model_families import Family, traits_of
 from xlift.models import backbone
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.studies.study import PretrainedModel
@@ -21,7 +22,6 @@ from xlift.tasks import catalog, formats
 from xlift.training.objectives import MEAN_SPAN_LENGTH, corrupt_spans, make_denoising_pair, make_objective
 from xlift.training.pretraining import (
     NUM_SENTINELS,
-    architecture_family,
     create_model,
     pretrain,
     tokenizer_texts,
@@ -50,7 +50,7 @@ TOKENIZERS: dict[Family, Any] = {}
 
 
 def tokenizer_of(family: str) -> Any:
-    family_made = architecture_family(sizes(family))
+    family_made = traits_of(family).family
     if family_made not in TOKENIZERS:
         TOKENIZERS[family_made] = tokenizer_for(family_made)
     return TOKENIZERS[family_made]
@@ -209,7 +209,7 @@ def test_generative_models_learn_and_can_be_loaded(family: str, tmp_path: Path) 
     model.half().save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     loaded, words = backbone.load(tmp_path)
-    assert family_in(tmp_path) == loaded.family == architecture_family(sizes(family))
+    assert family_in(tmp_path) == loaded.family == traits_of(family).family
     assert words.get_vocab() == tokenizer.get_vocab()
     assert {tensor.dtype for tensor in loaded.state_dict().values()} == {torch.float32}
     own: Any = loaded.backbone
@@ -246,7 +246,7 @@ def test_the_initial_loss_is_near_uniform(family: str) -> None:
 def test_shipped_pretraining_studies_match_their_names(study: str, family: str) -> None:
     (family_made,) = read_study(study).study.models
     assert isinstance(family_made, PretrainedModel)
-    assert (family_made.name, architecture_family(family_made.pretrain.architecture)) == (study, family)
+    assert (family_made.name, traits_of(family_made.pretrain.architecture.family).family) == (study, family)
     assert {each.task for each in family_made.pretrain.text} == {"isle-text", "isle-parallel"}
     assert family_made.pretrain.half_precision
     assert family_made.pretrain.writes == ("text" if family == "seq2seq" else "spans")

@@ -10,9 +10,9 @@ from xlift.estimate.estimator import Estimator, seconds_by_examples
 from xlift.estimate.memory import Memory, memory_of
 from xlift.estimate.schedule import makespan
 from xlift.estimate.work import PlanWorkloads, Workload
+from xlift.model_shape import ModelShape
 from xlift.recipes import WIDE, Engine, Precision, num_threads
 from xlift.studies.job import Job, MergeSpec, PretrainSpec, TrainSpec
-from xlift.studies.model_shape import ModelShape
 from xlift.studies.placement import num_processes, slots_by_job, threads_by_job, uses_gpu
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
@@ -86,9 +86,7 @@ class PlanEstimate:
         """The smallest number of devices that hold a stage with fsdp: their number, bytes of each, seconds. None if
         MAX_DEVICES do not suffice, or the job is no training stage."""
         work, engine = self.workloads[job.key], self.plan.engine
-        if (
-            self.device is None or work.kind != "train" or work.uses_adafactor
-        ):  # fsdp does not support Adafactor (training/loop.py)
+        if self.device is None or work.kind != "train" or not work.optimizer.is_elementwise:
             return None
         for devices in range(2, MAX_DEVICES + 1):
             shared = engine.model_copy(update={"devices": devices, "strategy": "fsdp"})

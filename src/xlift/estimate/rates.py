@@ -20,8 +20,8 @@ from typing import Any
 
 import xlift
 from xlift.estimate.work import Workload
+from xlift.model_shape import ModelShape
 from xlift.recipes import WIDE, Engine, Precision
-from xlift.studies.model_shape import ModelShape
 
 WITHOUT_BF16 = 423 / 176
 """Slowdown of products of wide models without native bf16: the ratio of measured bf16 and fp32 peaks on one machine."""

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xlift.backbones import Family
 from xlift.errors import UserError
+from xlift.model_families import Family
 from xlift.recipes import PromptSettings
 from xlift.studies.job import Data, TextMode
 from xlift.tasks import formats

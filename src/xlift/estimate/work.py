@@ -9,11 +9,15 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xlift.errors import UserError
 from xlift.estimate.tokens import Sampler, SampleStats
-from xlift.recipes import Lora
+from xlift.memory import saves_memory
+from xlift.model_shape import ADAPTING, FORWARD, TRAINING, ModelShape, read_model_shape, shape_from_architecture
+from xlift.recipes import MAX_LAYER_PAIRS, OPTIMIZERS, PRETRAINING_LENGTH, Lora, OptimizerTraits
+from xlift.steps import divide_steps
 from xlift.studies.job import Data, Job, LayerSpec, MergeSpec, PredictSpec, PretrainSpec, TextMode, TrainSpec
-from xlift.studies.model_shape import ADAPTING, FORWARD, TRAINING, ModelShape, read_model_shape, shape_from_architecture
 from xlift.studies.placement import root_by_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
@@ -22,11 +26,6 @@ from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
 DISTINCT_GROWTH = 0.6
 """How the number of distinct tokens grows with the number of tokens: d * (N / n) ** 0.6 (Heaps' law; the exponent is an
 assumption, between 0.4 and 0.7 for text)."""
-COMPACT_SHARE, COMPACT_SAVED = 0.8, 2**22
-"""A stage trains only the vocabulary rows in use if they are at most this share and leave out at least this many
-parameters (models/compact_vocabulary.py)."""
-PAIRS = 1000
-"""Pairs per language that a layer job reads (evaluation/layer_selection.py)."""
 MAX_MANIFESTS = 200
 """Manifests of the store that are read, at most."""
 
@@ -64,8 +63,7 @@ class Workload:
     """Tokens generated one after the other."""
     is_text_mode: bool = False
     lora: Lora | None = None
-    uses_adafactor: bool = False
-    """Adafactor keeps sums of rows and columns instead of moments."""
+    optimizer: OptimizerTraits = OPTIMIZERS["adamw"]
 
     @property
     def tokens(self) -> float:
@@ -171,7 +169,7 @@ class PlanWorkloads:
         max_length = spec.options.get("max_length")
         if isinstance(spec, LayerSpec):
             samples = [self.sampler.sample(data, tokenizer, max_length) for data in spec.data]
-            counts = [min(PAIRS, self._num_examples(data)) for data in spec.data]
+            counts = [min(MAX_LAYER_PAIRS, self._num_examples(data)) for data in spec.data]
             tokens = sum(n * sample.tokens for n, sample in zip(counts, samples, strict=True))
             return Workload("layer", shape, 0.0, tokens, _row_length(samples), num_examples=sum(counts))
         sample = self._sample(spec.data, tokenizer, max_length, spec.text_mode, shape, train=False)
@@ -200,11 +198,11 @@ class PlanWorkloads:
         return self.sampler.sample_text_mode(data, tokenizer, max_length, mode, family, train=train)
 
     def _pretrain(self, job: Job, spec: PretrainSpec, shape: ModelShape | None) -> Workload:
-        max_length = spec.recipe.max_length or 128
+        max_length = spec.recipe.max_length or PRETRAINING_LENGTH
         counts = [self._num_examples(data) for data in spec.text]
         samples = [self.sampler.sample(data, None, max_length) for data in spec.text]
         mean = sum(n * sample.tokens for n, sample in zip(counts, samples, strict=True)) / max(1, sum(counts))
-        steps = spec.recipe.max_steps or max(1, round(job.examples / spec.recipe.batch_size))
+        steps = spec.recipe.count_pretraining_steps(sum(counts))
         tokens = job.examples * mean
         # Masked tokens, or the spans that replace them. A decoder predicts every token; so does an encoder-decoder that writes the text.
         predicts_all = (shape and shape.family == "decoder") or spec.writes == "text"
@@ -222,7 +220,9 @@ class PlanWorkloads:
         ]
         units = [max(1.0, n * sample.units) for n, sample in zip(counts, samples, strict=True)]
         tokens = decoder_tokens = lm_head_tokens = 0.0
-        steps_by_part = _steps_by_part(spec, units)
+        split = len(spec.mixture)
+        divided = divide_steps(units[:split], recipe, spec.sampling, spec.weights, units[split:], spec.mlm)
+        steps_by_part = np.concatenate(divided).tolist()
         for data, n, sample, steps in zip(spec.parts, units, samples, steps_by_part, strict=True):
             examples = _trained_units(n, steps, recipe.batch_size) / sample.units
             tokens += examples * sample.tokens
@@ -241,7 +241,7 @@ class PlanWorkloads:
             trained_vocab_rows=0 if shape is None else self._trained_vocab_rows(shape, [] if uses_every_row else data),
             trained_lm_head_tokens=lm_head_tokens, trained_decoder_tokens=decoder_tokens,
             forward_decoder_tokens=evaluated[1], forward_lm_head_tokens=evaluated[2], generated_tokens=evaluated[3],
-            uses_adafactor=recipe.optimizer == "adafactor",
+            optimizer=recipe.optimizer_traits,
         )  # fmt: skip
 
     def _dev_evaluation(
@@ -268,8 +268,7 @@ class PlanWorkloads:
         if not data or self.plan.engine.compact_vocabulary == "off" or not sampled:
             return shape.vocab_size
         used = min(shape.vocab_size, ceil(sum(_num_distinct(n * sample.tokens, sample) for n, sample in data)))
-        saved = (shape.vocab_size - used) * shape.hidden_size
-        return used if used <= COMPACT_SHARE * shape.vocab_size and saved >= COMPACT_SAVED else shape.vocab_size
+        return used if saves_memory(used, shape.vocab_size, shape.hidden_size) else shape.vocab_size
 
     def _num_examples(self, data: Data) -> int:
         if data.size is not None:
@@ -330,22 +329,6 @@ def _similarity_key(job: Job, roots: dict[str, str]) -> tuple[str, str]:
 
 def _without_seed(mode: TextMode | None) -> TextMode | None:
     return mode and mode.model_copy(update={"fewshot_data": ()})
-
-
-def _steps_by_part(spec: TrainSpec, units: list[float]) -> list[float]:
-    """Steps of each part of a mixture: what `training.batches.schedule` gives, before rounding."""
-    recipe, text = spec.recipe, spec.mlm
-    sampled = units[: len(spec.mixture)]
-    capped = [min(n, spec.sampling.cap or n) for n in sampled]
-    total = recipe.count_steps(capped)
-    power = {"uniform": 0.0, "temperature": 1 / spec.sampling.temperature}.get(spec.sampling.rule, 1.0)
-    weights = list(spec.weights) or [n**power for n in capped]
-    steps = [total * weight / sum(weights) for weight in weights]
-    if text:
-        smoothed = [n**text.alpha for n in units[len(sampled) :]]
-        text_steps = max(1, round(total * text.share / (1 - text.share)))
-        steps += [text_steps * weight / sum(smoothed) for weight in smoothed]
-    return steps
 
 
 def _trained_units(units: float, steps: float, batch_size: int) -> float:

@@ -17,20 +17,16 @@ from xlift.errors import UserError
 from xlift.evaluation.batching import default_token_budget, inference_autocast
 from xlift.evaluation.embeddings import Pooling, compute_pooled_vectors
 from xlift.models.model import Model
-from xlift.recipes import Precision
+from xlift.recipes import MAX_LAYER_PAIRS, Precision
 from xlift.tasks.formats import retrieval
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.retrieval import PairExample
 from xlift.training.progress import Progress
 
-MAX_PAIRS = 1000
-"""Pairs of a language to use, from the start of its dev set. All layers' vectors are in memory at once (200 MB at 24 layers of
-1,024)."""
-
 
 def select_pairs(examples: Sequence[PairExample]) -> list[PairExample]:
     """The first complete pairs. Sentences without a counterpart say nothing about a layer."""
-    return [PairExample(e.id, e.text, e.translation) for e in examples if e.is_complete][:MAX_PAIRS]
+    return [PairExample(e.id, e.text, e.translation) for e in examples if e.is_complete][:MAX_LAYER_PAIRS]
 
 
 @torch.inference_mode()

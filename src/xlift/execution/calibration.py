@@ -28,9 +28,9 @@ from xlift.estimate.tokens import LightTokenizer
 from xlift.estimate.work import PlanWorkloads, Workload
 from xlift.execution.work.shared import Context
 from xlift.execution.worker import set_up_worker
+from xlift.model_shape import ModelShape
 from xlift.recipes import Architecture, Engine, Precision, Recipe, num_threads
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
-from xlift.studies.model_shape import ModelShape
 from xlift.studies.placement import num_processes, uses_gpu
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store

@@ -26,11 +26,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-MAX_USED_SHARE = 0.8
-"""Largest share of the rows that may be in use."""
-MIN_SAVED_NUMBERS = 2**22
-"""Numbers to save at least: 16 MB each of weights, gradients and both moments. Below that the full embeddings are as good, and
-the stage's artifact does not depend on another."""
+from xlift.memory import saves_memory
 
 
 def find_used_tokens(
@@ -49,7 +45,7 @@ def find_used_tokens(
             ids). Where the model generates some answers freely, it may read any token: all embeddings stay.
         special_ids: other ids that the model may read, such as the padding token's.
         uses_output_layer: whether the stage uses the output layer; False where it has heads only.
-        min_saved: instead of MIN_SAVED_NUMBERS.
+        min_saved: instead of `memory.MIN_SAVED_NUMBERS`.
     """
     embeddings = model.get_input_embeddings()
     if not isinstance(embeddings, nn.Embedding) or not _is_read_only(embeddings, model, uses_output_layer):
@@ -71,9 +67,7 @@ def find_used_tokens(
                 return None
             is_used[np.concatenate(answers)] = True
     ids = np.flatnonzero(is_used)
-    saved = (len(is_used) - len(ids)) * embeddings.embedding_dim
-    is_worthwhile = saved >= (MIN_SAVED_NUMBERS if min_saved is None else min_saved)
-    return ids if is_worthwhile and len(ids) <= MAX_USED_SHARE * len(is_used) else None
+    return ids if saves_memory(len(ids), len(is_used), embeddings.embedding_dim, min_saved) else None
 
 
 class CompactVocabulary:

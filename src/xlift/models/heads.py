@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from xlift.backbones import DECODERS, Family, family_of
 from xlift.errors import UserError
+from xlift.model_families import Family, family_of_config, traits_of
 from xlift.models.outputs import Head, HeadSpec, Loss
 
 LOGIT_SCALE = 100.0
@@ -31,12 +31,12 @@ LOGIT_SCALE = 100.0
 class LinearHead(Head):
     """Dropout and one linear layer, on every token or on the state of the row.
 
-    As in transformers for tokens of BERT, RoBERTa and mT5's encoder. The default for types without an entry in FAMILIES.
+    As in transformers for tokens of BERT, RoBERTa and mT5's encoder. The default for encoders whose classes are not known.
     """
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        self.pooling = ROW_POOLING[_family(config)]
+        self.pooling = ROW_POOLING[family_of_config(config)]
         self.dropout = nn.Dropout(_dropout(config))
         self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
 
@@ -152,7 +152,7 @@ class DualHead(Head):
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        self.pooling = ROW_POOLING[_family(config)]
+        self.pooling = ROW_POOLING[family_of_config(config)]
         self.logit_scale = nn.Parameter(torch.empty(()))
         if spec.pooling == "pooler":
             self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
@@ -192,17 +192,15 @@ class LanguageHead(Head):
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        is_modernbert = config.model_type == "modernbert"
-        self.stock = _STOCK_LANGUAGE.get(config.model_type, _STOCK_LANGUAGE["roberta"])
-        bias = config.classifier_bias if is_modernbert else True
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=bias)
-        activation = "gelu" if config.model_type != "bert" else config.hidden_act
-        self.act = ACT2FN[config.classifier_activation if is_modernbert else activation]
-        if is_modernbert:
-            self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
+        heads = traits_of(config.model_type).heads
+        self.stock = _STOCK_LANGUAGE.get(heads, _STOCK_LANGUAGE["roberta"])
+        if heads == "modernbert":
+            head, has_bias = _PredictionHead(config), config.decoder_bias
+            self.dense, self.act, self.norm = head.dense, head.act, head.norm
         else:
+            self.dense, has_bias = nn.Linear(config.hidden_size, config.hidden_size), True
+            self.act = ACT2FN[config.hidden_act if heads == "bert" else "gelu"]
             self.norm = nn.LayerNorm(config.hidden_size, eps=getattr(config, "layer_norm_eps", 1e-5))
-        has_bias = config.decoder_bias if is_modernbert else True
         self.bias = nn.Parameter(torch.empty(config.vocab_size)) if has_bias else None
 
     def forward(self, hidden_states: Tensor, embeddings: Tensor) -> Tensor:
@@ -236,7 +234,7 @@ _STOCK_LANGUAGE = {
     },
     "modernbert": {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias", "decoder": "decoder"},
 }  # fmt: skip
-"""Model type (XLM-R uses RoBERTa's) -> part of a language head -> its name in the transformers class."""
+"""`Traits.heads` -> part of a language head -> its name in the transformers class."""
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, pooling: str = "mean") -> Tensor:
@@ -264,10 +262,6 @@ ROW_POOLING: dict[Family, str] = {"encoder": "cls", "decoder": "last", "seq2seq"
 """Pooling that represents a row."""
 
 
-def _family(config: Any) -> Family:
-    return family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
-
-
 HeadFactory = Callable[[HeadSpec, Any], Head]
 
 _DEFAULT: dict[str, HeadFactory] = {
@@ -282,14 +276,14 @@ _DEFAULT: dict[str, HeadFactory] = {
 _BERT: dict[str, HeadFactory] = {**_DEFAULT, "sequence": PoolerHead, "choice": PoolerHead}
 _DECODER: dict[str, HeadFactory] = {**_DEFAULT, **dict.fromkeys(("sequence", "token", "choice"), ScoreHead)}
 _ROBERTA: dict[str, HeadFactory] = {**_BERT, "sequence": RobertaSequenceHead}
-FAMILIES: dict[str, dict[str, HeadFactory]] = {
+HEADS: dict[str, dict[str, HeadFactory]] = {
+    "": _DEFAULT,
     "bert": _BERT,
     "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
     "modernbert": {**_DEFAULT, **dict.fromkeys(("sequence", "token", "span", "choice"), ModernBertHead)},
-    **dict.fromkeys(DECODERS, _DECODER),
+    "decoder": _DECODER,
 }
-"""Model type -> heads that match the transformers classes, where such classes exist."""
+"""`Traits.heads` -> head of each kind."""
 
 
 def make_head(
@@ -310,7 +304,7 @@ def make_head(
     Raises:
         UserError: a language head for a model that is no encoder, or whose masked-LM decoder is not its input embeddings.
     """
-    family = _family(config)
+    family, heads = family_of_config(config), traits_of(config.model_type).heads
     if spec.kind == "lm" and family != "encoder":
         raise UserError(
             f"masked language modelling needs an encoder; a model of type '{config.model_type}' generates text",
@@ -322,8 +316,7 @@ def make_head(
             fix="masked language modelling as an intermediate needs a tied decoder, as in XLM-R, mBERT and mmBERT.",
         )
     with torch.device("meta"):  # draws nothing from the global generator
-        factories = FAMILIES.get(config.model_type) or (_DECODER if family == "decoder" else _DEFAULT)
-        head = factories[spec.kind](spec, config)
+        head = HEADS[heads or ("decoder" if family == "decoder" else "")][spec.kind](spec, config)
     head = head.to_empty(device="cpu")
     _initialize(head, config, torch.Generator().manual_seed(seed))
     if pooler and hasattr(head, "pooler"):
@@ -346,7 +339,7 @@ def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
     std = getattr(config, "initializer_range", 0.02)
     for name, module in head.named_modules():
         if isinstance(module, nn.Linear):
-            if config.model_type == "modernbert" and not isinstance(head, DualHead):
+            if traits_of(config.model_type).heads == "modernbert" and not isinstance(head, DualHead):
                 cutoff = config.initializer_cutoff_factor or 3.0
                 shrunk = std / (2 * config.num_hidden_layers) ** 0.5
                 own_std = config.hidden_size**-0.5 if name == "classifier" else shrunk

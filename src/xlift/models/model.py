@@ -1,6 +1,6 @@
 """A pretrained model of any family with named heads on its hidden states.
 
-The family (backbones.py) decides which hidden states: those of an encoder; those of a decoder, where each token has seen only
+The family (model_families.py) decides which hidden states: those of an encoder; those of a decoder, where each token has seen only
 the tokens before it; those of an encoder-decoder model's encoder. Text (labels as text, answers, translations) is generated
 through models/text_mode.py and the model's output layer.
 """
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, PreTrainedModel
 
-from xlift.backbones import Family, family_of
 from xlift.errors import UserError
-from xlift.models.heads import FAMILIES, LanguageHead, make_head
+from xlift.model_families import Family, family_of_config, traits_of
+from xlift.models.heads import LanguageHead, make_head
 from xlift.models.layer_states import capture_layer_states, find_layer_list
 from xlift.models.outputs import Head, HeadSpec
 from xlift.models.packing import LENGTHS, run_packed, supports_packing
@@ -48,7 +48,7 @@ class Model(nn.Module):
     @property
     def family(self) -> Family:
         config = self.backbone.config
-        return family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
+        return family_of_config(config)
 
     @property
     def trunk(self) -> PreTrainedModel:
@@ -159,7 +159,7 @@ class Model(nn.Module):
             )
         if self.family == "seq2seq":
             return self._encoder_state_dict(head)
-        if config.model_type not in FAMILIES:
+        if not traits_of(config.model_type).heads:
             raise UserError(f"transformers has no class with heads for models of type '{config.model_type}'")
         prefix = self.backbone.base_model_prefix
         if self.family == "decoder" and kind in ("token", "span"):
@@ -183,7 +183,7 @@ class Model(nn.Module):
     def _encoder_state_dict(self, head: str) -> dict[str, Tensor]:
         """transformers has one class on the encoder of an encoder-decoder model: mT5's for tags. The others use the decoder."""
         module, model_type = self.head(head), self.backbone.config.model_type
-        if model_type != "mt5" or module.spec.kind != "token":
+        if not traits_of(model_type).has_encoder_tagging_class or module.spec.kind != "token":
             raise UserError(
                 f"'{head}' is a head on the encoder of a model of type '{model_type}', and transformers has no class for it",
                 fix="train an encoder or a decoder, or use `mode: text`. Of encoder-decoder models only mT5's tags can be exported.",

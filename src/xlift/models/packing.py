@@ -21,12 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
-from xlift.backbones import DECODERS
+from xlift.model_families import traits_of
 from xlift.models.dropout import bit_dropout
 
 ATTENTION_NAME = "xlift_packed"
-FAMILIES = ("xlm-roberta", "bert", "modernbert", "qwen3", "llama", "gemma3_text", "mt5")
-"""Model types for which tests show equal results with and without packing (tests/models/test_packing.py)."""
 LENGTHS = "lengths"
 """Name of an input of the model: (rows,) tokens of each row, always on the CPU. Computed from `attention_mask`, they would make
 the CPU wait for the device in every batch."""
@@ -229,7 +227,7 @@ AttentionInterface.register(ATTENTION_NAME, packed_attention)
 
 
 def supports_packing(model: PreTrainedModel) -> bool:
-    return model.config.model_type in FAMILIES
+    return traits_of(model.config.model_type).supports_packing
 
 
 def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], states: dict[int, Tensor] | None = None) -> Any:
@@ -247,7 +245,7 @@ def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], states: dict[i
     packing = make_packing(lengths, mask.shape[1], mask.device)
     names = [name for name in inputs if name not in ("attention_mask", LENGTHS)]
     packed: dict[str, Any] = {name: packing.pack(inputs[name]) for name in names}
-    if model.config.model_type in DECODERS:
+    if traits_of(model.config.model_type).family == "decoder":
         packed["use_cache"] = False  # a cache would hold every layer's keys and values
     attn_implementation = model.config._attn_implementation
     model.config._attn_implementation = ATTENTION_NAME
@@ -266,7 +264,7 @@ def run_packed(model: PreTrainedModel, inputs: dict[str, Tensor], states: dict[i
 def _narrow_position_bias(model: PreTrainedModel, width: int) -> Iterator[None]:
     """Compute mT5's position bias for the longest row only. It depends only on the distance of two tokens, so that covers every
     row. For the packed row its size would be the square of the number of tokens."""
-    if model.config.model_type != "mt5":
+    if not traits_of(model.config.model_type).shares_position_bias:
         yield
         return
     first: Any = next(module for module in model.modules() if hasattr(module, "relative_attention_bias"))
@@ -280,7 +278,7 @@ def _narrow_position_bias(model: PreTrainedModel, width: int) -> Iterator[None]:
 
 def _first_position(model: PreTrainedModel) -> int:
     """RoBERTa's first position is padding_idx + 1."""
-    if model.config.model_type != "xlm-roberta":
+    if not traits_of(model.config.model_type).positions_follow_padding:
         return 0
     embeddings = model.get_submodule("embeddings.position_embeddings")
     assert isinstance(embeddings, torch.nn.Embedding)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,18 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.utils import logging
 
-from xlift.backbones import family_in, family_of
+from xlift.backbones import family_in
 from xlift.errors import UserError
-from xlift.models.heads import FAMILIES, LanguageHead, has_tied_decoder
+from xlift.model_families import Family, family_of_config, traits_of
+from xlift.models.heads import LanguageHead, has_tied_decoder
 from xlift.models.outputs import HeadSpec
 
-FORCED_TIED_TYPES = ("t5", "mt5", "umt5")
-"""Model types for which transformers 5 assumes an output layer tied to the input embeddings, whatever config.json contains.
-Published models have a separate one (T5 from version 1.1 on)."""
+AUTO_CLASSES: dict[Family, tuple[Collection[str], Any]] = {
+    "encoder": (MODEL_FOR_MASKED_LM_MAPPING_NAMES, AutoModel),
+    "decoder": (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, AutoModelForCausalLM),
+    "seq2seq": (MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES, AutoModelForSeq2SeqLM),
+}
+"""Model types of a family, and the class that loads the full model. (AutoModel would drop the output layer.)"""
 
 
 def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[str, Tensor]]:
@@ -74,8 +78,8 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
     _check_tokenizer(tokenizer, config.vocab_size, name)
     pooler = {}
     if getattr(model, "pooler", None) is not None:
-        # only BERT's pooler is pretrained, by next-sentence prediction; RoBERTa's checkpoints hold a random one
-        if config.model_type == "bert" and not any("pooler" in key for key in info["missing_keys"]):
+        is_pretrained = traits_of(config.model_type).has_pretrained_pooler
+        if is_pretrained and not any("pooler" in key for key in info["missing_keys"]):
             pooler = {key: tensor.clone() for key, tensor in model.pooler.state_dict().items()}
         model.pooler = None
     return model, tokenizer, pooler
@@ -121,13 +125,8 @@ def _auto_class(config: Any, name: str) -> Any:
             fix="extract its text model: save `AutoModelForImageTextToText.from_pretrained(...).model.language_model` of "
             "transformers, and the tokenizer, to a folder with save_pretrained.",
         )
-    family = family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
-    families = {
-        "encoder": (MODEL_FOR_MASKED_LM_MAPPING_NAMES, AutoModel),
-        "decoder": (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, AutoModelForCausalLM),
-        "seq2seq": (MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES, AutoModelForSeq2SeqLM),
-    }
-    types, auto = families[family]
+    family = family_of_config(config)
+    types, auto = AUTO_CLASSES[family]
     if config.model_type not in types:
         raise UserError(
             f"a model of type '{config.model_type}' is not an encoder, decoder or encoder-decoder model of text",
@@ -168,7 +167,7 @@ def _check_output_layer(model: PreTrainedModel, folder: Path) -> None:
         UserError: config.json announces a separate output layer that is missing. transformers would then generate with the input
             embeddings, which were not trained for that.
     """
-    if model.config.model_type not in FORCED_TIED_TYPES:
+    if not traits_of(model.config.model_type).is_always_tied:
         return
     output, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     assert output is not None
@@ -201,7 +200,7 @@ def load_language_head(folder: Path, config: Any) -> dict[str, Tensor]:
     Raises:
         UserError: the head does not fit the config.
     """
-    if config.model_type not in FAMILIES or not has_tied_decoder(config):
+    if not traits_of(config.model_type).heads or not has_tied_decoder(config):
         return {}
     with torch.device("meta"):
         head = LanguageHead(HeadSpec("lm"), config)
@@ -237,9 +236,7 @@ def _check_folder(name: str) -> None:
         raise UserError("not a model folder: it has no config.json", where=name)
     if not any(folder.glob("*.safetensors")):
         is_pickled = any(folder.glob("*.bin"))
-        # AutoModel would drop the output layer
-        auto = {"encoder": AutoModel, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
-        class_name = auto[family_in(folder)].__name__ if is_pickled else ""
+        class_name = AUTO_CLASSES[family_in(folder)][1].__name__ if is_pickled else ""
         raise UserError(
             "its weights are pickled (.bin), which may run code when read" if is_pickled else "it has no weights",
             where=name,

@@ -23,6 +23,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import EncoderDecoderCache, GenerationConfig
 
 from xlift.errors import UserError
+from xlift.memory import MAX_LOGITS
+from xlift.model_families import traits_of
 from xlift.models.constrained_decoding import AnswerConstraint
 from xlift.models.model import Model
 from xlift.models.outputs import Loss
@@ -31,10 +33,6 @@ from xlift.tasks.formats.base import IGNORE_INDEX
 
 TEXT = "TEXT"
 """Name of the head, without weights, of all tasks with `mode: text`."""
-MAX_LOGITS = 2**28
-"""Logits in memory at a time, 1 GB: 1,073 positions of XLM-R. A constant, since another split rounds differently."""
-TREE_ATTENTION_TYPES = ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "qwen2", "qwen3", "smollm3")
-"""Model types for which tests show equal results with and without the tree (tests/models/test_text_mode.py)."""
 
 
 def token_loss(hidden_states: Tensor, labels: Tensor, logits: Callable[[Tensor], Tensor], vocab_size: int) -> Loss:
@@ -98,7 +96,8 @@ def vocabulary_logits(model: Model, states: Tensor) -> Tensor:
     """(positions, hidden) of the last layer -> (positions, vocabulary), as in the transformers class."""
     backbone: Any = model.backbone
     config = backbone.config
-    is_scaled = getattr(config, "scale_decoder_outputs", config.model_type == "umt5" and config.tie_word_embeddings)
+    is_scaled = traits_of(config.model_type).scales_tied_output and config.tie_word_embeddings
+    is_scaled = getattr(config, "scale_decoder_outputs", is_scaled)
     logits = _output_layer(model)(states * config.d_model**-0.5 if is_scaled else states)
     if (bias := getattr(backbone, "final_logits_bias", None)) is not None:  # BART's
         logits = logits + bias
@@ -138,7 +137,8 @@ def candidate_scores(
     else:
         check_can_generate(model)
         config: Any = model.backbone.config
-        uses_tree = config.model_type in TREE_ATTENTION_TYPES and config._attn_implementation in ("sdpa", "eager")
+        has_tree = traits_of(config.model_type).supports_tree_attention
+        uses_tree = has_tree and config._attn_implementation in ("sdpa", "eager")
         values = (_score_tree if uses_tree else _score_one_by_one)(model, sources, candidates, pad_token_id)
     tokens = [len(answer) for answers in candidates for answer in answers]
     sums = np.add.reduceat(values.double().cpu().numpy(), np.cumsum([0, *tokens[:-1]]))

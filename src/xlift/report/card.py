@@ -28,6 +28,7 @@ from xlift.analysis.pipelines import (
 from xlift.archipelago.languages import SOURCE_LANGUAGE
 from xlift.errors import UserError
 from xlift.languages import canonical
+from xlift.recipes import Recipe
 from xlift.report.card_scores import format_scores, model_rows, trained_languages
 from xlift.report.contamination import summarize_for_model
 from xlift.report.markdown import code, counted, escaped, listed, table
@@ -201,7 +202,7 @@ def _training(pipeline: Pipeline, lineage: TrainingLineage, store: Store) -> str
         ]
         details += [f"batch {recipe.batch_size}"]
         details += ["LoRA rank " + str(recipe.lora.rank)] if recipe.lora else []
-        details += [recipe.optimizer] if recipe.optimizer != "adamw" else []
+        details += [recipe.optimizer] if recipe.optimizer != Recipe().optimizer else []
         details += (
             [f"best on dev, evaluated every {recipe.early_stopping.eval_steps} steps"] if recipe.early_stopping else []
         )

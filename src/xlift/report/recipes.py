@@ -43,11 +43,11 @@ def describe_recipes(manifests: Sequence[dict[str, Any]]) -> list[str]:
 
 def describe_recipe(recipe: Recipe, max_length: int) -> str:
     """'AdamW (...), peak learning rate 2e-05, warm-up over 10% of the steps, then linear decay to zero, batches of 32, ...'."""
-    if recipe.optimizer == "adamw":
-        epsilon = "" if recipe.adam_epsilon == 1e-8 else f"epsilon {recipe.adam_epsilon:g}, "
-        optimizer = f"AdamW (beta2 {recipe.adam_beta2:g}, {epsilon}weight decay {recipe.weight_decay:g})"
-    else:
-        optimizer = f"Adafactor (rates relative to each weight's size, weight decay {recipe.weight_decay:g})"
+    details = f"beta2 {recipe.adam_beta2:g}"
+    details += f", epsilon {recipe.adam_epsilon:g}" if recipe.adam_epsilon != Recipe().adam_epsilon else ""
+    if recipe.optimizer_traits.has_relative_steps:
+        details = "rates relative to each weight's size"
+    optimizer = f"{recipe.optimizer_traits.name} ({details}, weight decay {recipe.weight_decay:g})"
     warm = _warmup_text(recipe.warmup_steps)
     parts = [
         optimizer,

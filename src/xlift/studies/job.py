@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from xlift.model_families import traits_of
 from xlift.recipes import (
     Architecture,
     Masking,
@@ -219,8 +220,8 @@ def make_job(spec: Spec, label: str, examples: int) -> Job:
 
 def result_version(spec: Spec) -> int:
     """The version of the results of a spec. It changes whenever the same spec gives another result."""
-    if isinstance(spec, PretrainSpec) and spec.architecture.family == "mt5":
-        return 2  # the attention heads of mt5 start from other values since (training/pretraining.py)
+    if isinstance(spec, PretrainSpec):
+        return RESULT_VERSION[spec.kind] + traits_of(spec.architecture.family).pretraining_revision
     return RESULT_VERSION[spec.kind]
 
 

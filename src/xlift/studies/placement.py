@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
 from xlift.studies.job import PretrainSpec
-from xlift.studies.model_shape import read_model_shape
 from xlift.studies.planning.table import Plan
 
 GPUS = Path("/proc/driver/nvidia/gpus")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from xlift.models.packing import LENGTHS
 from xlift.recipes import Recipe, Sampling, TextShare
+from xlift.steps import divide_steps
 from xlift.tasks.formats.base import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
 
@@ -44,21 +45,13 @@ def make_schedule(
     """Build every step of a stage.
 
     Each part is read in a new random order in each pass. The parts' shares of the steps follow the sampling rule exactly
-    (largest remainders), in random order. The number of steps is that of the proportional rule, plus the steps of `mlm`.
+    (largest remainders), in random order.
 
     Args:
-        sizes: units in each part of the mixture.
-        weights: weight of each part of the mixture, for the sampling rule 'weights'.
-        text_sizes: units in each part of the text, which come after those of the mixture.
-        mlm: the text's share of all steps; it gets at least one step.
+        sizes, weights, text_sizes, mlm: as in `steps.divide_steps`.
     """
-    capped_sizes = [min(n, sampling.cap or n) for n in sizes]
-    num_steps = recipe.count_steps(capped_sizes)
-    counts = _allocate_steps(sampling_probabilities(sizes, sampling, weights), num_steps)
-    if mlm:
-        smoothed = np.array(text_sizes, dtype=float) ** mlm.alpha
-        num_text_steps = max(1, round(num_steps * mlm.share / (1 - mlm.share)))
-        counts = np.concatenate([counts, _allocate_steps(smoothed / smoothed.sum(), num_text_steps)])
+    divided = divide_steps(sizes, recipe, sampling, weights, text_sizes, mlm)
+    counts = np.concatenate([_round_steps(exact) for exact in divided])
     rng = np.random.default_rng([seed, 1])
     all_sizes = [*sizes, *text_sizes]
     order = rng.permutation(np.repeat(np.arange(len(all_sizes)), counts))
@@ -68,27 +61,10 @@ def make_schedule(
     return [Step(int(part), samplers[part].next_batch()) for part in order]
 
 
-def sampling_probabilities(sizes: Sequence[int], sampling: Sampling, weights: Sequence[float] = ()) -> np.ndarray:
-    """Probability of each part by the sampling rule, shape (parts,). `xlift.recipes.Sampling` gives the formulas."""
-    capped_sizes = np.array([min(n, sampling.cap or n) for n in sizes], dtype=float)
-    if sampling.rule == "weights":
-        part_weights = np.array(weights, dtype=float)
-        if part_weights.shape != capped_sizes.shape:
-            raise ValueError(f"{len(part_weights)} weights for {len(capped_sizes)} parts")
-    elif sampling.rule == "uniform":
-        part_weights = np.ones(len(sizes))
-    elif sampling.rule == "temperature":
-        part_weights = capped_sizes ** (1 / sampling.temperature)
-    else:
-        part_weights = capped_sizes
-    return part_weights / part_weights.sum()
-
-
-def _allocate_steps(probabilities: np.ndarray, total: int) -> np.ndarray:
-    """Divide `total` steps by probabilities into whole numbers within 1 of the exact shares (largest remainders)."""
-    exact = probabilities * total
+def _round_steps(exact: np.ndarray) -> np.ndarray:
+    """Whole numbers within 1 of the exact shares, with the same sum (largest remainders)."""
     counts = np.floor(exact).astype(int)
-    for part in np.argsort(-(exact - counts), kind="stable")[: total - counts.sum()]:
+    for part in np.argsort(-(exact - counts), kind="stable")[: round(exact.sum()) - counts.sum()]:
         counts[part] += 1
     return counts
 

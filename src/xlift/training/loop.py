@@ -117,13 +117,13 @@ def run_training_loop(
     Raises:
         Diverged: the loss or the gradient is not finite (the learning rate is too high, or the weights are broken).
         Interrupted: `progress.should_stop()` returned true.
-        UserError: Adafactor with sharded weights, since its moments are of whole rows and columns.
+        UserError: sharded weights, and an optimizer that is not elementwise.
     """
     progress = progress or Progress()
     process_group = process_group or ProcessGroup()
-    if process_group.is_sharded and recipe.optimizer == "adafactor":
+    if process_group.is_sharded and not recipe.optimizer_traits.is_elementwise:
         raise UserError(
-            "Adafactor does not work with `strategy: fsdp`: its moments are of whole rows and columns",
+            f"{recipe.optimizer_traits.name} does not work with `strategy: fsdp`: its moments are of whole rows and columns",
             fix="use `strategy: ddp` or `optimizer: adamw`.",
         )
     torch.manual_seed(process_group.rank_seed(seed))

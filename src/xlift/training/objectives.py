@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from xlift.backbones import family_of
+from xlift.model_families import family_of_config
 from xlift.models.outputs import Loss
 from xlift.models.text_mode import token_loss
 from xlift.recipes import Masking, Written
@@ -44,7 +44,7 @@ def make_objective(
         writes: what an encoder-decoder model writes.
     """
     config = model.config
-    family = family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
+    family = family_of_config(config)
     if family == "encoder":
         return _masked_lm(model, tokenizer, masking, seed, device)
     if family == "decoder":

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -24,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from xlift.backbones import Family, family_of
+from xlift.model_families import Family, traits_of
 from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe, Written
 from xlift.tasks.formats.text import FORMAT as TEXT
 from xlift.tasks.formats.text import TextExample
@@ -113,46 +114,35 @@ def split_documents(documents: Sequence[TextExample], share: float, seed: int) -
     return result
 
 
-def architecture_family(architecture: Architecture) -> Family:
-    """The family of a model to be created."""
-    return family_of(architecture.family, architecture.family == "mt5", None)
-
-
 def create_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
     """Create a language model with random weights. It has no dropout, since no document is read often enough to need it. A
     model that writes shares its input embeddings with its output layer."""
-    a, family = architecture, architecture_family(architecture)
+    a, traits = architecture, traits_of(architecture.family)
     common: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": a.hidden_size, "num_hidden_layers": a.layers,
         "num_attention_heads": a.heads, "intermediate_size": a.intermediate_size, "max_position_embeddings": a.max_positions,
         "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
         "tie_word_embeddings": True,
     }  # fmt: skip
-    if family == "decoder":
-        options: dict[str, Any] = {"num_key_value_heads": a.heads, "head_dim": a.hidden_size // a.heads}
-        auto_class: Any = AutoModelForCausalLM
-    elif family == "seq2seq":
-        return _create_mt5(a, tokenizer, seed)
-    else:
-        auto_class, options = AutoModelForMaskedLM, _encoder_options(a, common, tokenizer)
-    torch.manual_seed(seed)
-    return auto_class.from_config(AutoConfig.for_model(a.family, **common, **options))
-
-
-def _encoder_options(a: Architecture, common: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    if a.family == "modernbert":
-        # sequences are so short that every layer can have global attention
-        return {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id,
-                "global_attn_every_n_layers": 1, "classifier_pooling": "mean"}  # fmt: skip
-    if a.family == "xlm-roberta":  # its positions start at pad_token_id + 1
+    if traits.family == "seq2seq":
+        return _create_t5(a, tokenizer, seed)
+    if traits.family == "decoder":
+        common |= {"num_key_value_heads": a.heads, "head_dim": a.hidden_size // a.heads}
+    if traits.positions_follow_padding:
         common["max_position_embeddings"] = a.max_positions + SPECIAL_TOKENS.index("<pad>") + 1
-    return {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "type_vocab_size": 1}
+    config_class: Any = CONFIG_MAPPING[a.family]
+    for name in ("cls_token_id", "sep_token_id"):
+        if hasattr(config_class, name):
+            common[name] = getattr(tokenizer, name)
+    torch.manual_seed(seed)
+    auto_class: Any = AutoModelForCausalLM if traits.family == "decoder" else AutoModelForMaskedLM
+    return auto_class.from_config(config_class(**common, **traits.new_model))
 
 
-def _create_mt5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
-    """Create an mT5 model whose encoder and decoder have `layers` layers each."""
+def _create_t5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
+    """Create a model of a variant of T5, whose encoder and decoder have `layers` layers each."""
     config = AutoConfig.for_model(
-        "mt5", vocab_size=len(tokenizer), d_model=a.hidden_size, d_kv=a.hidden_size // a.heads, d_ff=a.intermediate_size,
+        a.family, vocab_size=len(tokenizer), d_model=a.hidden_size, d_kv=a.hidden_size // a.heads, d_ff=a.intermediate_size,
         num_layers=a.layers, num_heads=a.heads, dropout_rate=0.0, pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
@@ -209,7 +199,7 @@ def pretrain(
     process_group = ProcessGroup(device=device or torch.device("cpu"))
     model.to(process_group.device)  # pyright: ignore[reportArgumentType]
     lengths = np.array([len(row) for row in rows])
-    max_steps = recipe.max_steps or max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
+    max_steps = recipe.count_pretraining_steps(len(rows))
     batches = length_grouped_batches(lengths, recipe.batch_size, max_steps, seed)
     objective = make_objective(model, tokenizer, masking, writes, seed=seed, device=process_group.device)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from xlift.memory import static_bytes, token_bytes
+from xlift.model_shape import parse_config
 from xlift.models.adapters import round_frozen
 from xlift.models.dropout import use_bit_dropout
 from xlift.models.model import Model
@@ -135,19 +137,15 @@ def _choose_precision_and_budget(
     model: Model, train_datasets: Sequence[TrainDataset], recipe: Recipe, engine: Engine, device: torch.device
 ) -> dict[str, Any]:
     """Choose the settings that depend on the machine and change rounding. A resumed run takes them from its checkpoint."""
-    config = model.backbone.config
-    precision = resolve_precision(recipe.precision, config.hidden_size, device)
-    budget = token_budget(
-        config,
-        sum(parameter.numel() for parameter in model.parameters()),
-        max(int(dataset.features.lengths.max(initial=1)) for dataset in train_datasets),
-        precision,
-        engine,
-        device,
-        num_trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        factored=recipe.optimizer == "adafactor",
-    )
-    return {"precision": precision, BUDGET: str(budget)}
+    shape = parse_config(model.backbone.config.to_dict())
+    precision = resolve_precision(recipe.precision, shape.hidden_size, device)
+    half, parameters = precision == "bf16", list(model.parameters())
+    num_parameters = sum(parameter.numel() for parameter in parameters)
+    num_trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    static = static_bytes(num_parameters, num_trainable, recipe.optimizer_traits, engine, half=half)
+    longest = max(int(dataset.features.lengths.max(initial=1)) for dataset in train_datasets)
+    per_token = token_bytes(shape, longest, half=half, checkpointing=engine.gradient_checkpointing)
+    return {"precision": precision, BUDGET: str(token_budget(static, per_token, device))}
 
 
 def _head_seed(name: str, seed: int) -> int:

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from xlift.errors import UserError
+from xlift.memory import MIN_TOKENS
 from xlift.models.model import Model
 from xlift.models.outputs import Loss, count_targets
 from xlift.models.packing import ATTENTION_NAME as PACKED
@@ -34,9 +35,6 @@ from xlift.training.loop import StepOutput
 from xlift.training.masking import mask_tokens
 from xlift.training.precision import autocast, no_autocast
 from xlift.training.train_dataset import TrainDataset
-
-MIN_TOKEN_BUDGET = 512
-"""A budget is not halved below this when GPU memory is full; it is about one of the longest rows."""
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +183,7 @@ class TrainingStep:
         process_group, kind = self.process_group, self.model.head(dataset.head_name).spec.kind
         needs_all_ranks = process_group.world_size > 1 and (process_group.is_sharded or kind == "dual")
         half = self.budget // 2
-        if needs_all_ranks or half < MIN_TOKEN_BUDGET:
+        if needs_all_ranks or half < MIN_TOKENS:
             raise UserError(
                 f"GPU memory is full with micro-batches of {self.budget} tokens: {message}",
                 fix="in the study's `engine:`, "

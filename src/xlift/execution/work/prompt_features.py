@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlift.backbones import Family
 from xlift.errors import UserError
 from xlift.execution.work.shared import Context, read_examples
+from xlift.model_families import Family
 from xlift.studies.job import Data, TextMode
 from xlift.tasks import formats
 from xlift.tasks.formats.base import IGNORE_INDEX, Features

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlift.errors import UserError
+from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
 from xlift.studies.job import Data, Job, PretrainSpec
-from xlift.studies.model_shape import read_model_shape
 from xlift.studies.store import Draft, Store
 from xlift.tasks.task import Task
 

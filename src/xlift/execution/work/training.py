@@ -14,7 +14,8 @@ from xlift.execution.work.evaluator import Attempt, DevEvaluator, label_entropy,
 from xlift.execution.work.model_loading import find_start_model_files, parent_model
 from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, truncation_numbers
 from xlift.execution.work.shared import MODEL, Context, noise_numbers, read_examples, resolve_max_length
-from xlift.recipes import Engine, Recipe
+from xlift.model_families import traits_of
+from xlift.recipes import PRETRAINING_LENGTH, Engine, Recipe
 from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
@@ -46,9 +47,9 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
     tokenizer = pretraining.train_tokenizer(
         itertools.chain(pretraining.tokenizer_texts(parts, spec.tokenizer.documents), extra_texts),
         spec.tokenizer,
-        pretraining.architecture_family(spec.architecture),
+        traits_of(spec.architecture.family).family,
     )
-    max_length = spec.recipe.max_length or 128
+    max_length = spec.recipe.max_length or PRETRAINING_LENGTH
     rows = []
     for part in parts:
         part = pretraining.split_documents(part, spec.cut, spec.seed)
@@ -177,8 +178,8 @@ def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe,
     for name, dataset in {each.head_name: each for each in inputs.train_datasets}.items():
         add_heads(model, [dataset.task], spec.seed, name)
     compact = None
-    # LoRA does not train the embeddings; Adafactor's steps depend on all of their rows
-    if spec.recipe.lora is None and spec.recipe.optimizer == "adamw":
+    # LoRA does not train the embeddings
+    if spec.recipe.lora is None and spec.recipe.optimizer_traits.is_elementwise:
         compact = shrink_vocabulary(model, tokenizer, files, inputs.train_datasets, inputs.evaluator.features, engine)
     if compact is None:
         restore_embeddings(model, files)

@@ -11,8 +11,8 @@ import transformers
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from xlift.backbones import Family
 from xlift.errors import UserError
+from xlift.model_families import Family
 from xlift.models.model import Model
 from xlift.models.pretrained import first_line, silence_transformers
 

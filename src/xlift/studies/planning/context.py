@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from xlift.backbones import Family
 from xlift.errors import UserError
+from xlift.model_families import Family
 from xlift.studies.job import ModelRef
 from xlift.studies.planning.table import Plan
 from xlift.studies.resolver import Resolver

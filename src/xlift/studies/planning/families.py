@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from xlift.backbones import Family
+from xlift.model_families import Family
 from xlift.recipes import Recipe
 from xlift.studies.placement import uses_gpu
 from xlift.studies.planning.context import ModelState, PlanContext
@@ -89,9 +89,10 @@ def check_pooling(context: PlanContext, state: ModelState, options: Options, whe
 def check_recipe(context: PlanContext, recipe: Recipe, where: Keys) -> None:
     """Raises UserError if this machine or the engine cannot do what the recipe requires."""
     engine = context.study.engine
-    if recipe.optimizer == "adafactor" and engine.strategy == "fsdp":
+    if not recipe.optimizer_traits.is_elementwise and engine.strategy == "fsdp":
         raise context.error(
-            "Adafactor does not work with `strategy: fsdp`: its moments are of whole rows and columns", ("engine", "strategy"),
+            f"{recipe.optimizer_traits.name} does not work with `strategy: fsdp`: its moments are of whole rows and columns",
+            ("engine", "strategy"),
             "take `strategy: ddp`, or `optimizer: adamw`.",
         )  # fmt: skip
     if recipe.lora and recipe.lora.quantize and engine.strategy == "fsdp":

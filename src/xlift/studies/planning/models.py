@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlift import backbones
-from xlift.backbones import Family, family_of
+from xlift.model_families import Family, traits_of
+from xlift.model_shape import read_model_shape
 from xlift.studies.job import Data, ModelRef, PretrainSpec, make_job
-from xlift.studies.model_shape import read_model_shape
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.schema.models import NamedModel, PretrainedModel
 from xlift.studies.schema.text import PretrainText
 from xlift.studies.schema.training import PromptSettingsPatch, make_recipe
 from xlift.studies.yaml_document import Keys
-
-SEQ2SEQ = ("mt5",)
-"""Families of `architecture` that have an encoder and a decoder."""
 
 
 def start_states(context: PlanContext, only_pretrained: bool) -> list[ModelState]:
@@ -69,7 +66,7 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
 def _pretrained_model(context: PlanContext, entry: PretrainedModel, where: Keys) -> ModelState:
     pretrain, where_pretrain = entry.pretrain, (*where, "pretrain")
     architecture = pretrain.architecture
-    family = family_of(architecture.family, architecture.family in SEQ2SEQ, ())
+    family = traits_of(architecture.family).family
     if family == "decoder" and "masking" in pretrain.model_fields_set:
         raise context.error(
             f"`masking` has no effect for {architecture.family}, a decoder, which learns to predict the next token",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Discriminator, Field, Tag, field_validator
 
-from xlift.recipes import EarlyStopping, Lora, Precision, PromptSettings, Recipe, Settings, check_warmup_steps
+from xlift.recipes import EarlyStopping, Lora, Optimizer, Precision, PromptSettings, Recipe, Settings, check_warmup
 
 PER_DEVICE = "per_device_train_batch_size"
 """Hugging Face's name of `batch_size`; it means the same only with one device (study.py checks that)."""
@@ -41,12 +41,12 @@ class RecipePatch(Settings):
     early_stopping: EarlyStopping | None = None
     retries: int | None = Field(default=None, ge=0, le=5)
     lr_scheduler_type: Literal["linear", "constant"] | None = None
-    optimizer: Literal["adamw", "adafactor"] | None = None
+    optimizer: Optimizer | None = None
     lora: LoraOrNot | None = None
     """False: train all weights, although a wider level has LoRA."""
     precision: Precision | None = None
 
-    _warmup = field_validator("warmup_steps")(check_warmup_steps)
+    _warmup = field_validator("warmup_steps")(check_warmup)
 
 
 class Training(RecipePatch):

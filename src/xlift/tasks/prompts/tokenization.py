@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xlift.backbones import Family
 from xlift.errors import UserError
+from xlift.model_families import Family
 from xlift.tasks.catalog.flores import FLORES
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE_INDEX, Direction, Features, Prompt

@@ -10,8 +10,9 @@ import pytest
 import torch
 from tests.support.model_folders import CONFIGS
 
+from xlift.model_families import traits_of
+from xlift.model_shape import ADAPTING, TRAINING, ModelShape, read_model_shape, shape_from_architecture
 from xlift.recipes import Architecture
-from xlift.studies.model_shape import ADAPTING, TRAINING, ModelShape, read_model_shape, shape_from_architecture
 
 MT5: dict[str, Any] = {
     "model_type": "mt5", "is_encoder_decoder": True, "d_kv": 64, "vocab_size": 250_112,
@@ -100,9 +101,7 @@ def test_shape_of_an_architecture_equals_the_shape_of_its_saved_config(tmp_path:
 
     architecture = Architecture.model_validate({"family": family, "layers": 3, "hidden_size": 32, "heads": 4, "intermediate_size": 48})  # fmt: skip
     words = iter([f"word{n} and {n * 7} more" for n in range(200)])
-    tokenizer = pretraining.train_tokenizer(
-        words, TokenizerRecipe(vocabulary=400), pretraining.architecture_family(architecture)
-    )
+    tokenizer = pretraining.train_tokenizer(words, TokenizerRecipe(vocabulary=400), traits_of(family).family)
     model = pretraining.create_model(architecture, tokenizer, seed=1)
     model.config.save_pretrained(tmp_path)
     made, saved = shape_from_architecture(architecture, len(tokenizer)), read_model_shape(tmp_path)

@@ -9,33 +9,17 @@ its heads and attended token; a decoder attends to half of the tokens on average
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlift.backbones import Family, family_of
+from xlift.model_families import Family, family_of, traits_of
 from xlift.recipes import Architecture
 
 FORWARD, TRAINING, ADAPTING = 1, 3, 2
 """Cost in forward passes. The backward pass of training costs two: one for the activations and one for the gradients of
 the weights, which LoRA (ADAPTING) does not compute."""
-
-LEARNED_POSITIONS = (
-    "albert",
-    "bert",
-    "camembert",
-    "distilbert",
-    "electra",
-    "mbart",
-    "roberta",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-)
-"""Model types with a learned vector for each position. All others use relative or rotary positions."""
-GATED = ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "modernbert", "olmo2", "qwen2", "qwen3", "smollm3")
-"""Model types whose feed-forward layers have three matrices. The config of T5 has a key for this."""
-UNTIED = ("llama", "mistral", "olmo2", "qwen2", "qwen3")
-"""Model types whose output layer has its own matrix unless `tie_word_embeddings` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -153,47 +137,42 @@ class ModelShape:
 def read_model_shape(folder: Path) -> ModelShape | None:
     """The shape of the model in a folder; None if its config.json is missing or uses keys that are not known here."""
     try:
-        return _parse_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return parse_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _parse_config(config: dict[str, Any]) -> ModelShape:
+def parse_config(config: Mapping[str, Any]) -> ModelShape:
+    """The shape of a model with this config.json. Raises KeyError for a config that uses keys that are not known here."""
     model_type = str(config["model_type"])
     if "text_config" in config and "num_hidden_layers" not in config:  # a model of images and text
-        return _parse_config(
-            {**config["text_config"], "model_type": config["text_config"].get("model_type", model_type)}
-        )
+        return parse_config({"model_type": model_type, **config["text_config"]})
+    traits = traits_of(model_type)
     family = family_of(model_type, bool(config.get("is_encoder_decoder")), config.get("architectures"))
-    tie_word_embeddings = bool(config.get("tie_word_embeddings", model_type not in UNTIED))
-    if "d_ff" in config:  # T5 and its variants
-        is_gated = str(config.get("feed_forward_proj", "relu")).startswith("gated")
-        return ModelShape(
-            model_type, int(config["num_layers"]), int(config["d_model"]), int(config["d_ff"]), int(config["num_heads"]),
-            int(config["vocab_size"]), 0, is_gated, family, int(config.get("num_decoder_layers") or config["num_layers"]),
-            head_dim=int(config["d_kv"]), tie_word_embeddings=tie_word_embeddings,
-        )  # fmt: skip
-    num_positions = int(config.get("max_position_embeddings", 512)) if model_type in LEARNED_POSITIONS else 0
-    if "encoder_ffn_dim" in config:  # BART and its variants: mBART, M2M100, NLLB
-        return ModelShape(
-            model_type, int(config["encoder_layers"]), int(config["d_model"]), int(config["encoder_ffn_dim"]),
-            int(config["encoder_attention_heads"]), int(config["vocab_size"]), num_positions, False, family,
-            int(config["decoder_layers"]), tie_word_embeddings=tie_word_embeddings,
-        )  # fmt: skip
+
+    def size(*names: str) -> int:
+        """The value of the first of these keys, whose names differ between families."""
+        return int(next((config[name] for name in names[:-1] if config.get(name)), None) or config[names[-1]])
+
+    num_layers = size("encoder_layers", "num_layers", "n_layers", "num_hidden_layers")
     return ModelShape(
-        model_type, int(config["num_hidden_layers"]), int(config["hidden_size"]), int(config["intermediate_size"]),
-        int(config["num_attention_heads"]), int(config["vocab_size"]), num_positions, model_type in GATED, family,
-        num_key_value_heads=int(config.get("num_key_value_heads") or 0), head_dim=int(config.get("head_dim") or 0),
-        tie_word_embeddings=tie_word_embeddings,
+        model_type, num_layers, size("d_model", "dim", "hidden_size"),
+        size("d_ff", "encoder_ffn_dim", "ffn_dim", "hidden_dim", "intermediate_size"),
+        size("encoder_attention_heads", "num_heads", "attention_heads", "n_heads", "num_attention_heads"),
+        size("vocab_size"), int(config.get("max_position_embeddings", 512)) if traits.has_learned_positions else 0,
+        str(config["feed_forward_proj"]).startswith("gated") if "feed_forward_proj" in config else traits.is_gated, family,
+        int(config.get("decoder_layers") or config.get("num_decoder_layers") or num_layers) if family == "seq2seq" else 0,
+        num_key_value_heads=int(config.get("num_key_value_heads") or 0),
+        head_dim=int(config.get("head_dim") or config.get("d_kv") or 0),
+        tie_word_embeddings=bool(config.get("tie_word_embeddings", traits.ties_output)),
     )  # fmt: skip
 
 
 def shape_from_architecture(architecture: Architecture, vocab_size: int) -> ModelShape:
     """The shape of a model that a pretraining job creates."""
-    a = architecture
-    seq2seq = a.family == "mt5"
+    a, traits = architecture, traits_of(architecture.family)
     return ModelShape(
         a.family, a.layers, a.hidden_size, a.intermediate_size, a.heads, vocab_size,
-        a.max_positions if a.family in LEARNED_POSITIONS else 0, a.family in GATED or seq2seq,
-        family_of(a.family, seq2seq, ()), a.layers if seq2seq else 0,
+        a.max_positions if traits.has_learned_positions else 0, traits.is_gated, traits.family,
+        a.layers if traits.family == "seq2seq" else 0,
     )  # fmt: skip
