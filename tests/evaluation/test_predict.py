@@ -307,7 +307,7 @@ def test_bf16_equals_fp32_up_to_rounding(name: str, monkeypatch: pytest.MonkeyPa
     request = PredictionRequest(chosen, features(name, chosen, family))
     task = catalog.get(name)
     (full,), (half,) = (compute_outputs(encoder, 1, task, [request], name, precision=p) for p in ("fp32", "bf16"))
-    if formats.get(task.format).head in ("sequence", "token"):
+    if formats.get(task.format).output_kind in ("sequence", "token"):
         kept = np.mean([np.mean(one == other) for one, other in zip(full, half, strict=True)])
         assert kept > 0.9
     else:

@@ -119,5 +119,5 @@ def test_saved_dual_encoder_loads_unchanged(tmp_path: Path) -> None:
 
 def test_transformers_has_no_class_for_it() -> None:
     _, encoder, _ = vectors("bert", "cls")
-    with pytest.raises(UserError, match="'task' is a dual encoder"):
+    with pytest.raises(UserError, match=r"no class with the output of the head 'task' \(dual\)"):
         encoder.stock_state_dict("task")

@@ -8,7 +8,7 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.models.heads import make_head, pool
-from xlift.models.outputs import KINDS, HeadSpec
+from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.tasks import formats
 from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.classification import ClassificationExample
@@ -58,7 +58,7 @@ def test_every_format_trains_on_every_family(family, name):
     else:
         encoder = tiny.encoder(family)
     format = formats.get(name)
-    head = encoder.add_head("task", HeadSpec(format.head, LABELS), seed=1)
+    head = encoder.add_head("task", HeadSpec(format.output_kind, LABELS), seed=1)
     features, inputs, targets = batch_of(name, family)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
     losses = []
@@ -209,7 +209,7 @@ def test_masked_language_modelling_needs_an_encoder(family):
 
 
 @pytest.mark.parametrize("family", tiny.ENCODERS)
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "text"])  # text heads have no weights
+@pytest.mark.parametrize("kind", [kind for kind in OUTPUTS if kind != "text"])  # text heads have no weights
 def test_new_head_depends_only_on_its_seed(family, kind):
     # in a dual head only the pooler is random
     spec, config = HeadSpec(kind, LABELS, "pooler"), tiny.config(family)
@@ -236,7 +236,7 @@ def test_new_head_has_the_std_of_the_transformers_head(family):
 def test_loss_of_a_batch_is_the_sum_over_its_units(name, family):
     # so a step may be split into micro-batches and padded in any way
     encoder = tiny.encoder(family)
-    head = encoder.add_head("task", HeadSpec(formats.get(name).head, LABELS), seed=1).eval()
+    head = encoder.add_head("task", HeadSpec(formats.get(name).output_kind, LABELS), seed=1).eval()
     features, inputs, targets = batch_of(name, family)
     with torch.no_grad():
         whole = head.loss(encoder(inputs, "task"), targets)

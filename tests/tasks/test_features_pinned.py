@@ -63,7 +63,7 @@ def digest(name):
 NAMES = [
     name
     for name in dict.fromkeys([*(case.values[0].name for case in WHOLE), *(task.name for task in catalog.ISLES)])
-    if formats.get(catalog.get(name).format).head != "text"  # translation has no head
+    if formats.get(catalog.get(name).format).output_kind != "text"  # translation has no head
 ]
 
 

@@ -103,7 +103,7 @@ def test_it_is_read_made_into_features_and_scored(task, source, split, language,
     assert len({example.id for example in examples}) == len(examples)
     format = formats.get(task.format)
     labels = task.labels or sorted({tag for example in examples for tag in getattr(example, "tags", ())})
-    if format.head == "text":  # in words: its prompts are what is made into features
+    if format.output_kind == "text":  # in words: its prompts are what is made into features
         prompts = [format.prompt(example, labels, WORDED) for example in examples]
         assert [prompt.answer for prompt in prompts] == [example.translation for example in examples]
         assert all(example.source in prompt.source for example, prompt in zip(examples, prompts, strict=True))

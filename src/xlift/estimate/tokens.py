@@ -188,16 +188,16 @@ def _count_characters(task: Task, examples: Sequence[Any], max_length: int) -> S
     for example in examples:
         texts = format.texts(example)
         choices = len(getattr(example, "choices", ()))
-        count = 2 if format.head in ("pooled", "dual") else max(1, choices)
+        count = 2 if format.output_kind in ("pooled", "dual") else max(1, choices)
         text_tokens = sum(map(_guess_tokens, texts))
         if choices > 1:  # every row repeats the context and the question
             text_tokens += (choices - 1) * sum(map(_guess_tokens, (example.context, example.question)))
-        if format.head == "span":
+        if format.output_kind == "span":
             count = max(1, -(-int(text_tokens) // max(8, max_length // 2)))
         rows += count
         tokens += min(text_tokens + SPECIAL_TOKENS * count, float(count * max_length))
     count = max(1, len(examples))
-    windows = rows / count if format.head in ("span", "token") else 1.0
+    windows = rows / count if format.output_kind in ("span", "token") else 1.0
     return SampleStats(tokens / count, rows / count, max(1.0, windows))
 
 

@@ -14,6 +14,7 @@ from xlift.evaluation.batching import concatenate_features, default_token_budget
 from xlift.evaluation.embeddings import Pooling, compute_dual_vectors, compute_pooled_vectors
 from xlift.evaluation.text_predictions import PromptContext, predict_texts
 from xlift.models.model import Model
+from xlift.models.outputs import OUTPUTS
 from xlift.recipes import Precision
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
@@ -87,7 +88,7 @@ def compute_outputs(
     if requests and requests[0].prompt is not None:
         return _text_outputs(model, requests, budget, precision, progress)
     model.eval()
-    kind = formats.get(task.format).head
+    kind = formats.get(task.format).output_kind
     budget, progress = budget or default_token_budget(model), progress or Progress()
     with inference_autocast(model, precision):
         return _head_outputs(model, pad_token_id, kind, requests, head, budget, progress)
@@ -107,7 +108,7 @@ def _head_outputs(
             wanted[index].add(pooling)
         vectors = compute_pooled_vectors(model, parts, wanted, pad_token_id, budget, progress)
         return [vectors[index][pooling] for index, pooling in zip(index_of_request, poolings, strict=True)]
-    if kind == "dual":
+    if OUTPUTS[kind].compares_rows:
         args = pad_token_id, budget, progress
         outputs = [compute_dual_vectors(model, head, part, *args) if len(part) else [] for part in parts]
     else:

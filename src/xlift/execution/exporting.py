@@ -114,9 +114,8 @@ def make_export_metadata(
         head = next(iter(model.heads))
         task = task_info(head, pipeline.record)
     kind = "text" if pipeline.text_mode else model.head(head).spec.kind if head else "pooled"
-    format = task.format or {"sequence": "classification", "token": "tagging", "span": "span-qa", "choice": "multiple-choice",
-                             "dual": "dual-encoding", "lm": "text"}.get(kind, "retrieval")  # fmt: skip
-    labels = model.head(head).spec.labels if kind in ("sequence", "token") else task.labels
+    format = task.format or formats.of_output(kind).name
+    labels = model.head(head).spec.labels if head and model.head(head).spec.labels else task.labels
     provenance = {"xlift": xlift.__version__, "job": pipeline.key} | (
         {"pipeline": pipeline.field_values} if pipeline.cells else {}
     )

@@ -1,4 +1,4 @@
-"""Heads: small modules on a model's hidden states, one for each kind of output (models/outputs.py) and family of model.
+"""Heads: small modules on a model's hidden states, one for each architecture of outputs.py and family of model.
 
 transformers' `AutoModelFor...` classes differ between model families, keep one head each, and silently reuse it when label
 counts agree. These heads do not. A head computes what the transformers class of its family computes, with tensors of the same
@@ -41,10 +41,10 @@ class LinearHead(Head):
         self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
-        if self.spec.kind != "token":
+        if not self.spec.output.per_token:
             hidden_states = row_state(hidden_states, attention_mask, self.pooling)
         logits = self.classifier(self.dropout(hidden_states))
-        return logits.squeeze(-1) if self.spec.kind == "choice" else logits
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
 class ScoreHead(Head):
@@ -52,15 +52,15 @@ class ScoreHead(Head):
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-        tags = spec.kind == "token"
-        self.dropout = nn.Dropout(_dropout(config) if tags else 0.0)
-        self.score = nn.Linear(config.hidden_size, spec.num_labels, bias=tags)
+        per_token = spec.output.per_token
+        self.dropout = nn.Dropout(_dropout(config) if per_token else 0.0)
+        self.score = nn.Linear(config.hidden_size, spec.num_labels, bias=per_token)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
-        if self.spec.kind != "token":
+        if not self.spec.output.per_token:
             hidden_states = row_state(hidden_states, attention_mask, "last")
         logits = self.score(self.dropout(hidden_states))
-        return logits.squeeze(-1) if self.spec.kind == "choice" else logits
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
 class SpanHead(Head):
@@ -86,7 +86,7 @@ class PoolerHead(Head):
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         pooled = torch.tanh(self.pooler["dense"](hidden_states[:, 0]))
         logits = self.classifier(self.dropout(pooled))
-        return logits.squeeze(-1) if self.spec.kind == "choice" else logits
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
 class RobertaSequenceHead(Head):
@@ -100,7 +100,8 @@ class RobertaSequenceHead(Head):
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = torch.tanh(self.classifier["dense"](self.dropout(hidden_states[:, 0])))
-        return self.classifier["out_proj"](self.dropout(hidden))
+        logits = self.classifier["out_proj"](self.dropout(hidden))
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
 class _PredictionHead(nn.Module):
@@ -130,16 +131,16 @@ class ModernBertHead(Head):
         self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
-        if self.spec.kind in ("sequence", "choice"):
+        if not self.spec.output.per_token:
             if self.pooling == "mean":
                 mask = attention_mask.unsqueeze(-1)
                 hidden_states = (hidden_states * mask).sum(dim=1) / mask.sum(dim=1)
             else:
                 hidden_states = hidden_states[:, 0]
         logits = self.classifier(self.dropout(self.head(hidden_states)))
-        if self.spec.kind == "span":
+        if self.spec.output.over_positions:
             return _mask_padding(logits, attention_mask)
-        return logits.squeeze(-1) if self.spec.kind == "choice" else logits
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
 class DualHead(Head):
@@ -305,23 +306,24 @@ def make_head(
         UserError: a language head for a model that is no encoder, or whose masked-LM decoder is not its input embeddings.
     """
     family, heads = family_of_config(config), traits_of(config.model_type).heads
-    if spec.kind == "lm" and family != "encoder":
+    with torch.device("meta"):  # draws nothing from the global generator
+        factories = HEADS[heads or ("decoder" if family == "decoder" else "")]
+        head = factories[spec.output.architecture](spec, config)
+    if isinstance(head, LanguageHead) and family != "encoder":
         raise UserError(
             f"masked language modelling needs an encoder; a model of type '{config.model_type}' generates text",
             fix="leave the text out of its stages; `pretrain:` trains models of every family on text.",
         )
-    if spec.kind == "lm" and not has_tied_decoder(config):
+    if isinstance(head, LanguageHead) and not has_tied_decoder(config):
         raise UserError(
             f"this model of type '{config.model_type}' does not predict tokens with its input embeddings",
             fix="masked language modelling as an intermediate needs a tied decoder, as in XLM-R, mBERT and mmBERT.",
         )
-    with torch.device("meta"):  # draws nothing from the global generator
-        head = HEADS[heads or ("decoder" if family == "decoder" else "")][spec.kind](spec, config)
     head = head.to_empty(device="cpu")
     _initialize(head, config, torch.Generator().manual_seed(seed))
     if pooler and hasattr(head, "pooler"):
         head.get_submodule("pooler").load_state_dict(pooler)
-    if language_head and spec.kind == "lm":
+    if language_head and isinstance(head, LanguageHead):
         head.load_state_dict(language_head)
     return head
 

@@ -11,8 +11,9 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
@@ -152,22 +153,20 @@ class Model(nn.Module):
             UserError: transformers has no class with these weights.
         """
         config, module = self.backbone.config, self.head(head)
-        kind = module.spec.kind
-        if kind in ("dual", "text"):
-            raise UserError(
-                f"'{head}' is {'a dual encoder' if kind == 'dual' else 'no head'}: transformers has no such class"
-            )
+        output = module.spec.output
+        if not output.stock_class and not isinstance(module, LanguageHead):
+            raise UserError(f"transformers has no class with the output of the head '{head}' ({module.spec.kind})")
         if self.family == "seq2seq":
             return self._encoder_state_dict(head)
         if not traits_of(config.model_type).heads:
             raise UserError(f"transformers has no class with heads for models of type '{config.model_type}'")
         prefix = self.backbone.base_model_prefix
-        if self.family == "decoder" and kind in ("token", "span"):
+        if self.family == "decoder" and output.per_token:
             # some decoders have no such class, and some such classes name their trunk differently
-            auto: Any = AutoModelForTokenClassification if kind == "token" else AutoModelForQuestionAnswering
+            auto: Any = getattr(transformers, f"AutoModelFor{output.stock_class}")
             if type(config) not in auto._model_mapping:
                 raise UserError(
-                    f"transformers has no class with '{kind}' heads for models of type '{config.model_type}'"
+                    f"transformers has no class with '{module.spec.kind}' heads for models of type '{config.model_type}'"
                 )
             prefix = auto._model_mapping[type(config)].base_model_prefix
         weights = {f"{prefix}.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
@@ -183,7 +182,8 @@ class Model(nn.Module):
     def _encoder_state_dict(self, head: str) -> dict[str, Tensor]:
         """transformers has one class on the encoder of an encoder-decoder model: mT5's for tags. The others use the decoder."""
         module, model_type = self.head(head), self.backbone.config.model_type
-        if not traits_of(model_type).has_encoder_tagging_class or module.spec.kind != "token":
+        is_tagging = module.spec.output.stock_class == "TokenClassification"
+        if not traits_of(model_type).has_encoder_tagging_class or not is_tagging:
             raise UserError(
                 f"'{head}' is a head on the encoder of a model of type '{model_type}', and transformers has no class for it",
                 fix="train an encoder or a decoder, or use `mode: text`. Of encoder-decoder models only mT5's tags can be exported.",

@@ -11,6 +11,7 @@ from xlift.errors import UserError
 from xlift.models.backbone import load_head_weights, load_without_heads, read_head_specs
 from xlift.models.compact_vocabulary import CompactVocabulary
 from xlift.models.delta import StoredModel
+from xlift.models.heads import LanguageHead
 from xlift.models.model import Model
 
 
@@ -64,7 +65,7 @@ def transfer_weights(
         heads=tuple(keep_heads),
         dropped=tuple(name for name in source if name not in keep_heads),
         new=new,
-        checkpoint=tuple(name for name in new if model.language_head and model.head(name).spec.kind == "lm"),
+        checkpoint=tuple(name for name in new if model.language_head and isinstance(model.head(name), LanguageHead)),
     )
 
 

@@ -14,7 +14,7 @@ from xlift.model_shape import parse_config
 from xlift.models.adapters import round_frozen
 from xlift.models.dropout import use_bit_dropout
 from xlift.models.model import Model
-from xlift.models.outputs import HeadSpec
+from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.models.text_mode import TEXT
 from xlift.recipes import Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
@@ -43,10 +43,9 @@ def add_heads(model: Model, tasks: Sequence[Task], seed: int, head: str = "") ->
 
 def make_head_spec(task: Task) -> HeadSpec:
     """The head that a task's format needs."""
-    kind = formats.get(task.format).head
-    if kind == "dual":
-        return HeadSpec(kind, pooling=task.options.get("pooling", "cls"))
-    return HeadSpec(kind, task.labels if kind in ("sequence", "token") else ())
+    kind = formats.get(task.format).output_kind
+    labels = task.labels if OUTPUTS[kind].num_labels is None else ()
+    return HeadSpec(kind, labels, pooling=task.options.get("pooling", "cls"))
 
 
 def fine_tune(

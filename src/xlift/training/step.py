@@ -22,7 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from xlift.errors import UserError
 from xlift.memory import MIN_TOKENS
 from xlift.models.model import Model
-from xlift.models.outputs import Loss, count_targets
+from xlift.models.outputs import Loss
 from xlift.models.packing import ATTENTION_NAME as PACKED
 from xlift.models.packing import LENGTHS, move_inputs
 from xlift.models.text_mode import text_loss, token_loss
@@ -122,28 +122,28 @@ class TrainingStep:
         """For each micro-batch of this rank, a function that computes its loss, and the divisor of its sum: the count of the
         whole step."""
         process_group, features = self.process_group, dataset.features
-        kind = self.model.head(dataset.head_name).spec.kind
+        output = self.model.head(dataset.head_name).spec.output
         units, lengths = features.unit[rows], features.lengths[rows]
         rank_rows = assign_rows_to_ranks(units, lengths, process_group.world_size)
-        if kind == "dual":
+        if output.compares_rows:
             targets = collate_targets(features, rows, width=0)
             # every rank computes the loss of the whole step
-            divisor = count_targets(kind, targets) * process_group.world_size
-            return [(partial(self._dual_loss, dataset, rows, rank_rows, targets), divisor)]
+            divisor = output.count(targets) * process_group.world_size
+            return [(partial(self._loss_of_vectors, dataset, rows, rank_rows, targets), divisor)]
         inputs, targets = collate(features, rows, self.pad_id)
         if dataset.masker is not None:
             inputs["input_ids"], labels = mask_tokens(inputs["input_ids"], dataset.masker, seed=self.seed, step=number)
             targets = {"label": labels}
         rank_batches = [self._split(units, lengths, own) for own in rank_rows]
         batches = rank_batches[process_group.rank]
-        count = float(max(1, count_targets(kind, targets)))
+        count = float(max(1, output.count(targets)))
         divisors = [count] * len(batches)
         if process_group.is_sharded:
             # all ranks must gather the weights equally often: a rank with fewer micro-batches adds some of zero weight
             num_missing = max(map(len, rank_batches)) - len(batches)
             batches = batches + [np.flatnonzero(units == units[0])] * num_missing
             divisors = divisors + [math.inf] * num_missing
-        selected = [_select_rows(inputs, targets, batch) for batch in batches]
+        selected = [_select_rows(inputs, targets, batch, output.per_token) for batch in batches]
         return [(partial(self._loss, dataset, *batch), each) for batch, each in zip(selected, divisors, strict=True)]
 
     def _split(self, units: np.ndarray, lengths: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
@@ -160,11 +160,11 @@ class TrainingStep:
             logits = partial(self.model.vocabulary_logits, head=head)
             hidden_states = self.model.last_hidden_state(inputs)
             return token_loss(hidden_states, targets["label"], logits, len(dataset.masker.ordinary_ids))
-        if self.model.head(head).spec.kind == "text":
+        if self.model.head(head).spec.output.is_generated:
             return text_loss(self.model, inputs, targets)
         return self.model.head(head).loss(self.model(inputs, head), targets)
 
-    def _dual_loss(
+    def _loss_of_vectors(
         self, dataset: TrainDataset, rows: np.ndarray, rank_rows: Sequence[np.ndarray], targets: dict[str, Tensor]
     ) -> Loss:
         process_group, head = self.process_group, dataset.head_name
@@ -180,8 +180,8 @@ class TrainingStep:
         Raises:
             UserError: the budget is too small to halve, or other ranks are computing the same micro-batch.
         """
-        process_group, kind = self.process_group, self.model.head(dataset.head_name).spec.kind
-        needs_all_ranks = process_group.world_size > 1 and (process_group.is_sharded or kind == "dual")
+        process_group, output = self.process_group, self.model.head(dataset.head_name).spec.output
+        needs_all_ranks = process_group.world_size > 1 and (process_group.is_sharded or output.compares_rows)
         half = self.budget // 2
         if needs_all_ranks or half < MIN_TOKENS:
             raise UserError(
@@ -233,9 +233,13 @@ def _packed_attention(model: Model) -> Iterator[None]:
 
 
 def _select_rows(
-    inputs: dict[str, Tensor], targets: dict[str, Tensor], positions: np.ndarray
+    inputs: dict[str, Tensor], targets: dict[str, Tensor], positions: np.ndarray, per_token: bool
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Select rows of a batch, and remove padding that none of them needs."""
+    """Select rows of a batch, and remove padding that none of them needs.
+
+    Args:
+        per_token: whether the columns of `targets` are tokens, and not labels of a row.
+    """
     rows = torch.from_numpy(positions)
     width = int(inputs[LENGTHS][rows].max())
     widths = {}
@@ -243,6 +247,7 @@ def _select_rows(
         widths[OUTPUT] = max(1, int((targets[OUTPUT][rows] != IGNORE_INDEX).sum(dim=1).max()))
 
     def select(name: str, tensor: Tensor) -> Tensor:
-        return tensor[rows, : widths.get(name, width)] if tensor.dim() == 2 else tensor[rows]
+        has_padding = tensor.dim() == 2 and (per_token or name in inputs)
+        return tensor[rows, : widths.get(name, width)] if has_padding else tensor[rows]
 
     return {n: select(n, t) for n, t in inputs.items()}, {n: select(n, t) for n, t in targets.items()}

@@ -22,8 +22,9 @@ import torch
 from xlift.backbones import family_in
 from xlift.errors import UserError
 from xlift.execution.file_prediction.input_rows import InputRow
-from xlift.models.export import CLASSES, ExportMetadata, class_of, read_export_metadata
+from xlift.models.export import CLASSES, ExportMetadata, class_of, read_export_metadata, stock_logits
 from xlift.models.model import Model
+from xlift.models.outputs import OUTPUTS
 from xlift.models.pretrained import first_line, load_pretrained, silence_transformers
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Device, PromptSettings
 from xlift.tasks import formats
@@ -104,7 +105,7 @@ def load_exported_model(folder: Path, device: Device = "auto") -> LoadedModel:
             f"weights are missing: {', '.join(sorted(info['missing_keys'])[:3])}", where=str(folder),
             fix="Export the model again.",
         )  # fmt: skip
-    if metadata.kind in ("sequence", "token") and len(metadata.labels) != model.config.num_labels:
+    if OUTPUTS[metadata.kind].num_labels is None and len(metadata.labels) != model.config.num_labels:
         raise UserError(
             f"the model has {model.config.num_labels} classes, but xlift.json has {len(metadata.labels)} labels",
             where=str(folder),
@@ -148,7 +149,7 @@ def _predict_with_head(loaded: LoadedModel, examples: Sequence[Any], language: s
 
 @torch.inference_mode()
 def _compute_logits(loaded: LoadedModel, features: Features) -> list[np.ndarray]:
-    """Return the logits of each row without padding: (labels,), (tokens, labels), (2, tokens) or ()."""
+    """Return the logits of each row without padding (shapes: models/outputs.py)."""
     kind, pad = loaded.metadata.kind, loaded.tokenizer.pad_token_id or 0
     logits_of_rows: list[Any] = [None] * len(features)
     budget = TOKENS_PER_BATCH if loaded.device.type == "cpu" else TOKENS_ON_GPU
@@ -159,7 +160,6 @@ def _compute_logits(loaded: LoadedModel, features: Features) -> list[np.ndarray]
         if not has_padding
         else split_into_micro_batches(all_rows, features.input_ids.lengths, budget, packed=False)
     )
-    is_choice_class = "MultipleChoice" in type(loaded.model).__name__
     uses_token_types = getattr(loaded.model.config, "type_vocab_size", 0) >= 2
     for rows in batches:
         inputs, _ = collate(features, rows, pad)
@@ -168,17 +168,9 @@ def _compute_logits(loaded: LoadedModel, features: Features) -> list[np.ndarray]
             for name, tensor in inputs.items()
             if name in ("input_ids", "attention_mask") or (uses_token_types and name == "token_type_ids")
         }
-        if kind == "choice" and is_choice_class:  # each row is a question with one choice; the softmax follows later
-            model_inputs = {name: tensor.unsqueeze(1) for name, tensor in model_inputs.items()}
-        output = loaded.model(**model_inputs)
-        if kind == "span":
-            logits = torch.stack([output.start_logits, output.end_logits], dim=1).float().cpu().numpy()
-        else:
-            logits = output.logits.float().cpu().numpy()
+        logits = stock_logits(loaded.model, kind, model_inputs).float().cpu().numpy()
         for row, one in zip(rows.tolist(), logits, strict=True):
-            length = int(features.input_ids.lengths[row])
-            logits_of_rows[row] = one[0] if kind == "choice" else one[:length] if kind == "token" else (
-                one[:, :length] if kind == "span" else one)  # fmt: skip
+            logits_of_rows[row] = one[: features.input_ids.lengths[row]] if OUTPUTS[kind].per_token else one
     return logits_of_rows
 
 
@@ -206,6 +198,7 @@ def _decode_tags(
 def _decode_spans(
     metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
 ) -> Iterator[Prediction]:
+    logits = [row.T for row in logits]
     texts = formats.get("span-qa").decode(examples, features, logits, metadata.labels)
     unanswerable = NO_ANSWER in metadata.labels
     windows: list[list[int]] = [[] for _ in examples]

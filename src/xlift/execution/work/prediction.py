@@ -158,7 +158,7 @@ def _token_shares(requests: Sequence[PredictionRequest]) -> list[float]:
 def _write_results(task: Task, prepared: _PreparedJob, predictions: Sequence[Any], draft: Draft) -> None:
     format, request = formats.get(task.format), prepared.request
     rows = [(e.id, format.gold(e), prediction) for e, prediction in zip(request.examples, predictions, strict=True)]
-    if format.head == "dual":  # candidates have no gold answer, and may be a million
+    if format.output_kind == "dual":  # candidates have no gold answer, and may be a million
         rows = [row for row in rows if row[1] is not None]
     write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
     draft.numbers["tokens"] = count_tokens(request.features)

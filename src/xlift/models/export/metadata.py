@@ -8,17 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.models.outputs import OUTPUTS
 from xlift.tasks import formats
 
 METADATA_FILE = "xlift.json"
 VERSION = 1
-HEADS = {
-    "SequenceClassification": ("classification", "sequence"),
-    "TokenClassification": ("tagging", "token"),
-    "QuestionAnswering": ("span-qa", "span"),
-    "MultipleChoice": ("multiple-choice", "choice"),
-}
-"""End of a transformers class name -> format and kind of head."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +83,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _metadata_from_class(folder: Path, config: dict[str, Any]) -> ExportMetadata:
     name = str((config.get("architectures") or ["no class"])[0])
-    for ending, (format, kind) in HEADS.items():
-        if not name.endswith(f"For{ending}"):
-            continue
-        labels: tuple[str, ...] = ()
-        if kind in ("sequence", "token"):
-            id2label = config.get("id2label") or {}
-            labels = tuple(str(id2label.get(str(index), f"LABEL_{index}")) for index in range(len(id2label) or 2))
-        max_length = 384 if kind == "span" else 128
-        return ExportMetadata(task="", format=format, kind=kind, labels=labels, max_length=max_length)
-    raise UserError(
-        f"it is not known what this model predicts: there is no {METADATA_FILE}, and its class is {name}", where=str(folder),
-        fix=f"Without {METADATA_FILE} its class must end with {', '.join('For' + each for each in HEADS)}.",
-    )  # fmt: skip
+    id2label = config.get("id2label") or {}
+    names = tuple(str(id2label.get(str(index), f"LABEL_{index}")) for index in range(len(id2label) or 2))
+    endings = {kind: f"For{output.stock_class}" for kind, output in OUTPUTS.items() if output.stock_class}
+    kinds = [kind for kind, ending in endings.items() if name.endswith(ending)]
+    if not kinds:
+        raise UserError(
+            f"it is not known what this model predicts: there is no {METADATA_FILE}, and its class is {name}", where=str(folder),
+            fix=f"Without {METADATA_FILE} its class must end with {', '.join(dict.fromkeys(endings.values()))}.",
+        )  # fmt: skip
+    # kinds may share a class: the problem type decides, then the number of labels
+    found = config.get("problem_type"), len(names)
+    kind = max(kinds, key=lambda kind: (OUTPUTS[kind].problem_type == found[0], OUTPUTS[kind].num_labels == found[1]))
+    labels = names if OUTPUTS[kind].num_labels is None else ()
+    max_length = 384 if kind == "span" else 128
+    return ExportMetadata(task="", format=formats.of_output(kind).name, kind=kind, labels=labels, max_length=max_length)

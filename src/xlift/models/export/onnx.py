@@ -19,14 +19,13 @@ from torch import Tensor, nn
 
 from xlift.errors import UserError
 from xlift.models.export.stock import CLASSES
+from xlift.models.outputs import OUTPUTS
 from xlift.models.pretrained import first_line, silence_transformers
 
 REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
 TOLERANCE = 1e-4
 """Largest accepted difference of logits, relative to the largest logit where that is above 1."""
-OUTPUTS = {"span": ("start_logits", "end_logits")}
-"""Kind of head -> names of its outputs, where they differ from `logits`."""
 
 
 def check_installed() -> None:
@@ -65,14 +64,13 @@ def write_onnx(folder: Path, kind: str, path: Path) -> float:
     with silence_transformers():
         auto: Any = CLASSES.get(kind, transformers.AutoModel)
         stock = auto.from_pretrained(folder, dtype=torch.float32).eval()
-    if kind == "text" or stock.config.is_encoder_decoder or "CausalLM" in str(stock.config.architectures):
+    if stock.config.is_encoder_decoder or "CausalLM" in str(stock.config.architectures):
         raise UserError("ONNX export supports encoders only", fix="export it without --onnx.")
-    outputs = OUTPUTS.get(kind, ("logits",) if kind in CLASSES else ("last_hidden_state",))
+    outputs = OUTPUTS[kind].stock_outputs if kind in CLASSES else ("last_hidden_state",)
     wrapped = _TensorOutputs(stock, outputs).eval()
     inputs = _random_inputs(stock.config, kind, 2, 9)
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    choices = torch.export.Dim("choices")
-    sizes = {0: batch, 1: choices, 2: length} if kind == "choice" else {0: batch, 1: length}
+    sizes = {0: batch, 1: torch.export.Dim("choices"), 2: length} if _has_choices(kind) else {0: batch, 1: length}
     try:
         with _silence_exporter():
             torch.onnx.export(
@@ -101,7 +99,7 @@ def _verify(wrapped: nn.Module, path: Path, config: Any, kind: str) -> float:
         is_token = inputs["attention_mask"].bool()
         for expected, array in zip(torch_outputs, onnx_outputs, strict=True):
             output = torch.from_numpy(array)
-            if kind not in ("sequence", "choice"):
+            if kind not in CLASSES or OUTPUTS[kind].per_token:
                 expected, output = expected[is_token], output[is_token]
             difference = float((expected - output).abs().max())
             if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
@@ -116,7 +114,7 @@ def _verify(wrapped: nn.Module, path: Path, config: Any, kind: str) -> float:
 def _random_inputs(config: Any, kind: str, num_rows: int, length: int) -> dict[str, Tensor]:
     """Rows of random tokens. The second half of the last row is padding."""
     generator = torch.Generator().manual_seed(num_rows * length)
-    shape = (num_rows, 3, length) if kind == "choice" else (num_rows, length)
+    shape = (num_rows, 3, length) if _has_choices(kind) else (num_rows, length)
     pad = config.pad_token_id or 0
     input_ids = torch.randint(min(5, config.vocab_size - 1), config.vocab_size, shape, generator=generator)
     input_ids[input_ids == pad] = config.vocab_size - 1 if pad != config.vocab_size - 1 else config.vocab_size - 2
@@ -127,6 +125,10 @@ def _random_inputs(config: Any, kind: str, num_rows: int, length: int) -> dict[s
     if getattr(config, "type_vocab_size", 0) >= 2:
         inputs["token_type_ids"] = torch.zeros(shape, dtype=torch.int64)
     return inputs
+
+
+def _has_choices(kind: str) -> bool:
+    return kind in CLASSES and CLASSES[kind] is transformers.AutoModelForMultipleChoice
 
 
 def _num_bytes(model: nn.Module) -> int:

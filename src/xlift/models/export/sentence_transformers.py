@@ -39,7 +39,7 @@ def write_modules(model: Model, head: str, metadata: ExportMetadata, folder: Pat
         save_file(
             {f"linear.{name}": tensor for name, tensor in weights.items()}, folder / "2_Dense" / "model.safetensors"
         )
-    if metadata.kind == "dual":
+    if head:  # a dual encoder's, whose vectors have length 1
         steps.append((f"{len(steps)}_Normalize", "Normalize", {}))
     modules = [
         {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{name}"}

@@ -14,13 +14,13 @@ from transformers import GenerationConfig, PreTrainedModel
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.models.model import Model
+from xlift.models.outputs import OUTPUTS
 from xlift.models.pretrained import first_line, silence_transformers
 
 CLASSES: dict[str, Any] = {
-    "sequence": transformers.AutoModelForSequenceClassification,
-    "token": transformers.AutoModelForTokenClassification,
-    "span": transformers.AutoModelForQuestionAnswering,
-    "choice": transformers.AutoModelForMultipleChoice,
+    kind: getattr(transformers, f"AutoModelFor{output.stock_class}")
+    for kind, output in OUTPUTS.items()
+    if output.stock_class
 }
 """Kind of head -> the class that loads the exported model."""
 BARE: dict[str, Any] = {
@@ -42,7 +42,21 @@ def auto_class(model: Model, head: str) -> Any:
 
 def class_of(kind: str, family: Family) -> Any:
     """The class for a kind of head in CLASSES. Decoders have none for choices: each is a row of a classifier with one label."""
-    return CLASSES["sequence" if kind == "choice" and family == "decoder" else kind]
+    auto = CLASSES[kind]
+    is_missing = family == "decoder" and auto is transformers.AutoModelForMultipleChoice
+    return transformers.AutoModelForSequenceClassification if is_missing else auto
+
+
+def stock_logits(stock: Any, kind: str, inputs: dict[str, Tensor]) -> Tensor:
+    """Logits of a transformers model, with the shapes of models/outputs.py. In a class of choices, each row is a question with
+    one choice."""
+    if "MultipleChoice" in type(stock).__name__:
+        inputs = {name: tensor.unsqueeze(1) for name, tensor in inputs.items()}
+    output = stock(**inputs)
+    logits = [getattr(output, name) for name in OUTPUTS[kind].stock_outputs]
+    if OUTPUTS[kind].is_scalar:
+        return logits[0].squeeze(-1)
+    return logits[0] if len(logits) == 1 else torch.stack(logits, dim=-1)
 
 
 def stock_model(model: Model, tokenizer: Any, head: str) -> PreTrainedModel:
@@ -56,14 +70,12 @@ def stock_model(model: Model, tokenizer: Any, head: str) -> PreTrainedModel:
     if spec is None or spec.kind not in CLASSES:
         return model.backbone
     config = copy.deepcopy(model.backbone.config)
-    labels = spec.labels if spec.kind in ("sequence", "token") else ()
-    if labels:
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: index for index, label in enumerate(labels)}
+    if spec.output.num_labels is None:
+        config.id2label = dict(enumerate(spec.labels))
+        config.label2id = {label: index for index, label in enumerate(spec.labels)}
     else:
         config.num_labels = spec.num_labels
-    if spec.kind == "sequence":
-        config.problem_type = "single_label_classification"
+    config.problem_type = spec.output.problem_type
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id  # some classes find a row's last token by it
     auto = class_of(spec.kind, model.family)
@@ -119,14 +131,14 @@ def write_model(
     with silence_transformers():
         stock.save_pretrained(folder)
         _with_max_length(tokenizer, model, head, max_length).save_pretrained(folder)
-    kind = model.head(head).spec.kind if head else ""
-    auto, is_span = auto_class(model, head), kind == "span"
-    if not head or kind not in CLASSES:
-        auto = transformers.AutoModel if model.family == "encoder" else auto
+    kind, auto = model.head(head).spec.kind if head else "", auto_class(model, head)
     del stock
     with silence_transformers():
         loaded = auto.from_pretrained(folder, dtype=torch.float32).eval()
-    outputs = _stock_outputs(loaded, kind if kind in CLASSES else "", is_span, probes)
+    with torch.no_grad():
+        outputs = (
+            stock_logits(loaded, kind, probes) if kind in CLASSES else Model(loaded).trunk(**probes).last_hidden_state
+        )
     is_token = probes["attention_mask"].bool()
     if expected.dim() > 2:
         expected, outputs = expected[is_token], outputs[is_token]
@@ -148,12 +160,10 @@ def greedy_generation_config(model: Model, tokenizer: Any, max_new_tokens: int) 
 
 def _with_max_length(tokenizer: Any, model: Model, head: str, max_length: int) -> Any:
     """The tokenizer with `max_length` where a text is one row, else with the model's maximal length."""
-    kind = model.head(head).spec.kind if head else ""
     longest = model.max_length or tokenizer.model_max_length
+    is_one_row = head and not model.head(head).spec.output.per_token
     copied = copy.deepcopy(tokenizer)
-    copied.model_max_length = (
-        max_length if kind in ("sequence", "choice", "dual") else min(longest, tokenizer.model_max_length)
-    )
+    copied.model_max_length = max_length if is_one_row else min(longest, tokenizer.model_max_length)
     return copied
 
 
@@ -186,16 +196,3 @@ def _model_outputs(model: Model, head: str, probes: dict[str, Tensor]) -> Tensor
     if not head or model.head(head).spec.kind not in CLASSES:
         return states.float().cpu()
     return model.head(head)(states.float(), inputs["attention_mask"]).cpu()
-
-
-@torch.no_grad()
-def _stock_outputs(stock: Any, kind: str, is_span: bool, probes: dict[str, Tensor]) -> Tensor:
-    if not kind:
-        trunk = Model(stock).trunk
-        return trunk(**probes).last_hidden_state
-    if kind == "choice" and "MultipleChoice" in type(stock).__name__:
-        return stock(**{name: tensor.unsqueeze(0) for name, tensor in probes.items()}).logits.squeeze(0)
-    output = stock(**probes)
-    if kind == "choice":
-        return output.logits.squeeze(-1)
-    return torch.stack([output.start_logits, output.end_logits], dim=-1) if is_span else output.logits

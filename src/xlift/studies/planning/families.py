@@ -30,10 +30,10 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
             place, "leave the text out; `pretrain:` trains models of every family on text.",
         )  # fmt: skip
     for task in tasks:
-        head = formats.get(task.format).head
+        kind = formats.get(task.format).output_kind
         if state.prompt_patches is None:
             check_head_mode(context, state, task, stage.where)
-        elif head == "dual":
+        elif kind == "dual":
             raise context.error(
                 f"{task.name} is {task.format}, which needs a head, and {state.model} is in text mode", stage.where,
                 "give the model `mode: head`, in a separate study.",
@@ -50,7 +50,7 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
 
 def check_head_mode(context: PlanContext, state: ModelState, task: Task, where: Keys) -> None:
     """Raises UserError if a task needs text mode, and the model is in head mode."""
-    if formats.get(task.format).head != "text" or state.prompt_patches is not None:
+    if formats.get(task.format).output_kind != "text" or state.prompt_patches is not None:
         return
     if state.family == "encoder":
         why, fix = f"{state.model} is an encoder", "take a decoder or an encoder-decoder model."

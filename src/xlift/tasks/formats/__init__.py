@@ -29,6 +29,11 @@ FORMATS: dict[str, Format] = {
 }
 
 
+def of_output(kind: str) -> Format:
+    """The first format with that kind of output."""
+    return next(format for format in FORMATS.values() if format.output_kind == kind)
+
+
 def get(name: str) -> Format:
     """The format of that name.
 

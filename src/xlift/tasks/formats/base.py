@@ -90,9 +90,8 @@ class Prompt:
 
 class Format(Protocol):
     name: str
-    head: str
-    """Kind of output: 'sequence', 'token', 'span', 'choice', 'dual' (models/outputs.py), 'pooled' (no head), 'lm', or
-    'text' (text mode only)."""
+    output_kind: str
+    """Kind of output of the head (models/outputs.py): 'pooled' has no head, 'text' is text mode only."""
     example_class: type
     """The frozen dataclass of one example; its first field is `id: str`."""
 
@@ -113,7 +112,7 @@ class Format(Protocol):
     def decode(self, examples: Sequence[Any], features: Features, outputs: Any, labels: Sequence[str]) -> list[Any]:
         """One JSON-serialisable prediction per example, from one reduced output per row (a list or an array).
 
-        `outputs[i]` by head: sequence: int arg-max, ties to the first; token: (tokens,) of these;
+        `outputs[i]` by kind: sequence: int arg-max, ties to the first; token: (tokens,) of these;
         span: (2, tokens) float start and end scores; choice: float score; dual and pooled: (dimension,) float vector.
         """
         ...

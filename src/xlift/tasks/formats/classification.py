@@ -24,7 +24,7 @@ class ClassificationExample:
 
 class Classification:
     name = "classification"
-    head = "sequence"
+    output_kind = "sequence"
     example_class = ClassificationExample
 
     def check(self, example: ClassificationExample, labels: Sequence[str]) -> str | None:

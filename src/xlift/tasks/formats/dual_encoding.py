@@ -47,7 +47,7 @@ class DualExample:
 
 class DualEncoding:
     name = "dual-encoding"
-    head = "dual"
+    output_kind = "dual"
     example_class = DualExample
 
     def check(self, example: DualExample, labels: Sequence[str]) -> str | None:

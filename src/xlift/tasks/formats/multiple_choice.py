@@ -32,7 +32,7 @@ class ChoiceExample:
 
 class MultipleChoice:
     name = "multiple-choice"
-    head = "choice"
+    output_kind = "choice"
     example_class = ChoiceExample
 
     def check(self, example: ChoiceExample, labels: Sequence[str]) -> str | None:

@@ -36,7 +36,7 @@ class PairExample:
 
 class Retrieval:
     name = "retrieval"
-    head = "pooled"
+    output_kind = "pooled"
     example_class = PairExample
     decode_options: Mapping[str, Any] = {"center": False}
     """Options of `decode` with their defaults."""

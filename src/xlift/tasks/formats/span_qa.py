@@ -46,7 +46,7 @@ class SpanExample:
 
 class SpanQA:
     name = "span-qa"
-    head = "span"
+    output_kind = "span"
     example_class = SpanExample
 
     def check(self, example: SpanExample, labels: Sequence[str]) -> str | None:

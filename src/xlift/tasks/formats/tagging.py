@@ -41,7 +41,7 @@ class TaggingExample:
 
 class Tagging:
     name = "tagging"
-    head = "token"
+    output_kind = "token"
     example_class = TaggingExample
 
     def check(self, example: TaggingExample, labels: Sequence[str]) -> str | None:

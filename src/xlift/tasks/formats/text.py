@@ -27,7 +27,7 @@ class TextExample:
 
 class Text:
     name = "text"
-    head = "lm"
+    output_kind = "lm"
     example_class = TextExample
 
     def check(self, example: TextExample, labels: Sequence[str]) -> str | None:

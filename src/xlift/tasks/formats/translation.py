@@ -34,7 +34,7 @@ class TranslationExample:
 
 class Translation:
     name = "translation"
-    head = "text"
+    output_kind = "text"
     example_class = TranslationExample
 
     def check(self, example: TranslationExample, labels: Sequence[str]) -> str | None:
