@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt
-from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.template import Template
+from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 
 
 @dataclass(frozen=True)
-class ClassificationExample:
-    id: str
-    text_a: str
-    text_b: str | None = None
+class ClassificationExample(TextPairExample):
     label: str | None = None
 
 
-class Classification:
+class Classification(TextPairs):
     name = "classification"
     output_kind = "sequence"
     example_class = ClassificationExample
@@ -31,9 +27,6 @@ class Classification:
         if example.label is not None and example.label not in labels:
             return f"unknown label '{example.label}' (expected one of: {', '.join(labels)})"
         return None
-
-    def texts(self, example: ClassificationExample) -> tuple[str, ...]:
-        return (example.text_a,) if example.text_b is None else (example.text_a, example.text_b)
 
     def features(
         self,
@@ -45,15 +38,9 @@ class Classification:
         train: bool,
     ) -> Features:
         """One row per example. Targets: 'label', the index in `labels`."""
-        input_ids, token_type_ids = encoding.encode(
-            tokenizer, [e.text_a for e in examples], [e.text_b for e in examples], max_length=max_length
-        )
         index = {label: i for i, label in enumerate(labels)}
-        rows = np.arange(len(examples))
         targets = np.array([IGNORE_INDEX if e.label is None else index[e.label] for e in examples], dtype=np.int64)
-        return Features(
-            input_ids, example_index=rows, unit=rows, token_type_ids=token_type_ids, targets={"label": targets}
-        )
+        return self.make_features(examples, tokenizer, {"label": targets}, max_length)
 
     def decode(
         self, examples: Sequence[ClassificationExample], features: Features, outputs: list[Any], labels: Sequence[str]
@@ -71,11 +58,9 @@ class Classification:
             UserError: the template uses another field.
         """
         words = tuple(template.label_word(label) for label in labels)
-        filled = template.fill({
-            "text_a": example.text_a, "text_b": example.text_b or "", "labels": ", ".join(words)
-        })  # fmt: skip
+        filled = self.fill(example, template, labels=", ".join(words))
         answer = None if example.label is None else template.label_word(example.label)
-        return Prompt(filled.text, answer, words, truncatable=filled.longest_span(("text_a", "text_b")))
+        return Prompt(filled.text, answer, words, truncatable=filled.longest_span(FIELDS))
 
     def parse(
         self, answer: int | str, example: ClassificationExample, labels: Sequence[str], template: Template
@@ -84,10 +69,6 @@ class Classification:
         if isinstance(answer, int):
             return labels[answer]
         return template.find_label(answer, labels) or labels[0]
-
-    def change_texts(self, example: ClassificationExample, change: Change) -> ClassificationExample:
-        text_a, text_b = apply_change(example.text_a, change), example.text_b
-        return replace(example, text_a=text_a, text_b=text_b and apply_change(text_b, change))
 
 
 FORMAT = Classification()

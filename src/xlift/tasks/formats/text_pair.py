@@ -1,0 +1,58 @@
+"""What the formats of one text or a pair have in common: classification, multi-label classification, regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from xlift.tasks.formats import encoding
+from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.ragged import Ragged
+from xlift.tasks.formats.template import FilledTemplate, Template
+
+FIELDS = ("text_a", "text_b")
+
+
+@dataclass(frozen=True)
+class TextPairExample:
+    id: str
+    text_a: str
+    text_b: str | None = None
+
+
+Example = TypeVar("Example", bound=TextPairExample)
+
+
+class TextPairs:
+    """Methods of a format whose examples are `TextPairExample`s."""
+
+    def texts(self, example: TextPairExample) -> tuple[str, ...]:
+        return (example.text_a,) if example.text_b is None else (example.text_a, example.text_b)
+
+    def change_texts(self, example: Example, change: Change) -> Example:
+        text_a, text_b = apply_change(example.text_a, change), example.text_b
+        return replace(example, text_a=text_a, text_b=text_b and apply_change(text_b, change))
+
+    @staticmethod
+    def make_features(
+        examples: Sequence[TextPairExample], tokenizer: Any, targets: dict[str, np.ndarray | Ragged], max_length: int
+    ) -> Features:
+        """One row per example, which is also its unit."""
+        input_ids, token_type_ids = encoding.encode(
+            tokenizer, [e.text_a for e in examples], [e.text_b for e in examples], max_length=max_length
+        )
+        rows = np.arange(len(examples))
+        return Features(input_ids, example_index=rows, unit=rows, token_type_ids=token_type_ids, targets=targets)
+
+    @staticmethod
+    def fill(example: TextPairExample, template: Template, **fields: str) -> FilledTemplate:
+        """The template with the two texts and other fields.
+
+        Raises:
+            UserError: the template uses another field.
+        """
+        return template.fill({"text_a": example.text_a, "text_b": example.text_b or "", **fields})
