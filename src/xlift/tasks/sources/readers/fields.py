@@ -61,6 +61,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 _CHOICE = re.compile(r"(choice|answer|option|ending)_?\d+")
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
+_DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]{1,2})?", re.IGNORECASE)
 _ABSENT = object()
 
 
@@ -114,6 +115,21 @@ class Fields:
     def integer(self, field: str) -> int:
         column = self._column(field)
         return self._number(self.cell_text(column, field), column)
+
+    def decimal(self, field: str) -> float:
+        column = self._column(field)
+        text = self.cell_text(column, field)
+        if len(text) > 100 or not _DECIMAL.fullmatch(text):
+            raise UserError(f"'{column}' is '{truncate(text)}', expected a number", where=self.where)
+        return float(text)
+
+    def items(self, field: str) -> tuple[str, ...]:
+        """The texts of a list, or of a cell that separates them by `|`. An empty cell has none."""
+        column = self._column(field)
+        value = _value(self.record, column)
+        if isinstance(value, str):
+            value = [part for part in value.split("|") if part.strip()]
+        return tuple(self._cell(part, column, field) for part in (value if isinstance(value, list) else [value]))
 
     def texts(self, field: str, *, strip: bool = True) -> tuple[str, ...]:
         return self._list(self._column(field), field, strip=strip)
