@@ -9,7 +9,7 @@ from pathlib import Path
 from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
 from xlift.studies.job import PretrainSpec
-from xlift.studies.planning.table import Plan
+from xlift.studies.plan_types import Plan
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 """Linux has a folder here for each NVIDIA device. Reading it avoids importing torch, which takes seconds."""

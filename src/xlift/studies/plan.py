@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlift.studies.engine_check import check_engine
+from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.intermediate import add_row
 from xlift.studies.planning.models import start_states
-from xlift.studies.planning.table import Cell, Plan
 from xlift.studies.planning.targets import add_target
 from xlift.studies.resolver import Resolver
 from xlift.studies.rows import list_rows

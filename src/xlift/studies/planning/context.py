@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.studies.job import ModelRef
-from xlift.studies.planning.table import Plan
+from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
 from xlift.studies.schema.training import PromptSettingsPatch
 from xlift.studies.study import Study

@@ -8,10 +8,10 @@ from typing import Any
 from xlift.errors import UserError
 from xlift.recipes import Noise, Recipe, Sampling
 from xlift.studies.job import Data, LayerSpec, PredictSpec, TextMode, make_job, noise_name
+from xlift.studies.plan_types import Cell
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_pooling, check_untrained
 from xlift.studies.planning.stages import add_stage
-from xlift.studies.planning.table import Cell
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.resolver import TRAINABLE
 from xlift.studies.rows import IntermediateRow, TrainingStage

@@ -10,9 +10,8 @@ have the noise of their context. Texts in another language stay clean: translati
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from xlift.tasks.formats.change import Change, ChangedText
 from xlift.tasks.formats.dual_encoding import DualExample
 from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.noise import letters, misspelt_rows, scripts, word_replacement
-from xlift.tasks.noise.editing import Edit, NoiseKind, NoisyText, add_noise, undo_edits
+from xlift.tasks.noise.editing import Edit, NoiseCounts, NoiseKind, NoisyText, add_noise, undo_edits
 from xlift.tasks.noise.paraphrase import check_task, paraphrase_examples
 from xlift.tasks.noise.typos import TypoNoise
 from xlift.tasks.sources.generated import GeneratedSource
@@ -40,30 +39,6 @@ __all__ = [
 DICTIONARY_KINDS = ("code-switch", "natural")
 SCRIPTS_WITHOUT_SPACES = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
 """Scripts without spaces, so a dictionary cannot look up words."""
-
-
-@dataclass
-class NoiseCounts:
-    """Number of texts, words and edits, summed over noisy texts."""
-
-    num_texts: int = 0
-    num_words: int = 0
-    num_changeable: int = 0
-    """Words that the kind of noise can change; for paraphrases, sentences."""
-    num_changed: int = 0
-    edit_counts: Counter[str] = field(default_factory=Counter)
-
-    def add(self, noisy: NoisyText) -> None:
-        self.num_texts += 1
-        self.num_words += noisy.num_words
-        self.num_changeable += noisy.num_changeable
-        self.num_changed += len(noisy.edits)
-        self.edit_counts.update(edit.edit_type for edit in noisy.edits)
-
-    @property
-    def changed_share(self) -> float:
-        """Share of all words that were changed."""
-        return self.num_changed / self.num_words if self.num_words else 0.0
 
 
 def check_noise(noise: Noise, task: Task, language: str) -> None:

@@ -7,8 +7,9 @@ changed, rounded up or down at random, so that short texts have the right share 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from xlift.archipelago.random_streams import random_stream
@@ -126,3 +127,27 @@ def undo_edits(text: str, edits: Sequence[Edit]) -> str:
         position = start + len(edit.after)
         shift += len(edit.after) - len(edit.before)
     return "".join([*parts, text[position:]])
+
+
+@dataclass
+class NoiseCounts:
+    """Number of texts, words and edits, summed over noisy texts."""
+
+    num_texts: int = 0
+    num_words: int = 0
+    num_changeable: int = 0
+    """Words that the kind of noise can change; for paraphrases, sentences."""
+    num_changed: int = 0
+    edit_counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, noisy: NoisyText) -> None:
+        self.num_texts += 1
+        self.num_words += noisy.num_words
+        self.num_changeable += noisy.num_changeable
+        self.num_changed += len(noisy.edits)
+        self.edit_counts.update(edit.edit_type for edit in noisy.edits)
+
+    @property
+    def changed_share(self) -> float:
+        """Share of all words that were changed."""
+        return self.num_changed / self.num_words if self.num_words else 0.0

@@ -15,7 +15,7 @@ from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
 if TYPE_CHECKING:
-    from xlift.tasks.noise import NoiseCounts
+    from xlift.tasks.noise.editing import NoiseCounts
 
 
 def check_task(task: Task) -> None:
