@@ -119,7 +119,7 @@ def test_a_compact_stage_equals_full_training_in_a_tenth_of_the_bytes(
         small, whole = store.open(job.key), other.open(job.key)
         assert size(small.folder / "model") < 0.1 * size(whole.folder / "model")
         assert small.file("weight_transfer.json").read_bytes() == whole.file("weight_transfer.json").read_bytes()
-        assert 5 < small.manifest["numbers"]["vocabulary"] < 500
+        assert 5 < small.manifest["numbers"]["trained_embeddings"] < 500
 
 
 def test_unused_rows_are_decayed_copies_of_the_models_rows(plan: Plan, store: Store, finished: Store) -> None:

@@ -94,7 +94,7 @@ def test_noise_counts_are_in_the_manifest(tmp_path: Path, store: Store, monkeypa
         assert numbers["threads"] == 1
         assert expected["noise_changed"] > 0
         assert expected.items() <= noise.items()
-        assert noise["noise_changed"] <= noise["noise_able"] <= noise["noise_words"]
+        assert noise["noise_changed"] <= noise["noise_changeable"] <= noise["noise_words"]
     assert sorted(kinds) == ["predict", "predict", "train"]
 
 
@@ -143,9 +143,9 @@ def test_truncated_rows_in_text_mode_are_counted(family: str, tmp_path: Path, st
     for job, counts in ((long, (20, 0)), (short, (20, cut)), (stage, (24, cut_of_stage))):
         run_job(job, context, store, Progress())
         numbers = store.open(job.key).manifest["numbers"]
-        assert (numbers["rows"], numbers["shortened"]) == counts
+        assert (numbers["rows"], numbers["truncated_rows"]) == counts
 
 
 def test_head_mode_has_no_truncation_numbers(tmp_path: Path, store: Store) -> None:
     plan = plan_of(write_study(tmp_path, intermediate=["none"], targets=[NLI]))
-    assert not any("shortened" in numbers for _, numbers in done(plan, store))
+    assert not any("truncated_rows" in numbers for _, numbers in done(plan, store))

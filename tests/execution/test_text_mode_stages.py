@@ -175,7 +175,7 @@ def test_merged_stages_can_be_trained_further(lora: Lora | None, tmp_path: Path,
     weights = [dict(model.backbone.named_parameters()) for model in (one, other, both)]
     for name, tensor in weights[2].items():
         torch.testing.assert_close(tensor, 0.25 * weights[0][name] + 0.75 * weights[1][name])
-    assert store.open(merged.key).manifest["numbers"]["models"] == 2
+    assert store.open(merged.key).manifest["numbers"]["merged_models"] == 2
 
 
 def test_a_merge_may_start_from_a_stage(tmp_path: Path, store: Store) -> None:

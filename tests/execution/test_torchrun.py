@@ -24,6 +24,7 @@ from xlift.execution.work.torchrun import RankBug, train_distributed
 from xlift.recipes import Engine
 from xlift.studies import placement
 from xlift.studies.job import Job
+from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.store import Draft, Store
 from xlift.training.checkpoint import CHECKPOINT_FILE, read_resume_invariants
 from xlift.training.progress import Interrupted, Progress
@@ -107,6 +108,7 @@ import os, sys, time
 from multiprocessing.connection import Client
 from xlift.errors import UserError
 from xlift.execution.work.torchrun import ADDRESS, KEY, RankBug
+from xlift.studies.job_numbers import TrainNumbers
 def call():
     connection = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY]))
     return connection, connection.recv()
@@ -116,7 +118,7 @@ def call():
 
 def run_with_ranks(
     do: str, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool = False
-) -> tuple[Draft, list[tuple[int, int]]]:
+) -> tuple[Draft[TrainNumbers], list[tuple[int, int]]]:
     def start_fake_ranks(ranks: int, environment: dict[str, str], output: IO[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", RANK + do]
         return subprocess.Popen(
@@ -125,7 +127,7 @@ def run_with_ranks(
 
     monkeypatch.setattr(torchrun, "_start_torchrun", start_fake_ranks)
     job, context = training_of(study)
-    draft, seen = Draft(tmp_path), list[tuple[int, int]]()
+    draft, seen = Draft(tmp_path, TrainNumbers()), list[tuple[int, int]]()
     progress = Progress(lambda done, total: seen.append((done, total)), lambda: stop)
     train_distributed(job, context, Store(tmp_path / "store"), draft, progress)
     return draft, seen
@@ -136,10 +138,14 @@ def test_the_main_process_reports_steps_and_numbers(
 ) -> None:
     do = """
 (a, (job, context, root, folder)), (b, _) = call(), call()
-a.send(("step", 3, 6)); b.send(("finished",)); a.send(("done", {"label": job.label, "at": str(folder)}))
+a.send(("step", 3, 6)); b.send(("finished",)); a.send(("done", TrainNumbers(steps=len(job.label), tokens=len(str(folder)))))
 """
     draft, seen = run_with_ranks(do, study, tmp_path, monkeypatch)
-    assert draft.numbers == {"label": training_of(study)[0].label, "at": str(tmp_path), "devices": 2}
+    assert draft.numbers.as_json() == {
+        "tokens": len(str(tmp_path)),
+        "steps": len(training_of(study)[0].label),
+        "devices": 2,
+    }
     assert seen == [(3, 6)]
 
 

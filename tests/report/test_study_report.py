@@ -170,7 +170,7 @@ def test_shortened_prompts_are_a_warning(tmp_path: Path):
     found = {"train isle-qa": (100, 7), "train isle-nli": (50, 0), "predict isle-nli/qta": (20, 4), "predict": (20, 0)}
 
     def numbers(job: Job) -> dict[str, Any]:
-        return next(({"rows": n, "shortened": k} for start, (n, k) in found.items() if job.label.startswith(start)), {})
+        return next(({"rows": n, "truncated_rows": k} for start, (n, k) in found.items() if job.label.startswith(start)), {})
 
     _, store = finished_study(study_file(tmp_path, text), tmp_path / "store", numbers=numbers)
     (warning,) = make_report(read_record(store, "study"), store).info.warnings

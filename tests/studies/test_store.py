@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.support.profile import scaled
 
 from xlift.errors import UserError
+from xlift.studies.job_numbers import PredictNumbers
 from xlift.studies.store import Draft, Store
 
 KEY = hashlib.sha256(b"a job").hexdigest()
@@ -35,7 +36,7 @@ def make(store: Store, key: str = KEY, files: dict[str, bytes] | None = None, ki
         for name, content in (files if files is not None else {"scores.json": b"[1, 2, 3]"}).items():
             (draft.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (draft.folder / name).write_bytes(content)
-        draft.numbers["tokens"] = 128
+        draft.numbers.tokens = 128
 
 
 def leftovers(store: Store) -> list[str]:
@@ -106,8 +107,25 @@ def test_numbers_may_be_numpy_scalars_and_nan(store):
     import numpy as np
 
     with store.write(KEY, "train", SPEC) as draft:
-        draft.numbers.update(tokens=np.int64(3), loss=float("nan"), best=np.float32(0.5))
-    assert store.open(KEY).manifest["numbers"] == {"tokens": 3, "loss": None, "best": 0.5}
+        numbers = draft.numbers
+        numbers.tokens, numbers.loss, numbers.token_budget = np.int64(3), float("nan"), np.float32(0.5)
+    assert store.open(KEY).manifest["numbers"] == {"tokens": 3, "loss": None, "token_budget": 0.5}
+
+
+def test_numbers_that_a_kind_of_job_does_not_have_are_refused(store):
+    with pytest.raises(ValueError, match="no field"), store.write(KEY, "train", SPEC) as draft:
+        draft.numbers.tokns = 3
+
+
+def test_numbers_of_another_form_are_reported(store):
+    make(store)
+    artifact = store.open(KEY)
+    assert artifact.numbers == PredictNumbers(tokens=128)
+    artifact.manifest["numbers"]["later"] = 1  # ignored: equal keys give equal results in every version
+    assert artifact.numbers == PredictNumbers(tokens=128)
+    artifact.manifest["numbers"]["tokens"] = "many"
+    with pytest.raises(UserError, match="another version of xlift"):
+        _ = artifact.numbers
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "line\nbreak"])

@@ -84,7 +84,7 @@ def finished_study(
     for job in jobs[: len(jobs) - leave_out]:
         spec = job.spec
         with store.write(job.key, job.kind, spec.model_dump(mode="json"), job.parents) as draft:
-            draft.numbers.update(numbers(job))
+            draft.numbers.set_to(type(draft.numbers)(**numbers(job)))
             if not isinstance(spec, PredictSpec):
                 (draft.folder / "model.safetensors").write_bytes(b"\0" * 64)
                 continue

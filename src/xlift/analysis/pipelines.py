@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from xlift.errors import UserError, did_you_mean
+from xlift.studies.artifact import Artifact
 from xlift.studies.job import Data, MergeSpec, PredictSpec, PretrainSpec, TextMode, TrainSpec
+from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record, list_studies, read_record
 from xlift.studies.store import Store
@@ -79,7 +81,7 @@ class TrainedStage:
 
     key: str
     spec: TrainSpec
-    numbers: Mapping[str, Any]
+    numbers: TrainNumbers
     lr: float
     """Of the attempt that was kept."""
     dev: tuple[tuple[str, str, float], ...]
@@ -322,7 +324,8 @@ def trace_lineage(key: str, store: Store) -> TrainingLineage:
     """
     if not store.has(key):
         return TrainingLineage((), is_incomplete=True)
-    manifest = store.open(key, verify=False).manifest
+    artifact = store.open(key, verify=False)
+    manifest = artifact.manifest
     try:
         if manifest["kind"] == "pretrain":
             return TrainingLineage((), PretrainSpec.model_validate(manifest["spec"]))
@@ -340,16 +343,17 @@ def trace_lineage(key: str, store: Store) -> TrainingLineage:
         if spec.model.job
         else TrainingLineage((), fingerprint=spec.model.fingerprint)
     )
-    return replace(before, stages=(*before.stages, _read_stage(key, spec, manifest["numbers"], store)))
+    return replace(before, stages=(*before.stages, _read_stage(artifact, spec)))
 
 
-def _read_stage(key: str, spec: TrainSpec, numbers: Mapping[str, Any], store: Store) -> TrainedStage:
-    path = store.path(key) / TRAINING_FILE
+def _read_stage(artifact: Artifact, spec: TrainSpec) -> TrainedStage:
+    path, numbers = artifact.folder / TRAINING_FILE, artifact.numbers
+    assert isinstance(numbers, TrainNumbers)
     try:
         attempts = json.loads(path.read_text(encoding="utf-8")).get("attempts", [])
         last = attempts[-1] if attempts else {"lr": spec.recipe.lr, "dev": []}
         dev = tuple((str(each["task"]), str(each["language"]), float(each["score"])) for each in last.get("dev", ()))
-        return TrainedStage(key, spec, numbers, float(last["lr"]), dev)
+        return TrainedStage(artifact.key, spec, numbers, float(last["lr"]), dev)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"{TRAINING_FILE} is missing or damaged", where=str(path.parent),

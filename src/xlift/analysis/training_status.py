@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from xlift.studies.job_numbers import JobNumbers, TrainNumbers
 from xlift.studies.store import Store
 
 OK = "ok"
@@ -17,6 +18,13 @@ _BY_SEVERITY = (OK, RETRIED, COLLAPSED)
 def worst_status(statuses: Iterable[str]) -> str:
     """The most severe status; OK if there is none."""
     return max(statuses, key=_BY_SEVERITY.index, default=OK)
+
+
+def own_status(numbers: JobNumbers) -> str:
+    """The training status of a single job; OK if it trains nothing."""
+    if not isinstance(numbers, TrainNumbers):
+        return OK
+    return COLLAPSED if numbers.collapsed else RETRIED if (numbers.attempts or 1) > 1 else OK
 
 
 class TrainingStatusReader:
@@ -39,7 +47,6 @@ class TrainingStatusReader:
     def _read_status(self, key: str) -> str:
         if not self.store.has(key):
             return OK
-        manifest = self.store.open(key, verify=False).manifest
-        numbers = manifest["numbers"]
-        own = COLLAPSED if numbers.get("collapsed") else RETRIED if (numbers.get("attempts") or 1) > 1 else OK
-        return worst_status([own, *(self.status(parent) for parent in manifest["parents"])])
+        artifact = self.store.open(key, verify=False)
+        own = own_status(artifact.numbers)
+        return worst_status([own, *(self.status(parent) for parent in artifact.manifest["parents"])])

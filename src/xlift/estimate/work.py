@@ -18,6 +18,7 @@ from xlift.model_shape import ADAPTING, FORWARD, TRAINING, ModelShape, read_mode
 from xlift.recipes import MAX_LAYER_PAIRS, OPTIMIZERS, PRETRAINING_LENGTH, Lora, OptimizerTraits
 from xlift.steps import divide_steps
 from xlift.studies.job import Data, Job, LayerSpec, MergeSpec, PredictSpec, PretrainSpec, TextMode, TrainSpec
+from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.placement import root_by_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
@@ -303,11 +304,11 @@ def _recorded_tokens(plan: Plan, store: Store, roots: dict[str, str]) -> dict[tu
             continue
         num_manifests += 1
         try:
-            tokens = store.open(job.key, verify=False).manifest["numbers"].get("tokens")
+            numbers = store.open(job.key, verify=False).numbers
         except UserError:
             continue  # damaged; `xlift store verify` reports it
-        if tokens:
-            recorded[key] = float(tokens)
+        if isinstance(numbers, DataNumbers) and numbers.tokens:
+            recorded[key] = float(numbers.tokens)
     return recorded
 
 

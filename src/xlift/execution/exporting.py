@@ -17,6 +17,7 @@ from xlift.analysis.pipelines import Pipeline, TaskInfo, task_info
 from xlift.errors import UserError
 from xlift.execution.work.model_loading import find_model_files
 from xlift.execution.work.shared import disk_errors_as_oserror
+from xlift.studies.job_numbers import PredictNumbers
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
 from xlift.tasks.sources.generated import GeneratedSource
@@ -153,10 +154,10 @@ def _pooling(pipeline: Pipeline, model: Model, store: Store) -> dict[str, Any]:
 
     depth = int(model.trunk.config.num_hidden_layers)
     options: Mapping[str, Any] = pipeline.options or {"layer": "last"}
-    layer = options.get("layer", "official")
+    layer: Any = options.get("layer", "official")
     if layer == "dev":
-        numbers = (store.open(cell.key, verify=False).manifest["numbers"].get("layer") for cell in pipeline.cells)
-        counted = Counter(number for number in numbers if number is not None)
+        numbers = (store.open(cell.key, verify=False).numbers for cell in pipeline.cells)
+        counted = Counter(each.layer for each in numbers if isinstance(each, PredictNumbers) and each.layer is not None)
         layer = counted.most_common(1)[0][0] if counted else "official"
     layer = {"official": official_layer(depth), "last": depth}.get(layer, layer)
     decoding = getattr(formats.get("retrieval"), "decode_options", {})

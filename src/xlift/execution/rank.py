@@ -16,6 +16,7 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.execution.work.torchrun import ADDRESS, KEY, RankBug
+from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.store import Draft, Store
 from xlift.training.progress import Interrupted, Progress
 
@@ -55,7 +56,7 @@ def _train(
     store = Store(root)
     torch.set_num_threads(threads_for(job, context, store))
     process_group = devices.init_process_group(context.engine)
-    draft = Draft(folder)
+    draft = Draft(folder, TrainNumbers())
 
     last_report = 0.0
 
@@ -70,7 +71,7 @@ def _train(
         training.train(job, context, store, draft, progress)
     dist.barrier()  # a rank that exits early would close the connections of other ranks
     dist.destroy_process_group()
-    draft.numbers["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    draft.numbers.peak_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return ("done", draft.numbers) if process_group.is_main_process else ("finished",)
 
 

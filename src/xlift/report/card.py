@@ -196,7 +196,7 @@ def _training(pipeline: Pipeline, lineage: TrainingLineage, store: Store) -> str
     lines = []
     for number, stage in enumerate(lineage.stages, 1):
         recipe, numbers = stage.spec.recipe, stage.numbers
-        steps = numbers.get("steps")
+        steps = numbers.steps
         details = [
             "" if recipe.max_steps is not None else "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs:g} epochs"
         ]
@@ -206,8 +206,8 @@ def _training(pipeline: Pipeline, lineage: TrainingLineage, store: Store) -> str
         details += (
             [f"best on dev, evaluated every {recipe.early_stopping.eval_steps} steps"] if recipe.early_stopping else []
         )
-        attempts = numbers.get("attempts") or 1
-        if numbers.get("collapsed"):
+        attempts = numbers.attempts or 1
+        if numbers.collapsed:
             details.append("ended at chance")
         elif attempts > 1:
             details.append(f"attempt {attempts}, learning rate halved each time")

@@ -10,12 +10,14 @@ from typing import Any
 from xlift.analysis.lift import BASELINE, LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
-from xlift.analysis.training_status import COLLAPSED, RETRIED
+from xlift.analysis.training_status import COLLAPSED, RETRIED, own_status
 from xlift.report.contamination import for_page
 from xlift.report.page import PageInfo
 from xlift.report.recipes import describe_recipes
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS
+from xlift.studies.artifact import Artifact
+from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.resolver import TRAINABLE
@@ -43,13 +45,13 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
     if record.cells and not any(cell.intermediate == BASELINE for cell in record.cells):
         warnings.append("there are scores but no lifts: the study's `intermediate` does not list `none`, the baseline.")
-    manifests = _manifests(record, store)
-    warnings += _training_warnings(manifests) + _prompt_length_warnings(manifests)
+    artifacts = _artifacts(record, store)
+    warnings += _training_warnings(artifacts) + _prompt_length_warnings(artifacts)
     info = PageInfo(
         study=record.name,
         title=record.study.get("title", record.name),
         question=record.study.get("question", ""),
-        method=describe_method(record, manifests),
+        method=describe_method(record, [artifact.manifest for artifact in artifacts]),
         languages=list(record.languages),
         runs=summarize_jobs(record, store),
         warnings=warnings,
@@ -61,40 +63,39 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
     return Report(rows, info, noise_rows)
 
 
-def _training_warnings(manifests: Sequence[dict[str, Any]]) -> list[str]:
+def _training_warnings(artifacts: Sequence[Artifact]) -> list[str]:
     """Count the training runs that were retried or collapsed."""
-    numbers = [manifest["numbers"] for manifest in manifests if manifest["kind"] == "train"]
-    collapsed = sum(bool(each.get("collapsed")) for each in numbers)
-    retried = sum((each.get("attempts") or 1) > 1 and not each.get("collapsed") for each in numbers)
+    statuses = [own_status(artifact.numbers) for artifact in artifacts if artifact.kind == "train"]
+    collapsed, retried = statuses.count(COLLAPSED), statuses.count(RETRIED)
     sentences = []
     if retried:
         sentences.append(
-            f"{retried} of {len(numbers)} training runs collapsed to chance or diverged, then succeeded with a lower learning rate "
+            f"{retried} of {len(statuses)} training runs collapsed to chance or diverged, then succeeded with a lower learning rate "
             f"(scores marked {MARKS[RETRIED]}; the attempts are in each training.json)."
         )
     if collapsed:
         sentences.append(
-            f"{collapsed} of {len(numbers)} training runs ended at chance at every learning rate (scores marked {MARKS[COLLAPSED]})."
+            f"{collapsed} of {len(statuses)} training runs ended at chance at every learning rate (scores marked {MARKS[COLLAPSED]})."
         )
     return sentences
 
 
-def _prompt_length_warnings(manifests: Sequence[dict[str, Any]]) -> list[str]:
+def _prompt_length_warnings(artifacts: Sequence[Artifact]) -> list[str]:
     """Count the prompts that were longer than their `max_length`, by task and by use."""
     counts: dict[str, Counter[str]] = {}
-    for manifest in manifests:
-        numbers, spec = manifest["numbers"], manifest["spec"]
-        if "shortened" not in numbers:
+    for artifact in artifacts:
+        numbers, spec = artifact.numbers, artifact.manifest["spec"]
+        if not isinstance(numbers, DataNumbers) or numbers.truncated_rows is None:
             continue
-        if manifest["kind"] == "train":
+        if artifact.kind == "train":
             name = f"training on {' and '.join(dict.fromkeys(each['task'] for each in spec['mixture']))}"
         else:
             name = f"predictions of {spec['data']['task']}"
-        counts.setdefault(name, Counter()).update(rows=numbers["rows"], shortened=numbers["shortened"])
-    shortened = {name: count for name, count in counts.items() if count["shortened"]}
-    if not shortened:
+        counts.setdefault(name, Counter()).update(rows=numbers.rows or 0, truncated=numbers.truncated_rows)
+    truncated = {name: count for name, count in counts.items() if count["truncated"]}
+    if not truncated:
         return []
-    amounts = ", ".join(f"{count['shortened']:,} of {count['rows']:,} in {name}" for name, count in shortened.items())
+    amounts = ", ".join(f"{count['truncated']:,} of {count['rows']:,} in {name}" for name, count in truncated.items())
     return [
         f"prompts were longer than their `max_length` and lost few-shot examples or text: {amounts}. Set a larger "
         "`training: {max_length: N}` for the stage or target, up to the number of positions of the model."
@@ -196,10 +197,11 @@ def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
     seconds = tokens = 0.0
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
-    for manifest in _manifests(record, store):
-        kinds[manifest["kind"]] += 1
+    for artifact in _artifacts(record, store):
+        manifest, numbers = artifact.manifest, artifact.numbers
+        kinds[artifact.kind] += 1
         seconds += manifest["seconds"]
-        tokens += manifest["numbers"].get("tokens") or 0
+        tokens += (numbers.tokens or 0) if isinstance(numbers, DataNumbers) else 0
         versions, machine = manifest["versions"], manifest["machine"]
     return {
         "jobs": f"{sum(kinds.values())} ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))})",
@@ -212,11 +214,11 @@ def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
 
 def _last_start_time(record: Record, store: Store) -> str:
     """Return the start time of the last job, so that equal stores make equal pages."""
-    return max((manifest["started"] for manifest in _manifests(record, store)), default="")
+    return max((artifact.manifest["started"] for artifact in _artifacts(record, store)), default="")
 
 
-def _manifests(record: Record, store: Store) -> list[dict[str, Any]]:
-    return [store.open(key, verify=False).manifest for key in record.keys if store.has(key)]
+def _artifacts(record: Record, store: Store) -> list[Artifact]:
+    return [store.open(key, verify=False) for key in record.keys if store.has(key)]
 
 
 def _join(words: Any) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import socket
@@ -20,8 +19,11 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import ValidationError
+
 import xlift
 from xlift.errors import UserError
+from xlift.studies.job_numbers import NUMBERS, JobNumbers
 
 MANIFEST = "manifest.json"
 
@@ -42,6 +44,18 @@ class Artifact:
     @property
     def kind(self) -> str:
         return self.manifest["kind"]
+
+    @property
+    def numbers(self) -> JobNumbers:
+        """What the job measured. Raises UserError if another version of xlift wrote it in another form."""
+        try:
+            return NUMBERS[self.kind].model_validate(self.manifest["numbers"])
+        except (KeyError, ValidationError) as error:
+            raise UserError(
+                f"{MANIFEST} was written by another version of xlift: {str(error).splitlines()[0]}",
+                where=str(self.folder),
+                fix=_REPAIR,
+            ) from None
 
     @property
     def sha256(self) -> str:
@@ -141,12 +155,6 @@ def describe_environment() -> dict[str, Any]:
         "revision": _revision(),
         "machine": {"host": socket.gethostname(), "platform": platform.platform(), "cpus": os.cpu_count()},
     }
-
-
-def to_json_number(value: Any) -> int | float | None:
-    """Convert NumPy and torch scalars to plain numbers; None for nan and infinities, which JSON lacks."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def flush_folder(folder: Path) -> None:

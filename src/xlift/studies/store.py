@@ -8,7 +8,7 @@ be local or on a shared filesystem; Windows is not supported.
         if not store.has(key):
             with store.write(key, "predict", spec, parents) as draft:
                 (draft.folder / "predictions.parquet").write_bytes(...)
-                draft.numbers["tokens"] = 81_920
+                draft.numbers.tokens = 81_920
     store.open(key).file("predictions.parquet")
 """
 
@@ -21,10 +21,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from xlift.errors import UserError
 from xlift.studies import maintenance
@@ -36,20 +36,21 @@ from xlift.studies.artifact import (
     flush_folder,
     hash_file_cached,
     read_manifest,
-    to_json_number,
     write_manifest,
 )
+from xlift.studies.job_numbers import NUMBERS, JobNumbers
 from xlift.studies.locks import STALE_AFTER, Lock, Locks
 from xlift.studies.store_layout import StoreLayout, list_keyed, move
 
+Numbers = TypeVar("Numbers", bound=JobNumbers)
+
 
 @dataclass(frozen=True)
-class Draft:
+class Draft(Generic[Numbers]):
     """An artifact being written: put files into `folder` and measurements into `numbers`."""
 
     folder: Path
-    numbers: dict[str, Any] = field(default_factory=dict)
-    """tokens, peak_memory_bytes, ...: ints and floats; nan and infinities become null."""
+    numbers: Numbers
 
 
 class Store:
@@ -136,7 +137,7 @@ class Store:
     @contextmanager
     def write(
         self, key: str, kind: str, spec: Any, parents: Mapping[str, str] | Sequence[str] = (), *, spent: float = 0.0
-    ) -> Iterator[Draft]:
+    ) -> Iterator[Draft[Any]]:
         """Write an artifact: the content of the draft's folder becomes the artifact at the end of the block; an exception
         leaves nothing. Acquires the key's lock, unless this store holds it already.
 
@@ -158,7 +159,7 @@ class Store:
             for other, folder in list_keyed(self._layout.tmp):
                 if other == key:  # its writer held this lock before, so it is dead
                     shutil.rmtree(folder)
-            draft = Draft(self._layout.tmp / f"{key}.{lock.token}")
+            draft = Draft(self._layout.tmp / f"{key}.{lock.token}", NUMBERS[kind]())
             draft.folder.mkdir(parents=True)
             started, clock = datetime.now(UTC) - timedelta(seconds=spent), time.perf_counter() - spent
             try:
@@ -172,7 +173,7 @@ class Store:
                         "parents": parents,
                         "started": started.isoformat(timespec="seconds"),
                         "seconds": round(time.perf_counter() - clock, 3),
-                        "numbers": {name: to_json_number(value) for name, value in draft.numbers.items()},
+                        "numbers": draft.numbers.as_json(),
                         **describe_environment(),
                     },
                 )

@@ -85,6 +85,8 @@ class TrainOutput:
     """Step of the returned weights: the best on dev with early stopping, otherwise `global_step`."""
     token_budget: int = 0
     """Most tokens of a micro-batch; 0 if steps were not split."""
+    precision: str = "fp32"
+    """What was used; never 'auto'."""
 
 
 def run_training_loop(

@@ -128,7 +128,7 @@ def fine_tune(
     )
     devices.move_to_cpu(model)
     release_freed_memory()
-    output.token_budget = training_step.budget
+    output.token_budget, output.precision = training_step.budget, training_step.precision
     return output
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from xlift.execution.work.model_loading import find_model_files, find_start_model_files
 from xlift.execution.work.shared import MODEL, Context
 from xlift.studies.job import Job, MergeSpec
+from xlift.studies.job_numbers import MergeNumbers
 from xlift.studies.store import Draft, Store
 from xlift.training.progress import Progress
 
 
-def merge(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+def merge(job: Job, context: Context, store: Store, draft: Draft[MergeNumbers], progress: Progress) -> None:
     """Merge models of other jobs and write the whole result. The time is that of reading and writing."""
     from xlift.models import backbone
     from xlift.models.merging import merge as merge_models
@@ -21,4 +22,4 @@ def merge(job: Job, context: Context, store: Store, draft: Draft, progress: Prog
     model, tokenizer = merge_models(start, merged, spec.weights, spec.keep_heads)
     progress.report(1, 2)
     backbone.save(model, tokenizer, draft.folder / MODEL)
-    draft.numbers["models"] = len(merged)
+    draft.numbers.merged_models = len(merged)

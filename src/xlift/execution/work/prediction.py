@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlift.execution.work.model_loading import load_model, parent_model
-from xlift.execution.work.prompt_features import PromptEncoder, truncation_numbers
+from xlift.execution.work.prompt_features import PromptEncoder, set_truncation_numbers
 from xlift.execution.work.shared import (
     LAYERS,
     PREDICTIONS,
     Context,
     count_tokens,
     model_folder,
-    noise_numbers,
     read_examples,
     resolve_max_length,
+    set_noise_numbers,
     write_artifact,
 )
 from xlift.studies.job import Job, LayerSpec, PredictSpec
+from xlift.studies.job_numbers import DataNumbers, PredictNumbers
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from xlift.tasks.noise import NoiseCounts
 
 
-def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft[DataNumbers], progress: Progress) -> None:
     """Write the retrieval accuracy of every layer on dev pairs, from which predictions choose a layer."""
     from xlift.evaluation.layer_selection import layer_accuracies, select_pairs
 
@@ -46,7 +47,7 @@ def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft, prog
     assert isinstance(spec, LayerSpec)
     model, tokenizer = cached_model(job, context, store)
     accuracies: dict[str, list[float]] = {}
-    draft.numbers["tokens"] = 0
+    num_tokens = 0
     for number, data in enumerate(spec.data):
         progress.report(number, len(spec.data))
         max_length = resolve_max_length(spec.options.get("max_length"), context.tasks[data.task], model.max_length)
@@ -62,7 +63,8 @@ def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft, prog
             budget=context.engine.token_budget,
             precision=spec.precision,
         )
-        draft.numbers["tokens"] += count_tokens(features)
+        num_tokens += count_tokens(features)
+    draft.numbers.tokens = num_tokens
     (draft.folder / LAYERS).write_text(json.dumps({"accuracies": accuracies}) + "\n", encoding="utf-8")
 
 
@@ -155,18 +157,20 @@ def _token_shares(requests: Sequence[PredictionRequest]) -> list[float]:
     return [own / (sum(tokens) or 1) for own in tokens]
 
 
-def _write_results(task: Task, prepared: _PreparedJob, predictions: Sequence[Any], draft: Draft) -> None:
+def _write_results(
+    task: Task, prepared: _PreparedJob, predictions: Sequence[Any], draft: Draft[PredictNumbers]
+) -> None:
     format, request = formats.get(task.format), prepared.request
     rows = [(e.id, format.gold(e), prediction) for e, prediction in zip(request.examples, predictions, strict=True)]
     if format.output_kind == "dual":  # candidates have no gold answer, and may be a million
         rows = [row for row in rows if row[1] is not None]
     write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
-    draft.numbers["tokens"] = count_tokens(request.features)
-    draft.numbers.update(noise_numbers(prepared.noise_counts))
+    draft.numbers.tokens = count_tokens(request.features)
+    set_noise_numbers(draft.numbers, prepared.noise_counts)
     if request.prompt is not None:
-        draft.numbers.update(truncation_numbers(request.features))
+        set_truncation_numbers(draft.numbers, request.features)
     if prepared.layer is not None:
-        draft.numbers["layer"] = prepared.layer
+        draft.numbers.layer = prepared.layer
 
 
 def write_predictions(path: Path, ids: list[str], gold: list[Any], predictions: list[Any]) -> None:

@@ -12,6 +12,7 @@ from xlift.errors import UserError
 from xlift.execution.work.shared import Context, read_examples
 from xlift.model_families import Family
 from xlift.studies.job import Data, TextMode
+from xlift.studies.job_numbers import DataNumbers
 from xlift.tasks import formats
 from xlift.tasks.formats.base import IGNORE_INDEX, Features
 from xlift.tasks.formats.template import Template
@@ -83,12 +84,10 @@ class PromptEncoder:
         return (own or matching)[0]
 
 
-def truncation_numbers(*parts: Features) -> dict[str, int]:
-    """Numbers for the manifest of a job in text mode: its rows, and how many of them were truncated."""
-    return {
-        "rows": sum(map(len, parts)),
-        "shortened": sum(int(np.count_nonzero(features.extra["shortened"])) for features in parts),
-    }
+def set_truncation_numbers(numbers: DataNumbers, *parts: Features) -> None:
+    """Set the numbers of a job in text mode: its rows, and how many of them were truncated."""
+    numbers.rows = sum(map(len, parts))
+    numbers.truncated_rows = sum(int(np.count_nonzero(features.extra["shortened"])) for features in parts)
 
 
 def count_label_tokens(features: Features) -> int:

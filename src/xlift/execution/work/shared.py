@@ -15,6 +15,7 @@ from xlift.errors import UserError
 from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
 from xlift.studies.job import Data, Job, PretrainSpec
+from xlift.studies.job_numbers import DataNumbers, JobNumbers
 from xlift.studies.store import Draft, Store
 from xlift.tasks.task import Task
 
@@ -82,16 +83,11 @@ def read_examples(context: Context, data: Data, noise_counts: NoiseCounts | None
     )
 
 
-def noise_numbers(counts: NoiseCounts) -> dict[str, int]:
-    """Numbers of the noise in a job's data, for its manifest; {} without noise."""
-    if not counts.num_texts:
-        return {}
-    return {
-        "noise_texts": counts.num_texts,
-        "noise_words": counts.num_words,
-        "noise_able": counts.num_changeable,
-        "noise_changed": counts.num_changed,
-    }
+def set_noise_numbers(numbers: DataNumbers, counts: NoiseCounts) -> None:
+    """Set the numbers of the noise in a job's data, if it has any."""
+    if counts.num_texts:
+        numbers.noise_texts, numbers.noise_words = counts.num_texts, counts.num_words
+        numbers.noise_changeable, numbers.noise_changed = counts.num_changeable, counts.num_changed
 
 
 def count_tokens(features: Any) -> int:
@@ -99,7 +95,7 @@ def count_tokens(features: Any) -> int:
 
 
 @contextmanager
-def write_artifact(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft]:
+def write_artifact(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft[Any]]:
     """Write a job's artifact: the block fills the draft.
 
     Args:
@@ -109,12 +105,13 @@ def write_artifact(job: Job, store: Store, spent: float = 0.0) -> Iterator[Draft
 
     spec = job.spec.model_dump(mode="json", exclude_defaults=True)
     with store.write(job.key, job.kind, spec, job.parents, spent=spent) as draft:
-        draft.numbers["examples"] = job.examples
+        numbers: JobNumbers = draft.numbers
+        numbers.examples = job.examples
         with disk_errors_as_oserror(draft.folder):
             yield draft
-        draft.numbers.setdefault("threads", torch.get_num_threads())  # the actual number, not the requested one
-        # with several processes, the main one has set its own value
-        draft.numbers.setdefault("peak_memory_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        numbers.threads = torch.get_num_threads()  # the actual number, not the requested one
+        if numbers.peak_memory_bytes is None:  # with several processes, the main one has set its own value
+            numbers.peak_memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Listener, wait
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from xlift.errors import UserError
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
+from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.store import Draft, Store
 from xlift.training.progress import Interrupted, Progress
 
@@ -38,7 +39,7 @@ class RankBug(Exception):
     """An internal error in a rank; the message is its traceback."""
 
 
-def train_distributed(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+def train_distributed(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers], progress: Progress) -> None:
     """Run a training job on the number of devices that the study sets. The main process writes to the draft's folder.
 
     Raises:
@@ -63,7 +64,8 @@ def train_distributed(job: Job, context: Context, store: Store, draft: Draft, pr
             raise Interrupted
         if process_group.numbers is None:
             raise _make_exit_error(job, world_size, process.returncode, output)
-        draft.numbers.update(process_group.numbers, devices=world_size)
+        draft.numbers.set_to(process_group.numbers)
+        draft.numbers.devices = world_size
 
 
 @dataclass
@@ -75,7 +77,7 @@ class _ProcessGroup:
     """What every rank receives: job, context, root of the store, folder of the draft."""
     connections: list[Connection] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
-    numbers: dict[str, Any] | None = None
+    numbers: TrainNumbers | None = None
     is_interrupted: bool = False
     has_requested_stop: bool = False
 

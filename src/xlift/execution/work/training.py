@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlift.execution.work.evaluator import Attempt, DevEvaluator, label_entropy, train_with_retries
 from xlift.execution.work.model_loading import find_start_model_files, parent_model
-from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, truncation_numbers
-from xlift.execution.work.shared import MODEL, Context, noise_numbers, read_examples, resolve_max_length
+from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, set_truncation_numbers
+from xlift.execution.work.shared import MODEL, Context, read_examples, resolve_max_length, set_noise_numbers
 from xlift.model_families import traits_of
 from xlift.recipes import PRETRAINING_LENGTH, Engine, Recipe
 from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
+from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
 from xlift.tasks.formats.text import TextExample
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from xlift.training.train_dataset import TrainDataset
 
 
-def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+def pretrain(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers], progress: Progress) -> None:
     """Train a tokenizer and a language model from text."""
     from xlift.models.pretrained import silence_transformers
     from xlift.training import pretraining
@@ -73,7 +74,8 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft, progress: P
     with silence_transformers():
         model.save_pretrained(draft.folder / MODEL)
         tokenizer.save_pretrained(draft.folder / MODEL)
-    write_training_record(draft, output, documents=len(rows), parameters=sum(p.numel() for p in model.parameters()))
+    draft.numbers.documents, draft.numbers.parameters = len(rows), sum(p.numel() for p in model.parameters())
+    write_training_record(draft, output)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class _Trained(NamedTuple):
     transfer: WeightTransfer
 
 
-def train(job: Job, context: Context, store: Store, draft: Draft, progress: Progress) -> None:
+def train(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers], progress: Progress) -> None:
     """Train a stage, with retries (work/evaluator.py). Each attempt starts from the stored model with new heads. With several
     ranks, the main process writes the draft."""
     from xlift.training.devices import current_process_group
@@ -208,7 +210,7 @@ def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe,
 
 
 def _save(
-    stage: _Stage, inputs: _Inputs, last: Attempt[_Trained], attempts: Sequence[dict[str, Any]], draft: Draft
+    stage: _Stage, inputs: _Inputs, last: Attempt[_Trained], attempts: Sequence[dict[str, Any]], draft: Draft[TrainNumbers]
 ) -> None:
     """Write the model of the last attempt and the record of the training."""
     from xlift.models import backbone
@@ -222,14 +224,14 @@ def _save(
         backbone.save(model, tokenizer, folder)
     else:
         backbone.save_vocabulary_delta(model, tokenizer, folder, compact, files, parent, output.total_weight_decay)
-        draft.numbers["vocabulary"] = len(compact.ids)
-    write_training_record(
-        draft, output, attempts, transferred_tensors=transfer.tensors, transferred_parameters=transfer.parameters
-    )
-    draft.numbers.update(noise_numbers(inputs.noise_counts))
+        draft.numbers.trained_embeddings = len(compact.ids)
+    write_training_record(draft, output, attempts)
+    numbers = draft.numbers
+    numbers.transferred_tensors, numbers.transferred_parameters = transfer.tensors, transfer.parameters
+    set_noise_numbers(numbers, inputs.noise_counts)
     if stage.spec.text_mode:
         text_features = [dataset.features for dataset in inputs.train_datasets if dataset.head == TEXT]
-        draft.numbers.update(truncation_numbers(*text_features))
+        set_truncation_numbers(numbers, *text_features)
     record = {key: value for key, value in transfer.__dict__.items() if value or key != "checkpoint"}
     (draft.folder / "weight_transfer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
@@ -259,28 +261,25 @@ def shrink_vocabulary(
 
 
 def write_training_record(
-    draft: Draft, output: TrainOutput, attempts: Sequence[dict[str, Any]] = (), **numbers: Any
+    draft: Draft[TrainNumbers], output: TrainOutput, attempts: Sequence[dict[str, Any]] = ()
 ) -> None:
     """Add a training's numbers to the manifest, and write its history to training.json.
 
     Args:
         attempts: results of all attempts, the last of which produced `output` (work/evaluator.py).
     """
-    draft.numbers.update(
-        steps=output.global_step,
-        tokens=output.num_tokens,
-        loss=output.losses[-1],
-        spikes=output.num_spikes,
-        **numbers,
-    )
+    numbers = draft.numbers
+    numbers.steps, numbers.tokens = output.global_step, output.num_tokens
+    numbers.loss, numbers.spikes = output.losses[-1], output.num_spikes
+    numbers.precision = output.precision
     if output.token_budget:
-        draft.numbers["token_budget"] = output.token_budget
+        numbers.token_budget = output.token_budget
     record: dict[str, Any] = {"losses": output.losses, "grad_norms": output.grad_norms, "spikes": output.spikes}
     if attempts:
-        draft.numbers["attempts"] = len(attempts)
+        numbers.attempts = len(attempts)
         record |= {"best_step": output.best_step, "dev": output.dev_scores, "attempts": attempts}
     if attempts and attempts[-1]["dev"]:  # empty if nothing was evaluated
-        draft.numbers["collapsed"] = attempts[-1]["outcome"] == "collapsed"
+        numbers.collapsed = attempts[-1]["outcome"] == "collapsed"
     (draft.folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
