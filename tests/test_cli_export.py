@@ -17,6 +17,7 @@ from tests.support.trained_studies import OPTIONS, TRANSFORMERS_CLASSES, run_sma
 
 from xlift import backbones
 from xlift.cli.export import find_pretrained_folder
+from xlift.execution import exporting
 from xlift.studies.plan import Cell, Plan
 from xlift.studies.record import make_record, write_record
 from xlift.studies.store import Store
@@ -177,6 +178,24 @@ def test_default_model_is_found_though_the_record_leaves_it_out(tmp_path: Path):
     default = backbones.find("isles")
     assert find_pretrained_folder(store, default.fingerprint) == default.folder
     assert find_pretrained_folder(store, "0" * 64) is None
+
+
+def test_data_of_the_study_file_is_the_default(
+    xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The few-shot examples of a model in text mode are read from it.
+    given: list[Path | None] = []
+    original = exporting.export
+    monkeypatch.setattr(
+        exporting, "export", lambda *args, data, **more: given.append(data) or original(*args, data=data, **more)
+    )
+    (tmp_path / "files").mkdir()
+    (tmp_path / "study.yaml").write_text((ran[0] / "study.yaml").read_text() + "data: files\n")
+    road = ("--store", ran[0] / "s", *UNTRAINED)
+    assert xlift("export", tmp_path / "study.yaml", "m", *road).code == 0
+    assert xlift("export", tmp_path / "study.yaml", "n", *road, "--data", tmp_path).code == 0
+    assert xlift("export", "study", "o", *road).code == 0
+    assert given == [tmp_path / "files", tmp_path, None]
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------

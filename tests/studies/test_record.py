@@ -11,7 +11,9 @@ from tests.support.fakes import STUDY, custom_task_study, study_file
 from xlift.errors import UserError
 from xlift.studies.plan import make_plan
 from xlift.studies.record import Record, list_studies, make_record, read_record, write_record
+from xlift.studies.schema.targets import TargetData
 from xlift.studies.store import Store
+from xlift.studies.study import Study, shipped_studies
 from xlift.studies.study_file import read_study
 from xlift.tasks.sources.generated import generated_languages
 
@@ -30,7 +32,8 @@ def test_a_written_record_is_read_back(tmp_path: Path):
 
 def test_a_record_has_everything_that_a_report_needs(tmp_path: Path):
     record = recorded(study_file(tmp_path))
-    assert record.study["targets"] == [{"task": "isle-nli", "train": {"size": 50}, "size": 20}]
+    (target,) = record.study.targets
+    assert (target.task, target.train, target.size) == ("isle-nli", TargetData(size=50), 20)
     assert record.tasks["isle-nli"].metrics == ("accuracy",)
     pivot = generated_languages()["qta"]
     assert record.languages[0] == {
@@ -43,6 +46,22 @@ def test_a_record_has_no_machine_path(tmp_path: Path):
     record, store = recorded(study_file(tmp_path)), Store(tmp_path / "store")
     write_record(record, store)
     assert str(tmp_path) not in (tmp_path / "store/studies/study.json").read_text()
+
+
+def test_a_record_with_an_invalid_study_is_damaged(tmp_path: Path):
+    store, path = Store(tmp_path / "store"), tmp_path / "store/studies/study.json"
+    write_record(recorded(study_file(tmp_path)), store)
+    raw = json.loads(path.read_text())
+    raw["study"]["targets"][0]["unknown"] = 1
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UserError, match="the record is damaged"):
+        read_record(store, "study")
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_every_shipped_study_survives_its_record(name: str):
+    study = read_study(name).study
+    assert Study.model_validate(study.model_dump(mode="json", exclude_defaults=True)) == study
 
 
 def test_an_unknown_language_is_named_by_its_code(tmp_path: Path):

@@ -18,6 +18,7 @@ from xlift.errors import UserError
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record, TaskNote, write_record
 from xlift.studies.store import Store
+from xlift.studies.study import Study
 from xlift.suites import definitions
 from xlift.suites.submission import TaskPredictions, render_file, write_submission
 
@@ -169,7 +170,7 @@ def cell(task: str = "xcopa", language: str = "et", **changes: Any) -> Cell:
 
 def record_of(cells: list[Cell]) -> Record:
     notes = {one.task: TaskNote(one.task, "multiple-choice", ("accuracy",)) for one in cells}
-    return Record({"name": "study"}, tuple(cells), tuple(one.key for one in cells), notes, ())
+    return Record(Study.model_construct(name="study"), tuple(cells), tuple(one.key for one in cells), notes, ())
 
 
 def fill(store: Store, cells: list[Cell], rows: int = 500, **data: Any) -> Record:

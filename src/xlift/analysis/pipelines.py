@@ -373,7 +373,7 @@ def task_info(task: str, record: Record | None) -> TaskInfo:
     """Information about a task from the study that declares it, else from the catalogue, else from its record."""
     note = record.tasks.get(task) if record else None
     origins = note.origins if note else ()
-    declared = {each["name"]: each for each in record.study.get("tasks", ())} if record else {}
+    declared = {each["name"]: each for each in record.study.tasks} if record else {}
     if task in declared:
         declaration = declared[task]
         return TaskInfo(

@@ -60,6 +60,7 @@ def export(
     report --json` prints. Leave out options that are not needed to identify the model. --best uses no dev data of languages
     that are only scored.
     """
+    from xlift.cli.studies import find_data_folder
     from xlift.execution.exporting import check_export_folder, export
     from xlift.report.card import make_card
 
@@ -82,7 +83,7 @@ def export(
         lambda metadata, name: make_card(chosen, opened, metadata, name),
         force=force,
         onnx=onnx,
-        data=data,
+        data=find_data_folder(pipeline, data),
     )
     url = ""
     if push:
@@ -129,13 +130,16 @@ def find_pretrained_folder(store: Store, fingerprint: str, base: str = "") -> Pa
     """Find the folder of a pretrained model: `base` if given, else one that a study of this store names."""
     from xlift import backbones
     from xlift.studies.record import list_studies, read_record
-    from xlift.studies.study import Study
+    from xlift.studies.schema.models import PretrainedModel
 
     models = [base] if base else []
     for study in () if base else (read_record(store, name).study for name in list_studies(store)):
-        declared = study.get("models", Study.model_fields["models"].default)  # records leave out defaults
-        models += [each if isinstance(each, str) else each.get("model", "") for each in declared]
-    for name in dict.fromkeys(filter(None, models)):
+        models += [
+            each if isinstance(each, str) else each.model
+            for each in study.models
+            if not isinstance(each, PretrainedModel)
+        ]
+    for name in dict.fromkeys(models):
         try:
             found = backbones.find(name)
         except UserError:

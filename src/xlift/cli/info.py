@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli.options import DataOption, JsonOption, console
+from xlift.cli.options import DataFolderOption, JsonOption, console
 from xlift.errors import UserError
 
 
 def tasks(
     name: Annotated[str | None, typer.Argument(help="Show this task in full, with an example.")] = None,
-    data: DataOption = None,
+    data: DataFolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the tasks, or show one task in full."""
@@ -56,7 +56,7 @@ def archipelago(
 
 
 def doctor(
-    data: DataOption = None,
+    data: DataFolderOption = None,
     counts: Annotated[bool, typer.Option("--counts", help="Read and count all rows on this machine.")] = False,
     as_json: JsonOption = False,
 ) -> None:

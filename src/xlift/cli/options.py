@@ -20,8 +20,14 @@ StoreOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of the data files. A study may set it with `data:`.", envvar="XLIFT_DATA"),
+    typer.Option(
+        "--data", help="Folder of the data files (default: `data:` of the study's file).", envvar="XLIFT_DATA"
+    ),
 ]
+DataFolderOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the data files.", envvar="XLIFT_DATA", show_default=False)
+]
+"""For commands without a study."""
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a key of the study: seeds=[1,2,3], training.lr=0.001, targets.0.size=100."),

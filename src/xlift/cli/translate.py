@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.options import DataOption, JsonOption, console
+from xlift.cli.options import DataFolderOption, JsonOption, console
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def translate(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the subset and of the oracle's errors.")] = 0,
     num_beams: Annotated[int, typer.Option("--num-beams", min=1, max=16, help="Beams of the model; 1 is greedy.")] = 1,
     name: Annotated[str, typer.Option("--name", help="Name of the new task (default: TASK-translated).")] = "",
-    data: DataOption = None,
+    data: DataFolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Translate the examples of a task into other languages.

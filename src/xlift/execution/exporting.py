@@ -198,7 +198,7 @@ def _prompt_metadata(pipeline: Pipeline, tokenizer: Any, data: Path | None) -> d
 
 def find_pipeline_task(pipeline: Pipeline) -> Task:
     """Return the target task of a pipeline. A custom task is rebuilt from its declaration, without its files."""
-    declared = {each["name"]: each for each in pipeline.record.study.get("tasks", ())} if pipeline.record else {}
+    declared = {each["name"]: each for each in pipeline.record.study.tasks} if pipeline.record else {}
     if pipeline.task not in declared:
         return catalog.get(pipeline.task)
     own = task_info(pipeline.task, pipeline.record)

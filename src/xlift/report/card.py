@@ -174,7 +174,7 @@ def _direction(pipeline: Pipeline, lineage: TrainingLineage, metadata: ExportMet
     codes = [data.language for data in training_data(lineage) if data.task == pipeline.task] + [
         cell.language for cell in pipeline.cells
     ]
-    declared = {each["name"]: each for each in pipeline.record.study.get("tasks", ())} if pipeline.record else {}
+    declared = {each["name"]: each for each in pipeline.record.study.tasks} if pipeline.record else {}
     sides: Sequence[str] = ()
     if pipeline.task in declared:
         sides = declared[pipeline.task].get("direction", ())

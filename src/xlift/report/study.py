@@ -21,7 +21,11 @@ from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.resolver import TRAINABLE
+from xlift.studies.schema.intermediate import Intermediate, Stage
+from xlift.studies.schema.targets import Target, TargetData
+from xlift.studies.schema.training import RecipePatch, make_prompt_settings
 from xlift.studies.store import Store
+from xlift.studies.study import Study
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
     warnings += _training_warnings(artifacts) + _prompt_length_warnings(artifacts)
     info = PageInfo(
         study=record.name,
-        title=record.study.get("title", record.name),
-        question=record.study.get("question", ""),
+        title=record.study.title or record.name,
+        question=record.study.question,
         method=describe_method(record, [artifact.manifest for artifact in artifacts]),
         languages=list(record.languages),
         runs=summarize_jobs(record, store),
@@ -121,20 +125,22 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
     else:
         baseline = "; the baseline has none" if len(lifted) < len(rows) else ", without a baseline"
         sentences = [f"{start} on an intermediate stage ({len(lifted)} of them{baseline}), then on each target."]
-    sentences += [_target(target, record) for target in study.get("targets", [])]
+    sentences += [_target(target, record) for target in study.targets]
     sentences.append(
         f"Every pipeline was run with {_count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
         f"initial head and the order of examples. {_checkpoint_selection(record)} "
         + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
-           if "keep_heads" in str(study.get("intermediate")) else "Heads were initialized randomly for every stage.")
+           if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized randomly for every stage.")
     )  # fmt: skip
     return " ".join(sentences + describe_recipes(manifests))
 
 
 def _checkpoint_selection(record: Record) -> str:
     """Describe how checkpoints were selected."""
-    training = [record.study.get(key, {}) for key in ("training", "intermediate", "targets")]
-    if any("'early_stopping': {" in str(part) for part in training):
+    study = record.study
+    recipes: list[RecipePatch] = [study.training, study.training.intermediate, study.training.target]
+    recipes += [each.training for each in (*_intermediate_stages(study), *study.targets)]
+    if any(recipe.early_stopping for recipe in recipes):
         return (
             "Stages with `early_stopping` used the checkpoint with the best score on dev data of their training languages; other "
             "stages used the last checkpoint."
@@ -144,43 +150,48 @@ def _checkpoint_selection(record: Record) -> str:
     return "The last checkpoint was used: nothing was selected on a dev set in any language."
 
 
-def _target(target: dict[str, Any], record: Record) -> str:
+def _intermediate_stages(study: Study) -> list[Intermediate | Stage]:
+    """The rows of the table and their stages."""
+    rows = [entry for entry in study.intermediate if isinstance(entry, Intermediate)]
+    return [*rows, *(stage for row in rows for stage in row.stages)]
+
+
+def _target(target: Target, record: Record) -> str:
     """Describe how one target was trained and scored."""
-    note, name = record.tasks[target["task"]], target.get("name") or target["task"]
+    note, name = record.tasks[target.task], target.name or target.task
     cells = [cell for cell in record.cells if cell.target == name]
     languages = _count_noun(len({cell.language for cell in cells}), "language")
-    split = {"test": "", "dev": " on the dev split", "train": " on the training split"}[target.get("split", "test")]
+    split = {"test": "", "dev": " on the dev split", "train": " on the training split"}[target.split]
     scored = f"scored in {languages}{split}"
     what = f"{name} ({note.title}; {note.metrics[0]})"
     noises = list(dict.fromkeys(cell.noise for cell in cells if cell.noise))
     noise = f" The same examples were also scored with noise in their texts: {_join(noises)}." if noises else ""
     trained = cells[0].train_language if cells else ""
     if not trained and note.format in TRAINABLE:
-        prompt = {**record.study.get("prompt", {}), **target.get("prompt", {})}
-        num_fewshot = prompt.get("num_fewshot", 0)
+        num_fewshot = make_prompt_settings(record.study.prompt, target.prompt).num_fewshot
         fewshot = f"with {_count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else "zero-shot"
         return f"{what} was prompted {fewshot}, without training on it, and {scored}.{noise}"
     if not trained:
         return (
             f"{what} was {scored}, with the checkpoint of the intermediate stage.{_dev_choices(target, cells)}{noise}"
         )
-    train = target.get("train") or {}
-    size, source = train.get("size"), train.get("task") or target["task"]
-    amount = f"{size:,} examples of" if size else "the examples of"
+    train = target.train or TargetData()
+    source = train.task or target.task
+    amount = f"{train.size:,} examples of" if train.size else "the examples of"
     where = f"each of {trained.replace('+', ', ')}" if "+" in trained else trained
-    return f"{what} was trained on {amount} {source} in {where} only and {scored}.{noise}"
+    return f"{what} was trained on {amount} {source if isinstance(source, str) else _join(source)} in {where} only and {scored}.{noise}"
 
 
-def _dev_choices(target: dict[str, Any], cells: list[Cell]) -> str:
+def _dev_choices(target: Target, cells: list[Cell]) -> str:
     """Describe what was chosen on dev sets for a target without training."""
     sentences = ""
     if any(cell.dev_key for cell in cells):
         sentences += " The threshold of its pairs is the best one on dev pairs of the same language, as in XTREME."
     if any(cell.official_key for cell in cells):
-        options = target["options"]
-        languages = options.get("dev_languages") or "the target's languages"
+        options = target.options
+        languages = options.dev_languages or "the target's languages"
         sentences += (
-            f" Its layer is the best one on dev pairs of {options.get('dev_task') or target['task']} in "
+            f" Its layer is the best one on dev pairs of {options.dev_task or target.task} in "
             f"{languages if isinstance(languages, str) else _join(languages)}, without the scored language. "
             "Scores at the official layer are reported too."
         )

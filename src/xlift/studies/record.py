@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from xlift.errors import UserError, did_you_mean
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
 from xlift.studies.job import Data, PredictSpec, Spec, TrainSpec
 from xlift.studies.plan import Cell, Plan
 from xlift.studies.store import Store
+from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
 from xlift.tasks import catalog
 from xlift.tasks.sources.fallback import find_origins
@@ -37,8 +37,7 @@ class TaskNote:
 
 @dataclass(frozen=True)
 class Record:
-    study: dict[str, Any]
-    """The validated study, without keys at their default."""
+    study: Study
     cells: tuple[Cell, ...]
     keys: tuple[str, ...]
     """Of all jobs."""
@@ -50,7 +49,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        return self.study["name"]
+        return self.study.name
 
 
 def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None) -> Record:
@@ -67,7 +66,7 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
     for task, language, split in read:
         origins.setdefault(task, set()).update(find_origins(plan.tasks[task].source, language, split, plan.data))
     return Record(
-        study=file.study.model_dump(mode="json", exclude_defaults=True) | {"name": plan.name},
+        study=file.study.model_copy(update={"name": plan.name}),
         cells=tuple(plan.cells),
         keys=tuple(plan.jobs),
         tasks={
@@ -89,7 +88,8 @@ def _read_data(spec: Spec) -> Iterator[Data]:
 
 def write_record(record: Record, store: Store) -> None:
     """Write `studies/<name>.json` of the store atomically. Raises UserError if the disk is full or not writable."""
-    store.write_json(FOLDER, record.name, asdict(record), "the study's record")
+    study = record.study.model_dump(mode="json", exclude_defaults=True)
+    store.write_json(FOLDER, record.name, {**asdict(record), "study": study}, "the study's record")
 
 
 def read_record(store: Store, name: str) -> Record:
@@ -110,7 +110,7 @@ def read_record(store: Store, name: str) -> Record:
         if raw["study"]["name"] != name:
             raise ValueError(f"it belongs to '{raw['study']['name']}'")
         return Record(
-            study=raw["study"],
+            study=Study.model_validate(raw["study"]),
             cells=tuple(Cell(**cell) for cell in raw["cells"]),
             keys=tuple(raw["keys"]),
             tasks={
