@@ -32,11 +32,11 @@ DASHES = ((1, 0), (5, 3), (2, 2))
 NOISE_NAME = re.compile(r"(?P<kind>.+?) (?P<level>[0-9.e+-]+)%(?P<rest>.*)")
 """Name of a noise: its kind, its level, and further settings."""
 MAX_INTERVAL_MARGIN = 25.0
-"""Maximum percent points by which an interval widens the axis: intervals over two seeds may be very wide."""
+"""Maximum percentage points by which an interval widens the axis: intervals over two seeds may be very wide."""
 
 
 def heatmaps(rows: Sequence[LiftRow]) -> dict[str, str]:
-    """Target -> SVG: intermediates x languages, each cell the lift in percent points.
+    """Target -> SVG: intermediates x languages, each cell the lift in percentage points.
 
     The colour scale is symmetric around zero and the same for all targets. A cell whose interval excludes zero is strongly
     coloured and bold; other cells are pale. Targets without a lift have no map.
@@ -105,7 +105,7 @@ def _heatmap(table: ScoreTable, largest: float) -> str:
     chart = alt.layer(squares, unsure, sure).properties(
         width=CELL_WIDTH * len(table.columns), height=CELL_HEIGHT * len(names)
     )
-    return _svg(chart, f"Lift on {table.title}, in percent points, by intermediate task and language")
+    return _svg(chart, f"Lift on {table.title}, in percentage points, by intermediate task and language")
 
 
 def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:

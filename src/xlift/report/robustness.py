@@ -1,7 +1,7 @@
 """Tables of the effect of noise, for the terminal, Markdown, LaTeX, CSV, JSON and the page.
 
 One table per target, with one line for each noise and pipeline. `kept` is in percent of the clean score, `against none` in
-percent points of that, both with half the width of the 95% interval.
+percentage points of that, both with half the width of the 95% interval.
 """
 
 from __future__ import annotations

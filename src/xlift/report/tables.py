@@ -67,7 +67,7 @@ def half_width(low: float, high: float) -> str:
 
 
 def format_points(value: float) -> str:
-    """Format percent points with a true minus sign; a rounded zero has no sign."""
+    """Format percentage points with a true minus sign; a rounded zero has no sign."""
     return f"{to_percent(value):+.1f}".replace("-", "−") if to_percent(value) else "0.0"
 
 
