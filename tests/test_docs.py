@@ -175,7 +175,7 @@ FIELDS = {
 
 
 def test_every_format_has_its_fields_documented():
-    assert set(FIELDS) == set(formats.FORMATS) == set(custom.DEFAULT_METRICS)
+    assert set(FIELDS) == set(formats.FORMATS)
     for name, fields in FIELDS.items():
         documented = table("custom-task", name)
         assert tuple(documented) == fields, name
@@ -186,12 +186,12 @@ def test_every_format_has_its_fields_documented():
 
 def test_file_types_and_metrics_of_every_format_are_documented():
     assert set(table("custom-task", "File types")) == set(custom.EXTENSIONS)
-    for name, metrics in custom.DEFAULT_METRICS.items():
+    for name, format in formats.FORMATS.items():
         text = section("custom-task", name)
         types_ = text[text.index("File types:") : text.index("etric")]
         expected = {extension for extension, reader in custom.EXTENSIONS.items() if name in READERS[reader].formats}
         assert set(re.findall(r"`(\.\w+)`", types_)) == expected, name
-        assert all(f"`{metric}`" in text for metric in metrics), name
+        assert all(f"`{metric}`" in text for metric in format.default_metrics), name
 
 
 @pytest.mark.parametrize(
@@ -290,10 +290,11 @@ def test_every_synonym_of_a_key_is_documented():
 def test_every_metric_is_documented_and_no_other():
     documented = table("reference", "Metrics")
     assert set(documented) == set(metric_catalog.names())
-    for name, defaults in custom.DEFAULT_METRICS.items():
-        for metric in defaults:
-            assert name in documented[metric][0], metric
-            assert "default" in documented[metric][1], metric
+    for metric, (told_formats, meaning, *_) in documented.items():
+        default = {name for name, format in formats.FORMATS.items() if metric in format.default_metrics}
+        other = {name for name, format in formats.FORMATS.items() if metric in format.other_metrics}
+        assert set(told_formats.split(", ")) - {"none"} == default | other, metric
+        assert ("default" in meaning) == bool(default), metric
 
 
 def test_every_command_and_option_is_documented_and_no_other():

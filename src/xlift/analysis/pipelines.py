@@ -21,7 +21,7 @@ from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record, list_studies, read_record
 from xlift.studies.store import Store
-from xlift.tasks import catalog
+from xlift.tasks import catalog, formats
 
 PIPELINE_FIELDS = ("model", "target", "train_language", "intermediate", "intermediate_language", "size", "seed")
 """The fields that identify a pipeline of a study, as in the rows of `xlift report --json`."""
@@ -172,8 +172,7 @@ def find_pipeline_by_key(store: Store, key_prefix: str, head: str = "") -> Pipel
     pipeline = Pipeline(found[0])
     if manifest["kind"] == "train":
         spec = TrainSpec.model_validate(manifest["spec"])
-        data_by_head = {spec.head or data.task: data for data in spec.mixture}
-        data_by_head = {name: data for name, data in data_by_head.items() if _format(data.task, None) != "text"}
+        data_by_head = {spec.head or data.task: data for data in spec.mixture if not _is_plain_text(data.task)}
         if head and head not in data_by_head:
             raise UserError(
                 f"the model has no head '{head}'",
@@ -389,5 +388,6 @@ def task_info(task: str, record: Record | None) -> TaskInfo:
     return TaskInfo(task, note.title if note else task, note.format if note else "", origins=origins)
 
 
-def _format(task: str, record: Record | None) -> str:
-    return task_info(task, record).format
+def _is_plain_text(task: str) -> bool:
+    format = task_info(task, None).format  # empty for a task that is in no study
+    return bool(format) and formats.get(format).is_plain_text

@@ -60,6 +60,7 @@ def predict(
     from xlift.execution.exporting import write_file_atomically
     from xlift.execution.file_prediction import InputRows, find_writer, predict_rows
     from xlift.models.export import read_export_metadata
+    from xlift.tasks import formats
 
     if device not in get_args(Device):
         raise UserError(f"unknown device '{device}'", where="--device", fix="Expected auto, cpu or cuda.")
@@ -70,7 +71,7 @@ def predict(
         _check_gpu()
     with _model_folder(model_or_key, store) as folder:
         metadata = read_export_metadata(folder)
-        if metadata.format == "translation" and not (source_language and target_language):
+        if formats.get(metadata.format).has_direction and not (source_language and target_language):
             raise UserError(
                 "translation needs both languages", fix="Write --source-language en --target-language sw, for example."
             )

@@ -164,11 +164,10 @@ def _load_tokenizer(folder: Path) -> LightTokenizer | None:
 def _count_tokens(
     task: Task, examples: Sequence[Any], tokenizer: LightTokenizer, max_length: int, train: bool
 ) -> SampleStats | None:
-    options = {key: task.options[key] for key in ("query_length",) if key in task.options}
+    format = formats.get(task.format)
+    options = {key: task.options[key] for key in format.feature_options if key in task.options}
     try:
-        features = formats.get(task.format).features(
-            examples, tokenizer, task.labels, max_length=max_length, train=train, **options
-        )
+        features = format.features(examples, tokenizer, task.labels, max_length=max_length, train=train, **options)
         rows = [list(row) for row in features.input_ids]
     except (UserError, KeyError, TypeError, ValueError):
         return None  # the job reports what is wrong with the data
@@ -186,18 +185,15 @@ def _count_characters(task: Task, examples: Sequence[Any], max_length: int) -> S
     format = formats.get(task.format)
     rows, tokens = 0, 0.0
     for example in examples:
-        texts = format.texts(example)
-        choices = len(getattr(example, "choices", ()))
-        count = 2 if format.output_kind in ("pooled", "dual") else max(1, choices)
-        text_tokens = sum(map(_guess_tokens, texts))
-        if choices > 1:  # every row repeats the context and the question
-            text_tokens += (choices - 1) * sum(map(_guess_tokens, (example.context, example.question)))
-        if format.output_kind == "span":
+        row_texts = format.row_texts(example)
+        count = len(row_texts)
+        text_tokens = sum(_guess_tokens(text) for texts in row_texts for text in texts)
+        if format.long_texts == "windows":
             count = max(1, -(-int(text_tokens) // max(8, max_length // 2)))
         rows += count
         tokens += min(text_tokens + SPECIAL_TOKENS * count, float(count * max_length))
     count = max(1, len(examples))
-    windows = rows / count if format.output_kind in ("span", "token") else 1.0
+    windows = rows / count if format.long_texts == "windows" else 1.0
     return SampleStats(tokens / count, rows / count, max(1.0, windows))
 
 

@@ -22,6 +22,7 @@ from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.placement import root_by_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
+from xlift.tasks import formats
 from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
 
 DISTINCT_GROWTH = 0.6
@@ -229,12 +230,12 @@ class PlanWorkloads:
             tokens += examples * sample.tokens
             decoder_tokens += examples * sample.decoder_tokens
             lm_head_tokens += examples * sample.lm_head_tokens
-            if self.plan.tasks[data.task].format == "text":
+            if self._format(data).is_plain_text:
                 lm_head_tokens += examples * sample.tokens * spec.masking.share
         steps = max(1, round(sum(steps_by_part)))
         evaluated, dev_samples = self._dev_evaluation(spec, tokenizer, shape, steps)
         data = [*zip(counts, samples, strict=True), *dev_samples]
-        has_text = any(self.plan.tasks[data.task].format == "text" for data in spec.parts)
+        has_text = any(self._format(data).is_plain_text for data in spec.parts)
         uses_every_row = has_text or (shape is not None and shape.tie_word_embeddings and spec.text_mode is not None)
         return Workload(
             "train", shape, tokens, evaluated[0], _row_length(samples), steps, (tokens + decoder_tokens) / steps,
@@ -279,10 +280,13 @@ class PlanWorkloads:
         return DEFAULT_NUM_EXAMPLES[data.split] if size is None else size
 
     def _rows_per_question(self, data: Data) -> int:
-        """Rows of generated dual encoding for each question: the question, and its answer in every language."""
+        """Rows of a generated example of a pool: the question, and its answer in every language."""
         task = self.plan.tasks[data.task]
-        pooled = task.format == "dual-encoding" and data.split != "train" and task.source.kind == "isles"
+        pooled = self._format(data).ranks_pool and data.split != "train" and task.source.kind == "isles"
         return 1 + len(task.source.languages(data.split)) if pooled else 1
+
+    def _format(self, data: Data) -> formats.Format:
+        return formats.get(self.plan.tasks[data.task].format)
 
     def _model(self, job: Job) -> tuple[ModelShape | None, Path | None]:
         """Shape of the model that a job starts from, and the folder of its tokenizer."""

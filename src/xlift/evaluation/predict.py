@@ -14,7 +14,6 @@ from xlift.evaluation.batching import concatenate_features, default_token_budget
 from xlift.evaluation.embeddings import Pooling, compute_dual_vectors, compute_pooled_vectors
 from xlift.evaluation.text_predictions import PromptContext, predict_texts
 from xlift.models.model import Model
-from xlift.models.outputs import OUTPUTS
 from xlift.recipes import Precision
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
@@ -88,27 +87,27 @@ def compute_outputs(
     if requests and requests[0].prompt is not None:
         return _text_outputs(model, requests, budget, precision, progress)
     model.eval()
-    kind = formats.get(task.format).output_kind
+    format = formats.get(task.format)
     budget, progress = budget or default_token_budget(model), progress or Progress()
     with inference_autocast(model, precision):
-        return _head_outputs(model, pad_token_id, kind, requests, head, budget, progress)
+        return _head_outputs(model, pad_token_id, format, requests, head, budget, progress)
 
 
 def _head_outputs(
-    model: Model, pad_token_id: int, kind: str, requests: Sequence[PredictionRequest], head: str, budget: int,
-    progress: Progress,
+    model: Model, pad_token_id: int, format: formats.Format, requests: Sequence[PredictionRequest], head: str,
+    budget: int, progress: Progress,
 ) -> list[Any]:  # fmt: skip
     parts = list({id(each.features): each.features for each in requests}.values())
     part_index = {id(part): index for index, part in enumerate(parts)}
     index_of_request = [part_index[id(each.features)] for each in requests]
-    if kind == "pooled":
+    if not format.is_trainable:
         poolings = [_resolve_pooling(model, each.options) for each in requests]
         wanted: list[set[Pooling]] = [set() for _ in parts]
         for index, pooling in zip(index_of_request, poolings, strict=True):
             wanted[index].add(pooling)
         vectors = compute_pooled_vectors(model, parts, wanted, pad_token_id, budget, progress)
         return [vectors[index][pooling] for index, pooling in zip(index_of_request, poolings, strict=True)]
-    if OUTPUTS[kind].compares_rows:
+    if format.ranks_pool:
         args = pad_token_id, budget, progress
         outputs = [compute_dual_vectors(model, head, part, *args) if len(part) else [] for part in parts]
     else:
@@ -138,8 +137,7 @@ def decode(task: Task, request: PredictionRequest, outputs: Any) -> list[Any]:
         template = request.prompt.template
         rows = zip(outputs, request.examples, strict=True)
         return [format.parse(answer, example, task.labels, template) for answer, example in rows]
-    defaults = getattr(format, "decode_options", {})
-    options = {name: request.options.get(name, default) for name, default in defaults.items()}
+    options = {name: request.options.get(name, default) for name, default in format.decode_options.items()}
     return format.decode(request.examples, request.features, outputs, task.labels, **options)
 
 

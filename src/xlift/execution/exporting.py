@@ -126,7 +126,7 @@ def make_export_metadata(
     longest = min(pipeline.max_length, limit) if limit else pipeline.max_length
     pooling: dict[str, Any] = {}
     if kind == "pooled":
-        pooling = _pooling(pipeline, model, store)
+        pooling = _pooling(pipeline, model, store, formats.get(format))
     elif kind == "dual":
         pooling = {"layer": int(model.trunk.config.num_hidden_layers), "pooling": model.head(head).spec.pooling}
     metadata = ExportMetadata(
@@ -148,7 +148,7 @@ def is_pair_task(task: TaskInfo) -> bool | None:
     return None
 
 
-def _pooling(pipeline: Pipeline, model: Model, store: Store) -> dict[str, Any]:
+def _pooling(pipeline: Pipeline, model: Model, store: Store, format: formats.Format) -> dict[str, Any]:
     """Return how hidden states become vectors. With `layer: dev`, take the layer chosen for most languages."""
     from xlift.tasks.formats.retrieval import official_layer
 
@@ -160,8 +160,7 @@ def _pooling(pipeline: Pipeline, model: Model, store: Store) -> dict[str, Any]:
         counted = Counter(each.layer for each in numbers if isinstance(each, PredictNumbers) and each.layer is not None)
         layer = counted.most_common(1)[0][0] if counted else "official"
     layer = {"official": official_layer(depth), "last": depth}.get(layer, layer)
-    decoding = getattr(formats.get("retrieval"), "decode_options", {})
-    center = options.get("center", decoding.get("center", False))
+    center = options.get("center", format.decode_options.get("center", False))
     return {"layer": int(layer), "pooling": options.get("pooling", "mean"), "center": bool(center)}
 
 
@@ -202,7 +201,7 @@ def find_pipeline_task(pipeline: Pipeline) -> Task:
     if pipeline.task not in declared:
         return catalog.get(pipeline.task)
     own = task_info(pipeline.task, pipeline.record)
-    if not own.labels and own.format in ("classification", "tagging"):
+    if not own.labels and formats.get(own.format).has_classes:
         raise UserError(
             f"text mode needs the labels of '{own.name}', but its declaration has none",
             fix="List them under `labels:` in the study, and run it again.",

@@ -9,15 +9,13 @@ from math import ceil
 from typing import Any
 
 from xlift.studies.job import Job, PredictSpec
+from xlift.tasks import formats
 from xlift.tasks.task import Task
 
 PASS_TOKENS = 1_000_000
 """Most tokens of the examples that go through a model in one pass, with every example at its maximum length. It gives full
 batches, and a killed worker loses little."""
 PASS_JOBS = 64
-SEPARATE_FORMATS = ("mining", "dual-encoding")
-"""Formats that are predicted one language at a time. The last bits of mining scores depend on the other rows of a batch, and
-a dual encoder's candidates are embedded once for all languages anyway."""
 
 
 class JobQueue:
@@ -114,7 +112,7 @@ class JobQueue:
     def _pass_key(self, spec: PredictSpec) -> tuple[Any, ...]:
         """What predictions of one model must have in common to run in one pass."""
         task = self._tasks.get(spec.data.task)
-        is_separate = task is not None and task.format in SEPARATE_FORMATS
+        is_separate = task is not None and formats.get(task.format).one_language_per_pass
         return (spec.data.task, spec.head, spec.precision, spec.data if is_separate else None)
 
 

@@ -23,6 +23,7 @@ import yaml
 
 from xlift.errors import UserError
 from xlift.execution.translators import Translator, round_share
+from xlift.tasks import formats
 from xlift.tasks.formats.translation import language_name
 from xlift.tasks.task import Task
 
@@ -79,7 +80,7 @@ def translate(
             every example was dropped.
     """
     translator.check(request.task, request.source_language, request.target_languages)
-    if request.task.format == "dual-encoding" and request.split != "train":
+    if formats.get(request.task.format).ranks_pool and request.split != "train":
         raise UserError(
             f"the {request.split} examples of '{request.task.name}' share one candidate pool over all languages, so they cannot "
             "be translated", fix="Translate its training pairs.",

@@ -19,18 +19,12 @@ from xlift.archipelago.translator import (
 from xlift.errors import UserError
 from xlift.tasks import catalog, formats, markers
 from xlift.tasks.formats.change import ChangedText
+from xlift.tasks.formats.translation import FORMAT as TRANSLATION
 from xlift.tasks.formats.translation import TranslationExample
 from xlift.tasks.metrics.on_target import is_in_language
 from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
-UNSUPPORTED_FORMATS = {
-    "tagging": "a translation has other words than its source, so its tags are unknown",
-    "retrieval": "its examples already are pairs of a text and its translation",
-    "mining": "its examples already are pairs of a text and its translation",
-    "translation": "its examples already are pairs of a text and its translation",
-}
-"""Format -> why a translation model cannot translate its examples."""
 TOO_LONG = "longer than the model's input limit"
 EMPTY_TRANSLATION = "empty translation"
 WRONG_LANGUAGE = "not in the target language"
@@ -119,7 +113,7 @@ class Oracle:
         if (
             kind in KINDS_WITHOUT_TRANSLATION
             or (self.errors and kind in KINDS_WITHOUT_GRAMMAR)
-            or task.format == "translation"
+            or formats.get(task.format).has_direction
         ):
             raise UserError(
                 f"--oracle cannot translate the examples of '{task.name}'", fix="It translates labelled isle-* tasks."
@@ -150,7 +144,7 @@ class ModelTranslator:
     texts: Texts
 
     def check(self, task: Task, source: str, targets: Sequence[str]) -> None:
-        if why := UNSUPPORTED_FORMATS.get(task.format):
+        if why := formats.get(task.format).not_translatable:
             raise UserError(
                 f"'{task.name}' cannot be translated text by text: {why}", fix="Translate a task of another format."
             )
@@ -285,17 +279,17 @@ def _translate_texts(
     from xlift.tasks.prompts.tokenization import adapt_template, text_features
     from xlift.training.progress import Progress
 
-    prompt_settings, format = PromptSettings(num_beams=num_beams), formats.get("translation")
+    prompt_settings = PromptSettings(num_beams=num_beams)
     task = catalog.get("isle-to-pivot" if source in GENERATED_LANGUAGES else "parallel-to-en")
     template = adapt_template(find_template(task, prompt_settings, source), tokenizer)
     examples = [TranslationExample(str(n), text, None, source, target) for n, text in enumerate(texts)]
-    prompts = [format.prompt(example, (), template) for example in examples]
+    prompts = [TRANSLATION.prompt(example, (), template) for example in examples]
     longest = min(limit for limit in (model.max_length, tokenizer.model_max_length, 1024) if limit)
     features = text_features(prompts, tokenizer, model.family, max_length=longest, train=False)
     generation_progress = Progress(report=progress) if progress else None
     (outputs,) = predict_texts(model, tokenizer, [features], prompt_settings, progress=generation_progress)
     return [
-        None if is_shortened else format.parse(output, example, (), template)
+        None if is_shortened else TRANSLATION.parse(output, example, (), template)
         for output, example, is_shortened in zip(outputs, examples, features.extra["shortened"], strict=True)
     ]
 

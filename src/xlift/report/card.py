@@ -25,7 +25,6 @@ from xlift.analysis.pipelines import (
     trace_lineage,
     training_data,
 )
-from xlift.archipelago.languages import SOURCE_LANGUAGE
 from xlift.errors import UserError
 from xlift.languages import canonical
 from xlift.recipes import Recipe
@@ -36,8 +35,7 @@ from xlift.report.usage import snippet
 from xlift.studies.job import MergeSpec, TrainSpec
 from xlift.studies.record import Record
 from xlift.studies.store import Store
-from xlift.tasks import catalog
-from xlift.tasks.sources.generated import GeneratedSource
+from xlift.tasks import catalog, formats
 
 if TYPE_CHECKING:
     from xlift.models.export import ExportMetadata
@@ -169,7 +167,7 @@ def _tasks(pipeline: Pipeline, lineage: TrainingLineage, metadata: ExportMetadat
 def _direction(pipeline: Pipeline, lineage: TrainingLineage, metadata: ExportMetadata) -> tuple[str, ...]:
     """Return source and target language of a translation model: one that it was trained on or scored in, and the other side; ()
     if unknown."""
-    if metadata.format != "translation":
+    if not formats.get(metadata.format).has_direction:
         return ()
     codes = [data.language for data in training_data(lineage) if data.task == pipeline.task] + [
         cell.language for cell in pipeline.cells
@@ -179,11 +177,7 @@ def _direction(pipeline: Pipeline, lineage: TrainingLineage, metadata: ExportMet
     if pipeline.task in declared:
         sides = declared[pipeline.task].get("direction", ())
     elif pipeline.task in catalog.names():
-        source = catalog.get(pipeline.task).source
-        kinds = {"to-pivot": (_LANGUAGE, SOURCE_LANGUAGE), "from-pivot": (SOURCE_LANGUAGE, _LANGUAGE)}
-        sides = (
-            kinds.get(source.example, ()) if isinstance(source, GeneratedSource) else getattr(source, "direction", ())
-        )
+        sides = getattr(catalog.get(pipeline.task).source, "direction", ())
     if not codes or len(sides) != 2:
         return ()
     return tuple(codes[0] if each == _LANGUAGE else canonical(each) or each for each in sides)

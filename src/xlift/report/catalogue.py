@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.tasks import catalog
+from xlift.tasks import catalog, formats
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
@@ -46,7 +46,7 @@ def group(task: Task) -> str:
     """Return the group of a task. An intermediate task is one with official intermediate settings."""
     if task.source.kind == "isles":
         return "isles"
-    if task.format == "text":
+    if formats.get(task.format).is_plain_text:
         return "text"
     if task.suites:
         return "suite"

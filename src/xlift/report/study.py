@@ -20,12 +20,12 @@ from xlift.studies.artifact import Artifact
 from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
-from xlift.studies.resolver import TRAINABLE
 from xlift.studies.schema.intermediate import Intermediate, Stage
 from xlift.studies.schema.targets import Target, TargetData
 from xlift.studies.schema.training import RecipePatch, make_prompt_settings
 from xlift.studies.store import Store
 from xlift.studies.study import Study
+from xlift.tasks import formats
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _target(target: Target, record: Record) -> str:
     noises = list(dict.fromkeys(cell.noise for cell in cells if cell.noise))
     noise = f" The same examples were also scored with noise in their texts: {_join(noises)}." if noises else ""
     trained = cells[0].train_language if cells else ""
-    if not trained and note.format in TRAINABLE:
+    if not trained and formats.get(note.format).is_trainable:
         num_fewshot = make_prompt_settings(record.study.prompt, target.prompt).num_fewshot
         fewshot = f"with {_count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else "zero-shot"
         return f"{what} was prompted {fewshot}, without training on it, and {scored}.{noise}"

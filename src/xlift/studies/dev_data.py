@@ -13,11 +13,10 @@ from xlift.recipes import Recipe
 from xlift.studies.job import Data
 from xlift.studies.resolver import Resolver
 from xlift.studies.yaml_document import Keys
+from xlift.tasks import formats
 
 MAX_DEV_EXAMPLES = 500
 """A larger dev split is subsampled to this size, under seed 0."""
-SCORED_FORMATS = ("classification", "tagging", "span-qa", "multiple-choice", "translation")
-"""Formats that can be scored in one language; the candidate pool of dual encoding would include other languages."""
 _NO_EARLY_STOPPING = "leave `early_stopping` out of this stage's training."
 
 
@@ -34,7 +33,8 @@ def find_dev_data(
     """
     if recipe.early_stopping is None and recipe.retries == 0:
         return ()
-    parts = {(data.task, data.language): data for data in mixture if resolver.tasks[data.task].format != "text"}
+    labelled = (data for data in mixture if not formats.get(resolver.tasks[data.task].format).is_plain_text)
+    parts = {(data.task, data.language): data for data in labelled}
     dev_data: list[Data] = []
     for data in parts.values():
         try:
@@ -62,7 +62,7 @@ def find_dev_data(
 def _dev_data_of_part(resolver: Resolver, data: Data, where: Keys) -> Data | str:
     """The dev data of one part, or the reason why there is none."""
     task = resolver.tasks[data.task]
-    if task.format not in SCORED_FORMATS:
+    if formats.get(task.format).ranks_pool:  # it includes the other languages
         return f"is {task.format}, which is not scored alone"
     if data.split == "dev":
         return "is trained on its dev split"

@@ -23,7 +23,7 @@ def check_engine(engine: Engine, jobs: Iterable[Job], tasks: Mapping[str, Task],
         return
     for job in jobs:
         for data in job.spec.parts if isinstance(job.spec, TrainSpec) else ():
-            if formats.get(tasks[data.task].format).output_kind == "dual":
+            if formats.get(tasks[data.task].format).ranks_pool:
                 raise UserError(
                     f"a dual encoder cannot be trained with fsdp: {data.task}",
                     where=file.locate("engine", "strategy"),

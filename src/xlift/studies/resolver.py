@@ -15,14 +15,11 @@ from xlift.recipes import Noise
 from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
 from xlift.studies.yaml_document import Keys
-from xlift.tasks import catalog
+from xlift.tasks import catalog, formats
 from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
 from xlift.tasks.task import Task
-
-TRAINABLE = ("classification", "tagging", "span-qa", "multiple-choice", "dual-encoding", "translation")
-"""Formats that targets train on. Retrieval and mining are scored without training; text is trained on and has no score."""
 
 
 class Resolver:
@@ -68,7 +65,7 @@ class Resolver:
             task = catalog.get(name)
             if self.file.study.source:
                 task = replace(task, source=keep_kind(task.source, self.file.study.source))
-            if not task.labels and task.format == "tagging" and isinstance(task.source, FileSource):
+            if not task.labels and formats.get(task.format).has_classes and isinstance(task.source, FileSource):
                 with self.at_place(*where):
                     labels = task.source.read_labels(task, task.source.splits(), self.data)
                 task = replace(task, labels=labels)  # CCGbank's categories are only in its files
@@ -78,12 +75,13 @@ class Resolver:
     def find_training_task(self, name: str, where: Keys, *, text: bool = False) -> Task:
         """Find a task with labels to train on; `text` allows text tasks too. Raises UserError for any other."""
         task = self.find_task(name, where)
-        if task.format == "text" and not text:
+        format = formats.get(task.format)
+        if format.is_plain_text and not text:
             raise UserError(
                 f"{name} is plain text, which a target cannot be trained on", where=self.file.locate(*where),
                 fix="text is for `intermediate:` and `pretrain:`; train a target on a task with labels.",
             )  # fmt: skip
-        if task.format not in (*TRAINABLE, "text"):
+        if not format.is_trainable:
             raise UserError(
                 f"{name} is {task.format} and cannot be trained on", where=self.file.locate(*where),
                 fix=f"{task.format} is only scored, as a target.",
@@ -163,7 +161,7 @@ class Resolver:
         data = Data(
             task=task.name, language=language, split=split, size=size, seed=0 if size is None else seed,
             fingerprint=fingerprint, max_length=task.max_length,
-            options=tuple(sorted(task.options.items())) if task.format == "dual-encoding" else (),
+            options=tuple(sorted(task.options.items())) if formats.get(task.format).is_trainable else (),
         )  # fmt: skip
         return data if noise is None else self.add_noise(data, noise, (*where, "noise"))
 

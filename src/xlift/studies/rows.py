@@ -13,6 +13,7 @@ from xlift.studies.schema.intermediate import Intermediate, MixturePart, Stage
 from xlift.studies.schema.text import MaskedText
 from xlift.studies.schema.training import RecipePatch
 from xlift.studies.yaml_document import Keys
+from xlift.tasks import formats
 from xlift.tasks.task import Task
 
 
@@ -179,7 +180,7 @@ def _text_shares(resolver: Resolver, mlm: MaskedText | None, where: Keys) -> tup
     if mlm is None:
         return ()
     task = resolver.find_task(mlm.task, (*where, "task"))
-    if task.format != "text":
+    if not formats.get(task.format).is_plain_text:
         raise UserError(
             f"{task.name} is {task.format}, and `mlm` needs plain text", where=resolver.file.locate(*where, "task"),
             fix="name a text task, such as isle-text or plain-text; put tasks with labels into the mixture.",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from xlift.tasks import formats
+
 
 class Source(Protocol):
     """Where the examples of one task come from."""
@@ -63,8 +65,7 @@ class Task:
     name: str
     title: str
     format: str
-    """Name of a format: classification, tagging, span-qa, multiple-choice, retrieval, mining, dual-encoding, text,
-    translation."""
+    """Name of a format (tasks/formats)."""
     metrics: tuple[str, ...]
     """Names of metrics in tasks/metrics; tables show the first."""
     source: Source
@@ -95,4 +96,4 @@ class Task:
     def head(self) -> str:
         """Default name of the head that learns the task: the task's name, or 'MLM', which all text tasks share. (No
         task name is in capitals.)"""
-        return "MLM" if self.format == "text" else self.name
+        return "MLM" if formats.get(self.format).is_plain_text else self.name

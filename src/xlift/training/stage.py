@@ -153,7 +153,6 @@ def _head_seed(name: str, seed: int) -> int:
 
 def make_features(task: Task, examples: Sequence[Any], tokenizer: Any, *, max_length: int, train: bool) -> Features:
     """Tokenize the examples of a task by its format."""
-    options = {key: task.options[key] for key in ("query_length",) if key in task.options}
-    return formats.get(task.format).features(
-        examples, tokenizer, task.labels, max_length=max_length, train=train, **options
-    )
+    format = formats.get(task.format)
+    options = {key: task.options[key] for key in format.feature_options if key in task.options}
+    return format.features(examples, tokenizer, task.labels, max_length=max_length, train=train, **options)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +44,6 @@ Result = TypeVar("Result")
 
 LEARNED_SHARE = 0.98
 """The training loss of a stage that learned something is below this share of the labels' entropy."""
-SPAN_GUESSING_SHARE = 0.75
-"""Bound on the loss of span QA, as a share of the loss of a uniform guess over a row's tokens. If a third of the questions
-have no answer, a constant answer is right for that third. A stage of 3,000 examples does not score above it, but its loss
-ends at .5 of guessing, so it has learned (docs/log.md)."""
-NUM_COMMON_LABELS = 3
-"""How many of the most frequent labels are tried as a constant answer."""
 ATTEMPTS_FILE = "attempts.json"
 """Results of the previous attempts, beside the checkpoints of a stage."""
 
@@ -178,46 +171,29 @@ def compute_score(task: Task, examples: Sequence[Any], predictions: Sequence[Any
 
 
 def constant_score(task: Task, examples: Sequence[Any], language: str) -> float:
-    """Score of the best constant answer: one of the most frequent labels, or no answer. For multiple choice it is the mean of
-    1/k plus two standard errors, since a guessing model scores above 1/k half of the time."""
-    golds = [formats.get(task.format).gold(example) for example in examples]
-    if task.format == "multiple-choice":
-        share = float(np.mean([1 / len(example.choices) for example in examples]))
-        return share + 2 * math.sqrt(share * (1 - share) / len(examples))
-    if task.format in ("span-qa", "translation"):  # no translation is frequent enough to guess
-        return compute_score(task, examples, [""] * len(examples), language)
-    is_tagging = task.format == "tagging"
-    labels = Counter(label for gold in golds if gold is not None for label in (gold if is_tagging else [gold]))
-    answers = [
-        [[label] * len(gold or ()) for gold in golds] if is_tagging else [label] * len(golds)
-        for label, _ in labels.most_common(NUM_COMMON_LABELS)
-    ]
-    return max((compute_score(task, examples, answer, language) for answer in answers), default=0.0)
+    """The best score of a model that has learned nothing, by the rule of the format."""
+    return formats.get(task.format).constant_score(
+        examples, lambda predictions: compute_score(task, examples, predictions, language)
+    )
 
 
 def label_entropy(
     task: Task, examples: Sequence[Any], num_label_tokens: int | None = None, row_lengths: np.ndarray | None = None
 ) -> float | None:
-    """Loss, in nats, of a model that has learned only the label frequencies. None if there is no such bound (free text).
+    """Loss of a model that has learned only the label frequencies. None if there is no such bound (free text).
 
     Args:
         num_label_tokens: in text mode, the number of tokens of the labels of all examples.
         row_lengths: (rows,) tokens of each row in which a span is searched.
     """
-    if num_label_tokens is not None:
-        num_labelled = sum(formats.get(task.format).gold(example) is not None for example in examples)
-        entropy = label_entropy(task, examples) if task.format == "classification" else None
-        return entropy * num_labelled / num_label_tokens if entropy and num_label_tokens else None
-    if task.format == "multiple-choice":
-        return float(np.mean([math.log(len(example.choices)) for example in examples]))
-    if task.format == "span-qa" and row_lengths is not None and len(row_lengths):
-        return SPAN_GUESSING_SHARE * float(np.mean(np.log(row_lengths)))
-    if task.format not in ("classification", "tagging"):
+    format = formats.get(task.format)
+    if num_label_tokens is None:
+        return format.loss_bound(examples, row_lengths)
+    if not (format.candidates and format.has_classes and num_label_tokens):
         return None
-    golds = [gold for example in examples if (gold := formats.get(task.format).gold(example)) is not None]
-    labels = Counter(label for gold in golds for label in (gold if task.format == "tagging" else [gold]))
-    shares = np.array(list(labels.values())) / labels.total()
-    return float(-(shares * np.log(shares)).sum())
+    entropy = format.loss_bound(examples)
+    num_labelled = sum(format.gold(example) is not None for example in examples)
+    return entropy * num_labelled / num_label_tokens if entropy else None
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,8 @@ def _write_results(
     task: Task, prepared: _PreparedJob, predictions: Sequence[Any], draft: Draft[PredictNumbers]
 ) -> None:
     format, request = formats.get(task.format), prepared.request
-    rows = [(e.id, format.gold(e), prediction) for e, prediction in zip(request.examples, predictions, strict=True)]
-    if format.output_kind == "dual":  # candidates have no gold answer, and may be a million
-        rows = [row for row in rows if row[1] is not None]
+    pairs = zip(request.examples, predictions, strict=True)
+    rows = [(e.id, format.gold(e), prediction) for e, prediction in pairs if not format.is_candidate(e)]
     write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
     draft.numbers.tokens = count_tokens(request.features)
     set_noise_numbers(draft.numbers, prepared.noise_counts)

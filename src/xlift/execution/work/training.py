@@ -158,7 +158,7 @@ def _make_inputs(stage: _Stage) -> _Inputs:
             entropies.append(label_entropy(task, examples, row_lengths=features.input_ids.lengths))
         # `text` trains the head of text tasks, whatever head the parts of `mixture` share
         head = "" if is_text else TEXT if prompt_encoder else spec.head
-        masker = Masker(spec.masking, tokenizer) if task.format == "text" else None
+        masker = Masker(spec.masking, tokenizer) if formats.get(task.format).is_plain_text else None
         train_datasets.append(TrainDataset(task, features, head, masker))
     evaluator = DevEvaluator(spec, context, tokenizer, model.max_length, prompt_encoder)
     return _Inputs(train_datasets, entropies, noise_counts, evaluator)
@@ -210,7 +210,11 @@ def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe,
 
 
 def _save(
-    stage: _Stage, inputs: _Inputs, last: Attempt[_Trained], attempts: Sequence[dict[str, Any]], draft: Draft[TrainNumbers]
+    stage: _Stage,
+    inputs: _Inputs,
+    last: Attempt[_Trained],
+    attempts: Sequence[dict[str, Any]],
+    draft: Draft[TrainNumbers],
 ) -> None:
     """Write the model of the last attempt and the record of the training."""
     from xlift.models import backbone

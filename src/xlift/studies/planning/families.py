@@ -22,7 +22,7 @@ FAMILY_NAMES: dict[Family, str] = {
 
 def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], stage: TrainingStage) -> None:
     """Raises UserError if a model cannot be trained on one of the tasks as the stage requires."""
-    text = next((task for task in tasks if task.format == "text"), None)
+    text = next((task for task in tasks if formats.get(task.format).is_plain_text), None)
     if text is not None and state.family != "encoder":
         place = (*stage.where, "mlm" if stage.text else "task")
         raise context.error(
@@ -30,10 +30,9 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
             place, "leave the text out; `pretrain:` trains models of every family on text.",
         )  # fmt: skip
     for task in tasks:
-        kind = formats.get(task.format).output_kind
         if state.prompt_patches is None:
             check_head_mode(context, state, task, stage.where)
-        elif kind == "dual":
+        elif formats.get(task.format).no_text_mode:
             raise context.error(
                 f"{task.name} is {task.format}, which needs a head, and {state.model} is in text mode", stage.where,
                 "give the model `mode: head`, in a separate study.",
@@ -50,7 +49,7 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
 
 def check_head_mode(context: PlanContext, state: ModelState, task: Task, where: Keys) -> None:
     """Raises UserError if a task needs text mode, and the model is in head mode."""
-    if formats.get(task.format).output_kind != "text" or state.prompt_patches is not None:
+    if formats.get(task.format).has_head or state.prompt_patches is not None:
         return
     if state.family == "encoder":
         why, fix = f"{state.model} is an encoder", "take a decoder or an encoder-decoder model."

@@ -10,6 +10,7 @@ from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.rows import IntermediateRow, TrainingStage
 from xlift.studies.schema.training import make_recipe
+from xlift.tasks import formats
 
 
 def add_row(
@@ -80,7 +81,7 @@ def _check_kept_heads(context: PlanContext, stage: TrainingStage, state: ModelSt
 
 def _check_text(context: PlanContext, stage: TrainingStage, state: ModelState) -> None:
     """Raises UserError for `masking` without text; warns where text needs a new head, since the checkpoint's is gone."""
-    text = next((share for share in (*stage.shares, *stage.text) if share.task.format == "text"), None)
+    text = next((share for share in (*stage.shares, *stage.text) if formats.get(share.task.format).is_plain_text), None)
     if text is None and stage.masking is not None:
         raise context.error(
             "`masking` has no effect without a text part", (*stage.where, "masking"),

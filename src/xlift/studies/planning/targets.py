@@ -13,15 +13,12 @@ from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_pooling, check_untrained
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.planning.text_mode import make_text_mode
-from xlift.studies.resolver import TRAINABLE
 from xlift.studies.rows import IntermediateRow, TrainingStage
 from xlift.studies.schema.targets import Options, Target, TargetData
 from xlift.studies.schema.training import make_recipe
 from xlift.studies.yaml_document import Keys
+from xlift.tasks import formats, metrics
 from xlift.tasks.task import Task
-
-THRESHOLD_FORMATS = ("mining",)
-"""Formats whose score needs a threshold, chosen on the dev split of the same language."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,11 @@ def add_target(
     _check_target(context, task, target, where)
     recipe = make_recipe(context.study.training, context.study.training.target, target.training)
     head, train_language, fewshot_data = "", "", None
-    is_text_mode = task.format in TRAINABLE and state.prompt_patches is not None
-    if task.format in TRAINABLE and target.train is False:
+    is_trainable = formats.get(task.format).is_trainable
+    is_text_mode = is_trainable and state.prompt_patches is not None
+    if is_trainable and target.train is False:
         check_untrained(context, state, task, (*where, "train"))
-    elif task.format in TRAINABLE:
+    elif is_trainable:
         state, mixture = _add_training(context, state, task, target, recipe, seed, where)
         head, fewshot_data = ("" if is_text_mode else mixture[0].task), mixture[0]
         train_language = "+".join(data.language for data in mixture)
@@ -69,7 +67,8 @@ def add_target(
             text_mode = make_text_mode(
                 context, state, (clean,), target.prompt, seed, where, train=False, fewshot_data=fewshot_data
             )
-        dev = _dev_data(context, task, clean, where) if task.format in THRESHOLD_FORMATS else None
+        has_threshold = any(metrics.get(name).fit_threshold for name in task.metrics)
+        dev = _dev_data(context, task, clean, where) if has_threshold else None
         dev_key = _add_prediction(context, state, dev, settings, layer_job)
         official_dev_key = _add_prediction(context, state, dev, official) if layer_job else ""
         clean_key = ""
@@ -153,7 +152,7 @@ def _add_layer_choice(
         return ""
     resolver, where = context.resolver, (*where, "options")
     dev_task = resolver.find_task(options.dev_task, (*where, "dev_task")) if options.dev_task else task
-    if dev_task.format not in ("retrieval", "mining"):
+    if formats.get(dev_task.format).is_trainable:
         raise context.error(
             f"{dev_task.name} is {dev_task.format} and has no pairs of sentences", (*where, "dev_task"),
             "name a task of retrieval or mining.",
@@ -205,19 +204,19 @@ def _add_training(
 
 
 def _check_target(context: PlanContext, task: Task, target: Target, where: Keys) -> None:
-    is_trainable = task.format in TRAINABLE
-    if task.format == "text":
+    format = formats.get(task.format)
+    if format.is_plain_text:
         key, what = "task", f"{task.name} is plain text and has no score"
         fix = "choose a task with labels; text is for `intermediate:` and `pretrain:`."
-    elif not is_trainable and target.train:
+    elif not format.is_trainable and target.train:
         key, what, fix = "train", f"{task.name} is {task.format}, which is scored without training", "remove `train:`."
-    elif not is_trainable and target.prompt.model_fields_set:
+    elif not format.is_trainable and target.prompt.model_fields_set:
         key, what, fix = "prompt", f"{task.name} is {task.format}, which is scored by hidden states", "remove it."
-    elif task.format == "retrieval" and target.options.margin:
-        key, what, fix = "options", f"{task.name} is retrieval, which has no margin", "`margin` is for mining."
-    elif is_trainable and target.options.for_prediction():
+    elif format.is_trainable and target.options.for_prediction():
         key, what = "options", f"{task.name} is {task.format} and has no options"
         fix = "options are for retrieval and mining."
+    elif target.options.margin and "margin" not in format.decode_options:
+        key, what, fix = "options", f"{task.name} is {task.format}, which has no margin", "`margin` is for mining."
     else:
         return
     raise context.error(what, (*where, key), fix)

@@ -17,16 +17,11 @@ from xlift.tasks.formats import (
 from xlift.tasks.formats.base import Format
 
 FORMATS: dict[str, Format] = {
-    "classification": classification.FORMAT,
-    "tagging": tagging.FORMAT,
-    "span-qa": span_qa.FORMAT,
-    "multiple-choice": multiple_choice.FORMAT,
-    "retrieval": retrieval.FORMAT,
-    "mining": mining.FORMAT,
-    "dual-encoding": dual_encoding.FORMAT,
-    "text": text.FORMAT,
-    "translation": translation.FORMAT,
-}
+    module.FORMAT.name: module.FORMAT
+    for module in (
+        classification, tagging, span_qa, multiple_choice, retrieval, mining, dual_encoding, text, translation
+    )
+}  # fmt: skip
 
 
 def of_output(kind: str) -> Format:

@@ -1,23 +1,26 @@
-"""The interface of formats. A format is one shape of supervision, such as classification or span QA.
+"""The base class of formats. A format is one shape of supervision, such as classification or span QA.
 
-Every format file has the same order: example, features, decode, prompt and parse, change of texts.
-Formats use NumPy and do not import torch.
+Code outside of the formats never asks for a format's name: it asks for a trait. Every format file has the same order:
+example, traits, features, decode, prompt and parse, change of texts. Formats use NumPy and do not import torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from xlift.tasks.formats.change import Change
 from xlift.tasks.formats.ragged import Ragged
-from xlift.tasks.formats.template import Template
+from xlift.tasks.formats.template import Template, text_mode_unsupported
 
 IGNORE_INDEX = -100
 """Target value that the loss ignores (the default `ignore_index` of torch's cross entropy)."""
+NUM_COMMON_ANSWERS = 3
+"""How many of the most frequent gold answers are tried as a constant answer."""
 
 
 @dataclass(frozen=True)
@@ -88,26 +91,103 @@ class Prompt:
     and how much of the answer then remains (tagging)."""
 
 
-class Format(Protocol):
+class Format:
+    """One shape of supervision. A format sets what differs from the values here."""
+
     name: str
     output_kind: str
     """Kind of output of the head (models/outputs.py): 'pooled' has no head, 'text' is text mode only."""
     example_class: type
     """The frozen dataclass of one example; its first field is `id: str`."""
 
+    default_metrics: tuple[str, ...] = ()
+    """Metrics of a custom task that names none; tables show the first."""
+    other_metrics: tuple[str, ...] = ()
+    """Further metrics that can score the predictions."""
+    has_classes = False
+    """Whether the answers are labels of the task, which must then be known before training."""
+    is_trainable = True
+    """False: predictions compare hidden states, so nothing is trained and targets have options (layer, pooling)."""
+    is_plain_text = False
+    """Whether examples are text for masked language modelling, without gold answer and score."""
+    has_head = True
+    """False: only text mode predicts the answers."""
+    has_direction = False
+    """Whether examples have a source and a target language."""
+    ranks_pool = False
+    """Whether queries are ranked against a pool: the other rows of the step in training, and in dev and test the
+    candidates of all languages. One language cannot be scored or translated without the others."""
+    one_language_per_pass = False
+    """Whether each language is predicted in a pass of its own through the model."""
+    tags_words = False
+    """Whether the answer is one label for each word of `example.words`."""
+    equal_gold_is_removed_gold = False
+    """Whether a test file with the same gold answer in all rows has placeholders instead of labels."""
+    long_texts: Literal["truncated", "split", "windows"] = "truncated"
+    """What happens to a text that is longer than a row: it loses its end, its words are divided among several rows, or
+    several rows are overlapping windows of it."""
+    feature_options: tuple[str, ...] = ()
+    """Options of a task that `features` takes."""
+    decode_options: Mapping[str, Any] = {}
+    """Options of a task that `decode` takes, with their defaults."""
+    candidates = ""
+    """What the candidate answers of a prompt are ('label texts'); empty if answers are generated."""
+    no_text_mode = ""
+    """Why examples have no prompt; empty if they have one."""
+    not_translatable = ""
+    """Why a model cannot translate the examples text by text; empty if it can."""
+
     def check(self, example: Any, labels: Sequence[str]) -> str | None:
         """The problem with an example ("unknown label 'maybe' (expected ...)"), or None."""
-        ...
+        raise NotImplementedError
 
     def texts(self, example: Any) -> tuple[str, ...]:
         """The natural-language strings of an example (for vocabularies, contamination checks, MLM)."""
-        ...
+        raise NotImplementedError
+
+    def row_texts(self, example: Any) -> list[tuple[str, ...]]:
+        """The texts of each row that goes through the model, if none is too long."""
+        return [self.texts(example)]
+
+    def example_labels(self, example: Any) -> tuple[str, ...]:
+        """The labels of the task that an example has as its gold answer."""
+        return ()
+
+    def is_candidate(self, example: Any) -> bool:
+        """Whether an example is only a candidate of a pool and has no answer of its own."""
+        return False
+
+    def fixed_offsets(self, example: Any) -> Mapping[str, Collection[int]]:
+        """Text -> character offsets that no change of the text may cross (ends of answers)."""
+        return {}
+
+    def constant_predictions(self, examples: Sequence[Any]) -> list[list[Any]]:
+        """Answers that ignore the input, each as one prediction per example: the most frequent gold answers."""
+        answers = Counter(gold for example in examples if (gold := self.gold(example)) is not None)
+        return [[answer] * len(examples) for answer, _ in answers.most_common(NUM_COMMON_ANSWERS)]
+
+    def constant_score(self, examples: Sequence[Any], score: Callable[[list[Any]], float]) -> float:
+        """The best score of a model that has learned nothing.
+
+        Args:
+            score: one prediction per example -> their score.
+        """
+        return max(map(score, self.constant_predictions(examples)), default=0.0)
+
+    def loss_bound(self, examples: Sequence[Any], row_lengths: np.ndarray | None = None) -> float | None:
+        """Loss of a model that has learned only how frequent the gold answers are (in nats for cross entropy), by which
+        a collapse is detected; None if there is no such bound.
+
+        Args:
+            row_lengths: (rows,) tokens of each row.
+        """
+        return None
 
     def features(
         self, examples: Sequence[Any], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
         """Rows for the encoder, at most `max_length` tokens each; `targets` are set where gold is known."""
-        ...
+        raise NotImplementedError
 
     def decode(self, examples: Sequence[Any], features: Features, outputs: Any, labels: Sequence[str]) -> list[Any]:
         """One JSON-serialisable prediction per example, from one reduced output per row (a list or an array).
@@ -115,11 +195,11 @@ class Format(Protocol):
         `outputs[i]` by kind: sequence: int arg-max, ties to the first; token: (tokens,) of these;
         span: (2, tokens) float start and end scores; choice: float score; dual and pooled: (dimension,) float vector.
         """
-        ...
+        raise TypeError(f"the format {self.name} has nothing to decode")
 
     def gold(self, example: Any) -> Any:
         """The gold answer as a JSON-serialisable value, in the shape that `decode` returns and the metrics read."""
-        ...
+        raise TypeError(f"the format {self.name} has no gold answer")
 
     def prompt(self, example: Any, labels: Sequence[str], template: Template) -> Prompt:
         """The example as text.
@@ -127,12 +207,19 @@ class Format(Protocol):
         Raises:
             UserError: the format has no text mode, or the template uses a field that the format does not have.
         """
-        ...
+        raise text_mode_unsupported(self.name, self.no_text_mode)
 
     def parse(self, answer: int | str, example: Any, labels: Sequence[str], template: Template) -> Any:
         """The prediction, as `decode` returns it, from the index of the chosen candidate or from any generated text."""
-        ...
+        raise TypeError(f"the format {self.name} has no text mode")
 
     def change_texts(self, example: Any, change: Change) -> Any:
         """The example with changed texts (noise, translation); its spans and tags follow."""
-        ...
+        raise NotImplementedError
+
+
+def entropy(answers: Iterable[Any]) -> float:
+    """Entropy of the frequencies of some answers, in nats."""
+    counts = Counter(answers)
+    shares = np.array(list(counts.values())) / counts.total()
+    return float(-(shares * np.log(shares)).sum())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt
+from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt, entropy
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 
@@ -22,11 +22,24 @@ class Classification(TextPairs):
     name = "classification"
     output_kind = "sequence"
     example_class = ClassificationExample
+    default_metrics = ("accuracy",)
+    other_metrics = ("accuracy-f1",)
+    has_classes = True
+    equal_gold_is_removed_gold = True
+    candidates = "label texts"
 
     def check(self, example: ClassificationExample, labels: Sequence[str]) -> str | None:
         if example.label is not None and example.label not in labels:
             return f"unknown label '{example.label}' (expected one of: {', '.join(labels)})"
         return None
+
+    def example_labels(self, example: ClassificationExample) -> tuple[str, ...]:
+        return () if example.label is None else (example.label,)
+
+    def loss_bound(
+        self, examples: Sequence[ClassificationExample], row_lengths: np.ndarray | None = None
+    ) -> float | None:
+        return entropy(e.label for e in examples if e.label is not None)
 
     def features(
         self,

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.change import Change, apply_change
-from xlift.tasks.formats.template import Template, text_mode_unsupported
 
 TOP_K = 20
 """Candidates kept for each query, as many as XTREME-R's metrics use (mAP@20, MRR@20)."""
@@ -45,10 +44,16 @@ class DualExample:
     """Ids of the candidates that answer the query; the default for a pair is its own passage."""
 
 
-class DualEncoding:
+class DualEncoding(Format):
     name = "dual-encoding"
     output_kind = "dual"
     example_class = DualExample
+    default_metrics = ("map@20",)
+    other_metrics = ("mrr@20", "map")
+    ranks_pool = True
+    one_language_per_pass = True  # the candidates are embedded once for all languages anyway
+    feature_options = ("query_length",)
+    no_text_mode = "it compares the vectors of queries and passages"
 
     def check(self, example: DualExample, labels: Sequence[str]) -> str | None:
         query, passage = example.query.strip(), example.passage.strip()
@@ -62,6 +67,12 @@ class DualEncoding:
 
     def texts(self, example: DualExample) -> tuple[str, ...]:
         return tuple(text for text in (example.query, example.passage, example.context) if text.strip())
+
+    def row_texts(self, example: DualExample) -> list[tuple[str, ...]]:
+        return [(example.query,), (example.passage, example.context)]
+
+    def is_candidate(self, example: DualExample) -> bool:
+        return not example.query.strip()
 
     def features(
         self,
@@ -149,16 +160,7 @@ class DualEncoding:
 
     def gold(self, example: DualExample) -> list[str] | None:
         """Ids of the relevant candidates; None for an example that is only a candidate."""
-        if not example.query.strip():
-            return None
-        return list(example.relevant or (example.id,))
-
-    def prompt(self, example: DualExample, labels: Sequence[str], template: Template) -> NoReturn:
-        """Raises UserError: dual encoding compares vectors."""
-        raise text_mode_unsupported(self.name, f"{self.name} compares the vectors of queries and passages")
-
-    def parse(self, answer: int | str, example: DualExample, labels: Sequence[str], template: Template) -> NoReturn:
-        raise TypeError("the dual-encoding format has no text mode")
+        return None if self.is_candidate(example) else list(example.relevant or (example.id,))
 
     def change_texts(self, example: DualExample, change: Change) -> DualExample:
         query, passage = apply_change(example.query, change), apply_change(example.passage, change)

@@ -42,6 +42,8 @@ class MiningExample(PairExample):
 class Mining(Retrieval):
     name = "mining"
     example_class = MiningExample
+    default_metrics = ("mining-f1", "bucc-f1")
+    one_language_per_pass = True  # the last bits of its scores depend on the other rows of a batch
     decode_options = {"center": False, "margin": "ratio"}
 
     def features(

@@ -6,14 +6,15 @@ number of choices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt
+from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -30,10 +31,13 @@ class ChoiceExample:
     """Index of the right choice, from 0."""
 
 
-class MultipleChoice:
+class MultipleChoice(Format):
     name = "multiple-choice"
     output_kind = "choice"
     example_class = ChoiceExample
+    default_metrics = ("accuracy",)
+    equal_gold_is_removed_gold = True
+    candidates = "choices"
 
     def check(self, example: ChoiceExample, labels: Sequence[str]) -> str | None:
         number = len(example.choices)
@@ -45,6 +49,17 @@ class MultipleChoice:
 
     def texts(self, example: ChoiceExample) -> tuple[str, ...]:
         return tuple(text for text in (example.context, example.question, *example.choices) if text)
+
+    def row_texts(self, example: ChoiceExample) -> list[tuple[str, ...]]:
+        return [(example.context, example.question, choice) for choice in example.choices]
+
+    def constant_score(self, examples: Sequence[ChoiceExample], score: Callable[[list[Any]], float]) -> float:
+        """The mean of 1/k plus two standard errors, since a guessing model scores above 1/k half of the time."""
+        share = float(np.mean([1 / len(e.choices) for e in examples]))
+        return share + 2 * math.sqrt(share * (1 - share) / len(examples))
+
+    def loss_bound(self, examples: Sequence[ChoiceExample], row_lengths: np.ndarray | None = None) -> float | None:
+        return float(np.mean([math.log(len(e.choices)) for e in examples]))
 
     def features(
         self, examples: Sequence[ChoiceExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool

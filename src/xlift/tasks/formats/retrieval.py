@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.change import Change, apply_change
-from xlift.tasks.formats.template import Template, text_mode_unsupported
 from xlift.tasks.nearest import find_neighbours, unit_vectors
 
 
@@ -34,18 +33,24 @@ class PairExample:
         return bool(self.text.strip() and self.translation.strip())
 
 
-class Retrieval:
+class Retrieval(Format):
     name = "retrieval"
     output_kind = "pooled"
     example_class = PairExample
+    default_metrics: tuple[str, ...] = ("accuracy",)
+    is_trainable = False
     decode_options: Mapping[str, Any] = {"center": False}
-    """Options of `decode` with their defaults."""
+    no_text_mode = "it compares hidden states"
+    not_translatable = "its examples already are pairs of a text and its translation"
 
     def check(self, example: PairExample, labels: Sequence[str]) -> str | None:
         return None if example.text.strip() or example.translation.strip() else "both sides are empty"
 
     def texts(self, example: PairExample) -> tuple[str, ...]:
         return tuple(text for text in (example.text, example.translation) if text.strip())
+
+    def row_texts(self, example: PairExample) -> list[tuple[str, ...]]:
+        return [(example.text,), (example.translation,)]
 
     def features(
         self, examples: Sequence[PairExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
@@ -92,13 +97,6 @@ class Retrieval:
 
     def gold(self, example: PairExample) -> str | None:
         return example.id if example.is_complete else None
-
-    def prompt(self, example: PairExample, labels: Sequence[str], template: Template) -> NoReturn:
-        """Raises UserError: retrieval compares hidden states."""
-        raise text_mode_unsupported(self.name, f"{self.name} compares hidden states")
-
-    def parse(self, answer: int | str, example: PairExample, labels: Sequence[str], template: Template) -> NoReturn:
-        raise TypeError(f"the {self.name} format has no text mode")
 
     def change_texts(self, example: PairExample, change: Change) -> PairExample:
         text, translation = apply_change(example.text, change), apply_change(example.translation, change)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Prompt
+from xlift.tasks.formats.base import Features, Format, Prompt
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -31,6 +31,10 @@ WINDOWS_PER_BLOCK = 256
 """Windows processed together, so that their scores fit into the cache."""
 NULL_POSITION = 0
 """Position that means "no answer in this window": the first special token."""
+GUESSING_SHARE = 0.75
+"""Bound on the loss, as a share of the loss of a uniform guess over a row's tokens. If a third of the questions have no
+answer, a constant answer is right for that third. A stage of 3,000 examples does not score above it, but its loss ends
+at .5 of guessing, so it has learned (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,13 @@ class SpanExample:
     """Where each answer starts in the context, in code points."""
 
 
-class SpanQA:
+class SpanQA(Format):
     name = "span-qa"
     output_kind = "span"
     example_class = SpanExample
+    default_metrics = ("squad-f1", "squad-em")
+    other_metrics = ("squad2-f1", "squad2-em", "mlqa-f1", "mlqa-em", "answer-f1", "answer-em")
+    long_texts = "windows"
 
     def check(self, example: SpanExample, labels: Sequence[str]) -> str | None:
         if len(example.answers) != len(example.starts):
@@ -64,6 +71,20 @@ class SpanQA:
 
     def texts(self, example: SpanExample) -> tuple[str, ...]:
         return (example.context, example.question)
+
+    def fixed_offsets(self, example: SpanExample) -> dict[str, set[int]]:
+        """No change crosses the start or the end of an answer."""
+        spans = zip(example.starts, example.answers, strict=True)
+        return {example.context: {edge for start, answer in spans for edge in (start, start + len(answer))}}
+
+    def constant_predictions(self, examples: Sequence[SpanExample]) -> list[list[Any]]:
+        """No answer is frequent enough to guess, except that there is none."""
+        return [[""] * len(examples)]
+
+    def loss_bound(self, examples: Sequence[SpanExample], row_lengths: np.ndarray | None = None) -> float | None:
+        if row_lengths is None or not len(row_lengths):
+            return None
+        return GUESSING_SHARE * float(np.mean(np.log(row_lengths)))
 
     def features(
         self,

@@ -13,6 +13,7 @@ there is such a label, else 'X' (UD's "other"), else the first label.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt
+from xlift.tasks.formats.base import IGNORE_INDEX, NUM_COMMON_ANSWERS, Features, Format, Prompt, entropy
 from xlift.tasks.formats.change import Change
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -39,10 +40,16 @@ class TaggingExample:
     tags: tuple[str, ...] | None = None
 
 
-class Tagging:
+class Tagging(Format):
     name = "tagging"
     output_kind = "token"
     example_class = TaggingExample
+    default_metrics = ("tag-accuracy",)
+    other_metrics = ("entity-f1", "chunk-f1-legacy")
+    has_classes = True
+    tags_words = True
+    long_texts = "split"
+    not_translatable = "a translation has other words than its source, so its tags are unknown"
 
     def check(self, example: TaggingExample, labels: Sequence[str]) -> str | None:
         if not example.words:
@@ -61,6 +68,16 @@ class Tagging:
 
     def texts(self, example: TaggingExample) -> tuple[str, ...]:
         return (" ".join(example.words),)
+
+    def example_labels(self, example: TaggingExample) -> tuple[str, ...]:
+        return example.tags or ()
+
+    def constant_predictions(self, examples: Sequence[TaggingExample]) -> list[list[Any]]:
+        tags = Counter(tag for e in examples for tag in e.tags or ())
+        return [[[tag] * len(e.tags or ()) for e in examples] for tag, _ in tags.most_common(NUM_COMMON_ANSWERS)]
+
+    def loss_bound(self, examples: Sequence[TaggingExample], row_lengths: np.ndarray | None = None) -> float | None:
+        return entropy(tag for e in examples for tag in e.tags or ())
 
     def features(
         self, examples: Sequence[TaggingExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool

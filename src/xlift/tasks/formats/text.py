@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.change import Change, apply_change
-from xlift.tasks.formats.template import Template, text_mode_unsupported
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,12 @@ class TextExample:
     """If given, the row is a pair (TLM of Lample and Conneau 2019)."""
 
 
-class Text:
+class Text(Format):
     name = "text"
     output_kind = "lm"
     example_class = TextExample
+    is_plain_text = True
+    no_text_mode = "plain text has no question and no answer"
 
     def check(self, example: TextExample, labels: Sequence[str]) -> str | None:
         return None if example.text.strip() else "the text is empty"
@@ -45,21 +46,6 @@ class Text:
         )
         rows = np.arange(len(examples))
         return Features(input_ids, example_index=rows, unit=rows, token_type_ids=token_type_ids)
-
-    def decode(
-        self, examples: Sequence[TextExample], features: Features, outputs: list[Any], labels: Sequence[str]
-    ) -> NoReturn:
-        raise TypeError("the text format has nothing to decode: it is for training only")
-
-    def gold(self, example: TextExample) -> NoReturn:
-        raise TypeError("the text format has no gold answer: it is for training only")
-
-    def prompt(self, example: TextExample, labels: Sequence[str], template: Template) -> NoReturn:
-        """Raises UserError: plain text has no question and no answer."""
-        raise text_mode_unsupported(self.name, "plain text has no question and no answer")
-
-    def parse(self, answer: int | str, example: TextExample, labels: Sequence[str], template: Template) -> NoReturn:
-        raise TypeError("the text format has no text mode")
 
     def change_texts(self, example: TextExample, change: Change) -> TextExample:
         text, translation = apply_change(example.text, change), example.translation

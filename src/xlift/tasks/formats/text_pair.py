@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.template import FilledTemplate, Template
@@ -27,8 +27,8 @@ class TextPairExample:
 Example = TypeVar("Example", bound=TextPairExample)
 
 
-class TextPairs:
-    """Methods of a format whose examples are `TextPairExample`s."""
+class TextPairs(Format):
+    """A format whose examples are `TextPairExample`s."""
 
     def texts(self, example: TextPairExample) -> tuple[str, ...]:
         return (example.text_a,) if example.text_b is None else (example.text_a, example.text_b)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
 from xlift.languages import LANGUAGES
-from xlift.tasks.formats.base import Direction, Prompt
+from xlift.tasks.formats.base import Direction, Format, Prompt
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.template import Template
 
@@ -32,10 +32,15 @@ class TranslationExample:
     target_language: str
 
 
-class Translation:
+class Translation(Format):
     name = "translation"
     output_kind = "text"
     example_class = TranslationExample
+    default_metrics = ("chrf++", "bleu", "on-target")
+    other_metrics = ("spbleu",)
+    has_head = False
+    has_direction = True
+    not_translatable = "its examples already are pairs of a text and its translation"
 
     def check(self, example: TranslationExample, labels: Sequence[str]) -> str | None:
         if not example.source.strip():
@@ -48,6 +53,10 @@ class Translation:
 
     def texts(self, example: TranslationExample) -> tuple[str, ...]:
         return (example.source,) if example.translation is None else (example.source, example.translation)
+
+    def constant_predictions(self, examples: Sequence[TranslationExample]) -> list[list[Any]]:
+        """No translation is frequent enough to guess."""
+        return [[""] * len(examples)]
 
     def features(
         self,
@@ -63,11 +72,6 @@ class Translation:
             "translation tasks have no head, and this model is used with `mode: head`",
             fix="use a seq2seq model or a decoder (mT5, NLLB, Qwen) and remove `mode: head`.",
         )
-
-    def decode(
-        self, examples: Sequence[TranslationExample], features: Any, outputs: list[Any], labels: Sequence[str]
-    ) -> NoReturn:
-        raise TypeError("translation has no head to decode: its answers are generated and parsed")
 
     def gold(self, example: TranslationExample) -> dict[str, str | None]:
         """The reference and its language."""

@@ -10,25 +10,23 @@ have the noise of their context. Texts in another language stay clean: translati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from xlift import languages
-from xlift.archipelago.languages import GENERATED_LANGUAGES, SOURCE_LANGUAGE
+from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
 from xlift.recipes import Noise
 from xlift.tasks import formats
+from xlift.tasks.formats.base import Format
 from xlift.tasks.formats.change import Change, ChangedText
-from xlift.tasks.formats.dual_encoding import DualExample
-from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.noise import letters, misspelt_rows, scripts, word_replacement
 from xlift.tasks.noise.editing import Edit, NoiseCounts, NoiseKind, NoisyText, add_noise, undo_edits
 from xlift.tasks.noise.paraphrase import check_task, paraphrase_examples
 from xlift.tasks.noise.typos import TypoNoise
-from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
 __all__ = [
@@ -84,7 +82,7 @@ def _check_rows(noise: Noise, task: Task) -> None:
             f"noise of kind {noise.kind} needs a dictionary, but '{noise.words}' is a file of rows",
             fix="write `kind: natural`, or give a .txt file with two words per line.",
         )
-    if task.format != "tagging":
+    if not formats.get(task.format).tags_words:
         raise UserError(
             f"misspelt rows are only for tagging tasks, and {task.name} is not one",
             fix="declare a custom task with the noisy file, or give a dictionary: a .txt file with two words per line.",
@@ -200,15 +198,17 @@ def add_noise_to_examples(
     noise = noise.model_copy(update={"words": noise.words.replace(word_replacement.LANGUAGE, language)})
     if misspelt_rows.is_rows_file(noise.words):
         return _read_misspelt(task, examples, noise, language, data, noise_counts)
-    if noise.words and task.format == "tagging":
+    format = formats.get(task.format)
+    if noise.words and format.tags_words:
         word_replacement.check_is_dictionary(word_replacement.dictionary_path(noise.words, language, data), task.labels)
-    to_change = [example for example in examples if not _is_pool_candidate(example)]
+    to_change = [example for example in examples if not format.is_candidate(example)]  # all languages share the pool
     if noise.kind == "paraphrase":
         changed = iter(paraphrase_examples(task, to_change, noise, language, noise_counts))
     else:
-        change_texts: Callable[[Any, Change], Any] = formats.get(task.format).change_texts
-        changed = (change_texts(e, _make_change(e, noise, language, data, noise_counts)) for e in to_change)
-    return [example if _is_pool_candidate(example) else next(changed) for example in examples]
+        changed = (
+            format.change_texts(e, _make_change(e, format, noise, language, data, noise_counts)) for e in to_change
+        )
+    return [example if format.is_candidate(example) else next(changed) for example in examples]
 
 
 def _read_misspelt(
@@ -248,33 +248,20 @@ def noise_notes(noise: Noise, task: Task, language: str, split: str, data: Path 
 _NOTES: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
 
-def _is_pool_candidate(example: Any) -> bool:
-    """Whether an example is a candidate of a pool; all languages share the pool, so it stays clean."""
-    return isinstance(example, DualExample) and not example.query
-
-
-def _make_change(example: Any, noise: Noise, language: str, data: Path | None, noise_counts: NoiseCounts) -> Change:
+def _make_change(
+    example: Any, format: Format, noise: Noise, language: str, data: Path | None, noise_counts: NoiseCounts
+) -> Change:
     """The change of an example's texts. A translation is in another language and stays clean."""
     other = getattr(example, "translation", None)
     text_language = getattr(example, "source_language", language)
     change = make_text_change(
-        noise, text_language, example.id, data=data, boundaries=_answer_boundaries(example), noise_counts=noise_counts
-    )
+        noise, text_language, example.id, data=data, boundaries=format.fixed_offsets(example),
+        noise_counts=noise_counts,
+    )  # fmt: skip
     return lambda text: ChangedText(text, tuple(range(len(text) + 1))) if text == other else change(text)
 
 
 def get_input_language(task: Task, language: str) -> str:
     """The language of the input text: for translation its source language, else the language itself."""
-    if task.format != "translation":
-        return language
-    if isinstance(task.source, GeneratedSource):
-        return SOURCE_LANGUAGE if task.source.example == "from-pivot" else language
     direction = getattr(task.source, "direction", None)
     return direction[0].replace(word_replacement.LANGUAGE, language) if direction else language
-
-
-def _answer_boundaries(example: Any) -> dict[str, set[int]]:
-    if not isinstance(example, SpanExample):
-        return {}
-    spans = zip(example.starts, example.answers, strict=True)
-    return {example.context: {edge for start, answer in spans for edge in (start, start + len(answer))}}

@@ -25,6 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.tasks.formats.tagging import FORMAT as TAGGING
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.tasks.sources.base import file_sha256 as file_digest
 from xlift.tasks.sources.readers import READERS
@@ -93,7 +94,7 @@ def read_rows(path: Path, language: str) -> tuple[NoisyRow, ...]:
 @lru_cache(maxsize=8)
 def _read_rows(path: Path, language: str, modified: int, size: int) -> tuple[NoisyRow, ...]:
     rows = []
-    for row in READERS[READER_BY_EXTENSION[path.suffix.lower()]].read((path,), Layout("tagging", language)):
+    for row in READERS[READER_BY_EXTENSION[path.suffix.lower()]].read((path,), Layout(TAGGING.name, language)):
         if row.skip_reason:
             continue
         example: TaggingExample = row.example

@@ -11,6 +11,7 @@ from xlift.archipelago.examples import make_example
 from xlift.archipelago.paraphrases import make_paraphrased_example
 from xlift.errors import UserError
 from xlift.recipes import Noise
+from xlift.tasks import formats
 from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
 
@@ -25,7 +26,7 @@ def check_task(task: Task) -> None:
         raise UserError(
             f"no noise of kind paraphrase for {task.name}: the task is not generated from meanings", fix=fix
         )
-    if task.format == "dual-encoding" or not _has_paraphrases(task.source.example):
+    if formats.get(task.format).ranks_pool or not _has_paraphrases(task.source.example):
         raise UserError(f"no noise of kind paraphrase for {task.name}: none of its sentences has a paraphrase", fix=fix)
 
 

@@ -44,9 +44,8 @@ class Checks:
         """
         format = formats.get(self.task.format)
         hashes = array("q")
-        labels: set[Any] = set()
-        has_classes = format.name in ("classification", "multiple-choice")
-        collects_labels = self.split == "test" and self.published and has_classes
+        labels: set[str] = set()
+        collects_labels = self.split == "test" and self.published and format.equal_gold_is_removed_gold
         for row in read():
             example = row.example
             self._check_placeholder_answer(example)
@@ -59,7 +58,7 @@ class Checks:
                 row = replace(row, example=replace(example, id=str(len(hashes))))
             hashes.append(hash(row.example.id))
             if collects_labels and len(labels) < 2:
-                labels.add(example.label)
+                labels.add(str(format.gold(example)))
             yield row
         if not hashes:
             raise UserError(f"no examples for {self.task.name} {self.language} {self.split}", where=self.place)
@@ -81,9 +80,8 @@ class Checks:
         )
 
     def _problem(self, row: Row, problem: str) -> UserError:
-        labels = self.task.labels
-        used = getattr(row.example, "tags", None) or (getattr(row.example, "label", None),)
-        unknown = next((label for label in used if isinstance(label, str) and label not in labels), None)
+        labels, used = self.task.labels, formats.get(self.task.format).example_labels(row.example)
+        unknown = next((label for label in used if label not in labels), None)
         hidden = unknown in ("-1", "") and self.split == "test"
         near = did_you_mean(unknown, labels) if unknown is not None and len(unknown) < 100 else ""
         fix = "The labels of this file are hidden. Score another split." if hidden else near

@@ -19,30 +19,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xlift.errors import UserError, did_you_mean
 from xlift.languages import canonical
 from xlift.tasks import metrics
+from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.task import Task
 
-DEFAULT_METRICS: dict[str, tuple[str, ...]] = {
-    "classification": ("accuracy",),
-    "tagging": ("tag-accuracy",),
-    "span-qa": ("squad-f1", "squad-em"),
-    "multiple-choice": ("accuracy",),
-    "retrieval": ("accuracy",),
-    "mining": ("mining-f1", "bucc-f1"),
-    "dual-encoding": ("map@20",),
-    "text": (),
-    "translation": ("chrf++", "bleu", "on-target"),
-}
-"""Format -> metrics of a declaration that names none."""
-
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[tuple(FORMATS)]
 EXTENSIONS = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -65,10 +57,7 @@ class CustomTask(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """Lower-case letters, digits, dots, hyphens."""
-    format: Literal[
-        "classification", "tagging", "span-qa", "multiple-choice", "retrieval", "mining", "dual-encoding", "text",
-        "translation",
-    ]  # fmt: skip
+    format: FormatName
     files: dict[Literal["train", "dev", "test"], str | dict[str, Paths]]
     """Split -> path with {lang}, or language -> path or paths."""
     languages: list[str] = []
@@ -140,7 +129,7 @@ def build_custom_task(declaration: dict[str, Any], base: Path) -> Task:
         name=spec.name,
         title=spec.title or spec.name,
         format=spec.format,
-        metrics=(metrics.get(spec.metric).name,) if spec.metric else DEFAULT_METRICS[spec.format],
+        metrics=_metrics(spec, where),
         source=source,
         labels=tuple(spec.labels) or _read_labels(spec, source, base, where),
         train_language=train_language,
@@ -168,7 +157,7 @@ def _explain(problem: Any, declaration: dict[str, Any]) -> UserError:
     if problem["type"] == "missing":
         return UserError(f"missing key '{key}'", where=where, fix="A task needs at least name, format and files.")
     if problem["type"] == "literal_error":
-        value, allowed = str(problem["input"]), tuple(DEFAULT_METRICS) if key == "format" else ("train", "dev", "test")
+        value, allowed = str(problem["input"]), tuple(FORMATS) if key == "format" else ("train", "dev", "test")
         fix = did_you_mean(value, allowed)
         return UserError(f"'{value}' is none of {', '.join(allowed)}", where=f"{where}: {key}", fix=fix)
     if key == "files":
@@ -202,10 +191,21 @@ def _paths_by_language(
     return by_language
 
 
+def _metrics(spec: CustomTask, where: str) -> tuple[str, ...]:
+    format = FORMATS[spec.format]
+    if not spec.metric:
+        return format.default_metrics
+    name, allowed = metrics.get(spec.metric).name, (*format.default_metrics, *format.other_metrics)
+    if name not in allowed:
+        fix = f"Its metrics are {', '.join(allowed)}." if allowed else "It has no metrics."
+        raise UserError(f"'{name}' cannot score {spec.format}", where=f"{where}: metric", fix=fix)
+    return (name,)
+
+
 def _check_direction(spec: CustomTask, where: str) -> tuple[str, ...]:
     if not spec.direction:
         return ()
-    if spec.format != "translation":
+    if not FORMATS[spec.format].has_direction:
         raise UserError("only translation tasks have a direction", where=f"{where}: direction")
     if len(spec.direction) != 2 or spec.direction.count("{lang}") != 1:
         raise UserError(
@@ -252,7 +252,7 @@ def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
 
 def _read_labels(spec: CustomTask, source: FileSource, base: Path, where: str) -> tuple[str, ...]:
     """The labels in the training files, sorted."""
-    if spec.format not in ("classification", "tagging"):
+    if not FORMATS[spec.format].has_classes:
         return ()
     labels = source.read_labels(Task(spec.name, spec.name, spec.format, (), source), ("train",), base)
     if not labels:

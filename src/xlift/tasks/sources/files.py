@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlift.errors import UserError
+from xlift.tasks import formats
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
 from xlift.tasks.sources.checking import Checks
 from xlift.tasks.sources.parallel import ENGLISH, ExampleKeys, collect_keys, compare_with_english, select_by_id
@@ -171,7 +172,7 @@ class FileSource:
             for language in self.languages(split):
                 paths = self.paths(task, language, split, data)
                 for row in READERS[self.reader].read(paths, self.layout(task.format, language)):
-                    labels.update(row.example.tags if task.format == "tagging" else (row.example.label,))
+                    labels.update(formats.get(task.format).example_labels(row.example))
         return tuple(sorted(labels - {""}))
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:

@@ -32,6 +32,8 @@ class GeneratedSource:
     kind: str = "isles"
     without: tuple[str, ...] = ()
     """Languages that the task excludes (retrieval pairs a language with the source language, so not that one itself)."""
+    direction: tuple[str, ...] = ()
+    """For translations: (source, target), one of which is "{lang}", the language of the rows."""
 
     def languages(self, split: str) -> tuple[str, ...]:
         return tuple(code for code in GENERATED_LANGUAGES if code not in self.without)
@@ -50,14 +52,14 @@ class GeneratedSource:
     ) -> Iterator[Any]:
         """Examples 0 to `size` - 1 of the split under `seed`, so subsets of one seed are nested.
 
-        For dual encoding outside training they are queries, followed by the pool: the passages of the same examples in all
-        languages.
+        For a format that ranks a pool, outside of training they are queries, followed by the pool: the passages of the
+        same examples in all languages.
         """
         from xlift.archipelago.examples import make_example
 
         make = formats.get(task.format).example_class
         indices = range(DEFAULT_NUM_EXAMPLES[split] if size is None else size)
-        pooled = task.format == "dual-encoding" and split != "train"
+        pooled = formats.get(task.format).ranks_pool and split != "train"
         codes = self.languages(split)
         for index in indices:
             row = make_example(self.example, language, split, seed, index)
@@ -103,16 +105,18 @@ SUPERTAGS = (
 """The CCG categories of all generated languages; a test checks that no others occur."""
 
 
-def _task(name: str, title: str, format: str, metrics: tuple[str, ...], **more: Any) -> Task:
-    without = (SOURCE_LANGUAGE,) if format in ("retrieval", "mining", "translation") else ()
-    trained = {"retrieval": "", "mining": "", "translation": "qtm"}
+def _task(
+    name: str, title: str, format: str, metrics: tuple[str, ...], *,
+    train_language: str = SOURCE_LANGUAGE, direction: tuple[str, ...] = (), **more: Any,
+) -> Task:  # fmt: skip
+    without = () if train_language == SOURCE_LANGUAGE else (SOURCE_LANGUAGE,)  # it is the other side of the pairs
     return Task(
         name=f"isle-{name}",
         title=title,
         format=format,
         metrics=metrics,
-        source=GeneratedSource(name, without=without),
-        train_language=trained.get(format, SOURCE_LANGUAGE),
+        source=GeneratedSource(name, without=without, direction=direction),
+        train_language=train_language,
         licence="Apache-2.0 (generated)",
         **more,
     )
@@ -131,14 +135,16 @@ ISLES: tuple[Task, ...] = (
     _task("supertags", "CCG supertags", "tagging", ("tag-accuracy",), labels=SUPERTAGS),
     _task("pos", "Universal parts of speech", "tagging", ("tag-accuracy", "chunk-f1-legacy"), labels=UPOS),
     _task("names", "Names of people, places and organisations", "tagging", ("entity-f1",), labels=NAME_TAGS),
-    _task("retrieval", "Sentence retrieval: find the translation (as Tatoeba)", "retrieval", ("accuracy",)),
+    _task("retrieval", "Sentence retrieval: find the translation (as Tatoeba)", "retrieval", ("accuracy",), train_language=""),
     _task("mining", "Mining of translations among unpaired sentences and near misses (as BUCC)", "mining",
-          ("bucc-f1", "mining-f1"), options={"margin": "ratio"}),
-    _task("answers", "Answer retrieval: find the sentence that answers (as LAReQA)", "retrieval", ("accuracy",)),
+          ("bucc-f1", "mining-f1"), train_language="", options={"margin": "ratio"}),
+    _task("answers", "Answer retrieval: find the sentence that answers (as LAReQA)", "retrieval", ("accuracy",), train_language=""),
     _task("answer-pairs", "Trained answer retrieval from a pool of all languages (as LAReQA)", "dual-encoding",
           ("map@20", "map", "mrr@20"), options={"pooling": "mean"}),
-    _task("to-pivot", "Translation of sentences into the source language", "translation", ("chrf++", "bleu", "on-target")),
-    _task("from-pivot", "Translation of sentences out of the source language", "translation", ("chrf++", "bleu", "on-target")),
+    _task("to-pivot", "Translation of sentences into the source language", "translation", ("chrf++", "bleu", "on-target"),
+          train_language="qtm", direction=("{lang}", SOURCE_LANGUAGE)),
+    _task("from-pivot", "Translation of sentences out of the source language", "translation", ("chrf++", "bleu", "on-target"),
+          train_language="qtm", direction=(SOURCE_LANGUAGE, "{lang}")),
     _task("translation", "Documents with their translation in the source language", "text", ()),
     _task("text", "Plain text, different documents in each language", "text", ()),
     _task("parallel", "Documents with their translation in another language (for TLM)", "text", ()),
