@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import fake_jobs
@@ -249,7 +250,10 @@ def test_an_artifact_that_appears_before_the_lock_is_not_made_again(tmp_path: Pa
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_run_leaves_checkpoints(store: Store, number: int, workers: int) -> None:
+def test_a_stopped_run_leaves_checkpoints(store: Store, number: int, workers: int, request: Any) -> None:
+    # A run leaves an ignored signal ignored, and under nohup pytest ignores SIGHUP.
+    before = signal.signal(number, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
     done, endless = job("done", examples=99), job("endless until stopped")
     display = Recorder()
     after(display, "started", endless.label, send_signal(number), delay=0.2)
