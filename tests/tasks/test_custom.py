@@ -118,6 +118,7 @@ def test_every_format_has_a_reader(tmp_path, format, name, text, labels):
         ({"files": {"test": {"sw": "sw.csv", "swh": "sw.csv"}}}, "duplicate language 'sw'"),
         ({"files": {"test": {"de": "de.csv"}}}, "no labels"),
         ({"metric": "acuracy"}, "did you mean 'accuracy'?"),
+        ({"metric": "entity-f1"}, "'entity-f1' cannot score classification"),
         ({"train_language": "sw"}, "no training file in 'sw'"),
         ({"name": "My Task"}, "name"),
         ({"files": {"train": {"en": "nowhere.csv"}}}, "nowhere.csv: no such file"),
@@ -202,6 +203,20 @@ def test_labels_are_read_from_the_selected_rows(tmp_path):
     (tmp_path / "all.csv").write_text("set,text,label\na,x,billing\nb,y,junk\n", encoding="utf-8")
     task = build_custom_task(declaration(files={"train": {"en": "all.csv"}}, where={"set": "a"}), tmp_path)
     assert task.labels == ("billing",)
+
+
+@pytest.mark.parametrize(
+    ("format", "row", "fields"),
+    [
+        ("multiple-choice", {"context": "a", "choices": ["b", "c"], "label": 1}, {"choices": ("b", "c")}),
+        ("span-qa", {"context": "in Rom", "question": "wo?", "answers": ["Rom"], "starts": [3]}, {"starts": (3,)}),
+    ],
+)
+def test_lists_need_no_columns_if_they_have_the_names_of_the_fields(tmp_path, format, row, fields):
+    (tmp_path / "en.jsonl").write_text(json.dumps({"id": "1", **row}), encoding="utf-8")
+    task = build_custom_task(declaration(format=format, files={"train": {"en": "en.jsonl"}}), tmp_path)
+    (example,) = task.source.read(task, "en", "train", None)
+    assert {name: getattr(example, name) for name in fields} == fields
 
 
 def test_tables_without_a_header_line(tmp_path):

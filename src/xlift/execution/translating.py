@@ -30,8 +30,6 @@ from xlift.tasks.task import Task
 EXAMPLES_PER_FILE = 1000
 """An interrupted run loses the translations of at most this many examples."""
 SUMMARY_FILE, DECLARATION_FILE = "translation.json", "task.yaml"
-COLUMNS = {"multiple-choice": {"choices": "choices"}, "span-qa": {"answers": "answers", "starts": "starts"}}
-"""Format -> columns that a custom task has to declare for the files written here."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +212,6 @@ def _make_declaration(
         "files": {request.split: {code: f"{request.split}.{code}.*.jsonl" for code in languages}},
         "joined": True,
     }
-    if task.format in COLUMNS:
-        declared["columns"] = COLUMNS[task.format]
     if task.labels:
         declared["labels"] = list(task.labels)
     if task.metrics:

@@ -3,25 +3,20 @@
 | extension | content | formats |
 | --- | --- | --- |
 | .csv, .tsv, .jsonl | records with named columns | all |
-| .txt | one text per line | classification, tagging (words separated by blanks), translation |
-| .conll | one word per line, first column; an empty line ends a sentence | tagging |
-| .json | SQuAD layout | span QA |
+| .txt | one text per line (of tagging: words separated by blanks) | with it in `Format.input_files` |
+| .conll | one word per line, first column; an empty line ends a sentence | the same |
+| .json | SQuAD layout | the same |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks import formats
-from xlift.tasks.formats.classification import ClassificationExample
-from xlift.tasks.formats.multiple_choice import ChoiceExample
-from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.formats.tagging import TaggingExample
-from xlift.tasks.formats.translation import TranslationExample
 from xlift.tasks.sources.base import read_lines
 from xlift.tasks.sources.readers import squad
 from xlift.tasks.sources.readers.base import Layout
@@ -29,14 +24,6 @@ from xlift.tasks.sources.readers.fields import Fields, Record
 from xlift.tasks.sources.readers.records import csv_records, jsonl_records, tsv_records
 
 TABLES = {".csv": csv_records, ".tsv": tsv_records, ".jsonl": jsonl_records}
-FIELDS = {
-    "classification": ("text_a", "text_b"),
-    "tagging": ("words", "text"),
-    "span-qa": ("context", "question"),
-    "multiple-choice": ("context", "question", "choices"),
-    "translation": ("text",),
-}
-"""Format -> fields that `columns` may map, besides `id`."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +47,18 @@ class InputRows:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Field -> name of its column, if it has an unusual name."""
     pair: bool | None = None
-    """Classification: whether a row must have two texts."""
+    """Of formats with one text or a pair: whether a row must have two texts."""
     direction: tuple[str, str] = ("", "")
-    """Translation: source and target language."""
+    """Of formats with a direction: source and target language."""
 
     def __post_init__(self) -> None:
-        if self.format not in FIELDS:
+        if not self._format.input_fields:
+            supported = (name for name, format in formats.FORMATS.items() if format.input_fields)
             raise UserError(
                 f"`xlift predict` does not support models of the format '{self.format}'",
-                fix="It supports classification, tagging, span QA, multiple choice and translation. The model card shows how to "
-                "use this model.",
+                fix=f"It supports {', '.join(supported)}. The model card shows how to use this model.",
             )
-        field_names = ("id", *FIELDS[self.format])
+        field_names = ("id", *self._format.input_fields)
         if unknown := [name for name in self.columns if name not in field_names]:
             raise UserError(
                 f"unknown field '{unknown[0]}'",
@@ -83,19 +70,20 @@ class InputRows:
         if self.columns and self.path.suffix.lower() not in TABLES:
             raise UserError(f"'{self.path.suffix}' files have no columns", where="--column", fix="Leave --column out.")
 
+    @property
+    def _format(self) -> formats.Format:
+        return formats.get(self.format)
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout(self.format, "", dict(self.columns), direction=self.direction)
+
     def __iter__(self) -> Iterator[InputRow]:
         extension = self.path.suffix.lower()
         if extension in TABLES:
-            return self._with_cli_advice(self._records(extension))
-        readers: dict[tuple[str, str], Callable[[], Iterator[InputRow]]] = {
-            (".txt", "classification"): lambda: self._texts(lambda name, text: ClassificationExample(name, text)),
-            (".txt", "tagging"): lambda: self._texts(lambda name, text: TaggingExample(name, tuple(text.split()))),
-            (".txt", "translation"): lambda: self._texts(self._translation),
-            (".conll", "tagging"): self._sentences,
-            (".json", "span-qa"): self._questions,
-        }
-        if (extension, self.format) not in readers:
-            supported = [*TABLES, *(each for each, format in readers if format == self.format)]
+            return self._with_cli_advice(self._examples(TABLES[extension](self.path, self._layout)))
+        if extension not in self._format.input_files:
+            supported = [*TABLES, *self._format.input_files]
             raise UserError(
                 f"a model of the format '{self.format}' cannot read '{extension}' files", where=str(self.path),
                 fix=f"Expected {', '.join(supported)}.",
@@ -105,13 +93,13 @@ class InputRows:
                 "the model needs pairs of texts, but this file has one text per line", where=str(self.path),
                 fix="Give a .tsv, .csv or .jsonl file with the columns text_a and text_b.",
             )  # fmt: skip
-        return readers[extension, self.format]()
+        return self._examples(FILES[extension](self.path), strip=extension != ".json")
 
     def check(self) -> int:
         """Read all rows and return their number. Raises UserError for the first bad row and for an empty file."""
-        number, format = 0, formats.get(self.format)
+        number = 0
         for row in self:
-            empty = not any(text.strip() for text in format.texts(row.example))
+            empty = not any(text.strip() for text in self._format.texts(row.example))
             problem = "the row has no text" if empty else self._problem(row.example)
             if problem:
                 raise UserError(problem, where=row.place)
@@ -122,21 +110,19 @@ class InputRows:
 
     def _problem(self, example: Any) -> str | None:
         try:
-            "".join(formats.get(self.format).texts(example)).encode()
+            "".join(self._format.texts(example)).encode()
         except UnicodeEncodeError:
             return "the text holds an unpaired surrogate, which is not a character"
-        if isinstance(example, ChoiceExample | TaggingExample | TranslationExample):
-            return formats.get(self.format).check(example, ())
-        return None
+        return self._format.check_input(example)
 
-    def _records(self, extension: str) -> Iterator[InputRow]:
-        layout = Layout(format=self.format, language="", columns=dict(self.columns))
-        for line, record in TABLES[extension](self.path, layout):
-            place = f"{self.path}:{line}"
-            if isinstance(record.get("choices"), list) and "choices" not in self.columns:
-                layout = replace(layout, columns={**self.columns, "choices": "choices"})
-            fields = Fields(record, layout, place)
-            yield InputRow(place, self._example(fields, record, fields.optional("id") or line))
+    def _examples(self, records: Iterable[tuple[str, Record]], *, strip: bool = True) -> Iterator[InputRow]:
+        layout = self._layout
+        for at, record in records:
+            fields = Fields(record, layout, f"{self.path}:{at}", strip=strip)
+            if self.pair:
+                fields.text("text_b")  # reports a missing column
+            example = self._format.read_record(fields, fields.optional("id") or at, with_gold=False)
+            yield InputRow(fields.where, example)
 
     @staticmethod
     def _with_cli_advice(rows: Iterator[InputRow]) -> Iterator[InputRow]:
@@ -147,44 +133,33 @@ class InputRows:
             advice = error.fix.replace("`columns` maps", "`--column FIELD=NAME` maps")
             raise UserError(error.what, where=error.where, fix=advice) from None
 
-    def _example(self, fields: Fields, record: Record, name: str) -> Any:
-        if self.format == "classification":
-            second = fields.text("text_b") if self.pair else fields.optional("text_b")
-            return ClassificationExample(name, fields.text("text_a"), second)
-        if self.format == "tagging":
-            column = fields.column("words")
-            if column is not None and isinstance(record.get(column), list):
-                return TaggingExample(name, fields.texts("words"))
-            return TaggingExample(name, tuple(fields.text("text" if column is None else "words").split()))
-        if self.format == "span-qa":
-            return SpanExample(name, fields.text("context", strip=False), fields.text("question"))
-        if self.format == "multiple-choice":
-            return ChoiceExample(name, fields.text("context"), fields.optional("question") or "", fields.choices())
-        return self._translation(name, fields.text("text"))
 
-    def _translation(self, name: str, text: str) -> TranslationExample:
-        return TranslationExample(name, text, None, *self.direction)
+def _lines(path: Path) -> Iterator[tuple[str, Record]]:
+    return ((str(number), {"text": text}) for number, text in read_lines(path) if text.strip())
 
-    def _texts(self, make: Callable[[str, str], Any]) -> Iterator[InputRow]:
-        for number, text in read_lines(self.path):
-            if text.strip():
-                yield InputRow(f"{self.path}:{number}", make(str(number), text.strip()))
 
-    def _sentences(self) -> Iterator[InputRow]:
-        start, words = 0, []
-        for number, text in read_lines(self.path):
-            columns = text.split()
-            if not columns or columns[0] == "-DOCSTART-":
-                if words:
-                    yield InputRow(f"{self.path}:{start}", TaggingExample(str(start), tuple(words)))
-                start, words = 0, []
-            elif not text.startswith("# "):
-                start = start or number
-                words.append(columns[0])
-        if words:
-            yield InputRow(f"{self.path}:{start}", TaggingExample(str(start), tuple(words)))
+def _sentences(path: Path) -> Iterator[tuple[str, Record]]:
+    start, words = 0, []
+    for number, text in read_lines(path):
+        columns = text.split()
+        if not columns or columns[0] == "-DOCSTART-":
+            if words:
+                yield str(start), {"words": words}
+            start, words = 0, []
+        elif not text.startswith("# "):
+            start = start or number
+            words.append(columns[0])
+    if words:
+        yield str(start), {"words": words}
 
-    def _questions(self) -> Iterator[InputRow]:
-        for at, _, context, question in squad.questions(self.path):
-            name, text = (squad.field(self.path, question, key, str, at) for key in ("id", "question"))
-            yield InputRow(f"{self.path}:{at}", SpanExample(name, context, text))
+
+def _questions(path: Path) -> Iterator[tuple[str, Record]]:
+    for at, _, context, question in squad.questions(path):
+        name, text = (squad.field(path, question, key, str, at) for key in ("id", "question"))
+        yield at, {"id": name, "context": context, "question": text}
+
+
+FILES: dict[str, Callable[[Path], Iterator[tuple[str, Record]]]] = {
+    ".txt": _lines, ".conll": _sentences, ".json": _questions,
+}  # fmt: skip
+"""Extension of a file without columns -> its records."""

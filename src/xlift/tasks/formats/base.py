@@ -100,6 +100,13 @@ class Format:
     example_class: type
     """The frozen dataclass of one example; its first field is `id: str`."""
 
+    columns: Mapping[str, tuple[str, ...]] = {}
+    """Field of a record -> usual names of its column, the first that is there (tasks/sources/readers/fields.py)."""
+    input_fields: tuple[str, ...] = ()
+    """Fields that `xlift predict` reads; empty if it cannot predict the format."""
+    input_files: tuple[str, ...] = ()
+    """Extensions of files without columns that it reads."""
+
     default_metrics: tuple[str, ...] = ()
     """Metrics of a custom task that names none; tables show the first."""
     other_metrics: tuple[str, ...] = ()
@@ -144,6 +151,23 @@ class Format:
     def texts(self, example: Any) -> tuple[str, ...]:
         """The natural-language strings of an example (for vocabularies, contamination checks, MLM)."""
         raise NotImplementedError
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> Any:
+        """An example from a record with named columns.
+
+        Args:
+            fields: of the record (sources/readers/fields.py: Fields).
+            name: id of the example.
+            with_gold: False to leave the gold answer out, for `xlift predict`.
+
+        Raises:
+            UserError: the record lacks a field, or a value is of the wrong kind.
+        """
+        raise NotImplementedError
+
+    def check_input(self, example: Any) -> str | None:
+        """The problem with an example without gold answer, or None."""
+        return self.check(example, ())
 
     def row_texts(self, example: Any) -> list[tuple[str, ...]]:
         """The texts of each row that goes through the model, if none is too long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class Classification(TextPairs):
     name = "classification"
     output_kind = "sequence"
     example_class = ClassificationExample
+    columns = {**TextPairs.columns, "label": ("label", "gold_label", "category")}
     default_metrics = ("accuracy",)
     other_metrics = ("accuracy-f1",)
     has_classes = True
@@ -32,6 +34,10 @@ class Classification(TextPairs):
         if example.label is not None and example.label not in labels:
             return f"unknown label '{example.label}' (expected one of: {', '.join(labels)})"
         return None
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> ClassificationExample:
+        text_a, text_b = fields.text("text_a"), fields.optional("text_b")
+        return ClassificationExample(name, text_a, text_b, intern(fields.text("label")) if with_gold else None)
 
     def example_labels(self, example: ClassificationExample) -> tuple[str, ...]:
         return () if example.label is None else (example.label,)

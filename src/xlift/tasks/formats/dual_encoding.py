@@ -48,6 +48,12 @@ class DualEncoding(Format):
     name = "dual-encoding"
     output_kind = "dual"
     example_class = DualExample
+    columns = {
+        "query": ("query", "question"),
+        "passage": ("passage", "answer", "positive"),
+        "context": ("context", "premise"),
+        "relevant": ("relevant",),
+    }
     default_metrics = ("map@20",)
     other_metrics = ("mrr@20", "map")
     ranks_pool = True
@@ -67,6 +73,13 @@ class DualEncoding(Format):
 
     def texts(self, example: DualExample) -> tuple[str, ...]:
         return tuple(text for text in (example.query, example.passage, example.context) if text.strip())
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> DualExample:
+        """A pair; with a `relevant` column (a list of ids) a query, or a candidate if the query is empty."""
+        relevant = fields.texts("relevant") if fields.column("relevant") else ()
+        passage = (fields.optional("passage") if relevant else fields.text("passage")) or ""
+        context = (fields.optional("context") if passage else None) or ""
+        return DualExample(name, fields.text("query"), passage, context, relevant)
 
     def row_texts(self, example: DualExample) -> list[tuple[str, ...]]:
         return [(example.query,), (example.passage, example.context)]

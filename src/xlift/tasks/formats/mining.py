@@ -42,9 +42,15 @@ class MiningExample(PairExample):
 class Mining(Retrieval):
     name = "mining"
     example_class = MiningExample
+    columns = {**Retrieval.columns, "text_id": ("text_id",), "translation_id": ("translation_id",)}
     default_metrics = ("mining-f1", "bucc-f1")
     one_language_per_pass = True  # the last bits of its scores depend on the other rows of a batch
     decode_options = {"center": False, "margin": "ratio"}
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> MiningExample:
+        """A pair, or a sentence whose other side is empty; each sentence may have its own id."""
+        ids = (fields.optional("text_id") or "", fields.optional("translation_id") or "")
+        return MiningExample(name, fields.text("text"), fields.text("translation"), *ids)
 
     def features(
         self, examples: Sequence[MiningExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool

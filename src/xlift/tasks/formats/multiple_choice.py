@@ -35,6 +35,13 @@ class MultipleChoice(Format):
     name = "multiple-choice"
     output_kind = "choice"
     example_class = ChoiceExample
+    columns = {
+        "context": ("context", "premise"),
+        "question": ("question",),
+        "choices": ("choices",),
+        "label": ("label", "gold_label", "category"),
+    }
+    input_fields = ("context", "question", "choices")
     default_metrics = ("accuracy",)
     equal_gold_is_removed_gold = True
     candidates = "choices"
@@ -49,6 +56,10 @@ class MultipleChoice(Format):
 
     def texts(self, example: ChoiceExample) -> tuple[str, ...]:
         return tuple(text for text in (example.context, example.question, *example.choices) if text)
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> ChoiceExample:
+        context, question, choices = fields.text("context"), fields.optional("question") or "", fields.choices()
+        return ChoiceExample(name, context, question, choices, fields.integer("label") if with_gold else None)
 
     def row_texts(self, example: ChoiceExample) -> list[tuple[str, ...]]:
         return [(example.context, example.question, choice) for choice in example.choices]

@@ -37,6 +37,10 @@ class Retrieval(Format):
     name = "retrieval"
     output_kind = "pooled"
     example_class = PairExample
+    columns: Mapping[str, tuple[str, ...]] = {
+        "text": ("text", "sentence", "source"),
+        "translation": ("translation", "target"),
+    }
     default_metrics: tuple[str, ...] = ("accuracy",)
     is_trainable = False
     decode_options: Mapping[str, Any] = {"center": False}
@@ -48,6 +52,9 @@ class Retrieval(Format):
 
     def texts(self, example: PairExample) -> tuple[str, ...]:
         return tuple(text for text in (example.text, example.translation) if text.strip())
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> PairExample:
+        return PairExample(name, fields.text("text"), fields.text("translation"))
 
     def row_texts(self, example: PairExample) -> list[tuple[str, ...]]:
         return [(example.text,), (example.translation,)]

@@ -52,6 +52,16 @@ class SpanQA(Format):
     name = "span-qa"
     output_kind = "span"
     example_class = SpanExample
+    columns = {
+        "context": ("context", "premise"),
+        "question": ("question",),
+        "answer": ("answer",),
+        "start": ("start", "answer_start"),
+        "answers": ("answers.text", "answers"),
+        "starts": ("answers.answer_start", "starts"),
+    }
+    input_fields = ("context", "question")
+    input_files = (".json",)
     default_metrics = ("squad-f1", "squad-em")
     other_metrics = ("squad2-f1", "squad2-em", "mlqa-f1", "mlqa-em", "answer-f1", "answer-em")
     long_texts = "windows"
@@ -71,6 +81,24 @@ class SpanQA(Format):
 
     def texts(self, example: SpanExample) -> tuple[str, ...]:
         return (example.context, example.question)
+
+    def check_input(self, example: SpanExample) -> str | None:
+        return None
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> SpanExample:
+        """One answer per record, or a list; an empty answer means that the context has none. Without a start the first
+        occurrence is used."""
+        context = fields.text("context", strip=False)  # answer positions refer to the unstripped text
+        question = fields.text("question")
+        if not with_gold:
+            return SpanExample(name, context, question)
+        if fields.column("answer") is None and fields.column("answers") is not None:
+            return SpanExample(name, context, question, fields.texts("answers"), fields.integers("starts"))
+        answer = fields.text("answer", strip=False)
+        start = fields.integer("start") if fields.column("start") else context.find(answer)
+        if start < 0:
+            raise fields.problem(f"the answer '{answer}' is not in the context")
+        return SpanExample(name, context, question, (answer,) if answer else (), (start,) if answer else ())
 
     def fixed_offsets(self, example: SpanExample) -> dict[str, set[int]]:
         """No change crosses the start or the end of an answer."""

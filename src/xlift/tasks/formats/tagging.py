@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,13 @@ class Tagging(Format):
     name = "tagging"
     output_kind = "token"
     example_class = TaggingExample
+    columns = {
+        "words": ("words", "tokens"),
+        "tags": ("tags", "ner_tags", "pos_tags"),
+        "text": ("text", "sentence", "source"),
+    }
+    input_fields = ("words", "text")
+    input_files = (".txt", ".conll")
     default_metrics = ("tag-accuracy",)
     other_metrics = ("entity-f1", "chunk-f1-legacy")
     has_classes = True
@@ -68,6 +76,16 @@ class Tagging(Format):
 
     def texts(self, example: TaggingExample) -> tuple[str, ...]:
         return (" ".join(example.words),)
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> TaggingExample:
+        """The words are a list; without gold also a text with blanks between them, then in either column."""
+        if with_gold:
+            tags = tuple(intern(tag) for tag in fields.texts("tags"))
+            return TaggingExample(name, fields.texts("words"), tags)
+        column = fields.column("words")
+        if column is not None and isinstance(fields.record.get(column), list):
+            return TaggingExample(name, fields.texts("words"))
+        return TaggingExample(name, tuple(fields.text("text" if column is None else "words").split()))
 
     def example_labels(self, example: TaggingExample) -> tuple[str, ...]:
         return example.tags or ()

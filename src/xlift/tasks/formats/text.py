@@ -28,6 +28,7 @@ class Text(Format):
     name = "text"
     output_kind = "lm"
     example_class = TextExample
+    columns = {"text": ("text", "sentence", "source"), "translation": ("translation", "target")}
     is_plain_text = True
     no_text_mode = "plain text has no question and no answer"
 
@@ -36,6 +37,9 @@ class Text(Format):
 
     def texts(self, example: TextExample) -> tuple[str, ...]:
         return (example.text,) if example.translation is None else (example.text, example.translation)
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> TextExample:
+        return TextExample(name, fields.text("text"), fields.optional("translation"))
 
     def features(
         self, examples: Sequence[TextExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -29,6 +29,13 @@ Example = TypeVar("Example", bound=TextPairExample)
 
 class TextPairs(Format):
     """A format whose examples are `TextPairExample`s."""
+
+    columns: Mapping[str, tuple[str, ...]] = {
+        "text_a": ("text_a", "text", "premise", "sentence1", "sentence"),
+        "text_b": ("text_b", "hypothesis", "sentence2"),
+    }
+    input_fields = FIELDS
+    input_files = (".txt",)
 
     def texts(self, example: TextPairExample) -> tuple[str, ...]:
         return (example.text_a,) if example.text_b is None else (example.text_a, example.text_b)

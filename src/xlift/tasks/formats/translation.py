@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
-from xlift.languages import LANGUAGES
+from xlift.languages import LANGUAGES, canonical
 from xlift.tasks.formats.base import Direction, Format, Prompt
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.template import Template
@@ -36,6 +36,14 @@ class Translation(Format):
     name = "translation"
     output_kind = "text"
     example_class = TranslationExample
+    columns = {
+        "source": ("source", "text", "sentence"),
+        "translation": ("translation", "target"),
+        "source_language": ("source_language", "source_lang"),
+        "target_language": ("target_language", "target_lang"),
+    }
+    input_fields = ("source",)
+    input_files = (".txt",)
     default_metrics = ("chrf++", "bleu", "on-target")
     other_metrics = ("spbleu",)
     has_head = False
@@ -53,6 +61,20 @@ class Translation(Format):
 
     def texts(self, example: TranslationExample) -> tuple[str, ...]:
         return (example.source,) if example.translation is None else (example.source, example.translation)
+
+    def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> TranslationExample:
+        """A text and its translation, with languages from columns or from the layout."""
+        source, translation = fields.text("source"), fields.text("translation") if with_gold else None
+        names = ("source_language", "target_language") if with_gold else ()
+        direction = tuple(canonical(code) or code for name in names if (code := fields.optional(name)))
+        if len(direction) != 2:
+            direction = fields.layout.direction
+        if len(direction) != 2:
+            raise fields.problem(
+                "the direction of the translation is not given",
+                'Write `direction: ["{lang}", en]` (the rows\' language into English) or `direction: [en, "{lang}"]`.',
+            )
+        return TranslationExample(name, source, translation, *direction)
 
     def constant_predictions(self, examples: Sequence[TranslationExample]) -> list[list[Any]]:
         """No translation is frequent enough to guess."""

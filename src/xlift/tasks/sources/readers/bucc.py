@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.tasks import formats
 from xlift.tasks.formats.mining import MiningExample
-from xlift.tasks.formats.retrieval import PairExample
 from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
@@ -28,8 +28,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         raise UserError(f"{len(paths)} files given, BUCC has three", where=str(paths[0]))
     english = {name: (number, text) for number, name, text in _sentences(paths[1])}
     partners = _gold(paths[2], english) if len(paths) == 3 else {}
-    mining = layout.format == "mining"
-    make = MiningExample if mining else PairExample
+    make = formats.get(layout.format).example_class
     seen: set[str] = set()
     matched: set[str] = set()
     for number, name, text in _sentences(paths[0]):
@@ -37,7 +36,8 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         for partner in partners.get(name, ()):
             matched.add(partner)
             pair = f"{name} {partner}", text, english[partner][1]
-            yield Row(paths[0], str(number), MiningExample(*pair, name, partner) if mining else PairExample(*pair))
+            ids = (name, partner) if make is MiningExample else ()
+            yield Row(paths[0], str(number), make(*pair, *ids))
         if name not in partners:
             yield Row(paths[0], str(number), make(name, text, ""))
     for name in partners:

@@ -1,6 +1,6 @@
 """Build examples of any format from records with named columns (tables, JSON lines, Parquet).
 
-The layout names a column, or the usual names below are tried. A name may be a path: `question.stem` goes into an object,
+The layout names a column, or the usual names of the format (`Format.columns`) are tried. A name may be a path: `question.stem` goes into an object,
 and `choices.text` gives the texts of a list of objects, or the list in an object of lists.
 """
 
@@ -11,20 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from sys import intern
 from typing import Any
 
 from xlift.errors import UserError, did_you_mean
-from xlift.languages import canonical
-from xlift.tasks.formats.classification import ClassificationExample
-from xlift.tasks.formats.dual_encoding import DualExample
-from xlift.tasks.formats.mining import MiningExample
-from xlift.tasks.formats.multiple_choice import ChoiceExample
-from xlift.tasks.formats.retrieval import PairExample
-from xlift.tasks.formats.span_qa import SpanExample
-from xlift.tasks.formats.tagging import TaggingExample
-from xlift.tasks.formats.text import TextExample
-from xlift.tasks.formats.translation import TranslationExample
+from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
@@ -32,32 +22,8 @@ Record = dict[str, Any]
 Records = Callable[[Path, Layout], Iterator[tuple[str, Record]]]
 """(path, layout) -> (place, record) of each record."""
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "id": ("id", "index_id", "idx"),
-    "text_a": ("text_a", "text", "premise", "sentence1", "sentence"),
-    "text_b": ("text_b", "hypothesis", "sentence2"),
-    "label": ("label", "gold_label", "category"),
-    "context": ("context", "premise"),
-    "question": ("question",),
-    "answer": ("answer",),
-    "start": ("start", "answer_start"),
-    "answers": ("answers.text",),
-    "starts": ("answers.answer_start",),
-    "text": ("text", "sentence", "source"),
-    "source": ("source", "text", "sentence"),
-    "translation": ("translation", "target"),
-    "source_language": ("source_language", "source_lang"),
-    "target_language": ("target_language", "target_lang"),
-    "text_id": ("text_id",),
-    "translation_id": ("translation_id",),
-    "words": ("words", "tokens"),
-    "tags": ("tags", "ner_tags", "pos_tags"),
-    "query": ("query", "question"),
-    "passage": ("passage", "answer", "positive"),
-    "relevant": ("relevant",),
-    "document": (),
-}
-"""Field -> usual column names, tried in order if the layout names none."""
+COMMON_COLUMNS = {"id": ("id", "index_id", "idx")}
+"""Usual columns of the fields that every format has. `Format.columns` has those of the others."""
 
 _CHOICE = re.compile(r"(choice|answer|option|ending)_?\d+")
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
@@ -68,14 +34,26 @@ _ABSENT = object()
 class Fields:
     """The fields of an example in one record, by a layout; errors name the missing column and the record's place."""
 
-    def __init__(self, record: Record, layout: Layout, where: str) -> None:
-        self.record, self.layout, self.where = record, layout, where
+    def __init__(self, record: Record, layout: Layout, where: str, *, strip: bool = True) -> None:
+        """
+        Args:
+            strip: False to keep the white space around every text.
+        """
+        self.record, self.layout, self.where, self.strip = record, layout, where, strip
+        self.format = FORMATS[layout.format]
+
+    def problem(self, what: str, fix: str = "") -> UserError:
+        """An error at the record's place."""
+        return UserError(truncate(what, 500), where=self.where, fix=fix)
 
     def column(self, field: str) -> str | None:
         named = self.layout.columns.get(field)
         if named is not None:
             return self._check_present(named) if named else None
-        return next((name for name in COLUMNS[field] if _value(self.record, name) is not _ABSENT), None)
+        return next((name for name in self._usual(field) if _value(self.record, name) is not _ABSENT), None)
+
+    def _usual(self, field: str) -> tuple[str, ...]:
+        return COMMON_COLUMNS.get(field) or self.format.columns[field]
 
     def matches_where(self) -> bool:
         """Whether the record matches the layout's `where`."""
@@ -97,6 +75,8 @@ class Fields:
         if isinstance(named, str):
             return self._list(self._check_present(named), "choices")
         named = named or sorted(name for name in self.record if _CHOICE.fullmatch(name))
+        if len(named) < 2 and isinstance(self.record.get("choices"), list):
+            return self._list("choices", "choices")
         if len(named) < 2:
             raise self._missing("choices", "list two or more columns in `columns: {choices: [...]}`")
         return tuple(self.cell_text(self._check_present(name), "choices") for name in named)
@@ -143,7 +123,7 @@ class Fields:
             if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                 raise UserError(f"'{column}' is {truncate(value)}, expected a text", where=self.where)
             value = str(value)
-        text = value.strip() if strip else value
+        text = value.strip() if strip and self.strip else value
         if self.layout.unquote and field != "label" and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
             text = text[1:-1]
         mapped = self.layout.values.get(field)
@@ -163,7 +143,7 @@ class Fields:
     def _column(self, field: str) -> str:
         column = self.column(field)
         if column is None:
-            raise self._missing(field, f"tried {', '.join(COLUMNS[field])}")
+            raise self._missing(field, f"tried {', '.join(self._usual(field))}")
         return column
 
     def _check_present(self, column: str) -> str:
@@ -199,105 +179,15 @@ def _value(record: Record, column: str) -> Any:
     return value
 
 
-def _build_classification(fields: Fields, name: str) -> ClassificationExample:
-    return ClassificationExample(
-        id=name, text_a=fields.text("text_a"), text_b=fields.optional("text_b"), label=intern(fields.text("label"))
-    )
-
-
-def _build_choice(fields: Fields, name: str) -> ChoiceExample:
-    return ChoiceExample(
-        id=name,
-        context=fields.text("context"),
-        question=fields.optional("question") or "",
-        choices=fields.choices(),
-        label=fields.integer("label"),
-    )
-
-
-def _build_span(fields: Fields, name: str) -> SpanExample:
-    """One answer per record, or a list; an empty answer means that the context has none. Without a start the first occurrence
-    is used."""
-    context = fields.text("context", strip=False)  # answer positions refer to the unstripped text
-    question = fields.text("question")
-    if fields.column("answer") is None and fields.column("answers") is not None:
-        return SpanExample(name, context, question, fields.texts("answers"), fields.integers("starts"))
-    answer = fields.text("answer", strip=False)
-    start = fields.integer("start") if fields.column("start") else context.find(answer)
-    if start < 0:
-        raise UserError(f"the answer '{truncate(answer)}' is not in the context", where=fields.where)
-    return SpanExample(name, context, question, (answer,) if answer else (), (start,) if answer else ())
-
-
-def _build_tagging(fields: Fields, name: str) -> TaggingExample:
-    tags = tuple(intern(tag) for tag in fields.texts("tags"))
-    return TaggingExample(id=name, words=fields.texts("words"), tags=tags)
-
-
-def build_pair(
-    name: str, text: str, translation: str, layout: Layout, where: str
-) -> PairExample | TextExample | TranslationExample:
+def build_pair(name: str, text: str, translation: str, layout: Layout, where: str) -> Any:
     """An example of a text and its translation, for each format that consists of such pairs.
 
     Raises:
         UserError: a translation task has no direction.
     """
-    if layout.format == "retrieval":
-        return PairExample(name, text, translation)
-    if layout.format == "text":
-        return TextExample(name, text, translation)
-    if len(layout.direction) != 2:
-        raise UserError(
-            "the direction of the translation is not given", where=where,
-            fix="Write `direction: [\"{lang}\", en]` (the rows' language into English) or `direction: [en, \"{lang}\"]`.",
-        )  # fmt: skip
-    return TranslationExample(name, text, translation, *layout.direction)
-
-
-def _build_retrieval(fields: Fields, name: str) -> PairExample:
-    return PairExample(id=name, text=fields.text("text"), translation=fields.text("translation"))
-
-
-def _build_mining(fields: Fields, name: str) -> MiningExample:
-    """A pair, or a sentence whose other side is empty; each sentence may have its own id."""
-    ids = (fields.optional("text_id") or "", fields.optional("translation_id") or "")
-    return MiningExample(name, fields.text("text"), fields.text("translation"), *ids)
-
-
-def _build_text(fields: Fields, name: str) -> TextExample:
-    return TextExample(id=name, text=fields.text("text"), translation=fields.optional("translation"))
-
-
-def _build_dual_encoding(fields: Fields, name: str) -> DualExample:
-    """A pair; with a `relevant` column (a list of ids) a query, or a candidate if the query is empty."""
-    relevant = fields.texts("relevant") if fields.column("relevant") else ()
-    passage = (fields.optional("passage") if relevant else fields.text("passage")) or ""
-    context = (fields.optional("context") if passage else None) or ""
-    return DualExample(id=name, query=fields.text("query"), passage=passage, context=context, relevant=relevant)
-
-
-def _build_translation(fields: Fields, name: str) -> TranslationExample:
-    """A text and its translation, with languages from columns or from the layout."""
-    source, translation = fields.text("source"), fields.text("translation")
-    columns = (fields.optional("source_language"), fields.optional("target_language"))
-    if columns[0] and columns[1]:
-        return TranslationExample(name, source, translation, *(canonical(code) or code for code in columns if code))
-    example = build_pair(name, source, translation, fields.layout, fields.where)
-    assert isinstance(example, TranslationExample)
-    return example
-
-
-EXAMPLE_BUILDERS: dict[str, Callable[[Fields, str], Any]] = {
-    "classification": _build_classification,
-    "multiple-choice": _build_choice,
-    "span-qa": _build_span,
-    "tagging": _build_tagging,
-    "retrieval": _build_retrieval,
-    "mining": _build_mining,
-    "text": _build_text,
-    "translation": _build_translation,
-    "dual-encoding": _build_dual_encoding,
-}
+    plain = Layout(layout.format, layout.language, direction=layout.direction)
+    fields = Fields({"text": text, "translation": translation}, plain, where)
+    return FORMATS[layout.format].read_record(fields, name)
 
 
 def record_reader(name: str, version: int, formats: tuple[str, ...], records: Records) -> Reader:
@@ -305,7 +195,7 @@ def record_reader(name: str, version: int, formats: tuple[str, ...], records: Re
 
     def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         number = 0
-        make = EXAMPLE_BUILDERS[layout.format]
+        make = FORMATS[layout.format].read_record
         for path in paths:
             for place, record in records(path, layout):
                 fields = Fields(record, layout, f"{path}:{place}")

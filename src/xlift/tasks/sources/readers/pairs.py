@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.tasks import formats
 from xlift.tasks.sources.base import read_lines
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.fields import build_pair
@@ -20,7 +21,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     path, other = paths
     for number, line, line_other in read_aligned_lines(path, other):
         name, text, translation = str(number - 1), line.strip(), line_other.strip()
-        if layout.format == "translation" and not (text and translation):
+        if formats.get(layout.format).has_direction and not (text and translation):
             yield Row(path, str(number), None, skip_reason="blank on one side")
         else:
             yield Row(path, str(number), build_pair(name, text, translation, layout, f"{path}:{number}"))

@@ -4,9 +4,11 @@ its files are parallel."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.tasks.formats.text import FORMAT as TEXT
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.fields import Fields, build_pair
@@ -42,6 +44,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
 
 def _texts(path: Path, layout: Layout) -> Iterator[tuple[str, str, str]]:
     """(line, id, text) of each row."""
+    layout = replace(layout, format=TEXT.name)  # whatever the pairs become, each table has texts
     for at, record in tsv_records(path, layout):
         fields = Fields(record, layout, f"{path}:{at}")
         yield at, fields.text("id"), fields.text("text")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout
-from xlift.tasks.sources.readers.fields import EXAMPLE_BUILDERS, Record, record_reader
+from xlift.tasks.sources.readers.fields import Record, record_reader
 
 ROWS = 1000
 """Rows converted to Python objects at a time."""
@@ -48,4 +49,4 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
         raise UserError(f"invalid Parquet: {number:,} rows, its footer gives {expected:,}", where=str(path))
 
 
-PARQUET = record_reader("parquet", 1, tuple(EXAMPLE_BUILDERS), _records)
+PARQUET = record_reader("parquet", 1, tuple(FORMATS), _records)

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import LINE_LIMIT, parse_json, read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout
-from xlift.tasks.sources.readers.fields import EXAMPLE_BUILDERS, Record, record_reader
+from xlift.tasks.sources.readers.fields import Record, record_reader
 
 Cells = Iterator[tuple[int, list[str]]]
 
@@ -95,9 +96,9 @@ def _txt(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
             yield str(line), {"text": text}
 
 
-TABLES = tuple(name for name in EXAMPLE_BUILDERS if name != "tagging")  # tagging needs lists, which tables lack
+TABLES = tuple(name for name, format in FORMATS.items() if not format.tags_words)  # words are lists, which tables lack
 CSV = record_reader("csv", 1, TABLES, csv_records)
 TSV = record_reader("tsv", 1, TABLES, tsv_records)
 QUOTED_TSV = record_reader("quoted-tsv", 1, TABLES, _quoted_tsv)
-JSONL = record_reader("jsonl", 1, (*TABLES, "tagging"), jsonl_records)
+JSONL = record_reader("jsonl", 1, tuple(FORMATS), jsonl_records)
 TXT = record_reader("txt", 1, ("text",), _txt)
