@@ -80,11 +80,11 @@ def export(
     model, tokenizer = load_stored_model(find_model_files(pipeline.key, store, pretrained))
     metadata, head = make_export_metadata(pipeline, model, tokenizer, store, data)
     with write_folder_atomically(folder, force) as draft, disk_errors_as_oserror(draft):
-        longest = MAX_NEW_TOKENS if metadata.kind == "text" else None
+        longest = MAX_NEW_TOKENS if metadata.is_text_mode else None
         difference = write_model(model, tokenizer, head, draft, max_length=metadata.max_length, max_new_tokens=longest)
         metadata.write(draft)
         name = auto_class(model, head).__name__
-        if metadata.kind in ("dual", "pooled"):
+        if metadata.pooling:
             from xlift.models.export.sentence_transformers import write_modules
 
             write_modules(model, head, metadata, draft)
@@ -125,13 +125,13 @@ def make_export_metadata(
     limit = model.max_length
     longest = min(pipeline.max_length, limit) if limit else pipeline.max_length
     pooling: dict[str, Any] = {}
-    if kind == "pooled":
+    if not head and not pipeline.text_mode:
         pooling = _pooling(pipeline, model, store, formats.get(format))
-    elif kind == "dual":
+    elif head and model.head(head).spec.output.compares_rows:
         pooling = {"layer": int(model.trunk.config.num_hidden_layers), "pooling": model.head(head).spec.pooling}
     metadata = ExportMetadata(
         task=pipeline.task or head, format=format, kind=kind, labels=tuple(labels), max_length=longest,
-        is_pair=is_pair_task(task) if format == "classification" else None, pooling=pooling, provenance=provenance,
+        is_pair=is_pair_task(task) if "text_b" in formats.get(format).columns else None, pooling=pooling, provenance=provenance,
         prompt=_prompt_metadata(pipeline, tokenizer, data),
     )  # fmt: skip
     return metadata, head

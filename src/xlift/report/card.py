@@ -40,11 +40,6 @@ from xlift.tasks import catalog, formats
 if TYPE_CHECKING:
     from xlift.models.export import ExportMetadata
 
-HUB_PIPELINE_TAGS = {
-    "sequence": "text-classification", "token": "token-classification", "span": "question-answering",
-    "pooled": "sentence-similarity", "dual": "sentence-similarity",
-}  # fmt: skip
-"""Kind of head -> `pipeline_tag` of the Hub."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _APACHE = "Apache-2.0"
 _LANGUAGE = "{lang}"
@@ -123,10 +118,8 @@ def _yaml_header(
     has_free_weights = (_is_shipped(lineage) or lineage.pretrain) and not lineage.is_incomplete
     is_free = has_free_weights and used and all(each.licence.startswith(_APACHE) for each in used)
     front |= {"license": "apache-2.0"} if is_free else {"license": "other", "license_name": "those-of-its-parts"}
-    if metadata.kind in HUB_PIPELINE_TAGS:
-        front["pipeline_tag"] = HUB_PIPELINE_TAGS[metadata.kind]
-    elif metadata.kind == "text":
-        front["pipeline_tag"] = "translation" if metadata.format == "translation" else "text-generation"
+    if tag := _pipeline_tag(metadata) or ("text-generation" if metadata.is_text_mode else ""):
+        front["pipeline_tag"] = tag
     front["tags"] = [
         "xlift",
         "cross-lingual-transfer",
@@ -148,10 +141,16 @@ def _yaml_header(
     return f"---\n{dumped}---"
 
 
+def _pipeline_tag(metadata: ExportMetadata) -> str:
+    """The Hub's name of what the model does; '' if it has none, or if the model writes text instead."""
+    format = formats.get(metadata.format)
+    return "" if metadata.is_text_mode and format.has_head else format.pipeline_tag
+
+
 def _result(row: LiftRow, metadata: ExportMetadata, task: TaskInfo) -> dict[str, Any]:
     origin = next((origin.partition("@")[0] for origin in task.origins if "/" in origin), task.name)
     return {
-        "task": {"type": HUB_PIPELINE_TAGS.get(metadata.kind, metadata.format), "name": task.title},
+        "task": {"type": _pipeline_tag(metadata) or metadata.format, "name": task.title},
         "dataset": {"name": f"{task.name} ({row.language})", "type": origin, "config": row.language, "split": "test"},
         "metrics": [{"type": row.metric, "value": round(100 * row.value, 2), "name": row.metric,
                      "args": {"low": round(100 * row.low, 2), "high": round(100 * row.high, 2), "level": 0.95, "n": row.n}}],
@@ -311,16 +310,17 @@ def _limits(
         )
     if any(cell.dev_key or cell.official_key for cell in pipeline.cells):
         points.append("A layer or a threshold was chosen on dev data of the scored languages, as in the benchmark.")
-    if metadata.kind in ("sequence", "choice", "text"):
+    format = formats.get(metadata.format)
+    if metadata.is_text_mode or format.long_texts == "truncated":
         points.append(f"Texts are truncated to {metadata.max_length} tokens.")
-    if metadata.format == "tagging":
+    if format.tags_words:
         points.append("It tags words separated by blanks. Split texts without blanks into words first.")
     if not any(data.noise for data in training_data(lineage)):
         points.append("It was trained on clean text only.")
     untested = [] if any(cell.noise for cell in pipeline.cells) else ["misspelt, transliterated or mixed text"]
     untested += ["other domains", "fairness between groups of people"]
     points.append(f"Not tested here: {listed(untested)}.")
-    if metadata.kind in ("sequence", "token", "choice"):
+    if format.has_probabilities and not metadata.is_text_mode:
         points.append("Its probabilities, a softmax over logits, are not calibrated.")
     return "\n".join(f"- {point}" for point in points)
 

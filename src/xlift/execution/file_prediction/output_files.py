@@ -8,6 +8,7 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.execution.file_prediction.predictor import Prediction
+from xlift.tasks import formats
 
 Writer = Callable[[Prediction], str]
 
@@ -43,8 +44,8 @@ WRITERS: dict[str, tuple[str, Writer]] = {
 
 def find_writer(extension: str, format: str) -> tuple[str, Writer]:
     """Return the header and the row function of an extension. Raises UserError if it does not fit the format."""
-    if extension not in WRITERS or (extension == ".conll" and format != "tagging"):
-        supported = [name for name in WRITERS if name != ".conll" or format == "tagging"]
+    supported = [name for name in WRITERS if name != ".conll" or formats.get(format).tags_words]
+    if extension not in supported:
         raise UserError(
             f"cannot write {format} predictions as '{extension}'",
             where="--out",

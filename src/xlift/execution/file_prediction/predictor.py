@@ -1,11 +1,7 @@
 """Predictions and scores of an exported model, computed with the stock class of transformers.
 
-Scores, none of them calibrated:
-    classification, choice  softmax of the logits over the labels or choices
-    tagging                 softmax at the first sub-word of each word; for the sentence, the mean over its words
-    span QA                 softmax of the start times softmax of the end, over the context of all windows (and the null span)
-    text mode               likelihood of the chosen candidate divided by that of all candidates (per token if `normalize`);
-                            None for generated text
+A head's scores are those of the format (`Format.decode_logits`). In text mode the score is the likelihood of the chosen
+candidate divided by that of all candidates (per token if `normalize`), and None for generated text. None is calibrated.
 """
 
 from __future__ import annotations
@@ -28,8 +24,7 @@ from xlift.models.outputs import OUTPUTS
 from xlift.models.pretrained import first_line, load_pretrained, silence_transformers
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Device, PromptSettings
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features
-from xlift.tasks.formats.span_qa import NO_ANSWER, NULL_POSITION
+from xlift.tasks.formats.base import Features, softmax
 from xlift.tasks.formats.template import Template
 from xlift.training.batches import collate, split_into_micro_batches
 from xlift.training.devices import select_device
@@ -77,7 +72,7 @@ def load_exported_model(folder: Path, device: Device = "auto") -> LoadedModel:
     from transformers import AutoTokenizer
 
     metadata = read_export_metadata(folder)
-    if metadata.kind == "text":
+    if metadata.is_text_mode:
         backbone, tokenizer, _ = load_pretrained(folder)
         loaded = LoadedModel(metadata, tokenizer, Model(backbone).to(select_device(device)).eval())
         _check_prompt(loaded, folder)
@@ -129,7 +124,7 @@ def predict_rows(
     Raises:
         UserError: as `InputRows`.
     """
-    done, predict = 0, _predict_with_prompt if loaded.metadata.kind == "text" else _predict_with_head
+    done, predict = 0, _predict_with_prompt if loaded.metadata.is_text_mode else _predict_with_head
     while chunk := [row.example for row in islice(rows, CHUNK)]:
         yield from predict(loaded, chunk, language)
         done += len(chunk)
@@ -143,8 +138,9 @@ def _predict_with_head(loaded: LoadedModel, examples: Sequence[Any], language: s
     metadata = loaded.metadata
     format = formats.get(metadata.format)
     features = format.features(examples, loaded.tokenizer, metadata.labels, max_length=metadata.max_length, train=False)
-    decoders = {"sequence": _decode_labels, "token": _decode_tags, "span": _decode_spans, "choice": _decode_choices}
-    return decoders[metadata.kind](metadata, examples, features, _compute_logits(loaded, features))
+    answers = format.decode_logits(examples, features, _compute_logits(loaded, features), metadata.labels)
+    for example, (answer, score, word_scores) in zip(examples, answers, strict=True):
+        yield Prediction(example.id, answer, score, example, word_scores)
 
 
 @torch.inference_mode()
@@ -172,79 +168,6 @@ def _compute_logits(loaded: LoadedModel, features: Features) -> list[np.ndarray]
         for row, one in zip(rows.tolist(), logits, strict=True):
             logits_of_rows[row] = one[: features.input_ids.lengths[row]] if OUTPUTS[kind].per_token else one
     return logits_of_rows
-
-
-def _decode_labels(
-    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
-) -> Iterator[Prediction]:
-    for example, row in zip(examples, logits, strict=True):
-        best = int(row.argmax())
-        yield Prediction(example.id, metadata.labels[best], float(_softmax(row)[best]), example)
-
-
-def _decode_tags(
-    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
-) -> Iterator[Prediction]:
-    tags: list[list[str]] = [[] for _ in examples]
-    scores: list[list[float]] = [[] for _ in examples]
-    for n, first, row in zip(features.example_index.tolist(), features.extra["first"], logits, strict=True):
-        probabilities = _softmax(row[first])
-        tags[n] += [metadata.labels[label] for label in probabilities.argmax(axis=-1)]
-        scores[n] += probabilities.max(axis=-1).tolist()
-    for example, example_tags, word_scores in zip(examples, tags, scores, strict=True):
-        yield Prediction(example.id, example_tags, float(np.mean(word_scores)), example, tuple(word_scores))
-
-
-def _decode_spans(
-    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
-) -> Iterator[Prediction]:
-    logits = [row.T for row in logits]
-    texts = formats.get("span-qa").decode(examples, features, logits, metadata.labels)
-    unanswerable = NO_ANSWER in metadata.labels
-    windows: list[list[int]] = [[] for _ in examples]
-    for row, n in enumerate(features.example_index.tolist()):
-        windows[n].append(row)
-    for example, text, example_windows in zip(examples, texts, windows, strict=True):
-        yield Prediction(
-            example.id, text, _span_probability(text, example_windows, features, logits, unanswerable), example
-        )
-
-
-def _span_probability(
-    text: str, rows: list[int], features: Features, logits: list[np.ndarray], unanswerable: bool
-) -> float | None:
-    """Return the probability of the best span over all windows of an example, or of the null span if that was chosen."""
-    from xlift.tasks.formats.span_qa import best_spans
-
-    lengths = [len(features.extra["begins"][row]) for row in rows]
-    firsts = [features.extra["context"][row] for row in rows]
-    score, *_ = best_spans([logits[row] for row in rows], firsts, lengths)
-    null = min(float(logits[row][0, NULL_POSITION] + logits[row][1, NULL_POSITION]) for row in rows)
-    total = 0.0
-    for side in range(2):
-        parts = [
-            logits[row][side, first : first + length] for row, first, length in zip(rows, firsts, lengths, strict=True)
-        ]
-        parts += [np.array([min(logits[row][side, NULL_POSITION] for row in rows)])] if unanswerable else []
-        every = np.concatenate(parts).astype(np.float64)
-        if not len(every):
-            return None
-        total += float(every.max() + np.log(np.exp(every - every.max()).sum()))
-    return float(min(1.0, np.exp((float(score.max()) if text or not unanswerable else null) - total)))
-
-
-def _decode_choices(
-    metadata: ExportMetadata, examples: Sequence[Any], features: Features, logits: list[np.ndarray]
-) -> Iterator[Prediction]:
-    ends = np.cumsum([len(example.choices) for example in examples])
-    for example, scores in zip(examples, np.split(np.array(logits).reshape(-1), ends)[:-1], strict=True):
-        best = int(scores.argmax())
-        yield Prediction(example.id, best, float(_softmax(scores)[best]), example)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 # --- text mode ------------------------------------------------------------------------------------------------------------
@@ -309,7 +232,7 @@ def _generate_or_choose(
         )
         for row, row_scores, tokens in zip(rows.tolist(), scores, batch_candidates, strict=True):
             best = best_candidate(row_scores, tokens, prompt_settings.normalize)
-            probabilities = _softmax(
+            probabilities = softmax(
                 row_scores / [len(each) for each in tokens] if prompt_settings.normalize else row_scores
             )
             chosen[row] = best, float(probabilities[best])

@@ -28,6 +28,7 @@ from xlift.studies.job_numbers import DataNumbers, PredictNumbers
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.retrieval import FORMAT as RETRIEVAL
 from xlift.tasks.task import Task
 from xlift.training.progress import Interrupted, Progress
 
@@ -52,7 +53,7 @@ def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft[DataN
         progress.report(number, len(spec.data))
         max_length = resolve_max_length(spec.options.get("max_length"), context.tasks[data.task], model.max_length)
         pairs = select_pairs(read_examples(context, data))
-        features = formats.get("retrieval").features(pairs, tokenizer, (), max_length=max_length, train=False)
+        features = RETRIEVAL.features(pairs, tokenizer, (), max_length=max_length, train=False)
         accuracies[data.language] = layer_accuracies(
             model,
             tokenizer.pad_token_id,

@@ -20,6 +20,7 @@ from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
 from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
+from xlift.tasks.formats.text import FORMAT as TEXT_FORMAT
 from xlift.tasks.formats.text import TextExample
 from xlift.training.progress import Progress
 
@@ -44,7 +45,7 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers
     assert isinstance(spec, PretrainSpec)
     parts = [read_documents(context, data) for data in spec.text]
     extra_parts = [read_documents(context, data) for data in spec.tokenizer_text]
-    extra_texts = (text for part in extra_parts for example in part for text in formats.get("text").texts(example))
+    extra_texts = (text for part in extra_parts for example in part for text in TEXT_FORMAT.texts(example))
     tokenizer = pretraining.train_tokenizer(
         itertools.chain(pretraining.tokenizer_texts(parts, spec.tokenizer.documents), extra_texts),
         spec.tokenizer,
@@ -54,7 +55,7 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers
     rows = []
     for part in parts:
         part = pretraining.split_documents(part, spec.cut, spec.seed)
-        features = formats.get("text").features(part, tokenizer, (), max_length=max_length, train=True)
+        features = TEXT_FORMAT.features(part, tokenizer, (), max_length=max_length, train=True)
         rows += features.input_ids
     model = pretraining.create_model(spec.architecture, tokenizer, spec.seed)
     output = pretraining.pretrain(
@@ -291,7 +292,7 @@ def read_documents(context: Context, data: Data) -> list[TextExample]:
     """The documents of a text task, or the distinct texts of any other task."""
     examples = read_examples(context, data)
     format = formats.get(context.tasks[data.task].format)
-    if format.example_class is TextExample:
+    if format.is_plain_text:
         return examples
     texts = dict.fromkeys(text for example in examples for text in format.texts(example) if text.strip())
     return [TextExample(str(number), text) for number, text in enumerate(texts)]

@@ -21,18 +21,22 @@ class ExportMetadata:
     format: str
     """Name of a task format (tasks/formats)."""
     kind: str
-    """Kind of head: 'sequence', 'token', 'span', 'choice', 'dual', 'pooled', or 'text' (`mode: text`)."""
+    """Kind of output (models/outputs.py), 'text' with `mode: text`; 'pooled' without a head."""
     labels: tuple[str, ...] = ()
     max_length: int = 128
     """Tokens of a row."""
     is_pair: bool | None = None
-    """Classification: whether it was trained on pairs; None where unknown."""
+    """Of formats with one text or a pair: whether it was trained on pairs; None where unknown."""
     pooling: dict[str, Any] = field(default_factory=dict)
     """Of models that compute vectors: `layer` (0 being the embeddings), `pooling`, and `center`."""
     prompt: dict[str, Any] = field(default_factory=dict)
     """Of text mode: settings, templates, solved examples (execution/file_prediction)."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Version of xlift, job and pipeline that made the model."""
+
+    @property
+    def is_text_mode(self) -> bool:
+        return self.kind in OUTPUTS and OUTPUTS[self.kind].is_generated
 
     def write(self, folder: Path) -> None:
         content = {"version": VERSION} | {
@@ -95,6 +99,5 @@ def _metadata_from_class(folder: Path, config: dict[str, Any]) -> ExportMetadata
     # kinds may share a class: the problem type decides, then the number of labels
     found = config.get("problem_type"), len(names)
     kind = max(kinds, key=lambda kind: (OUTPUTS[kind].problem_type == found[0], OUTPUTS[kind].num_labels == found[1]))
-    labels = names if OUTPUTS[kind].num_labels is None else ()
-    max_length = 384 if kind == "span" else 128
-    return ExportMetadata(task="", format=formats.of_output(kind).name, kind=kind, labels=labels, max_length=max_length)
+    format, labels = formats.of_output(kind), names if OUTPUTS[kind].num_labels is None else ()
+    return ExportMetadata("", format.name, kind, labels, format.exported_max_length)

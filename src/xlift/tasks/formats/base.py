@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from xlift.tasks.formats.template import Template, text_mode_unsupported
 
 IGNORE_INDEX = -100
 """Target value that the loss ignores (the default `ignore_index` of torch's cross entropy)."""
+WHERE = 'where = "path/to/this/folder"  # or its name on the Hub\n'
+"""Line of `Format.usage` with the place of the model."""
 NUM_COMMON_ANSWERS = 3
 """How many of the most frequent gold answers are tried as a constant answer."""
 
@@ -91,6 +93,17 @@ class Prompt:
     and how much of the answer then remains (tagging)."""
 
 
+class ScoredAnswer(NamedTuple):
+    """A prediction with the score that `xlift predict` writes. Scores are not calibrated."""
+
+    answer: Any
+    """The prediction, as `decode` returns it."""
+    score: float | None
+    """Probability of the answer; None if there is none."""
+    word_scores: tuple[float, ...] = ()
+    """Of a format that tags words."""
+
+
 class Format:
     """One shape of supervision. A format sets what differs from the values here."""
 
@@ -106,6 +119,14 @@ class Format:
     """Fields that `xlift predict` reads; empty if it cannot predict the format."""
     input_files: tuple[str, ...] = ()
     """Extensions of files without columns that it reads."""
+    sample_file = "texts.tsv"
+    """Name of an input file, for the card of an exported model."""
+    pipeline_tag = ""
+    """`pipeline_tag` of the Hub for an exported model; empty if none fits."""
+    has_probabilities = False
+    """Whether scores of predictions are a softmax over logits."""
+    exported_max_length = 128
+    """Tokens of a row where a model without `xlift.json` does not say them."""
 
     default_metrics: tuple[str, ...] = ()
     """Metrics of a custom task that names none; tables show the first."""
@@ -221,6 +242,22 @@ class Format:
         """
         raise TypeError(f"the format {self.name} has nothing to decode")
 
+    def decode_logits(
+        self, examples: Sequence[Any], features: Features, logits: list[Any], labels: Sequence[str]
+    ) -> list[ScoredAnswer]:
+        """One prediction with its score per example, from the logits of each row (shapes: models/outputs.py) without
+        padding."""
+        raise TypeError(f"the format {self.name} has nothing to decode")
+
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        """Python code that uses an exported model without xlift, and sentences about it in Markdown.
+
+        Args:
+            metadata: content of its `xlift.json` (models/export: ExportMetadata).
+            model_class: class of transformers that loads the model.
+        """
+        raise TypeError(f"the format {self.name} has no model to use")
+
     def gold(self, example: Any) -> Any:
         """The gold answer as a JSON-serialisable value, in the shape that `decode` returns and the metrics read."""
         raise TypeError(f"the format {self.name} has no gold answer")
@@ -240,6 +277,20 @@ class Format:
     def change_texts(self, example: Any, change: Change) -> Any:
         """The example with changed texts (noise, translation); its spans and tags follow."""
         raise NotImplementedError
+
+
+def load_code(model_class: str) -> str:
+    """The first lines of `usage`: load the model and its tokenizer."""
+    return (
+        f"import torch\nfrom transformers import {model_class}, AutoTokenizer\n\n"
+        f"{WHERE}model, tokenizer = {model_class}.from_pretrained(where), AutoTokenizer.from_pretrained(where)\n"
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, in float64."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def entropy(answers: Iterable[Any]) -> float:

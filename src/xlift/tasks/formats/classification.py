@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Prompt, entropy
+from xlift.tasks.formats.base import IGNORE_INDEX, WHERE, Features, Prompt, ScoredAnswer, entropy, softmax
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 
@@ -24,6 +24,8 @@ class Classification(TextPairs):
     output_kind = "sequence"
     example_class = ClassificationExample
     columns = {**TextPairs.columns, "label": ("label", "gold_label", "category")}
+    pipeline_tag = "text-classification"
+    has_probabilities = True
     default_metrics = ("accuracy",)
     other_metrics = ("accuracy-f1",)
     has_classes = True
@@ -66,6 +68,21 @@ class Classification(TextPairs):
     ) -> list[str]:
         """The label with the highest score; ties go to the first in `labels`."""
         return [labels[int(class_index)] for class_index in outputs]
+
+    def decode_logits(
+        self, examples: Sequence[ClassificationExample], features: Features, logits: list[Any], labels: Sequence[str]
+    ) -> list[ScoredAnswer]:
+        best = [int(row.argmax()) for row in logits]
+        return [ScoredAnswer(labels[n], float(softmax(row)[n])) for n, row in zip(best, logits, strict=True)]
+
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        texts = '{"text": "The first text.", "text_pair": "The second one."}' if metadata.is_pair else '"A text."'
+        return (
+            "from transformers import pipeline\n\n"
+            f'{WHERE}ask = pipeline("text-classification", model=where)\n'
+            f"print(ask({texts}, truncation=True))",
+            "" if metadata.is_pair is not None else 'Give a pair of texts as `{"text": ..., "text_pair": ...}`.',
+        )
 
     def gold(self, example: ClassificationExample) -> str | None:
         return example.label

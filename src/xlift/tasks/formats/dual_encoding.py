@@ -18,6 +18,7 @@ from xlift.errors import UserError
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.retrieval import vectors_usage
 
 TOP_K = 20
 """Candidates kept for each query, as many as XTREME-R's metrics use (mAP@20, MRR@20)."""
@@ -54,6 +55,7 @@ class DualEncoding(Format):
         "context": ("context", "premise"),
         "relevant": ("relevant",),
     }
+    pipeline_tag = "sentence-similarity"
     default_metrics = ("map@20",)
     other_metrics = ("mrr@20", "map")
     ranks_pool = True
@@ -170,6 +172,9 @@ class DualEncoding(Format):
                     "ranks": [None if i is None else rank_of(scores, i) for i in relevant],
                 }
         return predictions
+
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        return vectors_usage(metadata, model_class)
 
     def gold(self, example: DualExample) -> list[str] | None:
         """Ids of the relevant candidates; None for an example that is only a candidate."""

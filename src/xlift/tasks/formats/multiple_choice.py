@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt
+from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt, ScoredAnswer, load_code, softmax
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -42,6 +42,8 @@ class MultipleChoice(Format):
         "label": ("label", "gold_label", "category"),
     }
     input_fields = ("context", "question", "choices")
+    sample_file = "questions.jsonl"
+    has_probabilities = True
     default_metrics = ("accuracy",)
     equal_gold_is_removed_gold = True
     candidates = "choices"
@@ -118,6 +120,26 @@ class MultipleChoice(Format):
         """The index of the choice with the highest score; ties go to the first."""
         ends = np.cumsum([len(e.choices) for e in examples], dtype=int)
         return [int(np.argmax(scores)) for scores in np.split(np.array(outputs, dtype=np.float64), ends)[:-1]]
+
+    def decode_logits(
+        self, examples: Sequence[ChoiceExample], features: Features, logits: list[Any], labels: Sequence[str]
+    ) -> list[ScoredAnswer]:
+        ends = np.cumsum([len(e.choices) for e in examples])
+        scores = np.split(np.array(logits).reshape(-1), ends)[:-1]
+        best = [int(each.argmax()) for each in scores]
+        return [ScoredAnswer(n, float(softmax(each)[n])) for n, each in zip(best, scores, strict=True)]
+
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        return (
+            load_code(model_class)
+            + 'context, question, choices = "A story.", "What then?", ["One ending.", "Another one."]\n'
+            'rows = tokenizer([context] * len(choices), [f"{question} {choice}" for choice in choices], padding=True,\n'
+            '                 return_tensors="pt")\n'
+            "with torch.no_grad():\n"
+            "    logits = model(**{name: tensor.unsqueeze(0) for name, tensor in rows.items()}).logits\n"
+            "print(choices[int(logits.argmax())])",
+            "",
+        )
 
     def gold(self, example: ChoiceExample) -> int | None:
         return example.label

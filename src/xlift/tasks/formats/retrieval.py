@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format
+from xlift.tasks.formats.base import Features, Format, load_code
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.nearest import find_neighbours, unit_vectors
 
@@ -41,6 +41,7 @@ class Retrieval(Format):
         "text": ("text", "sentence", "source"),
         "translation": ("translation", "target"),
     }
+    pipeline_tag = "sentence-similarity"
     default_metrics: tuple[str, ...] = ("accuracy",)
     is_trainable = False
     decode_options: Mapping[str, Any] = {"center": False}
@@ -102,12 +103,41 @@ class Retrieval(Format):
             predictions[i] = examples[indexed[position]].id
         return predictions
 
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        return vectors_usage(metadata, model_class)
+
     def gold(self, example: PairExample) -> str | None:
         return example.id if example.is_complete else None
 
     def change_texts(self, example: PairExample, change: Change) -> PairExample:
         text, translation = apply_change(example.text, change), apply_change(example.translation, change)
         return replace(example, text=text, translation=translation)
+
+
+def vectors_usage(metadata: Any, model_class: str) -> tuple[str, str]:
+    """`Format.usage` of a model that computes vectors."""
+    layer, how = metadata.pooling["layer"], metadata.pooling["pooling"]
+    pooled = {
+        "mean": "mask = rows.attention_mask.unsqueeze(-1)\nvectors = (states * mask).sum(dim=1) / mask.sum(dim=1)",
+        "cls": "vectors = states[:, 0]",
+        "pooler": "vectors = states[:, 0]  # then the layer in 2_Dense, and tanh",
+    }[how]
+    code = (
+        load_code(model_class)
+        + 'rows = tokenizer(["A text.", "Another one."], padding=True, truncation=True, return_tensors="pt")\n'
+        "with torch.no_grad():\n"
+        f"    states = model(**rows, output_hidden_states=True).hidden_states[{layer}]\n{pooled}\n"
+        "vectors = torch.nn.functional.normalize(vectors, dim=-1)"
+    )
+    source = (
+        f"the mean of the hidden states of layer {layer} (0 is the embeddings), including special tokens"
+        if how == "mean"
+        else f"computed from the hidden state of the first token at layer {layer}"
+    )
+    sentences = f"The vector of a text is {source}. Compare texts by cosine similarity."
+    if metadata.pooling.get("center"):
+        sentences += " For the scores below, the mean vector of each language is subtracted first."
+    return code, sentences + " If there is a `modules.json`, sentence-transformers computes the same vectors."
 
 
 def official_layer(num_layers: int) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, Prompt
+from xlift.tasks.formats.base import Features, Format, Prompt, ScoredAnswer, load_code
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -62,6 +62,10 @@ class SpanQA(Format):
     }
     input_fields = ("context", "question")
     input_files = (".json",)
+    sample_file = "questions.json"
+    pipeline_tag = "question-answering"
+    has_probabilities = True
+    exported_max_length = 384
     default_metrics = ("squad-f1", "squad-em")
     other_metrics = ("squad2-f1", "squad2-em", "mlqa-f1", "mlqa-em", "answer-f1", "answer-em")
     long_texts = "windows"
@@ -194,6 +198,47 @@ class SpanQA(Format):
             texts = ["" if null[n] > best[n] else text for n, text in enumerate(texts)]
         return texts
 
+    def decode_logits(
+        self, examples: Sequence[SpanExample], features: Features, logits: list[Any], labels: Sequence[str]
+    ) -> list[ScoredAnswer]:
+        """The score is softmax of the start times softmax of the end, over the context of all windows (and the null
+        span)."""
+        logits = [row.T for row in logits]
+        texts = self.decode(examples, features, logits, labels)
+        windows: list[list[int]] = [[] for _ in examples]
+        for row, n in enumerate(features.example_index.tolist()):
+            windows[n].append(row)
+        is_nullable = NO_ANSWER in labels
+        return [
+            ScoredAnswer(text, _span_probability(text, rows, features, logits, is_nullable))
+            for text, rows in zip(texts, windows, strict=True)
+        ]
+
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        unanswered = (
+            "if output.start_logits[0, 0] + output.end_logits[0, 0] > scores.max():  # at the first token: no answer\n"
+            '    answer = ""\n'
+            if NO_ANSWER in metadata.labels else ""
+        )  # fmt: skip
+        return (
+            load_code(model_class)
+            + 'question, context = "Who?", "A text that holds the answer."\n'
+            'given = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)\n'
+            'offsets, side = given.pop("offset_mapping")[0], torch.tensor([s == 1 for s in given.sequence_ids(0)])\n'
+            "with torch.no_grad():\n    output = model(**given)\n"
+            "start = output.start_logits[0].masked_fill(~side, -torch.inf)\n"
+            "end = output.end_logits[0].masked_fill(~side, -torch.inf)\n"
+            "scores = start[:, None] + end[None, :]\n"
+            "allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(29)  # an answer has 30 tokens at most\n"
+            "scores = scores.masked_fill(~allowed, -torch.inf)\nfirst, last = divmod(int(scores.argmax()), len(end))\n"
+            "answer = context[int(offsets[first][0]) : int(offsets[last][1])]\n"
+            + unanswered
+            + "print(answer)",
+            f"`xlift predict` splits longer contexts into windows of {metadata.max_length} tokens, question included. Each window starts "
+            f"half of its context (at most {STRIDE} tokens) after the previous one; the answer is the best span of all windows. "
+            "(transformers 5 has no pipeline for this.)",
+        )  # fmt: skip
+
     def gold(self, example: SpanExample) -> list[str]:
         return list(example.answers)
 
@@ -239,6 +284,27 @@ class SpanQA(Format):
         return replace(
             example, context=changed.text, question=question, answers=answers, starts=tuple(start for start, _ in kept)
         )
+
+
+def _span_probability(
+    text: str, rows: list[int], features: Features, logits: list[Any], unanswerable: bool
+) -> float | None:
+    """The probability of the best span over all windows of an example, or of the null span if that was chosen."""
+    lengths = [len(features.extra["begins"][row]) for row in rows]
+    firsts = [features.extra["context"][row] for row in rows]
+    score, *_ = best_spans([logits[row] for row in rows], firsts, lengths)
+    null = min(float(logits[row][0, NULL_POSITION] + logits[row][1, NULL_POSITION]) for row in rows)
+    total = 0.0
+    for side in range(2):
+        parts = [
+            logits[row][side, first : first + length] for row, first, length in zip(rows, firsts, lengths, strict=True)
+        ]
+        parts += [np.array([min(logits[row][side, NULL_POSITION] for row in rows)])] if unanswerable else []
+        every = np.concatenate(parts).astype(np.float64)
+        if not len(every):
+            return None
+        total += float(every.max() + np.log(np.exp(every - every.max()).sum()))
+    return float(min(1.0, np.exp((float(score.max()) if text or not unanswerable else null) - total)))
 
 
 def best_spans(

@@ -23,7 +23,17 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, NUM_COMMON_ANSWERS, Features, Format, Prompt, entropy
+from xlift.tasks.formats.base import (
+    IGNORE_INDEX,
+    NUM_COMMON_ANSWERS,
+    Features,
+    Format,
+    Prompt,
+    ScoredAnswer,
+    entropy,
+    load_code,
+    softmax,
+)
 from xlift.tasks.formats.change import Change
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -52,6 +62,9 @@ class Tagging(Format):
     }
     input_fields = ("words", "text")
     input_files = (".txt", ".conll")
+    sample_file = "words.conll"
+    pipeline_tag = "token-classification"
+    has_probabilities = True
     default_metrics = ("tag-accuracy",)
     other_metrics = ("entity-f1", "chunk-f1-legacy")
     has_classes = True
@@ -146,6 +159,33 @@ class Tagging(Format):
         for n, first, classes in zip(features.example_index, features.extra["first"], outputs, strict=True):
             predictions[n] += [labels[label] for label in np.asarray(classes)[first].tolist()]
         return predictions
+
+    def decode_logits(
+        self, examples: Sequence[TaggingExample], features: Features, logits: list[Any], labels: Sequence[str]
+    ) -> list[ScoredAnswer]:
+        """The score of a sentence is the mean over its words."""
+        tags: list[list[str]] = [[] for _ in examples]
+        scores: list[list[float]] = [[] for _ in examples]
+        for n, first, row in zip(features.example_index.tolist(), features.extra["first"], logits, strict=True):
+            probabilities = softmax(row[first])
+            tags[n] += [labels[label] for label in probabilities.argmax(axis=-1)]
+            scores[n] += probabilities.max(axis=-1).tolist()
+        pairs = zip(tags, scores, strict=True)
+        return [ScoredAnswer(answer, float(np.mean(words)), tuple(words)) for answer, words in pairs]
+
+    def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
+        # No transformers pipeline: if a tokenizer splits " ." into two tokens, it counts two words, and it merges equal neighbours.
+        return (
+            load_code(model_class) + 'words = "Words separated by blanks .".split()\n'
+            'given = [words[0], *(f" {word}" for word in words[1:])]  # as some tokenizers need it\n'
+            'row = tokenizer(given, is_split_into_words=True, return_tensors="pt")\n'
+            "firsts = [row.word_ids(0).index(n) for n in range(len(words))]\n"
+            "with torch.no_grad():\n    tags = model(**row).logits[0, firsts].argmax(dim=-1).tolist()\n"
+            "print([(word, model.config.id2label[tag]) for word, tag in zip(words, tags)])",
+            "The tag of a word is that of its first token, which may be a blank. The pipeline of transformers may treat the tokens of "
+            "one word as several words, so its tags can differ. `xlift predict` gives the same tags as this code and splits a sentence "
+            f"of more than {metadata.max_length} tokens between words.",
+        )
 
     def gold(self, example: TaggingExample) -> list[str] | None:
         return None if example.tags is None else list(example.tags)

@@ -44,6 +44,7 @@ class Translation(Format):
     }
     input_fields = ("source",)
     input_files = (".txt",)
+    pipeline_tag = "translation"
     default_metrics = ("chrf++", "bleu", "on-target")
     other_metrics = ("spbleu",)
     has_head = False
