@@ -28,7 +28,7 @@ from xlift.models.adapters import is_rounded, lora_weights, plain_tensors
 from xlift.models.compact_vocabulary import CompactVocabulary, set_input_embeddings
 from xlift.models.delta import TRAINED_IDS, ParentModel, StoredAdapter, StoredModel
 from xlift.models.model import Model
-from xlift.models.outputs import HeadSpec
+from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.models.pretrained import build_model, first_line, load_language_head, load_pretrained, silence_transformers
 
 HEAD_SPECS_FILE = "heads.json"
@@ -119,12 +119,7 @@ def read_head_specs(folder: Path) -> dict[str, HeadSpec]:
         return {}
     try:
         specs = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: HeadSpec(
-                spec["kind"], tuple(spec["labels"]), **({"pooling": spec["pooling"]} if spec["kind"] == "dual" else {})
-            )
-            for name, spec in specs.items()
-        }
+        return {name: HeadSpec(**{**spec, "labels": tuple(spec["labels"])}) for name, spec in specs.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _broken_heads(folder, error) from error
 
@@ -195,7 +190,7 @@ def _save_all_but_backbone(model: Model, tokenizer: Any, folder: Path) -> None:
     _save_tensors(model.heads.state_dict(), folder / HEAD_WEIGHTS_FILE)
     specs = {name: asdict(model.head(name).spec) for name in model.heads}
     for spec in specs.values():
-        if spec["kind"] != "dual":
+        if not OUTPUTS[spec["kind"]].compares_rows:
             del spec["pooling"]
     (folder / HEAD_SPECS_FILE).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

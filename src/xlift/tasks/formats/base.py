@@ -149,8 +149,9 @@ class Format:
     """Whether each language is predicted in a pass of its own through the model."""
     tags_words = False
     """Whether the answer is one label for each word of `example.words`."""
-    equal_gold_is_removed_gold = False
-    """Whether a test file with the same gold answer in all rows has placeholders instead of labels."""
+    has_fixed_answers = False
+    """Whether gold answers are fixed values, not words of a language. The translations of an example have the same one,
+    and a test file with the same one in all rows has placeholders."""
     long_texts: Literal["truncated", "split", "windows"] = "truncated"
     """What happens to a text that is longer than a row: it loses its end, its words are divided among several rows, or
     several rows are overlapping windows of it."""

@@ -29,7 +29,7 @@ class Classification(TextPairs):
     default_metrics = ("accuracy",)
     other_metrics = ("accuracy-f1",)
     has_classes = True
-    equal_gold_is_removed_gold = True
+    has_fixed_answers = True
     candidates = "label texts"
 
     def check(self, example: ClassificationExample, labels: Sequence[str]) -> str | None:

@@ -45,7 +45,7 @@ class MultipleChoice(Format):
     sample_file = "questions.jsonl"
     has_probabilities = True
     default_metrics = ("accuracy",)
-    equal_gold_is_removed_gold = True
+    has_fixed_answers = True
     candidates = "choices"
 
     def check(self, example: ChoiceExample, labels: Sequence[str]) -> str | None:

@@ -45,7 +45,7 @@ class Checks:
         format = formats.get(self.task.format)
         hashes = array("q")
         labels: set[str] = set()
-        collects_labels = self.split == "test" and self.published and format.equal_gold_is_removed_gold
+        collects_labels = self.split == "test" and self.published and format.has_fixed_answers
         for row in read():
             example = row.example
             self._check_placeholder_answer(example)

@@ -103,7 +103,7 @@ class FileSource:
             skipped: Counter[str] = Counter()
             rows = self._rows(task, language, split, data, skipped)
             if self.joined:
-                keys = collect_keys(rows)
+                keys = collect_keys(rows, formats.get(task.format))
                 if language == ENGLISH:
                     _ENGLISH_KEYS[fingerprint] = keys
                 _SIZES[fingerprint] = len(keys.ids)
@@ -130,12 +130,12 @@ class FileSource:
             return
         english = self.fingerprint(task, ENGLISH, split, data)
         if english not in _ENGLISH_KEYS:
-            _ENGLISH_KEYS[english] = collect_keys(self._rows(task, ENGLISH, split, data))
+            _ENGLISH_KEYS[english] = collect_keys(self._rows(task, ENGLISH, split, data), formats.get(task.format))
         comparison = compare_with_english(keys, _ENGLISH_KEYS[english])
         if comparison.first_mismatch is not None:
             row = next(islice(self._rows(task, language, split, data), comparison.first_mismatch, None))
             raise UserError(
-                f"the label '{row.example.label}' differs from that of the English example", where=row.where,
+                f"the label '{formats.get(task.format).gold(row.example)}' differs from that of the English example", where=row.where,
                 fix="The files do not match: take both from the same place and version.",
             )  # fmt: skip
         if comparison.untranslated:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xlift.tasks.formats.base import Format
 from xlift.tasks.sources.base import canonical_json
 from xlift.tasks.sources.readers.base import Row
 
@@ -36,14 +37,14 @@ class ExampleKeys:
     ids: np.ndarray
     """(examples,) hashes."""
     labels: np.ndarray
-    """(examples,) hashes; the hash of '' if the format has no label."""
+    """(examples,) hashes; the hash of '' if the format has no fixed answers."""
 
 
-def collect_keys(rows: Iterable[Row]) -> ExampleKeys:
+def collect_keys(rows: Iterable[Row], format: Format) -> ExampleKeys:
     ids, labels = array("Q"), array("Q")
     for row in rows:
         ids.append(_hash(row.example.id))
-        labels.append(_hash(str(getattr(row.example, "label", ""))))
+        labels.append(_hash(str(format.gold(row.example)) if format.has_fixed_answers else ""))
     return ExampleKeys(np.array(ids, dtype=np.uint64), np.array(labels, dtype=np.uint64))
 
 
