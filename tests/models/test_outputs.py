@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification
 from xlift.models.export import CLASSES, write_model
 from xlift.models.outputs import OUTPUTS, HeadSpec, Loss, OutputKind, Targets
 from xlift.models.packing import LENGTHS
+from xlift.tasks import formats
 from xlift.training.step import _select_rows
 
 
@@ -42,6 +43,18 @@ def test_new_kind_needs_one_entry_to_train_and_export(family: str, tmp_path: Pat
     write_model(model, tokenizer, "task", tmp_path, max_length=32)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["problem_type"] == "regression"
+
+
+@pytest.mark.parametrize("format", formats.FORMATS.values(), ids=formats.FORMATS)
+def test_format_and_its_kind_of_output_agree(format: formats.Format):
+    if not format.is_trainable:
+        assert format.output_kind not in OUTPUTS  # hidden states are compared without a head
+        return
+    output = OUTPUTS[format.output_kind]
+    assert format.ranks_pool == output.compares_rows
+    assert format.has_head != output.is_generated
+    assert not (format.has_classes and output.num_labels is not None)
+    assert bool(format.input_fields) == bool(output.stock_class or output.is_generated)
 
 
 def test_columns_of_a_row_target_are_no_padding():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 import xlift
 from xlift.tasks import formats, metrics
+from xlift.tasks.formats.base import Format
 
 ROOT = Path(xlift.__file__).parent
 NAMES = frozenset(formats.FORMATS)
@@ -100,6 +102,15 @@ def test_lookups_are_found(code: str):
 )
 def test_other_uses_of_the_same_words_are_not_counted(code: str):
     assert not list(lookups(ast.parse(code)))
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_every_trait_is_one_that_other_code_asks_for(name: str):
+    # a misspelt trait would be ignored
+    known = {*vars(Format), *Format.__annotations__}
+    for part in type(formats.get(name)).__mro__[:-1]:
+        values = {key for key, value in vars(part).items() if key[0] != "_" and not inspect.isroutine(value)}
+        assert values <= known, part
 
 
 @pytest.mark.parametrize("name", formats.FORMATS)
