@@ -9,23 +9,24 @@ from typing import Any
 from xlift.errors import UserError
 from xlift.execution.file_prediction.predictor import Prediction
 from xlift.tasks import formats
+from xlift.tasks.formats.base import Format
 
-Writer = Callable[[Prediction], str]
-
-
-def _tsv(prediction: Prediction) -> str:
-    label = " ".join(prediction.label) if isinstance(prediction.label, list) else str(prediction.label)
-    return "\t".join((_cell(prediction.id), _cell(label), _score(prediction.score))) + "\n"
+Writer = Callable[[Prediction, Format], str]
 
 
-def _jsonl(prediction: Prediction) -> str:
+def _tsv(prediction: Prediction, format: Format) -> str:
+    cells = (_cell(prediction.id), _cell(format.answer_cell(prediction.label)), _score(prediction.score))
+    return "\t".join(cells) + "\n"
+
+
+def _jsonl(prediction: Prediction, format: Format) -> str:
     record: dict[str, Any] = {"id": prediction.id, "label": prediction.label, "score": _rounded(prediction.score)}
     if prediction.scores:
         record |= {"words": list(prediction.example.words), "scores": [_rounded(score) for score in prediction.scores]}
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def _conll(prediction: Prediction) -> str:
+def _conll(prediction: Prediction, format: Format) -> str:
     scores = prediction.scores or (None,) * len(prediction.label)
     lines = (
         f"{word}\t{tag}\t{_score(score)}\n"
@@ -42,16 +43,18 @@ WRITERS: dict[str, tuple[str, Writer]] = {
 """Extension -> (first line, function that formats one prediction)."""
 
 
-def find_writer(extension: str, format: str) -> tuple[str, Writer]:
+def find_writer(extension: str, format_name: str) -> tuple[str, Callable[[Prediction], str]]:
     """Return the header and the row function of an extension. Raises UserError if it does not fit the format."""
-    supported = [name for name in WRITERS if name != ".conll" or formats.get(format).tags_words]
+    format = formats.get(format_name)
+    supported = [name for name in WRITERS if name != ".conll" or format.tags_words]
     if extension not in supported:
         raise UserError(
-            f"cannot write {format} predictions as '{extension}'",
+            f"cannot write {format_name} predictions as '{extension}'",
             where="--out",
             fix=f"Expected {', '.join(supported)}.",
         )
-    return WRITERS[extension]
+    header, write = WRITERS[extension]
+    return header, lambda prediction: write(prediction, format)
 
 
 def _cell(text: str) -> str:

@@ -263,6 +263,15 @@ class Format:
         """The gold answer as a JSON-serialisable value, in the shape that `decode` returns and the metrics read."""
         raise TypeError(f"the format {self.name} has no gold answer")
 
+    def fewshot_group(self, example: Any) -> Any:
+        """Few-shot examples are drawn equally from each group: by label, or by whether there is an answer."""
+        gold = self.gold(example)
+        return gold if isinstance(gold, (str, int)) else bool(gold)
+
+    def answer_cell(self, answer: Any) -> str:
+        """A prediction as one cell of a table."""
+        return " ".join(answer) if isinstance(answer, list) else str(answer)
+
     def prompt(self, example: Any, labels: Sequence[str], template: Template) -> Prompt:
         """The example as text.
 

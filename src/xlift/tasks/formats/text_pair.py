@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format
+from xlift.tasks.formats.base import Features, Format, load_code
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.template import FilledTemplate, Template
@@ -54,6 +54,16 @@ class TextPairs(Format):
         )
         rows = np.arange(len(examples))
         return Features(input_ids, example_index=rows, unit=rows, token_type_ids=token_type_ids, targets=targets)
+
+    @staticmethod
+    def logits_code(metadata: Any, model_class: str) -> str:
+        """The first lines of `usage`: the logits of a text or a pair."""
+        texts = '"The first text.", "The second one."' if metadata.is_pair else '"A text."'
+        note = "  # or a first and a second text" if metadata.is_pair is None else ""
+        return load_code(model_class) + (
+            f'row = tokenizer({texts}, truncation=True, return_tensors="pt"){note}\n'
+            "with torch.no_grad():\n    logits = model(**row).logits[0]\n"
+        )
 
     @staticmethod
     def fill(example: TextPairExample, template: Template, **fields: str) -> FilledTemplate:

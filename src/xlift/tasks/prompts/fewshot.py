@@ -17,8 +17,8 @@ def draw_fewshot_examples(
 ) -> tuple[Any, ...]:
     """Draw the solved examples of a task and one spare: `num_fewshot` + 1, or none if `num_fewshot` is 0.
 
-    The draw depends on (seed, task) alone. Labels are balanced as far as the number allows; so are answerable and
-    unanswerable questions. The order is random.
+    The draw depends on (seed, task) alone. The groups of the format (labels, answerable and unanswerable
+    questions) are balanced as far as the number allows. The order is random.
 
     Raises:
         UserError: there are too few examples with a gold answer.
@@ -27,9 +27,8 @@ def draw_fewshot_examples(
         return ()
     groups: dict[Any, list[Any]] = {}
     for example in examples:
-        gold = format.gold(example)
-        if gold is not None:
-            groups.setdefault(gold if isinstance(gold, (str, int)) else bool(gold), []).append(example)
+        if format.gold(example) is not None:
+            groups.setdefault(format.fewshot_group(example), []).append(example)
     if sum(map(len, groups.values())) <= num_fewshot:
         raise UserError(
             f"{num_fewshot} few-shot examples and one spare are needed, but only {sum(map(len, groups.values()))} "
