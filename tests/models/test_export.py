@@ -32,7 +32,7 @@ def with_head(family: str, kind: str, **options: object) -> Model:
 def logits_of(output: object, kind: str) -> torch.Tensor:
     if kind == "span":
         return torch.stack([output.start_logits, output.end_logits], dim=-1)  # type: ignore[attr-defined]
-    return output.logits  # type: ignore[attr-defined]
+    return output.logits.squeeze(-1) if kind == "number" else output.logits  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", CLASSES)

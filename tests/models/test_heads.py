@@ -13,6 +13,7 @@ from xlift.tasks import formats
 from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
+from xlift.tasks.formats.regression import RegressionExample
 from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.training.batches import collate_targets
@@ -37,6 +38,10 @@ EXAMPLES = {
     "multiple-choice": [
         ChoiceExample("0", "the man reads", "what?", ("a book", "the river"), 0),
         ChoiceExample("1", "the garden", "", ("red", "long", "Paris in France"), 2),
+    ],
+    "regression": [
+        RegressionExample("0", "the old man", "reads a book", 0.5),
+        RegressionExample("1", "Paris", None, -0.5),
     ],
 }
 
@@ -73,7 +78,10 @@ def test_every_format_trains_on_every_family(family, name):
         outputs = head.split_rows(head.reduce(encoder(inputs, "task")), inputs["attention_mask"])
     predictions = format.decode(EXAMPLES[name], features, outputs, LABELS)
     gold = [format.gold(example) for example in EXAMPLES[name]]
-    assert predictions == ([answers[0] for answers in gold] if name == "span-qa" else gold)
+    if name == "regression":
+        assert predictions == pytest.approx(gold, abs=0.2)
+    else:
+        assert predictions == ([answers[0] for answers in gold] if name == "span-qa" else gold)
 
 
 @pytest.mark.parametrize("kind", STOCK)
@@ -245,10 +253,43 @@ def test_loss_of_a_batch_is_the_sum_over_its_units(name, family):
             rows = torch.tensor(np.flatnonzero(features.unit == unit))
             width = int(inputs["attention_mask"][rows].sum(1).max())
             part = {key: value[rows, :width] for key, value in inputs.items()}
-            goal = {key: value[rows, :width] if value.dim() == 2 else value[rows] for key, value in targets.items()}
+            cut = head.spec.output.per_token  # else columns are labels
+            goal = {key: value[rows, :width] if cut and value.dim() == 2 else value[rows] for key, value in targets.items()}
             parts.append(head.loss(encoder(part, "task"), goal))
     assert sum(int(part.count) for part in parts) == int(whole.count)
     torch.testing.assert_close(sum(part.total for part in parts), whole.total, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "problem_type"), [("regression", "regression")])
+def test_loss_and_logits_equal_those_of_the_transformers_class_of_the_problem_type(name, problem_type):
+    encoder = tiny.encoder("xlm-roberta")
+    head = encoder.add_head("task", HeadSpec(formats.get(name).output_kind), seed=1).eval()
+    config = tiny.config("xlm-roberta", num_labels=head.spec.num_labels, problem_type=problem_type)
+    stock = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    stock.load_state_dict(encoder.stock_state_dict("task"), strict=True)
+    _, inputs, targets = batch_of(name, "xlm-roberta")
+    goal = targets["score"]
+    with torch.no_grad():
+        ours = encoder(inputs, "task")
+        theirs = stock(**inputs, labels=goal)
+        loss = head.loss(ours, targets)
+    torch.testing.assert_close(ours.reshape(theirs.logits.shape), theirs.logits, atol=1e-6, rtol=0)
+    torch.testing.assert_close(loss.total / loss.count, theirs.loss)
+    assert head.spec.output.count(targets) == int(loss.count)
+
+
+@pytest.mark.parametrize("name", ["regression"])
+def test_rows_without_gold_have_no_loss(name):
+    target, shape = "score", (2,)
+    goal = torch.ones(shape)
+    goal[1] = torch.nan
+    logits = torch.zeros(shape, requires_grad=True)
+    output = OUTPUTS[formats.get(name).output_kind]
+    loss = output.loss(logits, {target: goal})
+    loss.total.backward()
+    assert int(loss.count) == output.count({target: goal}) == goal[0].numel()
+    assert logits.grad[0].abs().min() > 0
+    assert not logits.grad[1].any()
 
 
 def test_span_loss_is_the_mean_of_start_and_end():

@@ -30,10 +30,10 @@ NUMBER = OutputKind(
 
 @pytest.mark.parametrize("family", [*tiny.ENCODERS, tiny.DECODERS[0]])
 def test_new_kind_needs_one_entry_to_train_and_export(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(OUTPUTS, "number", NUMBER)
-    monkeypatch.setitem(CLASSES, "number", AutoModelForSequenceClassification)
+    monkeypatch.setitem(OUTPUTS, "other", NUMBER)
+    monkeypatch.setitem(CLASSES, "other", AutoModelForSequenceClassification)
     model, tokenizer = tiny.encoder(family), tiny.tokenizer_of(family)
-    head = model.add_head("task", HeadSpec("number"), seed=1)
+    head = model.add_head("task", HeadSpec("other"), seed=1)
     inputs = dict(tokenizer(["Kom na.", "A longer text."], padding=True, return_tensors="pt"))
     logits = model.eval()(inputs, "task")
     assert logits.shape == (2,)

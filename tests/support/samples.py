@@ -300,6 +300,10 @@ SAMPLES: dict[str, Sample] = {
         {"x.jsonl": jsonl(*({"premise": a, "hypothesis": b, "gold_label": c} for a, b, c in NLI_ROWS))},
         lambda f: sum(bool(line.strip()) for line in text_lines(f["x.jsonl"])), NLI,
     ),
+    "tsv-numbers": Sample(
+        "tsv", "regression", {"x.tsv": b"text\tscore\nein Satz\t2.50\nnoch einer\t-1\n"},
+        lambda f: len(text_lines(f["x.tsv"])) - 1,
+    ),
     "jsonl-choices": Sample(
         "jsonl", "multiple-choice",
         {"x.jsonl": jsonl(

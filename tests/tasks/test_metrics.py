@@ -305,14 +305,17 @@ def test_counts_by_label_use_the_labels_of_all_examples():
     assert metric.score(counts) == 31
 
 
-@pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda metric: metric.name)
+SUMMED = [metric for metric in metrics.METRICS if metric.leave_one_out is None]
+
+
+@pytest.mark.parametrize("metric", SUMMED, ids=lambda metric: metric.name)
 def test_compute_score_takes_any_leading_shape_and_never_divides_by_zero(metric):
     sums = np.zeros((2, 3, len(metric.count_names)))
     sums[0, 0] = 1  # one correct example: (1, 1) or (1, 1, 1)
     with np.errstate(all="raise"):
         value = metric.compute_score(sums)
     assert value.shape == (2, 3)
-    assert value[0, 0] == 1
+    assert value[0, 0] == (metric.name != "pearson")  # one example has no correlation
     assert math.isnan(value[1, 2]) or value[1, 2] == 0
     assert metric.compute_score(np.zeros(len(metric.count_names))).shape == ()
 

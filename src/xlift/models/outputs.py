@@ -5,6 +5,7 @@
 | token    | (rows, tokens, labels)   | label: (rows, tokens) | (tokens,) arg-max         |
 | span     | (rows, tokens, 2)        | start, end: (rows,)   | (2, tokens) scores        |
 | choice   | (rows,)                  | correct, unit: (rows,)| () score                  |
+| number   | (rows,)                  | score: (rows,)        | () number                 |
 | dual     | (rows, dimension)        | side, text: (rows,)   | (dimension,) unit vector  |
 | lm       | (positions, vocabulary)  | label: (positions,)   | -                         |
 | text     | -                        | label or output       | - (models/text_mode.py)   |
@@ -105,6 +106,13 @@ def _choice_loss(logits: Tensor, targets: Targets) -> Loss:
     return _label_loss(padded, {"label": label})
 
 
+def _squared_loss(logits: Tensor, targets: Targets) -> Loss:
+    """Squared error, summed over the numbers that are not nan."""
+    score = targets["score"]
+    known = ~score.isnan()
+    return Loss(torch.where(known, logits - score, 0.0).square().sum(), known.sum())
+
+
 def _count_labels(targets: Targets) -> int:
     return int(_is_labelled(targets).sum())
 
@@ -134,6 +142,10 @@ OUTPUTS: dict[str, OutputKind] = {
     "choice": OutputKind(
         "choice", lambda targets: int((targets["correct"] == 1).sum()), _choice_loss, num_labels=1, is_scalar=True,
         stock_class="MultipleChoice",
+    ),
+    "number": OutputKind(
+        "sequence", lambda targets: int((~targets["score"].isnan()).sum()), _squared_loss, num_labels=1, is_scalar=True,
+        stock_class="SequenceClassification", problem_type="regression",
     ),
     "dual": OutputKind("dual", lambda targets: int((targets["side"] == 1).sum()), compares_rows=True),
     "lm": OutputKind("lm", _count_labels, _label_loss, per_token=True),

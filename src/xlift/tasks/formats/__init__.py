@@ -8,6 +8,7 @@ from xlift.tasks.formats import (
     dual_encoding,
     mining,
     multiple_choice,
+    regression,
     retrieval,
     span_qa,
     tagging,
@@ -19,7 +20,8 @@ from xlift.tasks.formats.base import Format
 FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
     for module in (
-        classification, tagging, span_qa, multiple_choice, retrieval, mining, dual_encoding, text, translation
+        classification, tagging, span_qa, multiple_choice, retrieval, mining, dual_encoding, text, translation,
+        regression,
     )
 }  # fmt: skip
 
