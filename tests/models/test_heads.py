@@ -12,6 +12,7 @@ from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.tasks import formats
 from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.multi_label import MultiLabelExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.regression import RegressionExample
 from xlift.tasks.formats.span_qa import SpanExample
@@ -38,6 +39,10 @@ EXAMPLES = {
     "multiple-choice": [
         ChoiceExample("0", "the man reads", "what?", ("a book", "the river"), 0),
         ChoiceExample("1", "the garden", "", ("red", "long", "Paris in France"), 2),
+    ],
+    "multi-label": [
+        MultiLabelExample("0", "the old man", "reads a book", ("b", "c")),
+        MultiLabelExample("1", "Paris", None, ()),
     ],
     "regression": [
         RegressionExample("0", "the old man", "reads a book", 0.5),
@@ -260,15 +265,17 @@ def test_loss_of_a_batch_is_the_sum_over_its_units(name, family):
     torch.testing.assert_close(sum(part.total for part in parts), whole.total, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "problem_type"), [("regression", "regression")])
+@pytest.mark.parametrize(
+    ("name", "problem_type"), [("regression", "regression"), ("multi-label", "multi_label_classification")]
+)
 def test_loss_and_logits_equal_those_of_the_transformers_class_of_the_problem_type(name, problem_type):
     encoder = tiny.encoder("xlm-roberta")
-    head = encoder.add_head("task", HeadSpec(formats.get(name).output_kind), seed=1).eval()
+    head = encoder.add_head("task", HeadSpec(formats.get(name).output_kind, LABELS if name == "multi-label" else ()), seed=1).eval()
     config = tiny.config("xlm-roberta", num_labels=head.spec.num_labels, problem_type=problem_type)
     stock = transformers.AutoModelForSequenceClassification.from_config(config).eval()
     stock.load_state_dict(encoder.stock_state_dict("task"), strict=True)
     _, inputs, targets = batch_of(name, "xlm-roberta")
-    goal = targets["score"]
+    goal = targets["score"] if name == "regression" else targets["labels"]
     with torch.no_grad():
         ours = encoder(inputs, "task")
         theirs = stock(**inputs, labels=goal)
@@ -278,9 +285,9 @@ def test_loss_and_logits_equal_those_of_the_transformers_class_of_the_problem_ty
     assert head.spec.output.count(targets) == int(loss.count)
 
 
-@pytest.mark.parametrize("name", ["regression"])
+@pytest.mark.parametrize("name", ["regression", "multi-label"])
 def test_rows_without_gold_have_no_loss(name):
-    target, shape = "score", (2,)
+    target, shape = ("score", (2,)) if name == "regression" else ("labels", (2, 3))
     goal = torch.ones(shape)
     goal[1] = torch.nan
     logits = torch.zeros(shape, requires_grad=True)

@@ -304,6 +304,10 @@ SAMPLES: dict[str, Sample] = {
         "tsv", "regression", {"x.tsv": b"text\tscore\nein Satz\t2.50\nnoch einer\t-1\n"},
         lambda f: len(text_lines(f["x.tsv"])) - 1,
     ),
+    "csv-labels": Sample(
+        "csv", "multi-label", {"x.csv": b"text,labels\nein Satz,joy|fear\nnoch einer,\n"},
+        lambda f: csv_records(f["x.csv"]) - 1, ("fear", "joy"),
+    ),
     "jsonl-choices": Sample(
         "jsonl", "multiple-choice",
         {"x.jsonl": jsonl(

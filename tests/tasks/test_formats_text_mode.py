@@ -18,6 +18,7 @@ from xlift.tasks.formats.change import ChangedText
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.dual_encoding import DualExample
 from xlift.tasks.formats.mining import MiningExample
+from xlift.tasks.formats.multi_label import MultiLabelExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.regression import RegressionExample
 from xlift.tasks.formats.retrieval import PairExample
@@ -206,6 +207,7 @@ def make_change(seed, spaces=False):
 EXAMPLES = [
     ClassificationExample("0", "the old man", "a book", "x"),
     ClassificationExample("0", "the old man", None, "x"),
+    MultiLabelExample("0", "the old man", "a book", ("x",)),
     RegressionExample("0", "the old man", "a book", 2.5),
     ChoiceExample("0", "it rains", "", ("so?", "then"), 1),
     ChoiceExample("0", "", "why is it so", ("a", "b c"), 0),
@@ -247,7 +249,7 @@ def test_changed_examples_are_valid_and_keep_their_structure(example, seed, spac
     assert format.check(changed, labels) is None
     assert type(changed) is type(example)
     assert len(format.texts(changed)) == len(format.texts(example))
-    for field in ("id", "label", "score", "tags", "relevant", "text_id", "translation_id"):
+    for field in ("id", "label", "labels", "score", "tags", "relevant", "text_id", "translation_id"):
         assert getattr(changed, field, None) == getattr(example, field, None)
     if isinstance(example, TaggingExample):
         assert len(changed.words) == len(example.words)

@@ -6,6 +6,7 @@
 | span     | (rows, tokens, 2)        | start, end: (rows,)   | (2, tokens) scores        |
 | choice   | (rows,)                  | correct, unit: (rows,)| () score                  |
 | number   | (rows,)                  | score: (rows,)        | () number                 |
+| labels   | (rows, labels)           | labels: (rows, labels)| (labels,) chosen or not   |
 | dual     | (rows, dimension)        | side, text: (rows,)   | (dimension,) unit vector  |
 | lm       | (positions, vocabulary)  | label: (positions,)   | -                         |
 | text     | -                        | label or output       | - (models/text_mode.py)   |
@@ -113,6 +114,15 @@ def _squared_loss(logits: Tensor, targets: Targets) -> Loss:
     return Loss(torch.where(known, logits - score, 0.0).square().sum(), known.sum())
 
 
+def _binary_loss(logits: Tensor, targets: Targets) -> Loss:
+    """Binary cross entropy, summed over the labels of the rows whose labels are not nan."""
+    known = ~targets["labels"].isnan()
+    total = functional.binary_cross_entropy_with_logits(
+        logits, targets["labels"].nan_to_num(), weight=known.float(), reduction="sum"
+    )
+    return Loss(total, known.sum())
+
+
 def _count_labels(targets: Targets) -> int:
     return int(_is_labelled(targets).sum())
 
@@ -146,6 +156,10 @@ OUTPUTS: dict[str, OutputKind] = {
     "number": OutputKind(
         "sequence", lambda targets: int((~targets["score"].isnan()).sum()), _squared_loss, num_labels=1, is_scalar=True,
         stock_class="SequenceClassification", problem_type="regression",
+    ),
+    "labels": OutputKind(
+        "sequence", lambda targets: int((~targets["labels"].isnan()).sum()), _binary_loss, lambda logits: logits > 0,
+        num_labels=None, stock_class="SequenceClassification", problem_type="multi_label_classification",
     ),
     "dual": OutputKind("dual", lambda targets: int((targets["side"] == 1).sum()), compares_rows=True),
     "lm": OutputKind("lm", _count_labels, _label_loss, per_token=True),

@@ -7,6 +7,7 @@ from xlift.tasks.formats import (
     classification,
     dual_encoding,
     mining,
+    multi_label,
     multiple_choice,
     regression,
     retrieval,
@@ -21,7 +22,7 @@ FORMATS: dict[str, Format] = {
     module.FORMAT.name: module.FORMAT
     for module in (
         classification, tagging, span_qa, multiple_choice, retrieval, mining, dual_encoding, text, translation,
-        regression,
+        regression, multi_label,
     )
 }  # fmt: skip
 
