@@ -13,9 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from xlift.errors import UserError
 from xlift.tasks.formats.change import Change
 from xlift.tasks.formats.ragged import Ragged
-from xlift.tasks.formats.template import Template, text_mode_unsupported
+from xlift.tasks.formats.template import Template
 
 IGNORE_INDEX = -100
 """Target value that the loss ignores (the default `ignore_index` of torch's cross entropy)."""
@@ -278,7 +279,11 @@ class Format:
         Raises:
             UserError: the format has no text mode, or the template uses a field that the format does not have.
         """
-        raise text_mode_unsupported(self.name, self.no_text_mode)
+        raise UserError(
+            f"`mode: text` is not possible: {self.no_text_mode}",
+            where=f"format '{self.name}'",
+            fix="remove such targets from the study of this model, or set `mode: head`.",
+        )
 
     def parse(self, answer: int | str, example: Any, labels: Sequence[str], template: Template) -> Any:
         """The prediction, as `decode` returns it, from the index of the chosen candidate or from any generated text."""

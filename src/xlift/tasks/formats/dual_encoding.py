@@ -18,7 +18,7 @@ from xlift.errors import UserError
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.change import Change, apply_change
-from xlift.tasks.formats.retrieval import vectors_usage
+from xlift.tasks.formats.retrieval import FORMAT as RETRIEVAL
 
 TOP_K = 20
 """Candidates kept for each query, as many as XTREME-R's metrics use (mAP@20, MRR@20)."""
@@ -174,7 +174,7 @@ class DualEncoding(Format):
         return predictions
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
-        return vectors_usage(metadata, model_class)
+        return RETRIEVAL.usage(metadata, model_class)
 
     def gold(self, example: DualExample) -> list[str] | None:
         """Ids of the relevant candidates; None for an example that is only a candidate."""

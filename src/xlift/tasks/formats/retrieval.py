@@ -104,7 +104,28 @@ class Retrieval(Format):
         return predictions
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
-        return vectors_usage(metadata, model_class)
+        layer, how = metadata.pooling["layer"], metadata.pooling["pooling"]
+        pooled = {
+            "mean": "mask = rows.attention_mask.unsqueeze(-1)\nvectors = (states * mask).sum(dim=1) / mask.sum(dim=1)",
+            "cls": "vectors = states[:, 0]",
+            "pooler": "vectors = states[:, 0]  # then the layer in 2_Dense, and tanh",
+        }[how]
+        code = (
+            load_code(model_class)
+            + 'rows = tokenizer(["A text.", "Another one."], padding=True, truncation=True, return_tensors="pt")\n'
+            "with torch.no_grad():\n"
+            f"    states = model(**rows, output_hidden_states=True).hidden_states[{layer}]\n{pooled}\n"
+            "vectors = torch.nn.functional.normalize(vectors, dim=-1)"
+        )
+        source = (
+            f"the mean of the hidden states of layer {layer} (0 is the embeddings), including special tokens"
+            if how == "mean"
+            else f"computed from the hidden state of the first token at layer {layer}"
+        )
+        sentences = f"The vector of a text is {source}. Compare texts by cosine similarity."
+        if metadata.pooling.get("center"):
+            sentences += " For the scores below, the mean vector of each language is subtracted first."
+        return code, sentences + " If there is a `modules.json`, sentence-transformers computes the same vectors."
 
     def gold(self, example: PairExample) -> str | None:
         return example.id if example.is_complete else None
@@ -112,32 +133,6 @@ class Retrieval(Format):
     def change_texts(self, example: PairExample, change: Change) -> PairExample:
         text, translation = apply_change(example.text, change), apply_change(example.translation, change)
         return replace(example, text=text, translation=translation)
-
-
-def vectors_usage(metadata: Any, model_class: str) -> tuple[str, str]:
-    """`Format.usage` of a model that computes vectors."""
-    layer, how = metadata.pooling["layer"], metadata.pooling["pooling"]
-    pooled = {
-        "mean": "mask = rows.attention_mask.unsqueeze(-1)\nvectors = (states * mask).sum(dim=1) / mask.sum(dim=1)",
-        "cls": "vectors = states[:, 0]",
-        "pooler": "vectors = states[:, 0]  # then the layer in 2_Dense, and tanh",
-    }[how]
-    code = (
-        load_code(model_class)
-        + 'rows = tokenizer(["A text.", "Another one."], padding=True, truncation=True, return_tensors="pt")\n'
-        "with torch.no_grad():\n"
-        f"    states = model(**rows, output_hidden_states=True).hidden_states[{layer}]\n{pooled}\n"
-        "vectors = torch.nn.functional.normalize(vectors, dim=-1)"
-    )
-    source = (
-        f"the mean of the hidden states of layer {layer} (0 is the embeddings), including special tokens"
-        if how == "mean"
-        else f"computed from the hidden state of the first token at layer {layer}"
-    )
-    sentences = f"The vector of a text is {source}. Compare texts by cosine similarity."
-    if metadata.pooling.get("center"):
-        sentences += " For the scores below, the mean vector of each language is subtracted first."
-    return code, sentences + " If there is a `modules.json`, sentence-transformers computes the same vectors."
 
 
 def official_layer(num_layers: int) -> int:

@@ -94,12 +94,3 @@ def _folded(text: str) -> str:
 
 
 _FIELD = re.compile(r"\{(\w+)\}")
-
-
-def text_mode_unsupported(format: str, reason: str) -> UserError:
-    """The error that `prompt` raises in a format without answers in text."""
-    return UserError(
-        f"`mode: text` is not possible: {reason}",
-        where=f"format '{format}'",
-        fix="remove such targets from the study of this model, or set `mode: head`.",
-    )
