@@ -39,7 +39,7 @@ def tagger(folder: Path, family: str) -> Path:
         model, tokenizer = tiny.encoder(family), tiny.tokenizer_of(family)
     head = model.add_head("task", HeadSpec("token", TAGS), seed=1)
     for parameter in head.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(1))
     write_model(model, tokenizer, "task", folder, max_length=64)
     ExportMetadata("task", "tagging", "token", TAGS, 64).write(folder)
     return folder

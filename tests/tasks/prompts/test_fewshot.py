@@ -13,6 +13,8 @@ from xlift.errors import UserError
 from xlift.recipes import PromptSettings
 from xlift.tasks import catalog, formats
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.multi_label import MultiLabelExample
+from xlift.tasks.formats.regression import RegressionExample
 from xlift.tasks.prompts import find_template
 from xlift.tasks.prompts.fewshot import draw_fewshot_examples, make_prompts
 
@@ -83,3 +85,12 @@ def test_zero_shot_prompts_have_no_fewshot_examples():
 def test_too_few_examples_are_refused():
     with pytest.raises(UserError, match="only 4 training examples have an answer"):
         draw_fewshot_examples([*TRAIN[:4], ClassificationExample("x", "no label")], FORMAT, 4, task="toy")
+
+
+def test_numbers_are_drawn_alike_and_sets_of_labels_equally():
+    numbers = [RegressionExample(str(n), "a", None, float(n > 2)) for n in range(60)]
+    drawn = draw_fewshot_examples(numbers, formats.get("regression"), 9, task="toy")
+    assert sum(example.score == 0 for example in drawn) < 4  # 3 of 60 are 0
+    sets = [MultiLabelExample(str(n), "a", None, ("x",) if n % 10 else ("x", "y")) for n in range(60)]
+    drawn = draw_fewshot_examples(sets, formats.get("multi-label"), 5, task="toy")
+    assert sum(example.labels == ("x", "y") for example in drawn) == 3
