@@ -48,7 +48,11 @@ def torch_attention() -> Change:
     """Use torch's scaled_dot_product_attention."""
     from xlift.models import packing
 
-    def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float, dropout: float) -> Tensor:
+    def attend(
+        q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, scaling: float, dropout: float
+    ) -> Tensor:
+        if bias is not None:  # torch adds a float mask to the scores
+            mask = bias if mask is None else bias.masked_fill(~mask, -float("inf"))
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
 
     replace(packing, "_attend", attend)

@@ -199,7 +199,7 @@ from xlift.execution import local
 from xlift.studies.store import Store
 if __name__ == "__main__":
     local.run_worker = fake_jobs.run_worker
-    plan = fake_jobs.plan(fake_jobs.job("heedless deaf"))
+    plan = fake_jobs.plan(fake_jobs.job("busy ignores stop"))
     local.run_plan(plan, Store(Path(sys.argv[1])), fake_jobs.Recorder(), 1)
 """
 
@@ -215,7 +215,7 @@ def test_workers_of_a_killed_run_exit_even_if_their_job_ignores_stops(tmp_path: 
     process.wait()
 
     def freed() -> bool:
-        lock = store.try_lock(job("heedless deaf").key)
+        lock = store.try_lock(job("busy ignores stop").key)
         return lock is not None
 
     wait_for(freed)
@@ -269,36 +269,36 @@ def test_a_stopped_run_leaves_checkpoints(store: Store, number: int, workers: in
 
 
 def test_without_workers_a_second_ctrl_c_stops_at_once(store: Store) -> None:
-    deaf, display = job("heedless deaf"), Recorder()
+    busy, display = job("busy ignores stop"), Recorder()
     for delay in (0.1, 0.3):
-        after(display, "started", deaf.label, send_signal(signal.SIGINT), delay=delay)
+        after(display, "started", busy.label, send_signal(signal.SIGINT), delay=delay)
     began = time.monotonic()
     with pytest.raises(Stopped) as stopped:
-        run_plan(plan(deaf), store, display, 0)
+        run_plan(plan(busy), store, display, 0)
     assert time.monotonic() - began < 10
     assert stopped.value.exit_code == 130
-    assert Store(store.root).try_lock(deaf.key) is not None  # no lock is left
+    assert Store(store.root).try_lock(busy.key) is not None  # no lock is left
 
 
 def test_a_second_ctrl_c_stops_at_once(store: Store) -> None:
-    deaf = job("heedless deaf")
+    busy = job("busy ignores stop")
     display = Recorder()
-    after(display, "started", deaf.label, send_signal(signal.SIGINT), delay=0.1)
+    after(display, "started", busy.label, send_signal(signal.SIGINT), delay=0.1)
     after(display, "stopping", "1", send_signal(signal.SIGINT), delay=0.1)
     began = time.monotonic()
     with pytest.raises(Stopped):
-        run_plan(plan(deaf), store, display, 1)
+        run_plan(plan(busy), store, display, 1)
     assert time.monotonic() - began < 10
 
 
 def test_a_job_that_ignores_stops_is_killed_after_the_timeout(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "STOP_TIMEOUT", 0.3)
-    deaf, display = job("heedless deaf"), Recorder()
-    after(display, "started", deaf.label, send_signal(signal.SIGINT))
+    busy, display = job("busy ignores stop"), Recorder()
+    after(display, "started", busy.label, send_signal(signal.SIGINT))
     with pytest.raises(Stopped):
-        run_plan(plan(deaf), store, display, 1)
+        run_plan(plan(busy), store, display, 1)
     again = Store(store.root)
-    assert again.try_lock(deaf.key) is not None  # its worker and its lock are gone
+    assert again.try_lock(busy.key) is not None  # its worker and its lock are gone
 
 
 def test_ctrl_c_during_worker_startup_ends_the_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_ctrl_c_during_worker_startup_ends_the_run_at_once(store: Store, monkeyp
     after(display, "begin", "1 0", send_signal(signal.SIGINT))
     began = time.monotonic()
     with pytest.raises(Stopped):
-        run_plan(plan(job("heedless deaf")), store, display, 1)
+        run_plan(plan(job("busy ignores stop")), store, display, 1)
     assert time.monotonic() - began < 5
 
 

@@ -1,6 +1,6 @@
 """Fake jobs, and a worker without torch that follows their labels, so that plans run in a second instead of ten.
 
-A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g deaf".
+A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g ignores stop".
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _follow_order(order: list[str], partial: Path, progress: Progress) -> None:
                 if progress.should_stop():
                     (partial / "checkpoint").write_text(str(step))
                     raise Interrupted
-        case ["deaf"]:
+        case ["ignores", "stop"]:
             time.sleep(600)
         case _:
             raise AssertionError(order)

@@ -240,7 +240,8 @@ class Format:
         """One JSON-serialisable prediction per example, from one reduced output per row (a list or an array).
 
         `outputs[i]` by kind: sequence: int arg-max, ties to the first; token: (tokens,) of these;
-        span: (2, tokens) float start and end scores; choice: float score; dual and pooled: (dimension,) float vector.
+        span: (2, tokens) float start and end scores; choice: float score; number: float; labels: (labels,) 1 if chosen;
+        dual and pooled: (dimension,) float vector.
         """
         raise TypeError(f"the format {self.name} has nothing to decode")
 
