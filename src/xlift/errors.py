@@ -6,6 +6,9 @@ every other exception is a bug in xlift and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Invalid input, with a message that says how to fix it.
@@ -26,6 +29,65 @@ class UserError(Exception):
 
     def __reduce__(self):  # pickling between processes keeps the arguments
         return (_rebuild, (self.what, self.where, self.fix))
+
+    @property
+    def errors(self) -> tuple[UserError, ...]:
+        """The single errors: this one, or those of `UserErrors`."""
+        return (self,)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the same check found besides the errors."""
+        return ()
+
+
+class UserErrors(UserError):
+    """Several errors that one check found, to be corrected together.
+
+    Args:
+        errors: one or more; `what`, `where` and `fix` are those of the first.
+        warnings: what else the check found, each with its place.
+    """
+
+    def __init__(self, errors: Sequence[UserError], warnings: Sequence[str] = ()) -> None:
+        self._errors = tuple(single for error in errors for single in error.errors)
+        self._warnings = tuple(warnings)
+        first = self._errors[0]
+        super().__init__(first.what, where=first.where, fix=first.fix)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self._errors))
+
+    def __reduce__(self):
+        return (UserErrors, (self._errors, self._warnings))
+
+    @property
+    def errors(self) -> tuple[UserError, ...]:
+        return self._errors
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._warnings
+
+
+class ErrorCollector:
+    """Collects errors, so that a check goes on after the first one."""
+
+    def __init__(self) -> None:
+        self.errors: list[UserError] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep a UserError that the block raises; the code below the block goes on."""
+        try:
+            yield
+        except UserError as error:
+            self.errors += error.errors
+
+
+def combine_errors(errors: Sequence[UserError], warnings: Sequence[str] = ()) -> UserError:
+    """One error for one or more; a single error without warnings stays as it is."""
+    return errors[0] if len(errors) == 1 and not warnings else UserErrors(errors, warnings)
 
 
 def _rebuild(what: str, where: str, fix: str) -> UserError:

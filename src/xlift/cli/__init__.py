@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xlift.cli import contamination, export, fetch, info, predict, push, store, studies, suites, translate
+from xlift.cli.options import print_warnings
 from xlift.errors import UserError
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line. A `UserError` prints one message and exits with code 2."""
+    """Run the command line. A `UserError` prints its message, or the messages of several errors, and exits with code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -27,7 +28,9 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"xlift: {error}", file=sys.stderr)
+        print_warnings(error.warnings)
+        for single in error.errors:
+            print(f"xlift: {single}", file=sys.stderr)
         sys.exit(2)
 
 

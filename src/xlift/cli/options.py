@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,7 @@ def console(stderr: bool = False) -> Any:
     return Console(stderr=stderr)
 
 
-def print_warnings(warnings: list[str]) -> None:
+def print_warnings(warnings: Sequence[str]) -> None:
     for warning in warnings:
         print(f"xlift: warning: {warning}", file=sys.stderr)
 

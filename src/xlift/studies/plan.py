@@ -33,7 +33,7 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
         UserError: an unknown task or language, too few examples, missing or broken files, or a job that a family of models
             cannot do.
     """
-    resolver, study = Resolver(file, data), file.study
+    resolver, study = Resolver(file, data, check_files=True), file.study
     plan = Plan(study.name, data=resolver.data, tasks=resolver.tasks, engine=study.engine)
     context = PlanContext(file, resolver, plan, to_run)
     rows = list_rows(resolver)

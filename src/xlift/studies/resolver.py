@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xlift.errors import UserError, did_you_mean
+from xlift.errors import ErrorCollector, UserError, combine_errors, did_you_mean
 from xlift.recipes import Noise
 from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
@@ -27,9 +27,13 @@ class Resolver:
 
     Args:
         data: root folder of data files; default: the study's `data:`, relative to its file.
+        check_files: read and check every file of the custom tasks.
+
+    Raises:
+        UserError: all errors of the declarations and, with `check_files`, of the files of the custom tasks.
     """
 
-    def __init__(self, file: StudyFile, data: Path | None) -> None:
+    def __init__(self, file: StudyFile, data: Path | None, *, check_files: bool = False) -> None:
         self.file = file
         self.data = data if data is not None else (file.folder / file.study.data if file.study.data else None)
         self.notes: dict[str, None] = {}
@@ -37,9 +41,16 @@ class Resolver:
         self.tasks: dict[str, Task] = {}
         """The requested tasks."""
         self.custom_tasks: dict[str, Task] = {}
+        errors = ErrorCollector()
         for index, declaration in enumerate(file.study.tasks):
-            task = self._custom_task(index, declaration)
-            self.custom_tasks[task.name] = task
+            with errors.collect():
+                task, declaration_errors = self._custom_task(index, declaration)
+                errors.errors += declaration_errors
+                self.custom_tasks[task.name] = task
+                if check_files:
+                    errors.errors += self._find_file_errors(task)
+        if errors.errors:
+            raise combine_errors(errors.errors)
 
     @contextmanager
     def at_place(self, *keys: str | int) -> Iterator[None]:
@@ -194,26 +205,42 @@ class Resolver:
             if (other.format, other.labels) == (task.format, task.labels) and "train" in other.source.splits()
         ]
 
-    def _custom_task(self, index: int, declaration: dict[str, Any]) -> Task:
-        from xlift.tasks.sources.custom import build_custom_task
+    def _custom_task(self, index: int, declaration: dict[str, Any]) -> tuple[Task, list[UserError]]:
+        """The task, and the errors of its declaration that do not hinder the reading of its files."""
+        from xlift.tasks.sources.custom import build_to_check
 
         folder = self.file.folder
         if self.data is not None and not _has_files(folder, declaration) and _has_files(self.data, declaration):
             folder = self.data
         try:
-            task = build_custom_task(declaration, folder)
+            task, errors = build_to_check(declaration, folder)
         except UserError as error:
-            if error.where and not error.where.startswith(("task '", "custom task")):
-                raise  # a data file, with its line
-            keys = error.where.rpartition(": ")[2].split(".") if ": " in error.where else error.what.split("'")[1:2]
-            where = self.file.locate("tasks", index, *(keys if keys[:1] and keys[0] in declaration else ()))
-            raise UserError(error.what, where=where, fix=error.fix) from None
+            raise combine_errors([self._locate(each, index, declaration) for each in error.errors]) from None
         if task.name in catalog.names() or task.name in self.custom_tasks:
             raise UserError(
                 f"a task '{task.name}' exists already", where=self.file.locate("tasks", index, "name"),
                 fix="choose another name.",
             )  # fmt: skip
-        return task
+        return task, [self._locate(error, index, declaration) for error in errors]
+
+    def _locate(self, error: UserError, index: int, declaration: dict[str, Any]) -> UserError:
+        """An error of a declaration with its place in the study; that of a data file as it is."""
+        if error.where and not error.where.startswith(("task '", "custom task")):
+            return error
+        keys = error.where.rpartition(": ")[2].split(".") if ": " in error.where else error.what.split("'")[1:2]
+        where = self.file.locate("tasks", index, *(keys if keys[:1] and keys[0] in declaration else ()))
+        return UserError(error.what, where=where, fix=error.fix)
+
+    def _find_file_errors(self, task: Task) -> list[UserError]:
+        """Errors in the files of a custom task. A file that is missing is an error only where the study uses it."""
+        source = task.source
+        return [
+            error
+            for split in source.splits()
+            for language in source.languages(split)
+            if isinstance(source, FileSource) and source.is_present(language, split, None)
+            for error in source.find_errors(task, language, split, None)
+        ]
 
 
 def _show_labels(labels: tuple[str, ...]) -> str:

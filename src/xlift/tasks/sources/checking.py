@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,38 @@ from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Row
 from xlift.tasks.task import Task
 
+MAX_ERRORS = 20
+"""Most errors that are listed for one file."""
 MIN_PLACEHOLDER_ROWS = 50
 """If a test set of at least this many rows has one and the same label throughout, the labels are placeholders."""
+
+
+class RecordErrors:
+    """The errors of single records: for each file the first place of each error, with the number of others like it."""
+
+    def __init__(self) -> None:
+        self._first: dict[Path, dict[str, UserError]] = {}
+        self._counts: Counter[tuple[Path, str]] = Counter()
+
+    def add(self, path: Path, error: UserError) -> None:
+        listed = self._first.setdefault(path, {})
+        if error.what in listed or len(listed) < MAX_ERRORS:
+            listed.setdefault(error.what, error)
+            self._counts[path, error.what] += 1
+        else:
+            self._counts[path, ""] += 1
+
+    def listed(self) -> list[UserError]:
+        """In the order of the files and their records."""
+        errors: list[UserError] = []
+        for path, first in self._first.items():
+            for what, error in first.items():
+                more = self._counts[path, what] - 1
+                also = f" (also in {more:,} more {'row' if more == 1 else 'rows'})" if more else ""
+                errors.append(UserError(what + also, where=error.where, fix=error.fix))
+            if more := self._counts[path, ""]:
+                errors.append(UserError(f"{more:,} more rows have other errors", where=str(path)))
+        return errors
 
 
 @dataclass(frozen=True)
@@ -34,9 +66,12 @@ class Checks:
     """Whether equal labels throughout a test set mean placeholders: true for published sets, not for a user's own."""
     original: str = ""
     """Where to get removed labels."""
+    errors: RecordErrors | None = None
+    """Collects the errors of single records; without it the first one is raised."""
 
     def rows(self, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:
-        """The rows of `read()`, in order. Memory: 8 bytes per row. `read` is called once more if ids look duplicated.
+        """The rows of `read()` that have no error, in order. Memory: 8 bytes per row. `read` is called once more if ids
+        look duplicated.
 
         Raises:
             UserError: with the row's place, if the format rejects an example, a text is not Unicode, an id occurs twice,
@@ -46,26 +81,38 @@ class Checks:
         hashes = array("q")
         labels: set[str] = set()
         collects_labels = self.split == "test" and self.published and format.has_fixed_answers
+        num_wrong = 0
         for row in read():
             example = row.example
-            self._check_placeholder_answer(example)
-            problem = format.check(example, self.task.labels)
-            if problem is not None:
-                raise self._problem(row, problem)
-            if not all(text.isascii() or _is_unicode(text) for text in (example.id, *format.texts(example))):
-                raise UserError("the text holds an unpaired surrogate, which is not a character", where=row.where)
+            error = row.error or self._find_error(row, format)
+            if error is not None:
+                if self.errors is None:
+                    raise error
+                self.errors.add(row.path, error)
+                num_wrong += 1
+                continue
             if self.numbered:
                 row = replace(row, example=replace(example, id=str(len(hashes))))
             hashes.append(hash(row.example.id))
             if collects_labels and len(labels) < 2:
                 labels.add(str(format.gold(example)))
             yield row
-        if not hashes:
+        if not hashes and not num_wrong:
             raise UserError(f"no examples for {self.task.name} {self.language} {self.split}", where=self.place)
         if not self.numbered:
             self._check_duplicate_ids(hashes, read)
         if collects_labels and len(labels) == 1 and len(hashes) >= MIN_PLACEHOLDER_ROWS:
             raise self._placeholders(f"every label of the {len(hashes):,} test rows is '{labels.pop()}'")
+
+    def _find_error(self, row: Row, format: formats.Format) -> UserError | None:
+        example = row.example
+        self._check_placeholder_answer(example)
+        problem = format.check(example, self.task.labels)
+        if problem is not None:
+            return self._problem(row, problem)
+        if not all(text.isascii() or _is_unicode(text) for text in (example.id, *format.texts(example))):
+            return UserError("the text holds an unpaired surrogate, which is not a character", where=row.where)
+        return None
 
     def _check_placeholder_answer(self, example: Any) -> None:
         answers, starts = getattr(example, "answers", None), getattr(example, "starts", None)
@@ -95,6 +142,8 @@ class Checks:
             return
         seen: set[str] = set()
         for row in read():
+            if row.error is not None:
+                continue
             name = row.example.id
             if hash(name) in repeated and name in seen:
                 raise UserError(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xlift.errors import UserError, did_you_mean
+from xlift.errors import ErrorCollector, UserError, combine_errors, did_you_mean
 from xlift.languages import canonical
 from xlift.tasks import metrics
 from xlift.tasks.formats import FORMATS
@@ -96,6 +96,16 @@ def build_custom_task(declaration: dict[str, Any], base: Path) -> Task:
         UserError: a key is unknown or missing, a language or metric is unknown, an extension has no reader, or a training
             file from which to read the labels cannot be read.
     """
+    task, errors = build_to_check(declaration, base)
+    if errors:
+        raise combine_errors(errors)
+    return task
+
+
+def build_to_check(declaration: dict[str, Any], base: Path) -> tuple[Task, list[UserError]]:
+    """`build_custom_task`, with the errors that do not hinder the reading of the files (an unknown metric), so that these can
+    be checked too."""
+    collector = ErrorCollector()
     spec = _validate(declaration)
     where = f"task '{spec.name}'"
     files = {split: _paths_by_language(spec, split, paths, where) for split, paths in spec.files.items()}
@@ -115,35 +125,51 @@ def build_custom_task(declaration: dict[str, Any], base: Path) -> Task:
         root=base,
         kind="custom",
     )
-    train_languages = source.languages("train")
-    train_language = train_languages[0] if train_languages else ""
-    if spec.train_language:
-        train_language = _check_language(spec.train_language, where)
-    if train_language and train_languages and train_language not in train_languages:
-        raise UserError(
-            f"no training file in '{train_language}'",
-            where=f"{where}: train_language",
-            fix=f"Languages with training files: {', '.join(train_languages)}.",
-        )
-    return Task(
+    train_language, chosen_metrics, labels = "", FORMATS[spec.format].default_metrics, tuple(spec.labels)
+    with collector.collect():
+        train_language = _train_language(spec, source.languages("train"), where)
+    with collector.collect():
+        chosen_metrics = _metrics(spec, where)
+    try:
+        labels = labels or _read_labels(spec, source, base, where)
+    except UserError as error:
+        raise combine_errors([*collector.errors, error]) from None
+    task = Task(
         name=spec.name,
         title=spec.title or spec.name,
         format=spec.format,
-        metrics=_metrics(spec, where),
+        metrics=chosen_metrics,
         source=source,
-        labels=tuple(spec.labels) or _read_labels(spec, source, base, where),
+        labels=labels,
         train_language=train_language,
         max_length=spec.max_length,
         licence=spec.licence,
         note=spec.note,
     )
+    return task, collector.errors
+
+
+def _train_language(spec: CustomTask, with_files: tuple[str, ...], where: str) -> str:
+    """The language to train on; by default the first of those `with_files`."""
+    if not spec.train_language:
+        return with_files[0] if with_files else ""
+    language = _check_language(spec.train_language, where)
+    if with_files and language not in with_files:
+        raise UserError(
+            f"no training file in '{language}'",
+            where=f"{where}: train_language",
+            fix=f"Languages with training files: {', '.join(with_files)}.",
+        )
+    return language
 
 
 def _validate(declaration: dict[str, Any]) -> CustomTask:
     try:
         return CustomTask.model_validate(declaration)
     except ValidationError as error:
-        raise _explain(error.errors()[0], declaration) from None
+        # a union of types has several problems for one key: take the first
+        by_key = {problem["loc"][:1]: problem for problem in reversed(error.errors())}
+        raise combine_errors([_explain(problem, declaration) for problem in reversed(by_key.values())]) from None
 
 
 def _explain(problem: Any, declaration: dict[str, Any]) -> UserError:

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from xlift.errors import UserError
+from xlift.errors import ErrorCollector, UserError
 from xlift.tasks import formats
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
-from xlift.tasks.sources.checking import Checks
+from xlift.tasks.sources.checking import Checks, RecordErrors
 from xlift.tasks.sources.parallel import ENGLISH, ExampleKeys, collect_keys, compare_with_english, select_by_id
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
@@ -100,18 +100,43 @@ class FileSource:
         """Number of examples; the file is read once as long as it stays the same."""
         fingerprint = self.fingerprint(task, language, split, data)
         if fingerprint not in _SIZES:
-            skipped: Counter[str] = Counter()
-            rows = self._rows(task, language, split, data, skipped)
-            if self.joined:
-                keys = collect_keys(rows, formats.get(task.format))
-                if language == ENGLISH:
-                    _ENGLISH_KEYS[fingerprint] = keys
-                _SIZES[fingerprint] = len(keys.ids)
-                notes = tuple(self._compare_with_english(keys, task, language, split, data))
-            else:
-                _SIZES[fingerprint], notes = sum(1 for _ in rows), ()
-            _NOTES[fingerprint] = (*(f"{count:,} rows skipped: {reason}" for reason, count in skipped.items()), *notes)
+            self._scan(fingerprint, task, language, split, data)
         return _SIZES[fingerprint]
+
+    def find_errors(self, task: Task, language: str, split: str, data: Path | None) -> list[UserError]:
+        """Every error of a split's files, up to MAX_ERRORS of a file. Without errors, `size` need not read them again."""
+        found, collector = RecordErrors(), ErrorCollector()
+        with collector.collect():
+            fingerprint = self.fingerprint(task, language, split, data)
+            if fingerprint not in _SIZES:
+                self._scan(fingerprint, task, language, split, data, found)
+        return [*found.listed(), *collector.errors]
+
+    def _scan(
+        self,
+        fingerprint: str,
+        task: Task,
+        language: str,
+        split: str,
+        data: Path | None,
+        errors: RecordErrors | None = None,
+    ) -> None:
+        """Read a split to its end. Its size and notes are kept if it has no errors."""
+        skipped: Counter[str] = Counter()
+        rows = self._rows(task, language, split, data, skipped, errors)
+        keys = collect_keys(rows, formats.get(task.format)) if self.joined else None
+        size = sum(1 for _ in rows) if keys is None else len(keys.ids)
+        if errors is not None and errors.listed():
+            return
+        notes: tuple[str, ...] = ()
+        if keys is not None and language == ENGLISH:
+            _ENGLISH_KEYS[fingerprint] = keys
+        elif keys is not None and self.is_present(ENGLISH, split, data):
+            if errors is not None and self.find_errors(task, ENGLISH, split, data):
+                return  # which are reported as those of the English file
+            notes = tuple(self._compare_with_english(keys, task, language, split, data))
+        _NOTES[fingerprint] = (*(f"{count:,} rows skipped: {reason}" for reason, count in skipped.items()), *notes)
+        _SIZES[fingerprint] = size
 
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
         """Notes for the user about the files of a split: rows that are skipped, English examples without a translation."""
@@ -121,13 +146,11 @@ class FileSource:
     def _compare_with_english(
         self, keys: ExampleKeys, task: Task, language: str, split: str, data: Path | None
     ) -> Iterator[str]:
-        """Notes about translations and their English examples; none if the English examples are absent.
+        """Notes about translations and their English examples.
 
         Raises:
             UserError: the label of a translation differs from that of its English example.
         """
-        if language == ENGLISH or not self.is_present(ENGLISH, split, data):
-            return
         english = self.fingerprint(task, ENGLISH, split, data)
         if english not in _ENGLISH_KEYS:
             _ENGLISH_KEYS[english] = collect_keys(self._rows(task, ENGLISH, split, data), formats.get(task.format))
@@ -166,13 +189,19 @@ class FileSource:
         return (row.example for row, is_selected in zip(rows, mask, strict=False) if is_selected)
 
     def read_labels(self, task: Task, splits: tuple[str, ...], data: Path | None) -> tuple[str, ...]:
-        """The labels in the files of some splits, sorted; for a task that declares none."""
+        """The labels in the files of some splits, sorted; for a task that declares none.
+
+        Rows of a custom task with an error are passed over: `find_errors` and `read` report them.
+        """
         labels: set[str] = set()
+        reader = READERS[self.reader]
+        read = reader.rows if self.kind == "custom" else reader.read
         for split in splits:
             for language in self.languages(split):
                 paths = self.paths(task, language, split, data)
-                for row in READERS[self.reader].read(paths, self.layout(task.format, language)):
-                    labels.update(formats.get(task.format).example_labels(row.example))
+                for row in read(paths, self.layout(task.format, language)):
+                    if row.example is not None:
+                        labels.update(formats.get(task.format).example_labels(row.example))
         return tuple(sorted(labels - {""}))
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
@@ -204,9 +233,18 @@ class FileSource:
         return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
 
     def _rows(
-        self, task: Task, language: str, split: str, data: Path | None, skipped: Counter[str] | None = None
+        self,
+        task: Task,
+        language: str,
+        split: str,
+        data: Path | None,
+        skipped: Counter[str] | None = None,
+        errors: RecordErrors | None = None,
     ) -> Iterator[Row]:
-        """Every row of the split, checked; `skipped` counts rows without an example by reason."""
+        """Every row of the split, checked; `skipped` counts rows without an example by reason.
+
+        With `errors`, rows with an error are collected there and left out. Without it, the first error is raised.
+        """
         paths = self.paths(task, language, split, data)
         layout = self.layout(task.format, language)
         reader = READERS[self.reader]
@@ -222,7 +260,7 @@ class FileSource:
         def examples() -> Iterator[Row]:
             if skipped is not None:
                 skipped.clear()  # rows are read again if ids look duplicated
-            for row in reader.read(paths, layout):
+            for row in (reader.read if errors is None else reader.rows)(paths, layout):
                 if not row.skip_reason:
                     yield row
                 elif skipped is not None:
@@ -234,7 +272,7 @@ class FileSource:
             documents = share.choose(list(dict.fromkeys(map(_document_of, examples()))))
             return (row for row in examples() if _document_of(row) in documents)
 
-        checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original)
+        checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original, errors)
         return checks.rows(read)
 
     def layout(self, format: str, language: str) -> Layout:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xlift.errors import UserError
+
 
 @dataclass(frozen=True)
 class Row:
@@ -20,6 +22,8 @@ class Row:
     """The unit that must not be split between training and test (an article); empty if rows are independent."""
     skip_reason: str = ""
     """Why the row gives no example; `example` is then None. Such rows are counted."""
+    error: UserError | None = None
+    """What is wrong with this record alone, so that the records after it can be read; `example` is then None."""
 
     @property
     def where(self) -> str:
@@ -60,7 +64,19 @@ class Reader:
     """Increased when the same bytes give different examples than before; part of the fingerprint."""
     formats: tuple[str, ...]
     """Formats whose examples it can build."""
-    read: Callable[[Sequence[Path], Layout], Iterator[Row]]
-    """Yields rows in file order; several files are read one after the other (pairs: in parallel)."""
+    rows: Callable[[Sequence[Path], Layout], Iterator[Row]]
+    """Yields rows in file order; several files are read one after the other (pairs: in parallel). An error of one record is
+    yielded as a row with `error`; every other error is raised."""
     has_columns: bool = False
     """Whether its records have named columns, so that `columns` and `where` apply."""
+
+    def read(self, paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
+        """The rows of `rows`.
+
+        Raises:
+            UserError: the first error of a record, or of a whole file.
+        """
+        for row in self.rows(paths, layout):
+            if row.error is not None:
+                raise row.error
+            yield row

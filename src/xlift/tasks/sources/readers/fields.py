@@ -19,8 +19,8 @@ from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 Record = dict[str, Any]
-Records = Callable[[Path, Layout], Iterator[tuple[str, Record]]]
-"""(path, layout) -> (place, record) of each record."""
+Records = Callable[[Path, Layout], Iterator[tuple[str, Record | UserError]]]
+"""(path, layout) -> (place, record) of each record; the error of a record that cannot be read, if the next ones can be."""
 
 COMMON_COLUMNS = {"id": ("id", "index_id", "idx")}
 """Usual columns of the fields that every format has. `Format.columns` has those of the others."""
@@ -198,13 +198,20 @@ def record_reader(name: str, version: int, formats: tuple[str, ...], records: Re
         make = FORMATS[layout.format].read_record
         for path in paths:
             for place, record in records(path, layout):
+                if isinstance(record, UserError):
+                    yield Row(path, place, None, error=record)
+                    continue
                 fields = Fields(record, layout, f"{path}:{place}")
-                if layout.where and not fields.matches_where():
-                    continue
-                if layout.drop and fields.text("label") in layout.drop:
-                    continue
-                document = fields.text("document") if "document" in layout.columns else ""
-                yield Row(path, place, make(fields, fields.example_id(number)), document)
+                try:
+                    if layout.where and not fields.matches_where():
+                        continue
+                    if layout.drop and fields.text("label") in layout.drop:
+                        continue
+                    document = fields.text("document") if "document" in layout.columns else ""
+                    row = Row(path, place, make(fields, fields.example_id(number)), document)
+                except UserError as error:
+                    row = Row(path, place, None, error=error)
+                yield row
                 number += 1
 
     return Reader(name, version, formats, read, has_columns=True)

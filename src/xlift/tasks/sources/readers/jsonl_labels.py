@@ -29,7 +29,7 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
                 raise UserError("expected a JSON object without the key 'label'", where=f"{path}:{number}")
             yield str(number), {**record, "label": label}
 
-    yield from record_reader(JSONL_LABELS.name, JSONL_LABELS.version, FORMATS, records).read(tuple(labels), layout)
+    yield from record_reader(JSONL_LABELS.name, JSONL_LABELS.version, FORMATS, records).rows(tuple(labels), layout)
 
 
 JSONL_LABELS = Reader("jsonl-labels", 1, FORMATS, read, has_columns=True)

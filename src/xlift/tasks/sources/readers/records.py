@@ -24,9 +24,17 @@ from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.sources.readers.fields import Record, record_reader
 
 Cells = Iterator[tuple[int, list[str]]]
+RecordsOrErrors = Iterator[tuple[str, Record | UserError]]
 
 
-def _table(path: Path, cells: Cells, layout: Layout) -> Iterator[tuple[str, Record]]:
+def _raise_errors(records: RecordsOrErrors) -> Iterator[tuple[str, Record]]:
+    for place, record in records:
+        if isinstance(record, UserError):
+            raise record
+        yield place, record
+
+
+def _table(path: Path, cells: Cells, layout: Layout) -> RecordsOrErrors:
     """(line, record) of each row below the header; empty lines are skipped."""
     header: list[str] | None = list(layout.header) or None
     for line, row in cells:
@@ -44,18 +52,23 @@ def _table(path: Path, cells: Cells, layout: Layout) -> Iterator[tuple[str, Reco
         elif len(row) == len(header):
             yield str(line), dict(zip(header, row, strict=True))
         elif not layout.ragged:
-            raise UserError(
+            error = UserError(
                 f"{len(row)} fields, the header has {len(header)}",
                 where=f"{path}:{line}",
                 fix=f"The header is: {truncate(', '.join(header), 500)}.",
             )
+            yield str(line), error
 
 
 def csv_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
+    return _raise_errors(_csv(path, layout))
+
+
+def _csv(path: Path, layout: Layout) -> RecordsOrErrors:
     return _table(path, _quoted_cells(path, ","), layout)
 
 
-def _quoted_tsv(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
+def _quoted_tsv(path: Path, layout: Layout) -> RecordsOrErrors:
     return _table(path, _quoted_cells(path, "\t"), layout)
 
 
@@ -77,16 +90,27 @@ def _quoted_cells(path: Path, delimiter: str) -> Cells:
 
 
 def tsv_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
+    return _raise_errors(_tsv(path, layout))
+
+
+def _tsv(path: Path, layout: Layout) -> RecordsOrErrors:
     return _table(path, ((line, text.rstrip("\r\n").split("\t")) for line, text in read_lines(path)), layout)
 
 
 def jsonl_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
+    return _raise_errors(_jsonl(path, layout))
+
+
+def _jsonl(path: Path, layout: Layout) -> RecordsOrErrors:
     for line, text in read_lines(path):
         if not text.strip():
             continue
-        record = parse_json(text.rstrip("\r\n"), path, line, "Expected one JSON object per line.")
-        if not isinstance(record, dict):
-            raise UserError("not a JSON object", where=f"{path}:{line}", fix='Expected {"column": value, ...}.')
+        try:
+            record = parse_json(text.rstrip("\r\n"), path, line, "Expected one JSON object per line.")
+        except UserError as error:
+            record = error
+        if not isinstance(record, dict | UserError):
+            record = UserError("not a JSON object", where=f"{path}:{line}", fix='Expected {"column": value, ...}.')
         yield str(line), record
 
 
@@ -97,8 +121,8 @@ def _txt(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
 
 
 TABLES = tuple(name for name, format in FORMATS.items() if not format.tags_words)  # words are lists, which tables lack
-CSV = record_reader("csv", 1, TABLES, csv_records)
-TSV = record_reader("tsv", 1, TABLES, tsv_records)
+CSV = record_reader("csv", 1, TABLES, _csv)
+TSV = record_reader("tsv", 1, TABLES, _tsv)
 QUOTED_TSV = record_reader("quoted-tsv", 1, TABLES, _quoted_tsv)
-JSONL = record_reader("jsonl", 1, tuple(FORMATS), jsonl_records)
+JSONL = record_reader("jsonl", 1, tuple(FORMATS), _jsonl)
 TXT = record_reader("txt", 1, ("text",), _txt)
