@@ -197,7 +197,7 @@ def test_plan_shows_done_and_remaining_jobs(xlift: Xlift, tmp_path: Path):
 
 def test_plan_as_json_lists_every_job(xlift: Xlift, tmp_path: Path):
     plan, _ = finished_study(study_file(tmp_path), tmp_path / "s", leave_out=1)
-    jobs = json.loads(xlift("plan", "study.yaml", "--store", "s", "--json").out)
+    jobs = json.loads(xlift("plan", "study.yaml", "--store", "s", "--json").out)["jobs"]
     assert [job["key"] for job in jobs] == list(plan.jobs)
     assert [job["done"] for job in jobs] == [True] * (len(jobs) - 1) + [False]
     assert set(jobs[0]) == {

@@ -132,7 +132,8 @@ def test_documented_keys_of_json_are_those_printed(tickets):
     for command in ("store ls", "plan"):
         study = " tickets.yaml" if command == "plan" else ""
         printed = json.loads(xlift(f"xlift {command}{study} --json", tickets.folder))
-        assert list(table("reference", f"JSON of `xlift {command}`")) == list(printed[0])
+        jobs = printed["jobs"] if command == "plan" else printed
+        assert list(table("reference", f"JSON of `xlift {command}`")) == list(jobs[0])
     assert list(table("reference", "JSON of `xlift report --noise`")) == list(RobustnessRow.__annotations__)
 
 

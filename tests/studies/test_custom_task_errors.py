@@ -31,7 +31,7 @@ def test_errors_of_the_declaration_and_of_several_files_are_named_together(tmp_p
         test_de="text,label\nhallo,billing\nich, du,other\n",
     )
     assert [message.split(": ")[0] for message in found] == [
-        "study.yaml:10", "study.yaml:9", "train.en.csv:3", "train.en.csv:4", "test.de.csv:3",
+        "study.yaml:11", "study.yaml:10", "train.en.csv:3", "train.en.csv:4", "test.de.csv:3",
     ]  # fmt: skip
     assert "'bleu' cannot score classification" in found[1]
     assert "did you mean 'billing'?" in found[3]
@@ -108,6 +108,6 @@ def test_the_command_line_prints_every_error_and_exits_with_2(xlift: Xlift, tmp_
     answer = xlift("plan", "study.yaml")
     assert answer.code == 2
     assert [line for line in answer.err.splitlines() if line.startswith("xlift: ")] == [
-        "xlift: study.yaml:9: tasks.0.metric: 'bleu' cannot score classification",
+        "xlift: study.yaml:10: tasks.0.metric: 'bleu' cannot score classification",
         "xlift: test.de.csv:2: unknown label 'bill' (expected one of: billing, other)",
     ]

@@ -28,9 +28,9 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print_warnings(error.warnings)
         for single in error.errors:
             print(f"xlift: {single}", file=sys.stderr)
+        print_warnings(error.warnings)
         sys.exit(2)
 
 

@@ -83,7 +83,7 @@ def _run(
     store = Store(root)
     record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
-    print_warnings(plan.warnings)
+    print_warnings([*plan.warnings, *(str(odd) for summary in plan.summaries for odd in summary.odd)])
     workers = default_workers(plan.engine) if workers is None else workers
     num_slots = max(1, workers)
     plan_estimate = PlanEstimate(plan, store, num_slots)
@@ -131,7 +131,7 @@ def plan(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a study's jobs with their estimated time and memory.
+    """Show a study's jobs with their estimated time and memory, and the labels of its custom tasks.
 
     Trains nothing. Writes nothing except the measurements of --calibrate.
     """
@@ -139,6 +139,7 @@ def plan(
     from xlift.estimate.devices import find_device
     from xlift.execution.local import default_workers
     from xlift.report import graph
+    from xlift.report.data_summary import print_summary, summary_as_json
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check
     from xlift.studies.store import Store
@@ -160,9 +161,13 @@ def plan(
         _calibrate(study_plan, workers)
     plan_estimate = PlanEstimate(study_plan, opened, workers, other_device)
     if as_json:
-        print(json.dumps(graph.as_json(study_plan, opened, plan_estimate), indent=1, ensure_ascii=False))
+        tasks = [summary_as_json(summary) for summary in study_plan.summaries]
+        jobs = graph.as_json(study_plan, opened, plan_estimate)
+        print(json.dumps({"jobs": jobs, "tasks": tasks}, indent=1, ensure_ascii=False))
         return
     terminal = console()
+    for summary in study_plan.summaries:
+        print_summary(summary, terminal)
     graph.print_plan(study_plan, opened, plan_estimate, terminal)
     done = {key for key in study_plan.jobs if opened.has(key)}
     lines = graph.describe_remaining(study_plan, done, plan_estimate)

@@ -34,7 +34,7 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
             cannot do.
     """
     resolver, study = Resolver(file, data, check_files=True), file.study
-    plan = Plan(study.name, data=resolver.data, tasks=resolver.tasks, engine=study.engine)
+    plan = Plan(study.name, data=resolver.data, tasks=resolver.tasks, engine=study.engine, summaries=resolver.summaries)
     context = PlanContext(file, resolver, plan, to_run)
     rows = list_rows(resolver)
     for start in start_states(context, only_pretrained=not rows):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from xlift.recipes import Engine
 from xlift.studies.job import Job
+from xlift.tasks.sources.data_summary import TaskSummary
 from xlift.tasks.task import Task
 
 
@@ -51,6 +52,8 @@ class Plan:
     names: dict[str, str] = field(default_factory=dict)
     """Fingerprint -> name of the pretrained models."""
     engine: Engine = Engine()
+    summaries: list[TaskSummary] = field(default_factory=list)
+    """What the files of the custom tasks hold."""
     warnings: list[str] = field(default_factory=list)
 
     def add(self, job: Job) -> str:

@@ -16,6 +16,7 @@ from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
 from xlift.studies.yaml_document import Keys
 from xlift.tasks import catalog, formats
+from xlift.tasks.sources.data_summary import TaskSummary, summarize
 from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
@@ -41,6 +42,8 @@ class Resolver:
         self.tasks: dict[str, Task] = {}
         """The requested tasks."""
         self.custom_tasks: dict[str, Task] = {}
+        self.summaries: list[TaskSummary] = []
+        """What the files of the custom tasks hold, with `check_files`."""
         errors = ErrorCollector()
         for index, declaration in enumerate(file.study.tasks):
             with errors.collect():
@@ -48,9 +51,9 @@ class Resolver:
                 errors.errors += declaration_errors
                 self.custom_tasks[task.name] = task
                 if check_files:
-                    errors.errors += self._find_file_errors(task)
+                    errors.errors += self._survey_files(task, has_labels=bool(declaration.get("labels")))
         if errors.errors:
-            raise combine_errors(errors.errors)
+            raise combine_errors(errors.errors, [str(odd) for summary in self.summaries for odd in summary.odd])
 
     @contextmanager
     def at_place(self, *keys: str | int) -> Iterator[None]:
@@ -231,16 +234,27 @@ class Resolver:
         where = self.file.locate("tasks", index, *(keys if keys[:1] and keys[0] in declaration else ()))
         return UserError(error.what, where=where, fix=error.fix)
 
-    def _find_file_errors(self, task: Task) -> list[UserError]:
-        """Errors in the files of a custom task. A file that is missing is an error only where the study uses it."""
+    def _survey_files(self, task: Task, *, has_labels: bool) -> list[UserError]:
+        """Summarize the files of a custom task, and return their errors. A missing file is an error only where the study
+        uses it.
+
+        Args:
+            has_labels: its declaration lists them.
+        """
         source = task.source
-        return [
-            error
+        assert isinstance(source, FileSource)
+        surveys = [
+            source.survey(task, language, split, None)
             for split in source.splits()
             for language in source.languages(split)
-            if isinstance(source, FileSource) and source.is_present(language, split, None)
-            for error in source.find_errors(task, language, split, None)
+            if source.is_present(language, split, None)
         ]
+        splits = [survey.summary for survey in surveys]
+        columns = source.column_names(task.format)
+        errors = [error for survey in surveys for error in survey.all_errors]
+        meant = task.labels if has_labels else ()
+        self.summaries.append(summarize(task, splits, columns, meant=meant))
+        return errors
 
 
 def _show_labels(labels: tuple[str, ...]) -> str:

@@ -25,6 +25,10 @@ WHERE = 'where = "path/to/this/folder"  # or its name on the Hub\n'
 NUM_COMMON_ANSWERS = 3
 """How many of the most frequent gold answers are tried as a constant answer."""
 
+_BLANK = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0xAD, 0x1680, *range(0x2000, 0x2010), 0x2028, 0x2029,
+                           0x202F, 0x205F, 0x2060, 0x3000, 0xFEFF)))  # fmt: skip
+"""White space and invisible characters."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -199,6 +203,14 @@ class Format:
     def example_labels(self, example: Any) -> tuple[str, ...]:
         """The labels of the task that an example has as its gold answer."""
         return ()
+
+    def counted_answers(self, example: Any) -> Sequence[str]:
+        """What `xlift plan` counts in the files of a custom task: the labels, unless a format counts something else."""
+        return self.example_labels(example)
+
+    def has_empty_text(self, example: Any) -> bool:
+        """Whether a text has no visible character where the format expects one."""
+        return any(not text.strip(_BLANK) for text in self.texts(example))
 
     def is_candidate(self, example: Any) -> bool:
         """Whether an example is only a candidate of a pool and has no answer of its own."""

@@ -52,6 +52,9 @@ class MultiLabel(TextPairs):
     def example_labels(self, example: MultiLabelExample) -> tuple[str, ...]:
         return example.labels or ()
 
+    def counted_answers(self, example: MultiLabelExample) -> tuple[str, ...]:
+        return example.labels or (f"({NONE})",)
+
     def constant_predictions(self, examples: Sequence[MultiLabelExample]) -> list[list[list[str]]]:
         """The k most frequent labels, for every k: the best constant for F1 is one of these sets."""
         ranked = [label for label, _ in Counter(chain(*(e.labels or () for e in examples))).most_common()]

@@ -63,6 +63,14 @@ class MultipleChoice(Format):
         context, question, choices = fields.text("context"), fields.optional("question") or "", fields.choices()
         return ChoiceExample(name, context, question, choices, fields.integer("label") if with_gold else None)
 
+    def counted_answers(self, example: ChoiceExample) -> tuple[str, ...]:
+        """The number of the right choice."""
+        return () if example.label is None else (str(example.label),)
+
+    def has_empty_text(self, example: ChoiceExample) -> bool:
+        """Either the context or the question may be empty."""
+        return not all(map(str.strip, example.choices)) or not (example.context + example.question).strip()
+
     def row_texts(self, example: ChoiceExample) -> list[tuple[str, ...]]:
         return [(example.context, example.question, choice) for choice in example.choices]
 

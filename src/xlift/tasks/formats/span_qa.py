@@ -86,6 +86,9 @@ class SpanQA(Format):
     def texts(self, example: SpanExample) -> tuple[str, ...]:
         return (example.context, example.question)
 
+    def counted_answers(self, example: SpanExample) -> tuple[str, ...]:
+        return ("with answer" if example.answers else "without answer",)
+
     def check_input(self, example: SpanExample) -> str | None:
         return None
 

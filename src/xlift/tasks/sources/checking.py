@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ class Checks:
     """Whether equal labels throughout a test set mean placeholders: true for published sets, not for a user's own."""
     original: str = ""
     """Where to get removed labels."""
+    columns: Collection[str] = ()
+    """Names of the columns of the files, in lower case, by which a header among the rows is found."""
     errors: RecordErrors | None = None
     """Collects the errors of single records; without it the first one is raised."""
 
@@ -107,12 +109,26 @@ class Checks:
     def _find_error(self, row: Row, format: formats.Format) -> UserError | None:
         example = row.example
         self._check_placeholder_answer(example)
+        if self.columns and self._is_header(example, format):
+            return UserError(
+                "the row is a header",
+                where=row.where,
+                fix="Remove the line. Only the first line of a file names the columns.",
+            )
         problem = format.check(example, self.task.labels)
         if problem is not None:
             return self._problem(row, problem)
         if not all(text.isascii() or _is_unicode(text) for text in (example.id, *format.texts(example))):
             return UserError("the text holds an unpaired surrogate, which is not a character", where=row.where)
         return None
+
+    def _is_header(self, example: Any, format: formats.Format) -> bool:
+        """Whether every cell is the name of a column."""
+        texts = format.texts(example)
+        if not texts or len(texts[0]) > 100 or texts[0].lower() not in self.columns:
+            return False
+        cells = {text.lower() for text in (*texts, *format.example_labels(example))}
+        return len(cells) > 1 and cells.issubset(self.columns)
 
     def _check_placeholder_answer(self, example: Any) -> None:
         answers, starts = getattr(example, "answers", None), getattr(example, "starts", None)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from xlift.errors import ErrorCollector, UserError
 from xlift.tasks import formats
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
 from xlift.tasks.sources.checking import Checks, RecordErrors
+from xlift.tasks.sources.data_summary import SplitSummary
 from xlift.tasks.sources.parallel import ENGLISH, ExampleKeys, collect_keys, compare_with_english, select_by_id
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
@@ -47,6 +48,20 @@ def _document_of(row: Row) -> str:
 def _hash_to_unit(document: str) -> float:
     """A number in [0, 1) from the document's name."""
     return int.from_bytes(hashlib.sha256(document.encode()).digest()[:8], "big") / 2**64
+
+
+class Survey(NamedTuple):
+    """What the files of a split hold, and what is wrong with them."""
+
+    summary: SplitSummary
+    """Of the rows without an error."""
+    errors: RecordErrors
+    other_errors: tuple[UserError, ...] = ()
+    """Errors that concern no single record."""
+
+    @property
+    def all_errors(self) -> list[UserError]:
+        return [*self.errors.listed(), *self.other_errors]
 
 
 @dataclass(frozen=True)
@@ -103,14 +118,22 @@ class FileSource:
             self._scan(fingerprint, task, language, split, data)
         return _SIZES[fingerprint]
 
-    def find_errors(self, task: Task, language: str, split: str, data: Path | None) -> list[UserError]:
-        """Every error of a split's files, up to MAX_ERRORS of a file. Without errors, `size` need not read them again."""
-        found, collector = RecordErrors(), ErrorCollector()
+    def survey(self, task: Task, language: str, split: str, data: Path | None) -> Survey:
+        """What the files of a split hold, and every error in them, up to MAX_ERRORS of a file. Without errors the result is
+        kept, and `size` need not read the files again."""
+        survey = Survey(SplitSummary(task, language, split), RecordErrors())
+        collector = ErrorCollector()
         with collector.collect():
             fingerprint = self.fingerprint(task, language, split, data)
-            if fingerprint not in _SIZES:
-                self._scan(fingerprint, task, language, split, data, found)
-        return [*found.listed(), *collector.errors]
+            key = (fingerprint, self.paths(task, language, split, data))  # equal files in two places have two summaries
+            if key in _SUMMARIES:
+                return Survey(_SUMMARIES[key], RecordErrors())
+            self._scan(fingerprint, task, language, split, data, survey)
+            if not survey.errors.listed():
+                _SUMMARIES[key] = survey.summary
+        survey = survey._replace(other_errors=tuple(collector.errors))
+        survey.summary.is_complete = not survey.all_errors
+        return survey
 
     def _scan(
         self,
@@ -119,11 +142,13 @@ class FileSource:
         language: str,
         split: str,
         data: Path | None,
-        errors: RecordErrors | None = None,
+        survey: Survey | None = None,
     ) -> None:
         """Read a split to its end. Its size and notes are kept if it has no errors."""
         skipped: Counter[str] = Counter()
+        errors = survey.errors if survey else None
         rows = self._rows(task, language, split, data, skipped, errors)
+        rows = survey.summary.watch(rows) if survey else rows
         keys = collect_keys(rows, formats.get(task.format)) if self.joined else None
         size = sum(1 for _ in rows) if keys is None else len(keys.ids)
         if errors is not None and errors.listed():
@@ -132,7 +157,7 @@ class FileSource:
         if keys is not None and language == ENGLISH:
             _ENGLISH_KEYS[fingerprint] = keys
         elif keys is not None and self.is_present(ENGLISH, split, data):
-            if errors is not None and self.find_errors(task, ENGLISH, split, data):
+            if survey and self.survey(task, ENGLISH, split, data).all_errors:
                 return  # which are reported as those of the English file
             notes = tuple(self._compare_with_english(keys, task, language, split, data))
         _NOTES[fingerprint] = (*(f"{count:,} rows skipped: {reason}" for reason, count in skipped.items()), *notes)
@@ -272,8 +297,16 @@ class FileSource:
             documents = share.choose(list(dict.fromkeys(map(_document_of, examples()))))
             return (row for row in examples() if _document_of(row) in documents)
 
-        checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original, errors)
+        checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original,
+                        self.column_names(task.format) if self.kind == "custom" else (), errors)  # fmt: skip
         return checks.rows(read)
+
+    def column_names(self, format: str) -> frozenset[str]:
+        """The columns that a file may have, in lower case: the usual ones of its format, and the declared ones."""
+        names = [*self.header, *(name for usual in formats.get(format).columns.values() for name in usual)]
+        for named in self.columns.values():
+            names += [named] if isinstance(named, str) else named
+        return frozenset(name.lower() for name in names if name)
 
     def layout(self, format: str, language: str) -> Layout:
         """The options for the reader."""
@@ -334,6 +367,8 @@ class FileSource:
 
 _SIZES: dict[str, int] = {}
 """Fingerprint -> number of examples, for this process."""
+_SUMMARIES: dict[tuple[str, tuple[Path, ...]], SplitSummary] = {}
+"""(fingerprint, paths) -> result of `FileSource.survey` without errors."""
 _NOTES: dict[str, tuple[str, ...]] = {}
 """Fingerprint -> result of `FileSource.notes`."""
 _ENGLISH_KEYS: dict[str, ExampleKeys] = {}

@@ -1,0 +1,184 @@
+"""Random files with faults of every kind in random files: each is named with its file and row. Clean files are not odd."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import unicodedata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.fakes import plan_of, study_file
+from tests.support.profile import by_profile
+
+from xlift.errors import UserError
+from xlift.studies.resolver import Resolver
+from xlift.studies.study_file import read_study
+
+LABELS = ("billing", "delivery", "refund request", "störung", "B-ORGANISATION", "доставка")
+LETTERS = "abcdefghijklm nopäöéшж漢字ก,'"
+SEEDS = st.integers(0, 2**32)
+
+Row = dict[str, str]
+
+
+def make_rows(rng: random.Random, name: str, labels: list[str], is_pair: bool) -> list[Row]:
+    """Rows with different texts, with every label at least six times in training and twice elsewhere."""
+    answers = [*labels * (6 if name == "train.en" else 2), *rng.choices(labels, k=rng.randrange(6))]
+    rng.shuffle(answers)
+    rows = []
+    for n, label in enumerate(answers):
+        words = "".join(rng.choices(LETTERS, k=rng.randrange(1, 20)))
+        rows.append({"text_a": f"{words} {name} {n}", **({"text_b": f"{words}!"} if is_pair else {}), "label": label})
+    return rows
+
+
+def mistyped(rng: random.Random, label: str) -> str:
+    """The label with one mistake in its last word."""
+    at = rng.randrange(len(label) - 5, len(label) - 1)
+    kind = rng.choice(("missing", "added", "wrong", "swapped"))
+    if kind == "missing":
+        return label[:at] + label[at + 1 :]
+    if kind == "swapped" and label[at] != label[at + 1]:
+        return label[:at] + label[at + 1] + label[at] + label[at + 2 :]
+    return label[:at] + "q" + label[at + (kind == "wrong") :]
+
+
+def alike(rng: random.Random, label: str) -> str:
+    """Another label that looks the same, or has other capitals."""
+    others = [label.swapcase(), f"{label}\u200b", f"{label[:3]}\u00ad{label[3:]}", unicodedata.normalize("NFD", label)]
+    return rng.choice([other for other in others if other != label])
+
+
+KINDS = (
+    "mistyped", "alike", "column name", "header", "repeated", "two labels", "empty", "in training", "unknown", "cut",
+)  # fmt: skip
+
+
+def plant(rng: random.Random, kind: str, rows: dict[str, list[Row]], name: str, originals: dict[str, int]) -> None:
+    """Append a row with a fault to a file. It is below all others, so that of two rows that do not agree it is the second."""
+    row = dict(rng.choice(rows[name][: originals[name]]))
+    if kind == "header":
+        row = {column: column for column in row}
+    elif kind == "two labels":
+        row["label"] = next(
+            label for label in LABELS if label in {r["label"] for r in rows["train.en"]} - {row["label"]}
+        )
+    elif kind == "in training":
+        row = dict(rng.choice(rows["train.en"][: originals["train.en"]]))
+    elif kind == "cut":
+        del row["label"]
+    elif kind == "empty":
+        row["text_a"] = rng.choice(("", " ", "\u200b", "\u00a0\ufeff"))
+    elif kind != "repeated":
+        row["text_a"] += " planted"
+        change = {"mistyped": mistyped, "alike": alike}.get(kind)
+        other = "label" if kind == "column name" else f"something in {name[:4]}"
+        row["label"] = change(rng, row["label"]) if change else other
+    rows[name].append(row)
+
+
+def write(folder: Path, name: str, rows: list[Row], extension: str) -> None:
+    with (folder / f"{name}.{extension}").open("w", encoding="utf-8", newline="") as file:
+        if extension == "jsonl":
+            file.writelines(json.dumps(row, ensure_ascii=rows[0]["label"] == LABELS[0]) + "\n" for row in rows)
+        elif extension == "csv":
+            csv.writer(file).writerows([rows[0].keys(), *(row.values() for row in rows)])
+        else:
+            file.writelines("\t".join(row) + "\r\n" for row in (rows[0].keys(), *(row.values() for row in rows)))
+
+
+def make_study(seed: int, folder: Path, kinds: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """The text of a study whose files are in the folder, and the planted faults: place -> kind."""
+    rng = random.Random(seed)
+    extension, is_pair = rng.choice(("csv", "tsv", "jsonl")), rng.random() < 0.5
+    labels = rng.sample(LABELS, rng.randrange(2, 5))
+    names = ["train.en", *rng.choice((["test.de"], ["test.de", "test.sw"], ["dev.en", "test.de"]))]
+    rows = {name: make_rows(rng, name, labels, is_pair) for name in names}
+    originals, faults = {name: len(rows[name]) for name in names}, {}
+    for kind in kinds:
+        for split in (
+            "train",
+            "dev",
+            "test",
+        ):  # equal oddities of a split share a line, which has the place of the first
+            name = rng.choice([name for name in names if name.startswith(split)] or [""])
+            if not name or rng.random() < 0.5 or kind == ("in training" if split == "train" else "alike"):
+                continue
+            plant(rng, kind, rows, name, originals)
+            faults[f"{name}.{extension}:{len(rows[name]) + (extension != 'jsonl')}"] = kind
+    if any(
+        place.startswith("test") for place in faults
+    ):  # a row with an error may have the label that is in train only
+        faults = {place: kind for place, kind in faults.items() if (kind, place[:5]) != ("unknown", "train")}
+    for name in names:
+        write(folder, name, rows[name], extension)
+    by_split: dict[str, dict[str, str]] = {}
+    for name in names:
+        split, language = name.split(".")
+        by_split.setdefault(split, {})[language] = f"{name}.{extension}"
+    task = {"name": "own", "format": "classification", "files": by_split}
+    if rng.random() < 0.3:
+        task["labels"] = labels
+    return yaml.safe_dump({"models": ["model"], "tasks": [task], "targets": [{"task": "own"}]}), faults
+
+
+def named_in(folder: Path, study: str, *, plans: bool = False) -> list[str]:
+    """The errors and oddities that the planning names."""
+    path = study_file(folder, study)
+    try:
+        if plans:
+            odd = [str(odd) for summary in plan_of(path).summaries for odd in summary.odd]
+        else:
+            resolver = Resolver(read_study(str(path)), None, check_files=True)
+            odd = [str(odd) for summary in resolver.summaries for odd in summary.odd]
+    except UserError as error:
+        odd = [*error.warnings, *map(str, error.errors)]
+    return [message.replace(f"{folder}/", "") for message in odd]
+
+
+def check_all_are_named(seed: int, *, plans: bool) -> None:
+    with TemporaryDirectory() as folder:
+        study, faults = make_study(seed, Path(folder), KINDS)
+        messages = named_in(Path(folder), study, plans=plans)
+        for place, kind in faults.items():
+            assert any(message.startswith(f"{place}: ") for message in messages), (kind, place, messages)
+
+
+@settings(max_examples=by_profile(20, 100, 10_000))
+@given(SEEDS)
+def test_every_planted_fault_is_named_with_its_file_and_row(seed: int):
+    check_all_are_named(seed, plans=False)
+
+
+@settings(max_examples=by_profile(5, 20, 200))
+@given(SEEDS)
+def test_a_plan_names_every_planted_fault(seed: int):
+    check_all_are_named(seed, plans=True)
+
+
+@settings(max_examples=by_profile(20, 100, 10_000))
+@given(SEEDS)
+def test_clean_files_are_not_odd(seed: int):
+    with TemporaryDirectory() as folder:
+        study, _ = make_study(seed, Path(folder), ())
+        assert not named_in(Path(folder), study)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_planted_and_named_alone(kind: str):
+    places = 0
+    for seed in range(8):
+        with TemporaryDirectory() as folder:
+            study, faults = make_study(seed, Path(folder), (kind,))
+            messages = named_in(Path(folder), study)
+            places += len(faults)
+            assert {place for place in faults if not any(m.startswith(f"{place}: ") for m in messages)} == set(), (
+                messages
+            )
+    assert places
