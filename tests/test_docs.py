@@ -149,6 +149,7 @@ def test_documented_keys_and_files_of_a_product_are_those_written(tickets):
         assert set(re.findall(r"`(?:model/)?([\w.]+)`", mine)) == set(written)
 
 
+@pytest.mark.slow
 def test_the_model_of_the_how_to_is_exported_and_its_python_runs(tickets):
     from transformers import AutoModelForSequenceClassification
 

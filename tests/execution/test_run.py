@@ -115,6 +115,7 @@ def test_a_run_prints_only_progress(with_two_workers: subprocess.CompletedProces
     assert "isle-pos" in with_two_workers.stdout
 
 
+@pytest.mark.slow
 def test_the_order_of_jobs_does_not_matter(study: Path, reference: Path, tmp_path: Path) -> None:
     plan = plan_of(study)
     run_inline(plan, Store(tmp_path / "store"), shuffled(plan, seed=1))

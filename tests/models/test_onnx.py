@@ -23,15 +23,16 @@ def exported(folder: Path, family: str, kind: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "kind"),
     [
         ("bert", "sequence"),
-        pytest.param("bert", "choice", marks=pytest.mark.slow),
-        pytest.param("xlm-roberta", "span", marks=pytest.mark.slow),
-        pytest.param("xlm-roberta", "sequence", marks=pytest.mark.slow),
-        pytest.param("modernbert", "token", marks=pytest.mark.slow),
-        pytest.param("modernbert", "sequence", marks=pytest.mark.slow),
+        ("bert", "choice"),
+        ("xlm-roberta", "span"),
+        ("xlm-roberta", "sequence"),
+        ("modernbert", "token"),
+        ("modernbert", "sequence"),
     ],
 )
 def test_onnx_runtime_gives_the_logits_of_torch(family: str, kind: str, tmp_path: Path):

@@ -224,6 +224,7 @@ def test_a_model_of_the_hub_is_found_and_loaded(standin: Hub, tmp_path: Path):
     assert load_pretrained(found.folder)
 
 
+@pytest.mark.slow
 def test_transformers_load_from_the_stand_in_by_name(standin: Hub, tmp_path: Path):
     from tests.support.tiny import model_folder
     from transformers import AutoModel, AutoTokenizer
