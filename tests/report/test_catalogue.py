@@ -135,6 +135,13 @@ def test_sources_have_their_files():
     assert "dev, test: 7: en es de ar hi vi zh" in text
 
 
+def test_sources_that_differ_in_columns_only_are_shown_once():
+    # SICK has one table for two languages and three splits: six sources.
+    text = shown("sick", width=120)
+    assert text.count("native: read as tsv") == 1
+    assert text.count("sick/SICK_NL.txt") == 3
+
+
 def test_citation_is_not_wrapped():
     assert catalog.bibtex(catalog.get("xquad")) in shown("xquad", width=40)
 

@@ -6,9 +6,11 @@ files: a record that gives no example is a declared drop or an error.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
+import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +89,34 @@ def blocks(content: bytes) -> list[list[str]]:
         elif sentences[-1]:
             sentences.append([])
     return [block for block in sentences if block]
+
+
+def _json_records(files: Files) -> int:
+    """Number of records of a .json file: of a list, of an object of objects, or lines."""
+    text = _json(files["x.json"])
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return sum(bool(line.strip()) for line in text.split("\n"))
+    if isinstance(document, dict) and not all(isinstance(value, dict) for value in document.values()):
+        return 1
+    return len(document)
+
+
+def tar_gz(members: Files) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return gzip.compress(packed.getvalue(), mtime=0)
+
+
+def _tar_records(files: Files) -> int:
+    with tarfile.open(fileobj=io.BytesIO(files["x.tar.gz"])) as archive:
+        lines = archive.extractfile("small/train.jsonl")
+        return 0 if lines is None else sum(bool(line.strip()) for line in lines)
 
 
 def _squad(files: Files) -> int:
@@ -299,6 +329,35 @@ SAMPLES: dict[str, Sample] = {
         "jsonl", "classification",
         {"x.jsonl": jsonl(*({"premise": a, "hypothesis": b, "gold_label": c} for a, b, c in NLI_ROWS))},
         lambda f: sum(bool(line.strip()) for line in text_lines(f["x.jsonl"])), NLI,
+    ),
+    "json": Sample(
+        "json", "classification",
+        {"x.json": json.dumps({f"q{i}": {"premise": a, "hypothesis": b, "label": c} for i, (a, b, c) in enumerate(NLI_ROWS)},
+                              ensure_ascii=False, indent=1).encode()},
+        _json_records, NLI,
+    ),
+    "json-list": Sample(
+        "json", "classification", {"x.json": json.dumps([{"text": a, "label": c} for a, _, c in NLI_ROWS]).encode()},
+        _json_records, NLI,
+    ),
+    "json-lines": Sample(
+        "json", "classification", {"x.json": jsonl(*({"text": a, "label": c} for a, _, c in NLI_ROWS))}, _json_records, NLI
+    ),
+    "tar-jsonl": Sample(
+        "tar-jsonl", "classification",
+        {"x.tar.gz": tar_gz({
+            "small/._train.jsonl": b"\x00\x05\x16\x07",
+            "small/train.jsonl": jsonl(*({"premise": a, "hypothesis": b, "label": c} for a, b, c in NLI_ROWS)),
+            "small/dev.jsonl": jsonl({"premise": "It rains.", "hypothesis": "It is wet.", "label": "entailment"}),
+        })},
+        _tar_records, NLI, {"where": {"member": "small/train.jsonl"}},
+    ),
+    "aligned-lines": Sample(
+        "aligned-lines", "classification",
+        {"s1.dev": "".join(f"{a} \n" for a, _, _ in NLI_ROWS).encode(), "s2.dev": "".join(f"{b}\n" for _, b, _ in NLI_ROWS).encode(),
+         "labels.dev": "".join(f"{c}\n" for _, _, c in NLI_ROWS).encode()},
+        lambda f: f["s1.dev"].count(b"\n") + (not f["s1.dev"].endswith(b"\n")), NLI,
+        {"header": ("text_a", "text_b", "label")},
     ),
     "tsv-numbers": Sample(
         "tsv", "regression", {"x.tsv": b"text\tscore\nein Satz\t2.50\nnoch einer\t-1\n"},

@@ -161,6 +161,9 @@ def test_sources_agree_on_the_languages_of_a_split(task):
     # The most complete source has every language of the others; XNLI's Korean is from another publisher.
     for split in task.source.splits():
         having = [set(source.languages(split)) for source in members(task)]
+        if task.name == "sick":  # two pairs of columns in one table, each read as one language
+            assert [found for found in having if found] == [{"en"}, {"nl"}]
+            continue
         assert set().union(*having) - {"ko"} == max(having, key=len) - {"ko"}
 
 

@@ -63,8 +63,8 @@ RELATIONS: tuple[Relation, ...] = (
         "SQuAD v2.0 holds the questions of v1.1 and adds unanswerable ones, in the same splits (Rajpurkar et al. 2018).",
     ),
     Relation(
-        (*SQUAD_TRAIN, *SQUAD_DEV, "tydiqa/train"), ("mlqa/dev", "mlqa/test"), False,
-        "SQuAD, TyDiQA and MLQA use paragraphs of Wikipedia; their articles may overlap.",
+        (*SQUAD_TRAIN, *SQUAD_DEV, "tydiqa/train", "squadshifts/train"), ("mlqa/dev", "mlqa/test"), False,
+        "SQuAD, SQuADShifts, TyDiQA and MLQA use paragraphs of Wikipedia; their articles may overlap.",
     ),
     Relation(
         ("tydiqa/train", "tydiqa-translate-train"), ("tydiqa/test",), False,
@@ -76,9 +76,25 @@ RELATIONS: tuple[Relation, ...] = (
         "The test set of TyDiQA-GoldP in XTREME is its published dev set: this stage trains on it.",
     ),
     Relation(
-        ("mnli", "anli-plus", "xnli-mt", "xnli-translate-train", "kornli"), XNLI_ITEMS, False,
+        ("mnli", "anli-plus", "xnli-mt", "xnli-translate-train", "kornli", "litl-nli", "indonli-mt"), XNLI_ITEMS, False,
         "XNLI's pairs were collected like MNLI's, from its ten genres, and are different items (Conneau et al. 2018); the "
-        "training sets xnli-mt and KorNLI are machine translations of MNLI and SNLI.",
+        "training sets xnli-mt, KorNLI and indonli-mt are machine translations of MNLI and SNLI, and litl-nli has premises of "
+        "MNLI.",
+    ),
+    Relation(
+        ("snli/dev", "snli/test", "esnli"), ("snli/dev", "snli/test", "esnli"), True,
+        "e-SNLI's files are the dev and test sets of SNLI (Camburu et al. 2018).",
+        same_split=True,
+    ),
+    Relation(
+        ("sick",), ("sick",), True,
+        "SICK-NL is parallel with SICK: the same pairs in both languages (Wijnholds and Moortgat 2021).",
+        same_split=True,
+    ),
+    Relation(
+        ("bipar",), ("bipar",), True,
+        "BiPaR is parallel: the same questions in both languages (Jing et al. 2019).",
+        same_split=True,
     ),
     Relation(
         XNLI_ITEMS, XNLI_ITEMS, True,

@@ -120,7 +120,7 @@ def print_task(name: str, data: Path | None, console: Any, as_json: bool) -> Non
         return
     citation = facts.pop("citation")
     facts["languages"] = _by_languages(facts["languages"])
-    facts["sources"] = "\n".join(_described(source) for source in facts.pop("sources"))
+    facts["sources"] = _describe_all(facts.pop("sources"))
     del facts["source"]
     console.print(_grid({key.replace("_", " "): value for key, value in facts.items() if value}))
     if citation:
@@ -178,10 +178,21 @@ def _paths(paths: Any) -> Any:
     return [paths] if isinstance(paths, str) else list(paths)
 
 
-def _described(source: dict[str, Any]) -> str:
+def _describe_all(sources: list[dict[str, Any]]) -> str:
+    """Describe the sources in their order. Neighbours of one kind and file format share a heading."""
+    blocks: list[list[str]] = []
+    for source in sources:
+        heading, *lines = _described(source)
+        if not blocks or blocks[-1][0] != heading:
+            blocks.append([heading])
+        blocks[-1] += [line for line in lines if line not in blocks[-1]]
+    return "\n".join(line for block in blocks for line in block)
+
+
+def _described(source: dict[str, Any]) -> list[str]:
     """Describe a source in a few lines, with the first language only."""
     if "files" not in source:
-        return source["kind"] + (f": {', '.join(source['tasks'])}" if "tasks" in source else "")
+        return [source["kind"] + (f": {', '.join(source['tasks'])}" if "tasks" in source else "")]
     place = (
         f"{source['repository']} ({source['revision']})" if "repository" in source else f"read as {source['reader']}"
     )
@@ -190,7 +201,7 @@ def _described(source: dict[str, Any]) -> str:
         if isinstance(paths, dict):
             paths = next(iter(paths.values()))
         lines.append(f"  {split}: {paths[0]}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""))
-    return "\n".join(lines)
+    return lines
 
 
 def _by_languages(by_split: dict[str, list[str]]) -> dict[str, str]:

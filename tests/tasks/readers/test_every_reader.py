@@ -10,7 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.profile import scaled
-from tests.support.samples import COPA_OPTIONS, ENTITIES, LAREQA, MENTIONS, NLI_ROWS, SAMPLES, UPOS, Sample, jsonl
+from tests.support.samples import (
+    COPA_OPTIONS,
+    ENTITIES,
+    LAREQA,
+    MENTIONS,
+    NLI_ROWS,
+    SAMPLES,
+    UPOS,
+    Sample,
+    jsonl,
+    tar_gz,
+)
 
 from xlift.errors import UserError
 from xlift.tasks import formats
@@ -45,6 +56,62 @@ def test_samples_are_read_completely_in_their_formats(name, tmp_path):
 def test_the_same_rows_in_four_file_formats(name, tmp_path):
     expected = [(str(i), *row) for i, row in enumerate(NLI_ROWS)]
     assert plain(read(SAMPLES[name], tmp_path)) == expected
+
+
+@pytest.mark.parametrize("name", ["tar-jsonl", "aligned-lines"])
+def test_the_same_rows_out_of_an_archive_and_of_a_file_for_each_column(name, tmp_path):
+    assert plain(read(SAMPLES[name], tmp_path)) == [(str(i), *row) for i, row in enumerate(NLI_ROWS)]
+
+
+def test_files_of_aligned_lines_have_one_length_and_one_file_for_each_column(tmp_path):
+    sample = SAMPLES["aligned-lines"]
+    with pytest.raises(UserError, match=r"s1\.dev:4: line 4 has no counterpart in labels\.dev"):
+        read(sample, tmp_path, **{"labels.dev": b"neutral\n" * 3})
+    with pytest.raises(UserError, match="2 files given, expected one for each of text_a, text_b, label"):
+        dataclasses.replace(sample, files=dict.fromkeys(("s1.dev", "s2.dev"), b"x\n")).read(tmp_path)
+
+
+def test_a_json_object_of_records_gives_its_keys_as_ids(tmp_path):
+    assert plain(read(SAMPLES["json"], tmp_path)) == [(f"q{i}", *row) for i, row in enumerate(NLI_ROWS)]
+    own = {"q0": {"id": "mine", "text": "a", "label": "neutral"}}
+    assert read(SAMPLES["json"], tmp_path, **{"x.json": json.dumps(own).encode()})[0].id == "mine"
+
+
+@pytest.mark.parametrize("name", ["json-list", "json-lines"])
+def test_json_records_without_keys_have_their_number_as_id(name, tmp_path):
+    examples = read(SAMPLES[name], tmp_path)
+    assert [(example.id, example.text_a, example.label) for example in examples] == [
+        (str(i), a, label) for i, (a, _, label) in enumerate(NLI_ROWS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"text": "a", "label": "neutral"}, 3]', r"x\.json:\[1\]: not a JSON object"),
+        ('{"q1": {"text": "a"}, "q2": {"text": "b", "label": "?"}}', r"""x\.json:\["q1"\]: no column for 'label'"""),
+        ('{"text": "a", "label": "neutral"}\n{"text": "b"}\n', r"x\.json:2: no column for 'label'"),
+        ('{"text": "a",\n "label": }', r"x\.json:2: invalid JSON"),
+        ("{}", "no examples"),
+        ("3", "not a list or an object"),
+    ],
+)
+def test_errors_in_a_json_file_have_their_place(content, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        read(SAMPLES["json"], tmp_path, **{"x.json": content.encode()})
+
+
+def test_an_archive_that_is_cut_off_is_refused(tmp_path):
+    whole = SAMPLES["tar-jsonl"].files["x.tar.gz"]
+    for content in (whole[:-20], b"PK" + whole, whole[:100] + b"x" + whole[101:]):
+        with pytest.raises(UserError, match=r"x\.tar\.gz: not a whole \.tar\.gz archive"):
+            read(SAMPLES["tar-jsonl"], tmp_path, **{"x.tar.gz": content})
+
+
+def test_errors_in_an_archive_name_the_file_and_the_line(tmp_path):
+    packed = tar_gz({"small/train.jsonl": b'{"text": "a", "label": "neutral"}\n{"text": "b", "label": "maybe"}\n'})
+    with pytest.raises(UserError, match=r"x\.tar\.gz:small/train\.jsonl:2: unknown label 'maybe'"):
+        read(SAMPLES["tar-jsonl"], tmp_path, **{"x.tar.gz": packed})
 
 
 def test_parquet_gives_the_examples_of_json_lines(tmp_path):

@@ -18,6 +18,7 @@ from xlift.languages import LANGUAGES, Language
 from xlift.tasks.catalog import (
     multiple_choice,
     nli,
+    nli_collected,
     paraphrase,
     question_answering,
     retrieval,
@@ -34,8 +35,8 @@ from xlift.tasks.task import Task
 __all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "invented_examples", "names"]
 
 FILES: tuple[Task, ...] = (
-    *nli.TASKS, *paraphrase.TASKS, *topics.TASKS, *question_answering.TASKS, *multiple_choice.TASKS, *tagging.TASKS,
-    *retrieval.TASKS, *translation.TASKS, *text.TASKS,
+    *nli.TASKS, *nli_collected.TASKS, *paraphrase.TASKS, *topics.TASKS, *question_answering.TASKS, *multiple_choice.TASKS,
+    *tagging.TASKS, *retrieval.TASKS, *translation.TASKS, *text.TASKS,
 )  # fmt: skip
 """Published tasks: read from files or from the Hub."""
 

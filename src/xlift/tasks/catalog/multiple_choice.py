@@ -104,6 +104,26 @@ COMMONSENSEQA = _choice_task(
     note="The random split. Five choices. The labels of the test set are hidden.",
 )  # fmt: skip
 
+JCOMMONSENSEQA = _choice_task(
+    "jcommonsenseqa",
+    "JCommonsenseQA, questions on concepts in Japanese",
+    FileSource(
+        reader="jsonl",
+        files={"train": "jcommonsenseqa/train-v1.3.json", "dev": "jcommonsenseqa/valid-v1.3.json"},
+        available=in_splits(("ja",), "train", "dev"),
+        columns={"context": "question", "question": "", "choices": [f"choice{i}" for i in range(5)], "label": "label",
+                 "id": "q_id"},
+    ),
+    train_language="ja",
+    counts={"train": 8_939, "dev": 1_119},
+    official=INTERMEDIATE,
+    licence="CC BY-SA 4.0",
+    url="https://github.com/yahoojapan/JGLUE",
+    citations=("kurihara-etal-2022-jglue",),
+    note="Version 1.3 in JGLUE (datasets/jcommonsenseqa-v1.3), collected as CommonsenseQA was: five choices. The labels of the "
+    "test set are hidden.",
+)  # fmt: skip
+
 _SOCIAL = {"choices": ["answerA", "answerB", "answerC"]}
 SOCIALIQA = _choice_task(
     "socialiqa",
@@ -248,4 +268,4 @@ BELEBELE = _choice_task(
     "Cosmos QA, which also has four choices, replaces it.",
 )  # fmt: skip
 
-TASKS = (HELLASWAG, COSMOSQA, COMMONSENSEQA, SOCIALIQA, COPA, XCOPA, BELEBELE)
+TASKS = (HELLASWAG, COSMOSQA, COMMONSENSEQA, JCOMMONSENSEQA, SOCIALIQA, COPA, XCOPA, BELEBELE)

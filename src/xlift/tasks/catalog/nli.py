@@ -25,11 +25,12 @@ _TRANSLATIONS = "xtreme_translations/XNLI/translate-train"
 _GOLD = {**_PAIR, "label": "gold_label"}
 
 
-def _nli_task(name: str, title: str, source: Any, **more: Any) -> Task:
+def nli_task(name: str, title: str, source: Any, **more: Any) -> Task:
+    """An NLI task; all have the same labels and metric."""
     return Task(name, title, "classification", ("accuracy",), source, labels=NLI, **more)
 
 
-MNLI = _nli_task(
+MNLI = nli_task(
     "mnli",
     "MultiNLI, natural language inference",
     FallbackSource((
@@ -58,7 +59,7 @@ MNLI = _nli_task(
     note="'dev' is the matched part without the 185 pairs that have no majority label. XTREME trains on this for XNLI.",
 )  # fmt: skip
 
-SNLI = _nli_task(
+SNLI = nli_task(
     "snli",
     "SNLI, natural language inference",
     FallbackSource((
@@ -84,7 +85,7 @@ SNLI = _nli_task(
 )  # fmt: skip
 
 _ROUNDS = ("R1", "R2", "R3")
-ANLI = _nli_task(
+ANLI = nli_task(
     "anli",
     "ANLI, adversarial NLI in three rounds",
     FallbackSource((
@@ -111,7 +112,7 @@ ANLI = _nli_task(
     note="The three rounds one after the other: 16,946, 45,460 and 100,459 training pairs.",
 )  # fmt: skip
 
-ANLI_PLUS = _nli_task(
+ANLI_PLUS = nli_task(
     "anli-plus",
     "ANLI+: SNLI, MNLI and ANLI as one task",
     ConcatenatedSource((SNLI, MNLI, ANLI), available=in_splits(ENGLISH, "train", "dev")),
@@ -129,7 +130,7 @@ ANLI_PLUS = _nli_task(
     note="The three concatenated: one head, each sampled in proportion to its size, as in X-STILTs.",
 )
 
-XNLI = _nli_task(
+XNLI = nli_task(
     "xnli",
     "XNLI, natural language inference",
     FallbackSource((
@@ -174,7 +175,7 @@ XNLI = _nli_task(
     "XTREME's files have no labels in the test sets, and doubled quotes in the texts.",
 )  # fmt: skip
 
-XNLI_MT = _nli_task(
+XNLI_MT = nli_task(
     "xnli-mt",
     "MultiNLI translated by machine into XNLI's languages",
     FallbackSource((
@@ -198,7 +199,7 @@ XNLI_MT = _nli_task(
     "states this. If both files are present, their labels are compared, and a difference is an error.",
 )  # fmt: skip
 
-XNLI_TRANSLATED = _nli_task(
+XNLI_TRANSLATED = nli_task(
     "xnli-translate-train",
     "MultiNLI translated by XTREME's authors into XNLI's languages",
     FileSource(
@@ -221,7 +222,7 @@ XNLI_TRANSLATED = _nli_task(
     "which languages are matched; 'en' is the originals in the German file.",
 )  # fmt: skip
 
-OCNLI = _nli_task(
+OCNLI = nli_task(
     "ocnli",
     "OCNLI, NLI written in Chinese",
     FallbackSource((
@@ -255,7 +256,7 @@ OCNLI = _nli_task(
     "are dropped.",
 )  # fmt: skip
 
-KORNLI = _nli_task(
+KORNLI = nli_task(
     "kornli",
     "KorNLI, SNLI and MNLI translated by machine into Korean",
     FallbackSource((
@@ -282,7 +283,7 @@ KORNLI = _nli_task(
     note="Its dev and test sets, translated by people, are the Korean part of `xnli`.",
 )  # fmt: skip
 
-AMERICASNLI = _nli_task(
+AMERICASNLI = nli_task(
     "americasnli",
     "AmericasNLI, NLI in languages of the Americas",
     FallbackSource((
@@ -310,7 +311,7 @@ AMERICASNLI = _nli_task(
     "and Otomi ('oto') are groups of languages, named as by the authors.",
 )  # fmt: skip
 
-XNLI_TYPOS = _nli_task(
+XNLI_TYPOS = nli_task(
     "xnli-typos",
     "XNLI test with natural typos",
     FileSource(

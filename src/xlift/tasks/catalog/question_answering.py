@@ -132,6 +132,51 @@ XQUAD = _qa_task(
     "answers from the files and skip Romanian, which XTREME-R's evaluation requires.",
 )  # fmt: skip
 
+SQUADSHIFTS = _qa_task(
+    "squadshifts",
+    "SQuADShifts, new questions collected as SQuAD's were",
+    FileSource(
+        reader="squad",
+        files={
+            "train": "squadshifts/new_wiki_v1.0.json",
+            "test": tuple(f"squadshifts/{domain}_v1.0.json" for domain in ("nyt", "reddit", "amazon_reviews")),
+        },
+        available=in_splits(ENGLISH, "train", "test"),
+    ),
+    train_language="en",
+    counts={"train": 7_938, "test": 29_753},
+    official=INTERMEDIATE,
+    licence="none stated in its repository",
+    url="https://modestyachts.github.io/squadshifts-website",
+    citations=("miller-etal-2020-effect",),
+    note="Its authors publish four test sets. Here 'train' is the one on Wikipedia, to train on little English data in place of "
+    "SQuAD, and 'test' is the other three, one after the other: New York Times, Reddit, Amazon reviews. Papers score each of the "
+    "four alone; declare a custom task for that.",
+)
+
+BIPAR = _qa_task(
+    "bipar",
+    "BiPaR, questions on novels in English and Chinese",
+    FileSource(
+        reader="squad",
+        files={
+            split: f"bipar/Monolingual_{{lang}}_{name}.json" for split, name in (("dev", "valid"), ("test", "test"))
+        },
+        available=in_splits(("en", "zh"), "dev", "test"),
+        codes={"en": "EN", "zh": "ZH"},
+        numbered=True,
+        joined=True,
+    ),
+    ("answer-f1", "answer-em", "squad-f1", "squad-em"),
+    train_task=("squad",),
+    counts={"dev": 1_500, "test": 1_500},
+    licence="CC BY-NC 4.0",
+    url="https://github.com/sharejing/BiPaR",
+    citations=("jing-etal-2019-bipar",),
+    note="The monolingual files. Row n is the same question in both languages, and so are the ids, which are row numbers here. To "
+    "train on it in either language, use `split: dev`; its training set is not in the repository.",
+)
+
 XQUAD_ARTICLES = _qa_task(
     "xquad-articles",
     "XQuAD split by article, to train and test on a small scale",
@@ -173,6 +218,12 @@ MLQA = _qa_task(
             available=in_splits(MLQA_LANGUAGES, "dev", "test"),
             originals={"test": "MLQA_V1.zip of https://github.com/facebookresearch/MLQA"},
         ),
+        FileSource(
+            kind="xtreme",
+            reader="squad",
+            files={"dev": "mlqa/dev-context-{lang}-question-{lang}.json"},
+            available={"dev": MLQA_LANGUAGES},
+        ),
         hub("facebook/mlqa", "mlqa.{lang}.{lang}", {"dev": "validation", "test": "test"}, MLQA_LANGUAGES),
     )),
     ("mlqa-f1", "mlqa-em", "answer-f1", "answer-em"),
@@ -188,7 +239,7 @@ MLQA = _qa_task(
     citations=("lewis-etal-2020-mlqa",),
     note="Question and passage are in the same language. The official scoring removes the Arabic article inside words too; the "
     "corrected scoring is shown with it. XTREME's scripts remove the answers from the test files. MLQA's README counts 5,254 "
-    "Spanish test questions; the file has 5,253.",
+    "Spanish test questions; the file has 5,253. Dev files may also be directly in mlqa/.",
 )  # fmt: skip
 
 TYDIQA = _qa_task(
@@ -216,6 +267,13 @@ TYDIQA = _qa_task(
             numbered=True,
             originals={"test": "tydiqa-goldp-v1.1-dev.tgz of https://github.com/google-research-datasets/tydiqa"},
         ),
+        FileSource(
+            kind="xtreme",
+            reader="squad",
+            files={"train": "tydiqa/tydiqa.goldp.{lang}.train.json"},
+            available={"train": TYDIQA_LANGUAGES},
+            numbered=True,
+        ),
         hub(
             "google-research-datasets/tydiqa", "secondary_task", {"train": "train", "test": "validation"},
             TYDIQA_LANGUAGES, codes=TYDIQA_NAMES, columns=_HUB, where={"id": "{lang}-*"},
@@ -233,7 +291,8 @@ TYDIQA = _qa_task(
     url="https://github.com/google-research-datasets/tydiqa",
     citations=("clark-etal-2020-tydi",),
     note="The secondary task. 'test' is the authors' dev set, as in XTREME; it has no Japanese or Thai. XTREME warms up for 500 "
-    "steps, more than its whole run on English. Every language has training data.",
+    "steps, more than its whole run on English. Every language has training data. XTREME's training files may also be directly in "
+    "tydiqa/.",
 )  # fmt: skip
 
-TASKS = (SQUAD, SQUAD2, SQUAD_MT, TYDIQA_TRANSLATED, XQUAD, MLQA, TYDIQA, XQUAD_ARTICLES)
+TASKS = (SQUAD, SQUAD2, SQUAD_MT, SQUADSHIFTS, TYDIQA_TRANSLATED, XQUAD, MLQA, TYDIQA, BIPAR, XQUAD_ARTICLES)

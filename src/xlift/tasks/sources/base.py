@@ -74,17 +74,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         UserError: the file is empty, or a line is not UTF-8, holds a NUL byte or is longer than LINE_LIMIT.
     """
-    number = 0
     with open_bytes(path) as file:
-        while raw := file.readline(LINE_LIMIT + 1):
-            number += 1
-            if len(raw) > LINE_LIMIT:
-                raise UserError(
-                    f"the line is longer than {LINE_LIMIT >> 20} MB",
-                    where=f"{path}:{number}",
-                    fix="Expected one record per line, each line ended by a line feed.",
-                )
-            yield number, _decode(raw, path, number)
+        yield from decode_lines(file, path)
+
+
+def decode_lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
+    """`read_lines` of an open file, which errors call `path`."""
+    number = 0
+    while raw := file.readline(LINE_LIMIT + 1):
+        number += 1
+        if len(raw) > LINE_LIMIT:
+            raise UserError(
+                f"the line is longer than {LINE_LIMIT >> 20} MB",
+                where=f"{path}:{number}",
+                fix="Expected one record per line, each line ended by a line feed.",
+            )
+        yield number, _decode(raw, path, number)
     if number == 0:
         raise UserError("the file is empty", where=str(path))
 

@@ -36,15 +36,16 @@ if TYPE_CHECKING:
 else:
     FormatName = Literal[tuple(FORMATS)]
 EXTENSIONS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".parquet": "parquet",
-    ".json": "squad",
-    ".conll": "conll",
-    ".conllu": "conllu",
-    ".txt": "txt",
+    ".csv": ("csv",),
+    ".tsv": ("tsv",),
+    ".jsonl": ("jsonl",),
+    ".parquet": ("parquet",),
+    ".json": ("squad", "json"),
+    ".conll": ("conll",),
+    ".conllu": ("conllu",),
+    ".txt": ("txt",),
 }
+"""Extension -> its readers, of which no two read the same format."""
 
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 Paths = str | list[str]
@@ -258,7 +259,12 @@ def _check_language(code: str, where: str) -> str:
 def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
     """Name of the reader for all the files."""
     extensions = sorted({Path(path).suffix.lower() for path in paths})
-    usable = [extension for extension, name in EXTENSIONS.items() if spec.format in READERS[name].formats]
+    usable = {
+        extension: name
+        for extension, names in EXTENSIONS.items()
+        for name in names
+        if spec.format in READERS[name].formats
+    }
     expected = f"A task with format '{spec.format}' is read from {', '.join(usable)}."
     if len(extensions) != 1:
         raise UserError(
@@ -268,7 +274,7 @@ def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
         )
     if extensions[0] not in usable:
         raise UserError(f"no reader for '{extensions[0]}' files", where=f"{where}: files", fix=expected)
-    reader = EXTENSIONS[extensions[0]]
+    reader = usable[extensions[0]]
     if spec.header and reader not in ("csv", "tsv"):
         raise UserError(f"'{extensions[0]}' files have no header line", where=f"{where}: header", fix="Remove the key.")
     if spec.where and not READERS[reader].has_columns:

@@ -3,6 +3,9 @@
 | name | files | formats |
 | --- | --- | --- |
 | csv, tsv, quoted-tsv, jsonl, parquet | records with named columns (fields.py) | all; tagging needs lists: jsonl, parquet |
+| json | records in a .json file: JSON lines, a list, or an object of objects | all except span-qa |
+| tar-jsonl | JSON lines inside a .tar.gz archive | all |
+| aligned-lines | one file of aligned lines for each column (e-SNLI, InferSent) | classification, regression |
 | jsonl-labels | records and a separate file of labels (SocialIQA) | classification, multiple-choice |
 | copa-xml | COPA's original XML | multiple-choice |
 | txt | one text per line | text |
@@ -20,11 +23,13 @@
 from __future__ import annotations
 
 from xlift.tasks.sources.readers import (
+    aligned_lines,
     bucc,
     ccgbank,
     conll,
     conllu,
     copa,
+    json_records,
     jsonl_labels,
     lareqa,
     mewslix,
@@ -34,6 +39,7 @@ from xlift.tasks.sources.readers import (
     parquet,
     records,
     squad,
+    tar_jsonl,
     translated,
 )
 from xlift.tasks.sources.readers.base import Reader
@@ -47,6 +53,9 @@ READERS: dict[str, Reader] = {
         records.JSONL,
         records.TXT,
         parquet.PARQUET,
+        json_records.JSON,
+        tar_jsonl.TAR_JSONL,
+        aligned_lines.ALIGNED_LINES,
         jsonl_labels.JSONL_LABELS,
         copa.COPA,
         squad.SQUAD,

@@ -102,7 +102,12 @@ def jsonl_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
 
 
 def _jsonl(path: Path, layout: Layout) -> RecordsOrErrors:
-    for line, text in read_lines(path):
+    return parse_json_lines(read_lines(path), path)
+
+
+def parse_json_lines(lines: Iterator[tuple[int, str]], path: Path) -> RecordsOrErrors:
+    """(line, record or what is wrong with it) of each line that is not blank; `path` is for errors."""
+    for line, text in lines:
         if not text.strip():
             continue
         try:
