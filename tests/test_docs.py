@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import types
@@ -124,6 +125,16 @@ def test_the_custom_task_page_runs_plan_run_and_report(tickets):
     assert [command.split()[1] for command in tickets.outputs] == ["plan", "run", "report", "report"]
     assert "left" in tickets.outputs["xlift plan tickets.yaml"]
     assert "sw" in tickets.outputs["xlift report tickets.yaml --languages"]
+
+
+def test_the_plan_on_the_page_is_the_one_that_is_printed(tickets, tmp_path):
+    folder = shutil.copytree(tickets.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("xlift-store"))
+    train = (folder / "train.en.csv").read_text(encoding="utf-8")
+    train = train.replace("refused,billing", "refused,billling") + "The parcel never arrived,billing\n"
+    (folder / "train.en.csv").write_text(train, encoding="utf-8")
+    (shown,) = (block.text for block in blocks("custom-task", "text") if block.file == "plan")
+    printed = xlift("xlift plan tickets.yaml", folder)
+    assert "\n".join(line.rstrip() for line in printed.splitlines()).startswith(shown)
 
 
 def test_documented_keys_of_json_are_those_printed(tickets):

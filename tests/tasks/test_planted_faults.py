@@ -6,6 +6,7 @@ import csv
 import json
 import random
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,9 +28,9 @@ SEEDS = st.integers(0, 2**32)
 Row = dict[str, str]
 
 
-def make_rows(rng: random.Random, name: str, labels: list[str], is_pair: bool) -> list[Row]:
+def make_rows(rng: random.Random, name: str, labels: Sequence[str], is_pair: bool) -> list[Row]:
     """Rows with different texts, with every label at least six times in training and twice elsewhere."""
-    answers = [*labels * (6 if name == "train.en" else 2), *rng.choices(labels, k=rng.randrange(6))]
+    answers = [*list(labels) * (6 if name == "train.en" else 2), *rng.choices(labels, k=rng.randrange(6))]
     rng.shuffle(answers)
     rows = []
     for n, label in enumerate(answers):
@@ -46,7 +47,7 @@ def mistyped(rng: random.Random, label: str) -> str:
         return label[:at] + label[at + 1 :]
     if kind == "swapped" and label[at] != label[at + 1]:
         return label[:at] + label[at + 1] + label[at] + label[at + 2 :]
-    return label[:at] + "q" + label[at + (kind == "wrong") :]
+    return label[:at] + "z" + label[at + (kind == "wrong") :]
 
 
 def alike(rng: random.Random, label: str) -> str:
@@ -100,6 +101,7 @@ def make_study(seed: int, folder: Path, kinds: tuple[str, ...]) -> tuple[str, di
     labels = rng.sample(LABELS, rng.randrange(2, 5))
     names = ["train.en", *rng.choice((["test.de"], ["test.de", "test.sw"], ["dev.en", "test.de"]))]
     rows = {name: make_rows(rng, name, labels, is_pair) for name in names}
+    misspelt: set[str] = set()
     originals, faults = {name: len(rows[name]) for name in names}, {}
     for kind in kinds:
         for split in (
@@ -111,6 +113,10 @@ def make_study(seed: int, folder: Path, kinds: tuple[str, ...]) -> tuple[str, di
             if not name or rng.random() < 0.5 or kind == ("in training" if split == "train" else "alike"):
                 continue
             plant(rng, kind, rows, name, originals)
+            if kind == "mistyped":
+                if (label := rows[name][-1]["label"]) in misspelt:
+                    continue  # the first place of a misspelt label is named
+                misspelt.add(label)
             faults[f"{name}.{extension}:{len(rows[name]) + (extension != 'jsonl')}"] = kind
     if any(
         place.startswith("test") for place in faults
