@@ -142,6 +142,16 @@ def test_sources_that_differ_in_columns_only_are_shown_once():
     assert text.count("sick/SICK_NL.txt") == 3
 
 
+def test_known_faults_have_their_rows_and_what_is_done():
+    text = shown("xcopa", width=400)
+    assert "test: id 4, it 4, sw 37, th 250, tr 51" in text
+    assert "corrected from the rows of English COPA with the same `idx` (https://" in text
+    text = shown("pawsx", width=400)
+    assert "dev: de 32, es 16, fr 3, zh 10): counted, and read as published (https://" in text
+    assert "XTREME's scripts remove the labels (test: all rows): such files are refused (https://" in text
+    assert "known faults" not in shown("ocnli", width=400)
+
+
 def test_citation_is_not_wrapped():
     assert catalog.bibtex(catalog.get("xquad")) in shown("xquad", width=40)
 

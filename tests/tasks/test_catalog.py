@@ -295,8 +295,8 @@ def test_originals_are_declared_for_files_without_labels():
     for task in FILES:
         for source in members(task):
             if isinstance(source, FileSource) and source.kind == "xtreme" and "test" in source.splits():
-                # XTREME-R's XCOPA and LAReQA files keep their answers.
-                assert ("test" in source.originals) != (task.name in ("xcopa", "lareqa")), task.name
+                # XTREME-R's XCOPA and LAReQA files keep their answers, and the labels of English COPA are corrected.
+                assert ("test" in source.originals) != (task.name in ("xcopa", "lareqa", "copa")), task.name
 
 
 def test_unknown_task_names_the_nearest():

@@ -59,7 +59,7 @@ def run(
 
         report = make_report(record, opened)
         print_warnings(report.info.warnings)
-        console().print(TerminalTable(report.rows))
+        console().print(TerminalTable(report.rows, faults=report.info.faults))
         console().print(TerminalNoiseTable(report.noise_rows), end="")
         name = study if record.name == find_study_name(study) else record.name  # `--set name=...` renames a study
         page = f"xlift report {shlex.quote(name)} --store {store} --html {record.name}.html"
@@ -219,7 +219,7 @@ def report(
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
     opened = Store(store)
     study_report = make_report(read_record(opened, find_study_name(study)), opened, every_metric=metrics)
-    rows, noise_rows = study_report.rows, study_report.noise_rows
+    rows, noise_rows, faults = study_report.rows, study_report.noise_rows, study_report.info.faults
     print_warnings(study_report.info.warnings)
     if html:
         write_page(html, render_page(rows, study_report.info))
@@ -236,13 +236,13 @@ def report(
         format_lifts = to_latex if latex else tables.to_markdown
         format_noise = robustness.to_latex if latex else robustness.to_markdown
         parts = [
-            "" if noise else format_lifts(rows, per_language=languages),
+            "" if noise else format_lifts(rows, per_language=languages, faults=faults),
             format_noise(noise_rows, per_language=languages),
         ]
         print("\n".join(part for part in parts if part))
     elif not html:
         if not noise:
-            console().print(tables.TerminalTable(rows, per_language=languages))
+            console().print(tables.TerminalTable(rows, per_language=languages, faults=faults))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
 
 

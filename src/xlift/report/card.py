@@ -308,6 +308,8 @@ def _limits(
         points.append(
             "Contamination was not checked; `xlift contamination` compares training texts with scored examples."
         )
+    note = record.tasks.get(metadata.task) if record else None
+    points += [f"Known fault of {escaped(sentence)}" for sentence in (note.faults if note else ())]
     if any(cell.dev_key or cell.official_key for cell in pipeline.cells):
         points.append("A layer or a threshold was chosen on dev data of the scored languages, as in the benchmark.")
     format = formats.get(metadata.format)

@@ -11,6 +11,7 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks import catalog, formats
+from xlift.tasks.faults import Fault
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
@@ -122,6 +123,7 @@ def print_task(name: str, data: Path | None, console: Any, as_json: bool) -> Non
     facts["languages"] = _by_languages(facts["languages"])
     facts["sources"] = _describe_all(facts.pop("sources"))
     del facts["source"]
+    facts["known_faults"] = "\n".join(_described_fault(fault) for fault in task.faults)
     console.print(_grid({key.replace("_", " "): value for key, value in facts.items() if value}))
     if citation:
         console.print("\ncitation", style="bold", highlight=False)
@@ -155,7 +157,14 @@ def _facts(task: Task) -> dict[str, Any]:
     facts["source"] = task.source.kind
     facts["sources"] = [_where(member) for member in getattr(task.source, "members", (task.source,))]
     facts |= {key: getattr(task, key) for key in ("licence", "url", "note")}
+    facts["known_faults"] = [_fault_facts(fault) for fault in task.faults]
     return facts | {"citation": catalog.bibtex(task)}
+
+
+def _fault_facts(fault: Fault) -> dict[str, Any]:
+    facts: dict[str, Any] = {key: getattr(fault, key) for key in ("name", "what", "treatment", "url", "sources")}
+    rows = {split: dict(counts) for split, counts in fault.rows.items()}
+    return facts | {"rows": rows | dict.fromkeys(fault.all_rows_of, "all")}
 
 
 def _where(source: Any) -> dict[str, Any]:
@@ -202,6 +211,16 @@ def _described(source: dict[str, Any]) -> list[str]:
             paths = next(iter(paths.values()))
         lines.append(f"  {split}: {paths[0]}" + (f" and {len(paths) - 1} more" if len(paths) > 1 else ""))
     return lines
+
+
+def _described_fault(fault: Fault) -> str:
+    """Describe a fault in a line: what, the number of rows, what reading does about it, and the address."""
+    rows = [f"{split}: {_inline(dict(counts))}" for split, counts in fault.rows.items()]
+    rows += [f"{split}: all rows" for split in fault.all_rows_of]
+    numbers = f" ({'; '.join(rows)})" if rows else ""
+    treatment = {"corrected": f"corrected from {fault.correction.origin}" if fault.correction else "",
+                 "marked": "counted, and read as published", "refused": "such files are refused"}  # fmt: skip
+    return f"{fault.what.removesuffix(',')}{numbers}: {treatment[fault.treatment]} ({fault.url})"
 
 
 def _by_languages(by_split: dict[str, list[str]]) -> dict[str, str]:

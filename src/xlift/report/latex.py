@@ -36,7 +36,14 @@ def latex_escape(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def to_latex(rows: Sequence[LiftRow], *, per_language: bool = False, caption: str = "", label: str = "tab:lift") -> str:
+def to_latex(
+    rows: Sequence[LiftRow],
+    *,
+    per_language: bool = False,
+    faults: Sequence[str] = (),
+    caption: str = "",
+    label: str = "tab:lift",
+) -> str:
     """Return `table` environments for booktabs. The best score of a column is bold; a lift whose interval excludes zero has a star."""
     tables = []
     score_tables = make_language_tables(rows) if per_language else [make_overview_table(rows)]
@@ -53,7 +60,7 @@ def to_latex(rows: Sequence[LiftRow], *, per_language: bool = False, caption: st
             lines.append(" & ".join([latex_escape(part) or "--" for part in pipeline] + scores) + r" \\")
             if any(lifts):
                 lines.append(" & ".join([""] * len(pipeline) + lifts) + r" \\")
-        about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows)) if part)
+        about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, faults)) if part)
         about = (
             f"{about} Percent, ± half the interval. Bold: best of its column. Star: lift whose interval excludes zero."
         )

@@ -59,6 +59,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         languages=list(record.languages),
         runs=summarize_jobs(record, store),
         warnings=warnings,
+        faults=[sentence for note in record.tasks.values() for sentence in note.faults],
         contamination=for_page(record, store),
         noise=noise_for_page(noise_rows),
         command=f"xlift run {record.name}",

@@ -159,11 +159,16 @@ def make_language_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
     ]
 
 
-def footer(rows: Sequence[LiftRow]) -> str:
-    """Describe what the intervals cover, what was chosen on dev sets, metric signatures and training problems."""
+def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
+    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, training problems and faults.
+
+    Args:
+        faults: sentences on the known faults in the data (`TaskNote.faults`).
+    """
     if not rows:
         return ""
-    return f"{_interval_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}{_status_note(rows)}"
+    notes = f"{_interval_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}{_status_note(rows)}"
+    return " ".join([notes, *(f"Known fault of {sentence}" for sentence in faults)])
 
 
 def _signature_note(rows: Sequence[LiftRow]) -> str:
@@ -234,6 +239,8 @@ class TerminalTable:
 
     rows: Sequence[LiftRow]
     per_language: bool = False
+    faults: Sequence[str] = ()
+    """Sentences on the known faults in the data."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
@@ -246,7 +253,7 @@ class TerminalTable:
             for columns in layout.parts:
                 yield self._table(score_table, layout, columns)
         bounds = " Brackets: the interval of a lift." if any(layout.show_bounds for layout in layouts) else ""
-        yield Text(f"{LEGEND}{bounds}\n{footer(self.rows)}", style="dim")
+        yield Text(f"{LEGEND}{bounds}\n{footer(self.rows, self.faults)}", style="dim")
 
     @staticmethod
     def _table(score_table: ScoreTable, layout: _ColumnLayout, columns: list[int]) -> Table:
@@ -340,7 +347,7 @@ def markdown_escape(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False) -> str:
+def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, faults: Sequence[str] = ()) -> str:
     """Return Markdown tables: one overview, or one per target with `per_language`."""
     blocks = []
     for score_table in make_language_tables(rows) if per_language else [make_overview_table(rows)]:
@@ -359,7 +366,7 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False) -> str:
                 texts.append((f"**{score}**" if bold else score) + lift)
             lines.append(markdown_row([markdown_escape(part) or "–" for part in pipeline] + texts))
         blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if per_language else "") + "\n".join(lines))
-    return "\n\n".join([*blocks, f"{LEGEND} {footer(rows)}"]) + "\n"
+    return "\n\n".join([*blocks, f"{LEGEND} {footer(rows, faults)}"]) + "\n"
 
 
 def to_csv(rows: Sequence[LiftRow]) -> str:

@@ -46,6 +46,8 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
                     add_target(context, state, row, index, target, seed)
     check_engine(study.engine, plan.jobs.values(), resolver.tasks, file)
     plan.warnings += resolver.notes
+    plan.faults = resolver.describe_faults()
+    plan.warnings += [sentence for sentences in plan.faults.values() for sentence in sentences]
     if plan.cells and "none" not in study.intermediate:
         plan.warnings.append("there will be scores but no lifts: `intermediate` does not list none.")
     return plan

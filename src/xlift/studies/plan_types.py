@@ -54,6 +54,8 @@ class Plan:
     engine: Engine = Engine()
     summaries: list[TaskSummary] = field(default_factory=list)
     """What the files of the custom tasks hold."""
+    faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task -> sentences on the known faults in its data."""
     warnings: list[str] = field(default_factory=list)
 
     def add(self, job: Job) -> str:

@@ -33,6 +33,8 @@ class TaskNote:
     metrics: tuple[str, ...]
     origins: tuple[str, ...] = ()
     """Source of its examples: 'facebook/xnli@COMMIT' for the Hub, else the kind of its source."""
+    faults: tuple[str, ...] = ()
+    """Sentences on the known faults in its examples: how many rows, and whether they were corrected."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,13 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
         cells=tuple(plan.cells),
         keys=tuple(plan.jobs),
         tasks={
-            name: TaskNote(task.title, task.format, task.metrics, tuple(sorted(origins.get(name, ()))))
+            name: TaskNote(
+                task.title,
+                task.format,
+                task.metrics,
+                tuple(sorted(origins.get(name, ()))),
+                plan.faults.get(name, ()),
+            )
             for name, task in plan.tasks.items()
         },
         languages=tuple(notes),
@@ -114,7 +122,13 @@ def read_record(store: Store, name: str) -> Record:
             cells=tuple(Cell(**cell) for cell in raw["cells"]),
             keys=tuple(raw["keys"]),
             tasks={
-                key: TaskNote(note["title"], note["format"], tuple(note["metrics"]), tuple(note.get("origins", ())))
+                key: TaskNote(
+                    note["title"],
+                    note["format"],
+                    tuple(note["metrics"]),
+                    tuple(note.get("origins", ())),
+                    tuple(note.get("faults", ())),
+                )
                 for key, note in raw["tasks"].items()
             },
             languages=tuple(raw["languages"]),

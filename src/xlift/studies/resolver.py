@@ -16,6 +16,7 @@ from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
 from xlift.studies.yaml_document import Keys
 from xlift.tasks import catalog, formats
+from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.data_summary import TaskSummary, summarize
 from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
@@ -39,6 +40,8 @@ class Resolver:
         self.data = data if data is not None else (file.folder / file.study.data if file.study.data else None)
         self.notes: dict[str, None] = {}
         """Notes on the requested data, without duplicates and in order."""
+        self.faulty_rows: dict[tuple[str, str, str], dict[str, FaultyRows]] = {}
+        """(task, split, name of the fault) -> language -> the faulty rows in the requested data."""
         self.tasks: dict[str, Task] = {}
         """The requested tasks."""
         self.custom_tasks: dict[str, Task] = {}
@@ -79,6 +82,8 @@ class Resolver:
             task = catalog.get(name)
             if self.file.study.source:
                 task = replace(task, source=keep_kind(task.source, self.file.study.source))
+            if self.file.study.known_faults == "keep":
+                task = replace(task, keeps_faults=True)
             if not task.labels and formats.get(task.format).has_classes and isinstance(task.source, FileSource):
                 with self.at_place(*where):
                     labels = task.source.read_labels(task, task.source.splits(), self.data)
@@ -164,6 +169,9 @@ class Resolver:
             available = task.source.size(task, language, split, self.data)  # reads and checks every row of a file
             fingerprint = task.source.fingerprint(task, language, split, self.data)
             notes = task.source.notes(task, language, split, self.data)
+            faulty_rows = task.source.faulty_rows(task, language, split, self.data)
+        for found in faulty_rows:
+            self.faulty_rows.setdefault((task.name, split, found.fault.name), {})[language] = found
         self.notes |= dict.fromkeys(f"{task.name} {language} {split}: {note}." for note in notes)
         if size is not None and available is not None and size > available:
             raise UserError(
@@ -191,6 +199,16 @@ class Resolver:
             notes = noise_notes(noise, self.tasks[data.task], data.language, data.split, self.data)
         self.notes |= dict.fromkeys(f"{data.task} {data.language} {data.split}: {note}." for note in notes)
         return data.model_copy(update={"noise": noise})
+
+    def describe_faults(self) -> dict[str, tuple[str, ...]]:
+        """Task -> sentences on the known faults in the requested data."""
+        sentences: dict[str, tuple[str, ...]] = {}
+        for (task, split, _), by_language in self.faulty_rows.items():
+            found = next(iter(by_language.values()))
+            rows = {language: each.count for language, each in by_language.items()}
+            sentence = f"{task} {split}: {found.fault.describe(rows, keep=found.keep)}"
+            sentences[task] = (*sentences.get(task, ()), sentence)
+        return sentences
 
     def count_examples(self, data: Data) -> int:
         """Number of examples."""

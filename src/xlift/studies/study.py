@@ -47,6 +47,8 @@ class Study(Settings):
     """Root folder of data files, relative to the study's file; `--data` overrides it."""
     source: Literal["native", "xtreme", "hub"] | None = None
     """Read tasks that have this source from it alone; default: from the first of a task's sources with files here."""
+    known_faults: Literal["correct", "keep"] = "correct"
+    """Correct rows with a known fault that the catalogue declares, or read everything as published."""
     tasks: tuple[dict[str, Any], ...] = ()
     """Custom tasks: the tasks that this study declares itself."""
 

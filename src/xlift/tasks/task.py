@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from xlift.tasks import formats
+from xlift.tasks.faults import Fault, FaultyRows
 
 
 class Source(Protocol):
@@ -53,6 +54,10 @@ class Source(Protocol):
         """Facts about the split's files that a user should see: rows left out, English without a translation."""
         ...
 
+    def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
+        """The known faults that are in the split's files, with the number of rows."""
+        ...
+
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """Hex digest of what determines the examples: the bytes of the files, or the generator's version."""
         ...
@@ -89,6 +94,10 @@ class Task:
     citations: tuple[str, ...] = ()
     """Keys into catalog/citations.bib."""
     note: str = ""
+    faults: tuple[Fault, ...] = ()
+    """Known faults of its published files."""
+    keeps_faults: bool = False
+    """Read rows with a known fault as published instead of correcting them (`known_faults: keep` of a study)."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the format (retrieval: pooling, layer; span QA: stride)."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from xlift.hub import PARQUET_BRANCH
 from xlift.languages import canonical
+from xlift.tasks.faults import Fault
 from xlift.tasks.sources.hub import HubSource
 
 Languages = tuple[str, ...]
@@ -87,6 +88,15 @@ MT5: dict[str, dict[str, Any]] = {
 """Settings of mT5's fine-tuning on every task (Xue et al. 2021, 4.1), for text-to-text models: Adafactor at a constant rate,
 batches of 2 ** 17 tokens (128 rows of T5's 1,024), and the best on dev of a checkpoint every 200 steps. The number of steps
 is not given; their README's example of XNLI has 20,000. Dropout is that of the model config."""
+
+REMOVED_LABELS = Fault(
+    "removed-labels",
+    "XTREME's scripts remove the labels",
+    "https://github.com/google-research/xtreme/blob/master/utils_preprocess.py",
+    all_rows_of=("test",),
+)
+"""Test files without labels are detected by their content (sources/removed_labels.py, sources/checking.py) and refused. The
+message names the original, which is used instead of them if it is in the data folder."""
 
 CHOICE_OF_LETTER = {"A": "0", "B": "1", "C": "2", "D": "3", "E": "4"}
 CHOICE_FROM_ONE = {"1": "0", "2": "1", "3": "2", "4": "3"}

@@ -15,6 +15,7 @@ from xlift.tasks.catalog.common import (
     xtreme,
 )
 from xlift.tasks.catalog.flores import BELEBELE as BELEBELE_CODES
+from xlift.tasks.faults import Correction, Fault
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
@@ -23,6 +24,36 @@ XCOPA_LANGUAGES = split_codes("et ht id it qu sw ta th tr vi zh")
 _CAUSE = {"question": {"cause": "What was the cause?", "effect": "What was the effect?"}}
 """The question in English, whatever the language, as in XTREME-R."""
 _COPA = {"context": "premise", "choices": ["choice1", "choice2"], "label": "label", "id": "idx"}
+
+WRONG_QUESTION = Fault(
+    "wrong-question",
+    "the question (cause or effect) is wrong",
+    "https://github.com/allenai/natural-instructions/pull/564",
+    rows={
+        "dev": {"id": 5, "it": 5, "sw": 6, "th": 52, "tr": 52},
+        "test": {"id": 4, "it": 4, "sw": 37, "th": 250, "tr": 51},
+    },
+    correction=Correction(
+        "question",
+        "copa-question",
+        {"c": _CAUSE["question"]["cause"], "e": _CAUSE["question"]["effect"]},
+        "the rows of English COPA with the same `idx`",
+    ),
+)
+"""Row n of every language translates row n of English COPA. In th all rows say 'effect', in tr those of dev. The labels are
+right."""
+PLACEHOLDER_LABELS = Fault(
+    "placeholder-labels",
+    "the label is 0 in place of the one that SuperGLUE hides",
+    "https://github.com/google-research/xtreme/blob/master/scripts/download_data.sh",
+    rows={"test": {"en": 250}},
+    sources=("xtreme",),
+    correction=Correction(
+        "label", "copa-label", {"0": 0, "1": 1}, "XCOPA, which has the same labels in every language"
+    ),
+)
+"""XTREME's English file is SuperGLUE's test set. Copies whose rows have the label 0 are read; a file without labels is
+refused."""
 
 
 def _choice_task(name: str, title: str, source: Any, **more: Any) -> Task:
@@ -176,19 +207,19 @@ COPA = _choice_task(
             values=_CAUSE,
         ),
         FileSource(
-            kind="xtreme",
-            reader="jsonl",
-            files={"train": "xcopa/train.en.jsonl", "dev": "xcopa/val.en.jsonl"},
-            available=in_splits(ENGLISH, "train", "dev"),
-            columns=_COPA,
-            values=_CAUSE,
-        ),
-        FileSource(
             reader="copa-xml",
             files={"test": "COPA-resources/datasets/copa-test.xml"},
             available={"test": ENGLISH},
             columns={"context": "p", "question": "asks-for", "choices": ["a1", "a2"], "label": "most-plausible-alternative"},
             values={**_CAUSE, "label": CHOICE_FROM_ONE},
+        ),
+        FileSource(
+            kind="xtreme",
+            reader="jsonl",
+            files={"train": "xcopa/train.en.jsonl", "dev": "xcopa/val.en.jsonl", "test": "xcopa/test.en.jsonl"},
+            available=in_splits(ENGLISH, "train", "dev", "test"),
+            columns=_COPA,
+            values=_CAUSE,
         ),
         hub("aps/super_glue", "copa", {"train": "train", "dev": "validation"}, ENGLISH, columns=_COPA, values=_CAUSE),
     )),
@@ -199,6 +230,7 @@ COPA = _choice_task(
     url="https://super.gluebenchmark.com/tasks",
     citations=("roemmele-etal-2011-choice", "wang-etal-2019-superglue"),
     note="SuperGLUE's split of the authors' dev set. Its test set has no labels; the authors' own file has them.",
+    faults=(PLACEHOLDER_LABELS,),
 )  # fmt: skip
 
 XCOPA = _choice_task(
@@ -234,6 +266,7 @@ XCOPA = _choice_task(
     citations=("ponti-etal-2020-xcopa", "ruder-etal-2021-xtreme"),
     note="The question is in English for every language, as in XTREME-R. XTREME-R trains five epochs on SocialIQA, then five on "
     "English COPA. Its Quechua ('qu') is not the Ayacucho Quechua ('quy') of other tasks.",
+    faults=(WRONG_QUESTION,),
 )  # fmt: skip
 
 _BELEBELE = {

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from xlift.hub import PARQUET_BRANCH
-from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.catalog.common import (
+    ENGLISH,
+    INTERMEDIATE,
+    MT5,
+    REMOVED_LABELS,
+    hub,
+    in_splits,
+    jiant,
+    split_codes,
+    xtreme,
+)
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
@@ -173,6 +183,7 @@ XNLI = nli_task(
     citations=("conneau-etal-2018-xnli", "ham-etal-2020-kornli"),
     note="Korean is KorNLI's dev and test, translated by people from XNLI; it is not one of XNLI's own 15 languages. "
     "XTREME's files have no labels in the test sets, and doubled quotes in the texts.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 XNLI_MT = nli_task(

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.catalog.common import (
+    ENGLISH,
+    INTERMEDIATE,
+    MT5,
+    REMOVED_LABELS,
+    hub,
+    in_splits,
+    jiant,
+    split_codes,
+    xtreme,
+)
+from xlift.tasks.faults import Fault
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
@@ -43,6 +54,32 @@ QQP = Task(
     note="GLUE's files have a few malformed rows, which are skipped, as in GLUE's own readers.",
 )  # fmt: skip
 
+PLACEHOLDER_SENTENCE = Fault(
+    "placeholder-sentence",
+    "a sentence is the placeholder 'NS', with the label 'different',",
+    "https://github.com/google-research-datasets/paws/issues/15",
+    rows={
+        "dev": {"de": 68, "es": 38, "fr": 8, "ja": 20, "ko": 35, "zh": 16},
+        "test": {"de": 33, "es": 1, "fr": 15, "ja": 54, "ko": 28, "zh": 25},
+    },
+    placeholder="NS",
+)
+"""The numbers are those of the authors' README: 2,000 less the translated pairs. dev was counted in de, es, fr and zh. XTREME
+scores these rows."""
+OTHER_LABEL = Fault(
+    "other-label",
+    "the label differs from that of the English row",
+    "https://github.com/google-research-datasets/paws/issues/15",
+    rows={"dev": {"de": 32, "es": 16, "fr": 3, "zh": 10}},
+    differs_from_english=True,
+)
+"""All of these rows have the placeholder."""
+EMPTY_TRANSLATION = Fault(
+    "empty-translation",
+    "a sentence is empty, because its machine translation failed,",
+    "https://github.com/google-research-datasets/paws/issues/4",
+    placeholder="",
+)
 _PAWSX = {"text_a": "sentence1", "text_b": "sentence2", "label": "label", "id": "id"}
 PAWSX = Task(
     "pawsx",
@@ -81,6 +118,7 @@ PAWSX = Task(
     url="https://github.com/google-research-datasets/paws/tree/master/pawsx",
     citations=("yang-etal-2019-paws-x",),
     note="XTREME's files have no labels in the test sets.",
+    faults=(PLACEHOLDER_SENTENCE, OTHER_LABEL, REMOVED_LABELS),
 )  # fmt: skip
 
 PAWSX_MT = Task(
@@ -111,6 +149,7 @@ PAWSX_MT = Task(
     url="https://github.com/google-research-datasets/paws/tree/master/pawsx",
     citations=("yang-etal-2019-paws-x",),
     note="The training sets of PAWS-X; English is PAWS itself. Languages are matched by the files' ids.",
+    faults=(EMPTY_TRANSLATION,),
 )  # fmt: skip
 
 PAWSX_TRANSLATED = Task(

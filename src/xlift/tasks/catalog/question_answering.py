@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.catalog.common import (
+    ENGLISH,
+    INTERMEDIATE,
+    MT5,
+    REMOVED_LABELS,
+    hub,
+    in_splits,
+    jiant,
+    split_codes,
+    xtreme,
+)
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import DocumentShare, FileSource
 from xlift.tasks.task import Task
@@ -130,6 +140,7 @@ XQUAD = _qa_task(
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
     note="240 paragraphs of SQuAD v1.1's dev set in twelve languages: never select on that dev set. XTREME's scripts remove the "
     "answers from the files and skip Romanian, which XTREME-R's evaluation requires.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 SQUADSHIFTS = _qa_task(
@@ -195,6 +206,7 @@ XQUAD_ARTICLES = _qa_task(
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
     note="'train' is the first two thirds of the 48 articles, 'test' the last third, so no article is in both. Not comparable "
     "with published scores, which train on SQuAD v1.1 and test on all 1,190 questions.",
+    faults=(REMOVED_LABELS,),
 )
 
 MLQA = _qa_task(
@@ -240,6 +252,7 @@ MLQA = _qa_task(
     note="Question and passage are in the same language. The official scoring removes the Arabic article inside words too; the "
     "corrected scoring is shown with it. XTREME's scripts remove the answers from the test files. MLQA's README counts 5,254 "
     "Spanish test questions; the file has 5,253. Dev files may also be directly in mlqa/.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 TYDIQA = _qa_task(
@@ -293,6 +306,7 @@ TYDIQA = _qa_task(
     note="The secondary task. 'test' is the authors' dev set, as in XTREME; it has no Japanese or Thai. XTREME warms up for 500 "
     "steps, more than its whole run on English. Every language has training data. XTREME's training files may also be directly in "
     "tydiqa/.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 TASKS = (SQUAD, SQUAD2, SQUAD_MT, SQUADSHIFTS, TYDIQA_TRANSLATED, XQUAD, MLQA, TYDIQA, BIPAR, XQUAD_ARTICLES)

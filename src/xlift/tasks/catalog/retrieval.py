@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.common import ENGLISH, hub, in_splits, split_codes, xtreme
+from xlift.tasks.catalog.common import (
+    ENGLISH,
+    REMOVED_LABELS,
+    hub,
+    in_splits,
+    split_codes,
+    xtreme,
+)
 from xlift.tasks.catalog.flores import FLORES
 from xlift.tasks.catalog.question_answering import XQUAD_LANGUAGES
 from xlift.tasks.sources.fallback import FallbackSource
@@ -53,6 +60,7 @@ BUCC2018 = Task(
     citations=("zweigenbaum-etal-2018-overview",),
     note="As in XTREME, 'dev' is BUCC's sample and 'test' its training set, whose gold is public; the threshold is tuned on "
     "dev. 1,896 to 14,330 gold pairs among hundreds of thousands of sentences.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 TATOEBA = Task(

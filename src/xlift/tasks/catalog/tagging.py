@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, MT5, Languages, hub, in_splits, jiant, split_codes, xtreme
+from xlift.tasks.catalog.common import (
+    ENGLISH,
+    INTERMEDIATE,
+    MT5,
+    REMOVED_LABELS,
+    Languages,
+    hub,
+    in_splits,
+    jiant,
+    split_codes,
+    xtreme,
+)
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
@@ -96,6 +107,7 @@ UDPOS = _pos_task(
     "treebanks or versions give other scores. The Hub's copy is of 2.5 and differs slightly from XTREME's (22,458 German test "
     "sentences; the paper counts at most 20,436). XTREME reports chunk F1 by seqeval 0.0.12, shown second; accuracy per word "
     "better separates a tagger from the majority tag.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 UDPOS_PUD = _pos_task(
@@ -190,6 +202,7 @@ PANX = Task(
     citations=("pan-etal-2017-cross", "rahimi-etal-2019-massively"),
     note="The splits of Rahimi et al. Chinese and Japanese are split into characters. XTREME reads a token that contains white "
     "space as untagged; here it keeps its tag.",
+    faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
 MASAKHANER2 = Task(

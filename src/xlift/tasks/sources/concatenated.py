@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.base import canonical_json, subset_mask
 from xlift.tasks.task import Task
 
@@ -64,6 +65,9 @@ class ConcatenatedSource:
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
         by_part = [(part.name, part.source.notes(part, language, split, data)) for part in self.parts]
         return tuple(f"{name}: {note}" for name, notes in by_part for note in notes)
+
+    def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
+        return tuple(found for part in self.parts for found in part.source.faulty_rows(part, language, split, data))
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         parts = [(part.name, part.source.fingerprint(part, language, split, data)) for part in self.parts]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Source, Task
@@ -52,6 +53,9 @@ class FallbackSource:
 
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
         return self.select_source(task, language, split, data).notes(task, language, split, data)
+
+    def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
+        return self.select_source(task, language, split, data).faulty_rows(task, language, split, data)
 
     def select_source(self, task: Task, language: str, split: str, data: Path | None) -> Source:
         """The member that has the examples, else the first that can download them (the Hub).

@@ -13,9 +13,11 @@ from typing import Any, Literal, NamedTuple
 
 from xlift.errors import ErrorCollector, UserError
 from xlift.tasks import formats
+from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
 from xlift.tasks.sources.checking import Checks, RecordErrors
 from xlift.tasks.sources.data_summary import SplitSummary
+from xlift.tasks.sources.faulty_rows import FaultCounter
 from xlift.tasks.sources.parallel import ENGLISH, ExampleKeys, collect_keys, compare_with_english, select_by_id
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
@@ -168,6 +170,19 @@ class FileSource:
         self.size(task, language, split, data)
         return _NOTES[self.fingerprint(task, language, split, data)]
 
+    def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
+        """The known faults that are in the files of a split. Labels are compared with English if it is present."""
+        faults = FaultCounter.of(task, language, split, self.kind)
+        if not faults.faults:
+            return ()
+        compares = language != ENGLISH and self.is_present(ENGLISH, split, data)
+        languages = (language, ENGLISH) if compares else (language,)
+        key = (task.name, *(self.fingerprint(task, code, split, data) for code in languages))
+        if key not in _FAULTS:
+            english = self._rows(task, ENGLISH, split, data) if compares else None
+            _FAULTS[key] = faults.find(self._rows(task, language, split, data, faults=faults), english)
+        return _FAULTS[key]
+
     def _compare_with_english(
         self, keys: ExampleKeys, task: Task, language: str, split: str, data: Path | None
     ) -> Iterator[str]:
@@ -251,6 +266,7 @@ class FileSource:
             "direction": self.direction,
             "numbered": self.numbered,
             "joined": self.joined,
+            "corrections": FaultCounter.of(task, language, split, self.kind).corrections(),
         }
         declared |= {
             name: value for name, value in optional.items() if value
@@ -265,8 +281,9 @@ class FileSource:
         data: Path | None,
         skipped: Counter[str] | None = None,
         errors: RecordErrors | None = None,
+        faults: FaultCounter | None = None,
     ) -> Iterator[Row]:
-        """Every row of the split, checked; `skipped` counts rows without an example by reason.
+        """Every row of the split, checked; `skipped` counts rows without an example by reason, `faults` faulty rows.
 
         With `errors`, rows with an error are collected there and left out. Without it, the first error is raised.
         """
@@ -281,13 +298,15 @@ class FileSource:
                 fix=f"Use the original: {original}.",
             )
         share = self.document_shares.get(split)
+        known = faults or FaultCounter.of(task, language, split, self.kind)
 
         def examples() -> Iterator[Row]:
+            known.counts.clear()
             if skipped is not None:
                 skipped.clear()  # rows are read again if ids look duplicated
             for row in (reader.read if errors is None else reader.rows)(paths, layout):
                 if not row.skip_reason:
-                    yield row
+                    yield known.read(row)
                 elif skipped is not None:
                     skipped[row.skip_reason] += 1
 
@@ -369,6 +388,8 @@ _SIZES: dict[str, int] = {}
 """Fingerprint -> number of examples, for this process."""
 _SUMMARIES: dict[tuple[str, tuple[Path, ...]], SplitSummary] = {}
 """(fingerprint, paths) -> result of `FileSource.survey` without errors."""
+_FAULTS: dict[tuple[str, ...], tuple[FaultyRows, ...]] = {}
+"""(task, fingerprint, fingerprint of English if it is present) -> result of `FileSource.faulty_rows`."""
 _NOTES: dict[str, tuple[str, ...]] = {}
 """Fingerprint -> result of `FileSource.notes`."""
 _ENGLISH_KEYS: dict[str, ExampleKeys] = {}

@@ -14,6 +14,7 @@ from xlift.archipelago import VERSION
 from xlift.archipelago.languages import GENERATED_LANGUAGES, SOURCE_LANGUAGE
 from xlift.languages import Language
 from xlift.tasks import formats
+from xlift.tasks.faults import FaultyRows
 from xlift.tasks.task import Task
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
@@ -72,6 +73,9 @@ class GeneratedSource:
                 yield make(id=f"{code}:{row['id']}", query="", passage=row["passage"])
 
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        return ()
+
+    def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
         return ()
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from xlift import hub
 from xlift.errors import UserError
+from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.parallel import ENGLISH
 from xlift.tasks.task import Task
@@ -82,6 +83,9 @@ class HubSource:
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
         return self._files(task, language, split, data).notes(task, language, split, None)
 
+    def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
+        return self._files(task, language, split, data).faulty_rows(task, language, split, None)
+
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """Digest of the files' bytes and how they are read. The commit is not included: a new README changes no data."""
         return self._files(task, language, split, data).fingerprint(task, language, split, None)
@@ -122,7 +126,8 @@ class HubSource:
         else:
             snapshot, cache = local
         patterns_by_language = {language: patterns}
-        if self.joined and ENGLISH in self.languages(split):
+        compares_labels = self.joined or any(fault.differs_from_english for fault in task.faults)
+        if compares_labels and ENGLISH in self.languages(split):
             english = self.patterns(ENGLISH, split)
             patterns_by_language |= {ENGLISH: english} if snapshot.complete_paths(english, cache) else {}
         return FileSource(

@@ -54,6 +54,8 @@ class Comparison:
     """Number of English examples without a translation."""
     unmatched: int
     """Number of translations without an English example."""
+    mismatches: int
+    """Number of translations whose label differs from their English example's."""
     first_mismatch: int | None
     """Position of the first translation whose label differs from its English example's."""
 
@@ -63,7 +65,8 @@ def compare_with_english(translations: ExampleKeys, english: ExampleKeys) -> Com
     _, ours, originals = np.intersect1d(translations.ids, english.ids, assume_unique=True, return_indices=True)
     mismatches = ours[translations.labels[ours] != english.labels[originals]]
     first_mismatch = int(mismatches.min()) if len(mismatches) else None
-    return Comparison(len(english.ids) - len(ours), len(translations.ids) - len(ours), first_mismatch)
+    untranslated, unmatched = len(english.ids) - len(ours), len(translations.ids) - len(ours)
+    return Comparison(untranslated, unmatched, len(mismatches), first_mismatch)
 
 
 def _hash(name: str, salt: bytes = b"") -> int:
