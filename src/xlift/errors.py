@@ -6,7 +6,7 @@ every other exception is a bug in xlift and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -96,7 +96,32 @@ def _rebuild(what: str, where: str, fix: str) -> UserError:
 
 def did_you_mean(word: str, choices: list[str] | tuple[str, ...]) -> str:
     """The hint "did you mean 'x'? " for a misspelt word, or '' if no choice is similar."""
+    near = closest(word, choices)
+    return f"did you mean '{near}'? " if near else ""
+
+
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most similar to a word; None if none is similar."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return f"did you mean '{matches[0]}'? " if matches else ""
+    return next(iter(get_close_matches(word, list(choices), n=1, cutoff=0.6)), None)
+
+
+def quote_hint(value: object, written: str = "") -> str:
+    """What YAML made of a plain value where a text is expected, and how to write the text: "YAML reads no as false; write
+    'no', in quotes." '' if the value is a text, a list, a mapping, or was left empty.
+
+    Args:
+        written: its text in the file, if known.
+    """
+    if isinstance(value, bool):
+        read, usual = str(value).lower(), "yes" if value else "no"
+    elif value is None:
+        read, usual = "nothing", ""
+    elif isinstance(value, int | float):
+        read = "a number" if written in ("", str(value)) else f"the number {value}"
+        usual = str(value)
+    else:
+        return ""
+    text = written or usual
+    return f"YAML reads {text} as {read}; write '{text}', in quotes." if text else ""

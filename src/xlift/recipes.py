@@ -31,6 +31,11 @@ MAX_LAYER_PAIRS = 1000
 Device = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["ddp", "fsdp"]
 
+NAME = r"[a-z0-9][a-z0-9._-]*"
+"""Pattern of the names of custom tasks and heads."""
+NAME_RULE = "lower-case letters, digits, '.', '_' and '-', with a letter or digit first"
+"""The pattern in words."""
+
 
 def setting_error(what: str, fix: str, *keys: str | int) -> PydanticCustomError:
     """An error for a validator to raise.

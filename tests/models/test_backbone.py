@@ -52,6 +52,35 @@ def test_saved_model_loads_unchanged(tmp_path, family):
     assert dict(tokenizer(*text)) == dict(tiny.tokenizer_of(family)(*text))  # token types too
 
 
+def test_heads_of_usual_names_have_the_parameter_names_of_a_module_dict(tmp_path):
+    encoder = tiny.encoder("xlm-roberta")
+    heads = {name: encoder.add_head(name, NLI, seed=1) for name in ("isle-nli", "MLM", "nli_2")}
+    assert list(encoder.heads.state_dict()) == list(torch.nn.ModuleDict(heads).state_dict())
+    assert sum(name.startswith("heads.isle-nli.classifier.") for name in encoder.state_dict())
+
+
+def test_heads_may_have_any_name_and_names_that_begin_with_another(tmp_path):
+    # `nn.ModuleDict` refuses dots and the names of its attributes
+    names = ["a", "a.b", "a.classifier", "type", "train", "training", "items", "0", "half"]
+    encoder = tiny.encoder("xlm-roberta")
+    for seed, name in enumerate(names):
+        encoder.add_head(name, NLI, seed=seed)
+    encoder.add_head("a.b", NLI, seed=99)  # replaces
+    save(encoder, tiny.tokenizer_of("xlm-roberta"), tmp_path)
+    again = load(tmp_path)[0]
+    assert list(again.heads) == names == list(encoder.heads)
+    assert len(again.heads) == len(names)
+    assert "a.b" in again.heads
+    assert "b" not in again.heads
+    for name in names:
+        before, after = encoder.head(name).state_dict(), again.head(name).state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    again.train()
+    assert all(again.head(name).training for name in names)
+    assert not again.eval().head("train").training
+
+
 @pytest.mark.parametrize("family", tiny.ENCODERS)
 def test_auto_model_loads_a_saved_encoder(tmp_path, family):
     encoder = tiny.encoder(family)

@@ -117,8 +117,10 @@ def test_every_trait_is_one_that_other_code_asks_for(name: str):
 def test_traits_of_a_format_agree(name: str):
     format = formats.get(name)
     assert format.name == name
-    for metric in (*format.default_metrics, *format.other_metrics):
-        metrics.get(metric)
+    scoring = [metric.name for metric in metrics.of_format(name)]
+    assert set(format.default_metrics) <= set(scoring)
+    assert bool(scoring) != format.is_plain_text
+    assert set(format.prediction_fields) <= set(format.columns)
     assert set(format.input_fields) <= set(format.columns)
     assert bool(format.default_metrics) != format.is_plain_text  # all others are scored
     assert format.has_head or not format.no_text_mode  # something must predict

@@ -27,7 +27,7 @@ from xlift.models import delta
 from xlift.models.adapters import is_rounded, lora_weights, plain_tensors
 from xlift.models.compact_vocabulary import CompactVocabulary, set_input_embeddings
 from xlift.models.delta import TRAINED_IDS, ParentModel, StoredAdapter, StoredModel
-from xlift.models.model import Model
+from xlift.models.model import Model, parameter_prefix
 from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.models.pretrained import build_model, first_line, load_language_head, load_pretrained, silence_transformers
 
@@ -137,7 +137,8 @@ def load_head_weights(model: Model, folder: Path, names: Sequence[str]) -> None:
     try:
         saved = load_file(folder / HEAD_WEIGHTS_FILE) if names else {}
         for name in names:
-            weights = {key.removeprefix(f"{name}."): t for key, t in saved.items() if key.startswith(f"{name}.")}
+            prefix = f"{parameter_prefix(name)}."
+            weights = {key.removeprefix(prefix): t for key, t in saved.items() if key.startswith(prefix)}
             model.heads[name].load_state_dict(weights)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise _broken_heads(folder, error) from error

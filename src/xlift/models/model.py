@@ -7,8 +7,8 @@ through models/text_mode.py and the model's output layer.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, Self
 
 import torch
 import transformers
@@ -21,6 +21,40 @@ from xlift.models.heads import LanguageHead, make_head
 from xlift.models.layer_states import capture_layer_states, find_layer_list
 from xlift.models.outputs import Head, HeadSpec
 from xlift.models.packing import LENGTHS, run_packed, supports_packing
+
+_DOT = "%2E"  # no name of a head has a percent sign
+
+
+def parameter_prefix(head: str) -> str:
+    """How the names of a head's parameters begin: the head's name, with `%2E` for a dot, since a dot separates modules."""
+    return head.replace(".", _DOT)
+
+
+class NamedHeads(nn.Module):
+    """Heads by name, as `nn.ModuleDict`, which refuses names with a dot and those of its own attributes (`type`, `train`)."""
+
+    def __setitem__(self, name: str, head: Head) -> None:
+        self._modules[parameter_prefix(name)] = head  # `add_module` refuses the names of attributes
+
+    def __getitem__(self, name: str) -> Head:
+        head = self._modules[parameter_prefix(name)]
+        assert isinstance(head, Head)
+        return head
+
+    def __contains__(self, name: str) -> bool:
+        return parameter_prefix(name) in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.replace(_DOT, ".") for name in self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def train(self, mode: bool = True) -> Self:
+        self.__dict__["training"] = mode  # `self.training = mode` would replace a head of that name
+        for head in self.children():
+            head.train(mode)
+        return self
 
 
 class Model(nn.Module):
@@ -42,7 +76,7 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.heads = nn.ModuleDict()
+        self.heads = NamedHeads()
         self.pooler = pooler or {}
         self.language_head = language_head or {}
 
@@ -61,15 +95,13 @@ class Model(nn.Module):
         return backbone.base_model if self.family == "decoder" else backbone.get_encoder()
 
     def add_head(self, name: str, spec: HeadSpec, *, seed: int) -> Head:
-        """Add a new head under `name` (no dots). It replaces a head of the same name."""
+        """Add a new head under `name`. It replaces a head of the same name."""
         head = make_head(spec, self.backbone.config, seed=seed, pooler=self.pooler, language_head=self.language_head)
         self.heads[name] = head.to(self.backbone.device)
         return head
 
     def head(self, name: str) -> Head:
-        head = self.heads[name]
-        assert isinstance(head, Head)
-        return head
+        return self.heads[name]
 
     def forward(self, inputs: dict[str, Tensor], head: str) -> Tensor:
         """Logits of one head (shapes: models/outputs.py).

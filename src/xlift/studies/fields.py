@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from xlift.recipes import Settings, setting_error
+from xlift.recipes import NAME, NAME_RULE, Settings, setting_error
 
 
 def check_distinct(values: Any) -> Any:
@@ -24,6 +25,12 @@ def check_train_split(split: Any) -> Any:
     return split
 
 
+def check_head_name(name: str) -> str:
+    if name and not re.fullmatch(NAME, name):
+        raise setting_error(f"'{name}' cannot name a head", f"use {NAME_RULE}.")
+    return name
+
+
 # The shape of a value selects the member of a union, so that an error is explained by that member alone. Tags are in
 # brackets: no key of a study looks like them.
 
@@ -38,6 +45,7 @@ def mapping_or_one(given: Any) -> str:
 
 Size = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+HeadName = Annotated[str, AfterValidator(check_head_name)]
 Split = Literal["train", "dev", "test"]
 TrainSplit = Annotated[Split, AfterValidator(check_train_split)]
 Names = Annotated[

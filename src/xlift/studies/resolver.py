@@ -15,7 +15,7 @@ from xlift.recipes import Noise
 from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
 from xlift.studies.yaml_document import Keys
-from xlift.tasks import catalog, formats
+from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.data_summary import TaskSummary, summarize
 from xlift.tasks.sources.fallback import keep_kind
@@ -88,6 +88,9 @@ class Resolver:
                 with self.at_place(*where):
                     labels = task.source.read_labels(task, task.source.splits(), self.data)
                 task = replace(task, labels=labels)  # CCGbank's categories are only in its files
+        with self.at_place(*where):
+            for metric in task.metrics:
+                metrics.check(metric, task.format, task.labels)
         self.tasks[name] = task
         return task
 
@@ -234,7 +237,10 @@ class Resolver:
         if self.data is not None and not _has_files(folder, declaration) and _has_files(self.data, declaration):
             folder = self.data
         try:
-            task, errors = build_to_check(declaration, folder)
+            written = {
+                keys[2:]: text for keys, text in self.file.document.written.items() if keys[:2] == ("tasks", index)
+            }
+            task, errors = build_to_check(declaration, folder, written)
         except UserError as error:
             raise combine_errors([self._locate(each, index, declaration) for each in error.errors]) from None
         if task.name in catalog.names() or task.name in self.custom_tasks:
@@ -248,8 +254,8 @@ class Resolver:
         """An error of a declaration with its place in the study; that of a data file as it is."""
         if error.where and not error.where.startswith(("task '", "custom task")):
             return error
-        keys = error.where.rpartition(": ")[2].split(".") if ": " in error.where else error.what.split("'")[1:2]
-        where = self.file.locate("tasks", index, *(keys if keys[:1] and keys[0] in declaration else ()))
+        names = error.where.rpartition(": ")[2].split(".") if ": " in error.where else error.what.split("'")[1:2]
+        where = self.file.locate("tasks", index, *(_keys_in(declaration, names) if names[:1] else ()))
         return UserError(error.what, where=where, fix=error.fix)
 
     def _survey_files(self, task: Task, *, has_labels: bool) -> list[UserError]:
@@ -273,6 +279,20 @@ class Resolver:
         meant = task.labels if has_labels else ()
         self.summaries.append(summarize(task, splits, columns, meant=meant))
         return errors
+
+
+def _keys_in(declaration: dict[str, Any], names: list[str]) -> Keys:
+    """The keys of a value of a declaration, with the positions in lists as numbers; none if the first is no key of it."""
+    keys: list[str | int] = []
+    value: Any = declaration
+    for name in names if names[0] in declaration else ():
+        if isinstance(value, list | tuple) and name.isdecimal() and int(name) < len(value):
+            keys.append(int(name))
+            value = value[int(name)]
+        else:
+            keys.append(name)
+            value = value.get(name) if isinstance(value, dict) else None
+    return tuple(keys)
 
 
 def _show_labels(labels: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from xlift.errors import UserError, did_you_mean
+from xlift.errors import UserError, did_you_mean, quote_hint
 from xlift.recipes import Settings
 from xlift.studies.study import Study, shipped_studies
 from xlift.studies.yaml_document import Document, Keys, is_number, parse_yaml, to_number
@@ -189,8 +189,11 @@ def _first_error(error: ValidationError, path: Path, document: Document, overrid
         return UserError("the value is empty", where=where, fix="give at least one.")
     expected = [_EXPECTED.get(d["type"], "").format(**d.get("ctx", {})) for at, d in details if at == keys]
     if not all(expected):  # raised by a validator of xlift
+        hint = quote_hint(found, document.written.get(keys, "")) if context.get("takes_text") else ""
         fix = context.get("fix") or (
-            f"found {_show(found)}." if isinstance(found, str | int | float) else _suggest_keys(detail)
+            f"found {_show(found)}. {hint}".rstrip()
+            if isinstance(found, str | int | float)
+            else hint or _suggest_keys(detail)
         )
         return UserError(detail["msg"].removeprefix("Value error, "), where=where, fix=fix)
     return UserError(
@@ -220,11 +223,13 @@ def _suggest_fix(detail: Any, found: Any, keys: Keys, document: Document) -> str
         return (
             f"write {to_number(found):.0f}." if kind == "int_type" else f"in quotes it is text; write {found} without."
         )
-    if kind == "string_type" and isinstance(found, bool | int | float):
-        written = document.written.get(keys, str(found))
-        return f"YAML does not read {written} as text unless it is in quotes; write '{written}'."
+    hint = quote_hint(found, document.written.get(keys, ""))
+    if kind == "string_type" and hint:
+        return hint
     if kind == "tuple_type" and not isinstance(found, dict):
-        return f"write it in brackets: [{found}]."
+        # no list of a study holds true or nothing
+        is_text = found is None or isinstance(found, bool)
+        return f"write a list in brackets. {hint}" if is_text and hint else f"write it in brackets: [{found}]."
     if kind == "literal_error" and isinstance(found, str):
         guess = did_you_mean(found, re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
         return guess.strip() or "write one of these values."

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from xlift.errors import UserError
+from xlift.errors import UserError, quote_hint
 
 MAX_VALUES = 50_000
 """Maximum number of values of a document after its aliases are expanded; a study has a few hundred."""
@@ -132,10 +132,11 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode) and node.tag in _TEXTS:
             return node.value
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            hint = quote_hint(self._scalar(node), node.value)
             raise UserError(
                 f"YAML does not read the key {node.value} as text",
                 where=self._place(node),
-                fix=f"put it in quotes: '{node.value}'.",
+                fix=hint or f"put it in quotes: '{node.value}'.",
             )
         raise UserError("a list or a mapping cannot be a key", where=self._place(node), fix="expected `key: value`.")
 

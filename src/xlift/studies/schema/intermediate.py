@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from xlift.recipes import Masking, Noise, Sampling, Settings, setting_error
-from xlift.studies.fields import Names, Size, Sizes, TrainSplit
+from xlift.studies.fields import HeadName, Names, Size, Sizes, TrainSplit
 from xlift.studies.schema.text import MaskedText
 from xlift.studies.schema.training import RecipePatch
 
@@ -47,7 +47,7 @@ class Stage(Settings):
     mixture: tuple[MixturePart, ...] = Field(min_length=1)
     sampling: Sampling = Sampling()
     training: RecipePatch = RecipePatch()
-    head: str = ""
+    head: HeadName = ""
     """Name of one head for all parts (SNLI, MNLI and ANLI as one task); by default each task has its own."""
     keep_heads: tuple[str, ...] = ()
     """Heads of the previous stage to continue training; all others start new."""
@@ -84,7 +84,7 @@ class Intermediate(Settings):
     noise: Noise | None = None
     sampling: Sampling = Sampling()
     training: RecipePatch = RecipePatch()
-    head: str = ""
+    head: HeadName = ""
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None
     mlm: MaskedText | None = None
@@ -107,8 +107,9 @@ class Intermediate(Settings):
         self._check_merge()
         if not self.task and not self.name:
             raise setting_error(f"an intermediate with `{given[0]}` needs a `name:`, as a row of the table", "add it.")
-        if self.name == "none":
-            raise setting_error("'none' is the pipeline without an intermediate task", "choose another name.", "name")
+        if (self.name or self.task) == "none":
+            what = "'none' is the pipeline without an intermediate task"
+            raise setting_error(what, "give the row another `name:`.", "name" if self.name else "task")
         if self.mixture and self.size is not None and all(part.size is not None for part in self.mixture):
             raise setting_error("`size` has no effect, since every part has its own", "remove one of them.", "size")
         _check_weights(self.mixture, self.sampling)

@@ -77,5 +77,6 @@ Model = Annotated[
     Discriminator(
         _shape, custom_error_type="shape",
         custom_error_message="expected the name of a model, or a mapping with `name` and `pretrain`, or with `model`",
+        custom_error_context={"takes_text": True},
     ),
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from xlift.recipes import Noise, Settings, setting_error
 from xlift.studies.fields import Names, Size, Split, TrainSplit, list_or_one
@@ -102,9 +102,9 @@ class Target(Settings):
     def noises(self) -> tuple[Noise, ...]:
         return self.noise if isinstance(self.noise, tuple) else () if self.noise is None else (self.noise,)
 
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if name == "all":
-            raise setting_error("'all' is the name of the mean over the targets", "choose another name.")
-        return name
+    @model_validator(mode="after")
+    def _check_name(self) -> Target:
+        if (self.name or self.task) == "all":
+            what = "'all' is the name of the mean over the targets"
+            raise setting_error(what, "give the target another `name:`.", "name" if self.name else "task")
+        return self

@@ -16,14 +16,11 @@ from xlift.tasks.catalog.common import (
     split_codes,
     xtreme,
 )
+from xlift.tasks.metrics.chunks import UPOS
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
 
-UPOS = (
-    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
-    "VERB", "X",
-)  # fmt: skip
 PANX_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 MASAKHANER_TAGS = (*PANX_TAGS, "B-DATE", "I-DATE")
 SPLITS = ("train", "dev", "test")

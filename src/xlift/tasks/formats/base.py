@@ -120,6 +120,8 @@ class Format:
 
     columns: Mapping[str, tuple[str, ...]] = {}
     """Field of a record -> usual names of its column, the first that is there (tasks/sources/readers/fields.py)."""
+    prediction_fields: tuple[str, ...] = ()
+    """Fields of `columns` that only `xlift predict` reads."""
     input_fields: tuple[str, ...] = ()
     """Fields that `xlift predict` reads; empty if it cannot predict the format."""
     input_files: tuple[str, ...] = ()
@@ -134,11 +136,11 @@ class Format:
     """Tokens of a row where a model without `xlift.json` does not say them."""
 
     default_metrics: tuple[str, ...] = ()
-    """Metrics of a custom task that names none; tables show the first."""
-    other_metrics: tuple[str, ...] = ()
-    """Further metrics that can score the predictions."""
+    """Metrics of a custom task that names none; tables show the first. Each metric names the formats that it can score."""
     has_classes = False
     """Whether the answers are labels of the task, which must then be known before training."""
+    optional_labels: tuple[str, ...] = ()
+    """Labels that a task without classes may declare."""
     is_trainable = True
     """False: predictions compare hidden states, so nothing is trained and targets have options (layer, pooling)."""
     is_plain_text = False

@@ -27,7 +27,6 @@ class Classification(TextPairs):
     pipeline_tag = "text-classification"
     has_probabilities = True
     default_metrics = ("accuracy",)
-    other_metrics = ("accuracy-f1",)
     has_classes = True
     has_fixed_answers = True
     candidates = "label texts"

@@ -57,7 +57,6 @@ class DualEncoding(Format):
     }
     pipeline_tag = "sentence-similarity"
     default_metrics = ("map@20",)
-    other_metrics = ("mrr@20", "map")
     ranks_pool = True
     one_language_per_pass = True  # the candidates are embedded once for all languages anyway
     feature_options = ("query_length",)

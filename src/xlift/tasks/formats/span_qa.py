@@ -67,7 +67,7 @@ class SpanQA(Format):
     has_probabilities = True
     exported_max_length = 384
     default_metrics = ("squad-f1", "squad-em")
-    other_metrics = ("squad2-f1", "squad2-em", "mlqa-f1", "mlqa-em", "answer-f1", "answer-em")
+    optional_labels = ("answer", NO_ANSWER)
     long_texts = "windows"
 
     def check(self, example: SpanExample, labels: Sequence[str]) -> str | None:

@@ -60,13 +60,13 @@ class Tagging(Format):
         "tags": ("tags", "ner_tags", "pos_tags"),
         "text": ("text", "sentence", "source"),
     }
+    prediction_fields = ("text",)
     input_fields = ("words", "text")
     input_files = (".txt", ".conll")
     sample_file = "words.conll"
     pipeline_tag = "token-classification"
     has_probabilities = True
     default_metrics = ("tag-accuracy",)
-    other_metrics = ("entity-f1", "chunk-f1-legacy")
     has_classes = True
     tags_words = True
     long_texts = "split"

@@ -46,7 +46,6 @@ class Translation(Format):
     input_files = (".txt",)
     pipeline_tag = "translation"
     default_metrics = ("chrf++", "bleu", "on-target")
-    other_metrics = ("spbleu",)
     has_head = False
     has_direction = True
     not_translatable = "its examples already are pairs of a text and its translation"

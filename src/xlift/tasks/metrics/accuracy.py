@@ -19,5 +19,10 @@ def tag_accuracy_counts(gold: Sequence[str], prediction: Sequence[str]) -> tuple
     return float(sum(g == p for g, p in zip(gold, prediction, strict=True))), float(len(gold))
 
 
-ACCURACY = Metric("accuracy", "accuracy", ("correct", "examples"), accuracy_counts, mean)
-TAG_ACCURACY = Metric("tag-accuracy", "accuracy per word", ("correct", "words"), tag_accuracy_counts, mean)
+ACCURACY = Metric(
+    "accuracy", "accuracy", ("correct", "examples"), accuracy_counts, mean,
+    formats=("classification", "multiple-choice", "retrieval"),
+)  # fmt: skip
+TAG_ACCURACY = Metric(
+    "tag-accuracy", "accuracy per word", ("correct", "words"), tag_accuracy_counts, mean, formats=("tagging",)
+)

@@ -103,7 +103,16 @@ def exact_counts(gold: Sequence[str], prediction: str, language: str) -> tuple[f
     return max_over_answers(_exact, gold or ("",), prediction, language), 1.0
 
 
-ANSWER_F1 = Metric("answer-f1", "F1 by the language's words", ("f1", "questions"), f1_counts, mean, uses_language=True)
-ANSWER_EM = Metric(
-    "answer-em", "exact match by the language's words", ("exact", "questions"), exact_counts, mean, uses_language=True
+ANSWER_F1 = Metric(
+    "answer-f1",
+    "F1 by the language's words",
+    ("f1", "questions"),
+    f1_counts,
+    mean,
+    formats=("span-qa",),
+    uses_language=True,
 )
+ANSWER_EM = Metric(
+    "answer-em", "exact match by the language's words", ("exact", "questions"), exact_counts, mean, formats=("span-qa",),
+    uses_language=True,
+)  # fmt: skip

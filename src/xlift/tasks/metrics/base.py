@@ -26,6 +26,10 @@ class Metric:
     `uses_labels`."""
     compute_score: Callable[[np.ndarray], np.ndarray]
     """(..., counts) sums of counts -> (...) scores; with `leave_one_out`: (n, counts) of all examples -> their score."""
+    formats: tuple[str, ...] = ()
+    """Names of the formats whose predictions it scores."""
+    check_labels: Callable[[Sequence[str]], str] = lambda labels: ""
+    """Labels of a task -> why the metric cannot read them; '' if it can."""
     uses_language: bool = False
     """Whether the rule depends on the language (articles, words without spaces)."""
     uses_labels: bool = False

@@ -124,7 +124,7 @@ _COUNT_NAMES = (
 
 
 def _metric(name: str, title: str, counts: Callable[..., tuple[float, ...]], signature: Callable[[], str]) -> Metric:
-    return Metric(name, title, _COUNT_NAMES, counts, bleu, signature=signature)
+    return Metric(name, title, _COUNT_NAMES, counts, bleu, formats=("translation",), signature=signature)
 
 
 BLEU = _metric("bleu", "BLEU (sacrebleu)", bleu_counts, bleu_signature)

@@ -67,5 +67,6 @@ CHRF = Metric(
     tuple(f"{what} of {kind}" for kind in _KINDS for what in ("predicted", "reference", "matches")),
     chrf_counts,
     chrf,
+    formats=("translation",),
     signature=chrf_signature,
 )

@@ -11,6 +11,7 @@ Counts add up over sentences because seqeval joins sentences with an 'O', which 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from xlift.tasks.metrics.base import Metric, f1
@@ -21,6 +22,13 @@ Chunk = tuple[str, int, int]
 
 TagParser = Callable[[str], tuple[str, str]]
 """A tag -> its prefix letter and its type."""
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB",
+    "X",
+)  # fmt: skip
+"""Universal parts of speech."""
+_PREFIXED = re.compile(r"O|[BIES]-.+", re.DOTALL)
+_PREFIX = re.compile(r"O|[BIES]([-_].+)?", re.DOTALL)
 
 
 def find_chunks(tags: Sequence[str], parse_tag: TagParser, previous_type: str = "O") -> set[Chunk]:
@@ -83,6 +91,38 @@ def entity_counts(gold: Sequence[str], prediction: Sequence[str]) -> tuple[float
     return _counts(gold, prediction, parse_entity_tag)
 
 
+def check_legacy_tags(labels: Sequence[str]) -> str:
+    """Tags with prefixes; or parts of speech, of which the rule reads the first letter as XTREME does."""
+    if all(label in UPOS for label in labels):
+        return ""
+    problem = _find_odd_tag(labels, _PREFIXED)
+    return f"{problem}, and it is no universal part of speech" if problem else _find_same_type(labels, parse_legacy_tag)
+
+
+def check_entity_tags(labels: Sequence[str]) -> str:
+    """Tags with prefixes. A prefix alone (`B`, `I`) is a tag of the only type."""
+    return _find_odd_tag(labels, _PREFIX) or _find_same_type(labels, parse_entity_tag)
+
+
+def _find_odd_tag(labels: Sequence[str], known: re.Pattern[str]) -> str:
+    odd = next((label for label in labels if not known.fullmatch(label)), None)
+    return "" if odd is None else f"the tag '{odd[:60]}' is not O and has none of the prefixes B-, I-, E- and S-"
+
+
+def _find_same_type(labels: Sequence[str], parse_tag: TagParser) -> str:
+    """Two tags that differ in more than the prefix, and have one type under the rule (legacy: B-PER-PART, I-ORG-PART)."""
+    tags: dict[str, str] = {}
+    for label in labels:
+        if label != "O" and (other := tags.setdefault(parse_tag(label)[1], label))[1:] != label[1:]:
+            return f"it cannot tell the type of '{label[:60]}' from that of '{other[:60]}'"
+    return ""
+
+
 _COUNT_NAMES = ("correct", "gold", "predicted")
-CHUNK_F1_LEGACY = Metric("chunk-f1-legacy", "chunk F1 (seqeval 0.0.12, as XTREME)", _COUNT_NAMES, legacy_counts, f1)
-ENTITY_F1 = Metric("entity-f1", "entity F1", _COUNT_NAMES, entity_counts, f1)
+CHUNK_F1_LEGACY = Metric(
+    "chunk-f1-legacy", "chunk F1 (seqeval 0.0.12, as XTREME)", _COUNT_NAMES, legacy_counts, f1, formats=("tagging",),
+    check_labels=check_legacy_tags,
+)  # fmt: skip
+ENTITY_F1 = Metric(
+    "entity-f1", "entity F1", _COUNT_NAMES, entity_counts, f1, formats=("tagging",), check_labels=check_entity_tags
+)

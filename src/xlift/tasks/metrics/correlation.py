@@ -97,9 +97,10 @@ def _quotient(covariance: Any, x_variance: Any, y_variance: Any) -> np.ndarray:
 
 
 PEARSON = Metric(
-    "pearson", "Pearson's correlation", ("examples", "x", "y", "x²", "y²", "xy"), pearson_counts, pearson, lowest_score=-1.0
+    "pearson", "Pearson's correlation", ("examples", "x", "y", "x²", "y²", "xy"), pearson_counts, pearson,
+    formats=("regression",), lowest_score=-1.0,
 )  # fmt: skip
 SPEARMAN = Metric(
     "spearman", "Spearman's correlation of ranks", ("gold", "prediction"), spearman_counts, spearman,
-    leave_one_out=spearman_leave_one_out, lowest_score=-1.0,
+    formats=("regression",), leave_one_out=spearman_leave_one_out, lowest_score=-1.0,
 )  # fmt: skip

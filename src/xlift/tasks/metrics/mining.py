@@ -89,10 +89,10 @@ def _threshold_fitter(threshold: Callable[[list[float], list[bool], int], float 
 _COUNT_NAMES = ("correct", "gold", "predicted")
 BUCC_F1 = Metric(
     "bucc-f1", "F1 of mined pairs, as XTREME", _COUNT_NAMES, pair_counts, f1,
-    fit_threshold=_threshold_fitter(official_threshold, repeated=False),
+    formats=("mining",), fit_threshold=_threshold_fitter(official_threshold, repeated=False),
 )  # fmt: skip
 """Gold pairs with a sentence that has several ids count as gold, but no prediction can match them."""
 MINING_F1 = Metric(
     "mining-f1", "F1 of mined pairs", _COUNT_NAMES, pair_counts, f1,
-    fit_threshold=_threshold_fitter(repaired_threshold, repeated=True),
+    formats=("mining",), fit_threshold=_threshold_fitter(repaired_threshold, repeated=True),
 )  # fmt: skip

@@ -49,5 +49,13 @@ def exact_counts(gold: Sequence[str], prediction: str, language: str) -> tuple[f
     return max_over_answers(_exact, gold or ("",), prediction, language), 1.0
 
 
-MLQA_F1 = Metric("mlqa-f1", "F1 (MLQA)", ("f1", "questions"), f1_counts, mean, uses_language=True)
-MLQA_EM = Metric("mlqa-em", "exact match (MLQA)", ("exact", "questions"), exact_counts, mean, uses_language=True)
+MLQA_F1 = Metric("mlqa-f1", "F1 (MLQA)", ("f1", "questions"), f1_counts, mean, formats=("span-qa",), uses_language=True)
+MLQA_EM = Metric(
+    "mlqa-em",
+    "exact match (MLQA)",
+    ("exact", "questions"),
+    exact_counts,
+    mean,
+    formats=("span-qa",),
+    uses_language=True,
+)

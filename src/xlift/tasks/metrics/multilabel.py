@@ -38,5 +38,7 @@ def macro_f1(sums: np.ndarray) -> np.ndarray:
 
 
 _COUNT_NAMES = ("correct", "gold", "predicted")
-MICRO_F1 = Metric("micro-f1", "micro F1 of labels", _COUNT_NAMES, micro_counts, f1)
-MACRO_F1 = Metric("macro-f1", "macro F1 of labels", _COUNT_NAMES, macro_counts, macro_f1, uses_labels=True)
+MICRO_F1 = Metric("micro-f1", "micro F1 of labels", _COUNT_NAMES, micro_counts, f1, formats=("multi-label",))
+MACRO_F1 = Metric(
+    "macro-f1", "macro F1 of labels", _COUNT_NAMES, macro_counts, macro_f1, formats=("multi-label",), uses_labels=True
+)

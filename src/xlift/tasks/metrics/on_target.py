@@ -140,5 +140,6 @@ ON_TARGET = Metric(
     ("on target", "outputs"),
     on_target_counts,
     mean,
+    formats=("translation",),
     signature=on_target_signature,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -45,11 +45,22 @@ def accuracy_and_f1(sums: np.ndarray) -> np.ndarray:
     return (accuracy + f1(sums[..., 2:])) / 2
 
 
+def check_paraphrase_labels(labels: Sequence[str]) -> str:
+    """Two labels, one of them of `PARAPHRASE`, whose F1 is taken."""
+    positive = [label for label in labels if label in PARAPHRASE]
+    if len(labels) == 2 and len(positive) == 1:
+        return ""
+    return f"it needs two labels, one of which is {', '.join(PARAPHRASE[:-1])} or {PARAPHRASE[-1]}"
+
+
 PAIR_F1 = Metric("pair-f1", "F1 of pairs", ("correct", "gold", "predicted"), pair_counts, f1)
+"""No format predicts sets of pairs."""
 ACCURACY_F1 = Metric(
     "accuracy-f1",
     "mean of accuracy and F1",
     ("correct", "examples", "both", "gold", "predicted"),
     paraphrase_counts,
     accuracy_and_f1,
+    formats=("classification",),
+    check_labels=check_paraphrase_labels,
 )

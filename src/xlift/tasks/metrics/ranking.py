@@ -59,8 +59,16 @@ def _rank_counts(gold: Sequence[str] | None, prediction: dict[str, Any] | None) 
 
 
 _COUNT_NAMES = ("precision", "queries")
-MAP_AT_20 = Metric("map@20", "mean average precision at 20", _COUNT_NAMES, _top_counts(average_precision), mean)
-MRR_AT_20 = Metric(
-    "mrr@20", "mean reciprocal rank at 20", ("reciprocal", "queries"), _top_counts(reciprocal_rank), mean
+MAP_AT_20 = Metric(
+    "map@20",
+    "mean average precision at 20",
+    _COUNT_NAMES,
+    _top_counts(average_precision),
+    mean,
+    formats=("dual-encoding",),
 )
-MAP = Metric("map", "mean average precision", _COUNT_NAMES, _rank_counts, mean)
+MRR_AT_20 = Metric(
+    "mrr@20", "mean reciprocal rank at 20", ("reciprocal", "queries"), _top_counts(reciprocal_rank), mean,
+    formats=("dual-encoding",),
+)  # fmt: skip
+MAP = Metric("map", "mean average precision", _COUNT_NAMES, _rank_counts, mean, formats=("dual-encoding",))

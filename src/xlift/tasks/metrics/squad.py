@@ -96,7 +96,9 @@ def best_threshold(
     return Threshold(best_total / len(scores), threshold)
 
 
-SQUAD_F1 = Metric("squad-f1", "F1", ("f1", "questions"), f1_counts, mean)
-SQUAD_EM = Metric("squad-em", "exact match", ("exact", "questions"), exact_counts, mean)
-SQUAD2_F1 = Metric("squad2-f1", "F1 (SQuAD v2.0)", ("f1", "questions"), f1_counts_v2, mean)
-SQUAD2_EM = Metric("squad2-em", "exact match (SQuAD v2.0)", ("exact", "questions"), exact_counts_v2, mean)
+SQUAD_F1 = Metric("squad-f1", "F1", ("f1", "questions"), f1_counts, mean, formats=("span-qa",))
+SQUAD_EM = Metric("squad-em", "exact match", ("exact", "questions"), exact_counts, mean, formats=("span-qa",))
+SQUAD2_F1 = Metric("squad2-f1", "F1 (SQuAD v2.0)", ("f1", "questions"), f1_counts_v2, mean, formats=("span-qa",))
+SQUAD2_EM = Metric(
+    "squad2-em", "exact match (SQuAD v2.0)", ("exact", "questions"), exact_counts_v2, mean, formats=("span-qa",)
+)

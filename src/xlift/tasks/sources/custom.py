@@ -17,24 +17,19 @@ column names are tried, and labels are read from the training files and sorted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from xlift.errors import ErrorCollector, UserError, combine_errors, did_you_mean
+from xlift.errors import ErrorCollector, UserError, combine_errors
 from xlift.languages import canonical
 from xlift.tasks import metrics
 from xlift.tasks.formats import FORMATS
+from xlift.tasks.sources.declaration import CustomTask, Keys, Paths, find_errors, read_declaration
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.task import Task
 
-if TYPE_CHECKING:
-    FormatName = str
-else:
-    FormatName = Literal[tuple(FORMATS)]
 EXTENSIONS = {
     ".csv": ("csv",),
     ".tsv": ("tsv",),
@@ -48,70 +43,37 @@ EXTENSIONS = {
 """Extension -> its readers, of which no two read the same format."""
 
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-Paths = str | list[str]
 
 
-class CustomTask(BaseModel):
-    """A declaration in the YAML."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    """Lower-case letters, digits, dots, hyphens."""
-    format: FormatName
-    files: dict[Literal["train", "dev", "test"], str | dict[str, Paths]]
-    """Split -> path with {lang}, or language -> path or paths."""
-    languages: list[str] = []
-    """Languages of paths with {lang}."""
-    columns: dict[str, str | list[str]] = {}
-    """Field -> column: text_a, text_b, label; context, question, choices; text, translation; words, tags; id. A dot reaches
-    into a nested column of JSON or Parquet: answers.text."""
-    values: dict[str, dict[str, str]] = {}
-    """Field -> value in the file -> value in the example: {label: {'0': billing}}."""
-    where: dict[str, str] = {}
-    """Column -> value of the rows to read; {lang} in the value means the language."""
-    header: list[str] = []
-    """Column names of a .csv or .tsv file without a header line."""
-    direction: list[str] = Field(default=[], max_length=2)
-    """For translations without language columns: the language of the source and of the translation, with {lang} for the
-    language of the rows: ['{lang}', en]."""
-    joined: bool = False
-    """An id means the same example in every language (translations). A subset has the same examples in each language, and
-    labels must equal those of English, if present. Without an id column the row number is the id."""
-    labels: list[str] = []
-    """The order of the classes; by default read from the training files and sorted. Span QA: `[no-answer]` if questions
-    may have no answer."""
-    metric: str = ""
-    """Name of a metric; by default the format's."""
-    title: str = ""
-    train_language: str = ""
-    max_length: int = Field(default=128, gt=0)
-    licence: str = ""
-    note: str = ""
-
-
-def build_custom_task(declaration: dict[str, Any], base: Path) -> Task:
+def build_custom_task(declaration: dict[str, Any], base: Path, written: Mapping[Keys, str] | None = None) -> Task:
     """Build the task of a declaration whose paths are relative to `base`.
 
+    Args:
+        written: keys of a plain value of the declaration -> its text in the YAML file, for messages.
+
     Raises:
-        UserError: a key is unknown or missing, a language or metric is unknown, an extension has no reader, or a training
-            file from which to read the labels cannot be read.
+        UserError: a key is unknown or missing, or has no effect; a language or field is unknown; an extension has no reader;
+            a metric cannot score the format or read the labels; or a training file from which to read the labels cannot
+            be read.
     """
-    task, errors = build_to_check(declaration, base)
+    task, errors = build_to_check(declaration, base, written)
     if errors:
         raise combine_errors(errors)
     return task
 
 
-def build_to_check(declaration: dict[str, Any], base: Path) -> tuple[Task, list[UserError]]:
+def build_to_check(
+    declaration: dict[str, Any], base: Path, written: Mapping[Keys, str] | None = None
+) -> tuple[Task, list[UserError]]:
     """`build_custom_task`, with the errors that do not hinder the reading of the files (an unknown metric), so that these can
     be checked too."""
     collector = ErrorCollector()
-    spec = _validate(declaration)
+    spec = read_declaration(declaration, written)
     where = f"task '{spec.name}'"
     files = {split: _paths_by_language(spec, split, paths, where) for split, paths in spec.files.items()}
     all_paths = (path for by_language in files.values() for paths in by_language.values() for path in paths)
     reader = _select_reader(spec, all_paths, where)
+    collector.errors += find_errors(spec, READERS[reader])
     source = FileSource(
         reader=reader,
         files=files,
@@ -129,12 +91,15 @@ def build_to_check(declaration: dict[str, Any], base: Path) -> tuple[Task, list[
     train_language, chosen_metrics, labels = "", FORMATS[spec.format].default_metrics, tuple(spec.labels)
     with collector.collect():
         train_language = _train_language(spec, source.languages("train"), where)
-    with collector.collect():
-        chosen_metrics = _metrics(spec, where)
+    label_error = None
     try:
         labels = labels or _read_labels(spec, source, base, where)
     except UserError as error:
-        raise combine_errors([*collector.errors, error]) from None
+        label_error = error
+    with collector.collect():
+        chosen_metrics = _metrics(spec, labels, where)
+    if label_error:
+        raise combine_errors([*collector.errors, label_error])
     task = Task(
         name=spec.name,
         title=spec.title or spec.name,
@@ -154,7 +119,7 @@ def _train_language(spec: CustomTask, with_files: tuple[str, ...], where: str) -
     """The language to train on; by default the first of those `with_files`."""
     if not spec.train_language:
         return with_files[0] if with_files else ""
-    language = _check_language(spec.train_language, where)
+    language = _check_language(spec.train_language, f"{where}: train_language")
     if with_files and language not in with_files:
         raise UserError(
             f"no training file in '{language}'",
@@ -162,38 +127,6 @@ def _train_language(spec: CustomTask, with_files: tuple[str, ...], where: str) -
             fix=f"Languages with training files: {', '.join(with_files)}.",
         )
     return language
-
-
-def _validate(declaration: dict[str, Any]) -> CustomTask:
-    try:
-        return CustomTask.model_validate(declaration)
-    except ValidationError as error:
-        # a union of types has several problems for one key: take the first
-        by_key = {problem["loc"][:1]: problem for problem in reversed(error.errors())}
-        raise combine_errors([_explain(problem, declaration) for problem in reversed(by_key.values())]) from None
-
-
-def _explain(problem: Any, declaration: dict[str, Any]) -> UserError:
-    """pydantic's first error in the terms of the declaration."""
-    key = str(problem["loc"][0]) if problem["loc"] else ""
-    where = f"task '{declaration['name']}'" if isinstance(declaration.get("name"), str) else "custom task"
-    if problem["type"] == "extra_forbidden":
-        keys = tuple(CustomTask.model_fields)
-        fix = f"{did_you_mean(key, keys)}Keys are {', '.join(keys)}."
-        return UserError(f"unknown key '{key}'", where=where, fix=fix)
-    if problem["type"] == "missing":
-        return UserError(f"missing key '{key}'", where=where, fix="A task needs at least name, format and files.")
-    if problem["type"] == "literal_error":
-        value, allowed = str(problem["input"]), tuple(FORMATS) if key == "format" else ("train", "dev", "test")
-        fix = did_you_mean(value, allowed)
-        return UserError(f"'{value}' is none of {', '.join(allowed)}", where=f"{where}: {key}", fix=fix)
-    if key == "files":
-        return UserError(
-            "not a path for each language",
-            where=f"{where}: {'.'.join(str(part) for part in problem['loc'][:2])}",
-            fix="Write {train: {en: path}, test: {de: path}}. Put 'no' in quotes, since YAML reads no as false.",
-        )
-    return UserError(problem["msg"], where=f"{where}: {'.'.join(str(part) for part in problem['loc'])}")
 
 
 def _paths_by_language(
@@ -213,27 +146,29 @@ def _paths_by_language(
     for code, language_paths in paths.items():
         language = _check_language(code, f"{where}: files.{split}")
         if language in by_language:
-            raise UserError(f"duplicate language '{language}'", where=f"{where}: files.{split}")
+            raise UserError(
+                f"duplicate language '{language}'",
+                where=f"{where}: files.{split}",
+                fix="Write one code of the language, with a list of its files.",
+            )
         by_language[language] = (language_paths,) if isinstance(language_paths, str) else tuple(language_paths)
     return by_language
 
 
-def _metrics(spec: CustomTask, where: str) -> tuple[str, ...]:
-    format = FORMATS[spec.format]
+def _metrics(spec: CustomTask, labels: Sequence[str], where: str) -> tuple[str, ...]:
     if not spec.metric:
-        return format.default_metrics
-    name, allowed = metrics.get(spec.metric).name, (*format.default_metrics, *format.other_metrics)
-    if name not in allowed:
-        fix = f"Its metrics are {', '.join(allowed)}." if allowed else "It has no metrics."
-        raise UserError(f"'{name}' cannot score {spec.format}", where=f"{where}: metric", fix=fix)
-    return (name,)
+        return FORMATS[spec.format].default_metrics
+    try:
+        return (metrics.check(spec.metric, spec.format, labels).name,)
+    except UserError as error:
+        raise UserError(error.what, where=f"{where}: metric", fix=error.fix) from None
 
 
 def _check_direction(spec: CustomTask, where: str) -> tuple[str, ...]:
     if not spec.direction:
         return ()
     if not FORMATS[spec.format].has_direction:
-        raise UserError("only translation tasks have a direction", where=f"{where}: direction")
+        raise UserError("only translation tasks have a direction", where=f"{where}: direction", fix="Remove the key.")
     if len(spec.direction) != 2 or spec.direction.count("{lang}") != 1:
         raise UserError(
             f"{spec.direction} is not a direction", where=f"{where}: direction",
@@ -245,7 +180,7 @@ def _check_direction(spec: CustomTask, where: str) -> tuple[str, ...]:
 def _user_codes(spec: CustomTask, where: str) -> dict[str, str]:
     """Language -> the user's code for it, which a column of languages holds."""
     codes = [code for paths in spec.files.values() if isinstance(paths, dict) for code in paths]
-    return {_check_language(code, where): code for code in (*codes, *spec.languages)}
+    return {_check_language(code, f"{where}: languages"): code for code in (*codes, *spec.languages)}
 
 
 def _check_language(code: str, where: str) -> str:
@@ -266,6 +201,8 @@ def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
         if spec.format in READERS[name].formats
     }
     expected = f"A task with format '{spec.format}' is read from {', '.join(usable)}."
+    if not extensions:
+        raise UserError("no file is named", where=f"{where}: files", fix=f"Write {{train: {{en: path}}}}. {expected}")
     if len(extensions) != 1:
         raise UserError(
             f"the files have different extensions: {', '.join(extensions)}",
@@ -278,7 +215,9 @@ def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
     if spec.header and reader not in ("csv", "tsv"):
         raise UserError(f"'{extensions[0]}' files have no header line", where=f"{where}: header", fix="Remove the key.")
     if spec.where and not READERS[reader].has_columns:
-        raise UserError(f"'{extensions[0]}' files have no columns to select rows by", where=f"{where}: where")
+        raise UserError(
+            f"'{extensions[0]}' files have no columns to select rows by", where=f"{where}: where", fix="Remove the key."
+        )
     return reader
 
 

@@ -68,7 +68,9 @@ class Reader:
     """Yields rows in file order; several files are read one after the other (pairs: in parallel). An error of one record is
     yielded as a row with `error`; every other error is raised."""
     has_columns: bool = False
-    """Whether its records have named columns, so that `columns` and `where` apply."""
+    """Whether its records have named columns, so that `where` applies."""
+    has_fields: bool = False
+    """Whether the columns hold the fields of the format, so that `columns` and `values` apply."""
 
     def read(self, paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         """The rows of `rows`.

@@ -214,4 +214,4 @@ def record_reader(name: str, version: int, formats: tuple[str, ...], records: Re
                 yield row
                 number += 1
 
-    return Reader(name, version, formats, read, has_columns=True)
+    return Reader(name, version, formats, read, has_columns=True, has_fields=True)
