@@ -282,10 +282,15 @@ def _first_files(found: Iterable[_Rows]) -> Iterator[Oddity]:
         *others, last = rows.odd
         yield from others
         more = rows.count - len(rows.odd)
-        yield Oddity(last.where, f"{last.what}, and so in {more:,} more rows" if more else last.what)
+        yield Oddity(
+            last.where, f"{last.what}, and so in {more:,} more {'row' if more == 1 else 'rows'}" if more else last.what
+        )
     if rest := found[FILES_PER_KIND:]:
         first, count = rest[0].odd[0], sum(rows.count for rows in rest)
-        yield Oddity(first.where, f"{first.what}; {count:,} such rows in {len(rest)} more files")
+        yield Oddity(
+            first.where,
+            f"{first.what}; {count:,} such rows in {len(rest)} more {'file' if len(rest) == 1 else 'files'}",
+        )
 
 
 def _list(labels: Sequence[str], limit: int = 5) -> str:
