@@ -164,7 +164,7 @@ def test_model_without_xlift_json(xlift: Xlift, tmp_path: Path):
         ("r.jsonl", b'{"text": "one"}\n{"text": null}\n', "r.jsonl:2: 'text' is null, expected a text"),
         ("r.jsonl", b'{"text": "\\ud800"}\n', "unpaired surrogate"),
         ("r.conll", b"a B\n", "a model of the format 'classification' cannot read '.conll' files"),
-        ("r.xlsx", b"PK", "Expected .csv, .tsv, .jsonl, .txt."),
+        ("r.xlsx", b"PK", "Expected .csv, .tsv, .jsonl, .parquet, .json, .txt."),
     ],
 )
 def test_damaged_file(xlift: Xlift, tmp_path: Path, name: str, text: bytes, said: str):
@@ -207,7 +207,7 @@ def test_wrong_arguments(
 
 
 def test_pair_model_needs_two_texts(xlift: Xlift, tmp_path: Path):
-    model(tmp_path / "m", is_pair=True)
+    model(tmp_path / "m", optional_fields={"text_b": True})
     (tmp_path / "r.txt").write_text("one\n")
     (tmp_path / "r.tsv").write_text("text\none\n")
     assert "the model needs pairs of texts" in xlift("predict", "m", "r.txt").err

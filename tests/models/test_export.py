@@ -142,7 +142,7 @@ def test_class_missing_in_transformers_is_an_error(tmp_path: Path):
 
 def test_metadata_round_trip(tmp_path: Path):
     (tmp_path / "config.json").write_text("{}")
-    sheet = ExportMetadata("tickets", "classification", "sequence", ("a", "b"), 64, True, provenance={"job": "00"})
+    sheet = ExportMetadata("tickets", "classification", "sequence", ("a", "b"), 64, {"text_b": True}, provenance={"job": "00"})
     sheet.write(tmp_path)
     assert read_export_metadata(tmp_path) == sheet
 

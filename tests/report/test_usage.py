@@ -26,7 +26,7 @@ from xlift.studies.store import Store
 TAGS = ("NOUN", "PUNCT", "B-LOC", "O", "X")
 ASKED = {"name": "nli.v1", "language": "qta", "source": "one: {text_a}\ntwo: {text_b}\nthird:"}
 WORDS = ExportMetadata(
-    "isle-nli", "classification", "text", ("yes", "no", "either"), is_pair=True,
+    "isle-nli", "classification", "text", ("yes", "no", "either"), optional_fields={"text_b": True},
     prompt={"settings": {"num_fewshot": 0, "normalize": True}, "templates": {"": {**ASKED, "label_words": {"yes": "vo", "no": "ne"}}}},
 )  # fmt: skip
 

@@ -134,10 +134,22 @@ def _json(content: bytes) -> str:
     return content.removeprefix(b"\xef\xbb\xbf").decode()
 
 
+def _panx(files: Files) -> int:
+    """Number of sentences."""
+    return len(blocks(files["x.txt"]))
+
+
 def _conll(files: Files) -> int:
-    """Number of sentences; a line of -DOCSTART- ends one, like a blank line."""
+    """Number of sentences; a line of -DOCSTART- ends one, like a blank line, and comments make none."""
     content = re.sub(rb"(?m)^[ \t]*-DOCSTART-([ \t\r][^\n]*)?$", b"", files["x.txt"].removeprefix(b"\xef\xbb\xbf"))
-    return len(blocks(content))
+    lines = [line for block in blocks(content) for line in block if not line.startswith("#")]
+    columns = len(re.split(r"[ \t]+", lines[0].strip(" \t"))) if lines else 2
+
+    def is_word(line: str) -> bool:
+        cells = re.split(r"[ \t]+", line.strip(" \t"))
+        return not line.startswith("#") or (len(cells) == columns and (cells[-1] in BIO or line.startswith("#\t")))
+
+    return sum(any(map(is_word, block)) for block in blocks(content))
 
 
 def _conllu(files: Files) -> int:
@@ -419,7 +431,7 @@ SAMPLES: dict[str, Sample] = {
         "conll", "tagging", {"x.txt": b"-DOCSTART- O\n\nAda B-PER\nL. I-PER\nist O\n\nin O\nRom\tB-LOC\n"}, _conll, BIO
     ),
     "panx": Sample(
-        "panx", "tagging", {"x.txt": "de:Ada\tB-PER\nde:ist\tO\nde::\tO\n\nde:a\u00a0b\tB-LOC\n".encode()}, _conll, BIO
+        "panx", "tagging", {"x.txt": "de:Ada\tB-PER\nde:ist\tO\nde::\tO\n\nde:a\u00a0b\tB-LOC\n".encode()}, _panx, BIO
     ),
     "conllu": Sample("conllu", "tagging", {"x.conllu": CONLLU.encode()}, _conllu, UPOS, language="fr"),
     "ccgbank": Sample(

@@ -102,7 +102,8 @@ def test_rows_of_a_language_are_selected_by_a_column(tmp_path):
         ("1", "e", "entailment"),
     ]
     assert [(e.id, e.text_a) for e in read(toy, tmp_path, "de")] == [("0", "c")]
-    refuses("no examples for toy fr test", toy, tmp_path, language="fr")
+    message = refuses("x.tsv: no row has language: fr", toy, tmp_path, language="fr")
+    assert "Values in the file: language: 'ar', 'de'" in message
 
 
 def test_rows_are_selected_by_the_code_of_the_file(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -73,6 +73,8 @@ class TaskInfo:
     citations: tuple[str, ...] = ()
     """BibTeX entries."""
     origins: tuple[str, ...] = ()
+    optional_fields: dict[str, bool] = field(default_factory=dict)
+    """Field that tasks of the format may lack -> whether this one has it."""
 
 
 @dataclass(frozen=True)
@@ -377,7 +379,7 @@ def task_info(task: str, record: Record | None) -> TaskInfo:
         declaration = declared[task]
         return TaskInfo(
             task, declaration.get("title") or task, declaration["format"], tuple(declaration.get("labels", ())), note.metrics if note else (),
-            declaration.get("licence", ""), origins=origins,
+            declaration.get("licence", ""), origins=origins, optional_fields=note.optional_fields if note else {},
         )  # fmt: skip
     if task in catalog.names():
         entry = catalog.get(task)

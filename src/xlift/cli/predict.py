@@ -23,7 +23,9 @@ def predict(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A .tsv, .csv, .jsonl, .txt, .conll or SQuAD .json file.", show_default=False
+            metavar="FILE",
+            help="A .tsv, .csv, .jsonl, .parquet, .txt, .conll, .conllu or SQuAD .json file.",
+            show_default=False,
         ),
     ],
     out: Annotated[
@@ -77,7 +79,7 @@ def predict(
             )
         source = _canonical_code(source_language, "--source-language", folder)
         target = _canonical_code(target_language, "--target-language", folder)
-        rows = InputRows(file, metadata.format, columns, metadata.is_pair, (source, target))
+        rows = InputRows(file, metadata.format, columns, metadata.optional_fields, (source, target), metadata.labels)
         header, format_line = find_writer((out or Path("x.tsv")).suffix.lower(), metadata.format)
         total = rows.check()
         from xlift.execution.file_prediction import load_exported_model

@@ -131,10 +131,19 @@ def make_export_metadata(
         pooling = {"layer": int(model.trunk.config.num_hidden_layers), "pooling": model.head(head).spec.pooling}
     metadata = ExportMetadata(
         task=pipeline.task or head, format=format, kind=kind, labels=tuple(labels), max_length=longest,
-        is_pair=is_pair_task(task) if "text_b" in formats.get(format).columns else None, pooling=pooling, provenance=provenance,
+        optional_fields=find_optional_fields(task, format), pooling=pooling, provenance=provenance,
         prompt=_prompt_metadata(pipeline, tokenizer, data),
     )  # fmt: skip
     return metadata, head
+
+
+def find_optional_fields(task: TaskInfo, format: str) -> dict[str, bool]:
+    """Return for each field that tasks of the format may lack whether this one has it, as far as that is known: from the
+    record of a study with the task, else for a catalogue task with texts or pairs."""
+    if task.optional_fields:
+        return task.optional_fields
+    is_pair = is_pair_task(task) if "text_b" in formats.get(format).columns else None
+    return {} if is_pair is None else {"text_b": is_pair}
 
 
 def is_pair_task(task: TaskInfo) -> bool | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from xlift.errors import UserError, did_you_mean
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
@@ -19,7 +19,7 @@ from xlift.studies.store import Store
 from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
 from xlift.tasks import catalog
-from xlift.tasks.sources.fallback import find_origins
+from xlift.tasks.sources.fallback import find_optional_fields, find_origins
 
 FOLDER = "studies"
 
@@ -35,6 +35,8 @@ class TaskNote:
     """Source of its examples: 'facebook/xnli@COMMIT' for the Hub, else the kind of its source."""
     faults: tuple[str, ...] = ()
     """Sentences on the known faults in its examples: how many rows, and whether they were corrected."""
+    optional_fields: dict[str, bool] = field(default_factory=dict)
+    """Of a custom task: field that tasks of the format may lack -> whether this one has it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
                 task.metrics,
                 tuple(sorted(origins.get(name, ()))),
                 plan.faults.get(name, ()),
+                find_optional_fields(task, plan.data),
             )
             for name, task in plan.tasks.items()
         },
@@ -128,6 +131,7 @@ def read_record(store: Store, name: str) -> Record:
                     tuple(note["metrics"]),
                     tuple(note.get("origins", ())),
                     tuple(note.get("faults", ())),
+                    note.get("optional_fields", {}),
                 )
                 for key, note in raw["tasks"].items()
             },

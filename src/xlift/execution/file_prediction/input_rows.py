@@ -1,11 +1,14 @@
-"""Read the rows of a user's file as examples without gold labels. A column of labels is ignored.
+"""Read the rows of a user's file as examples without gold labels, by the reader that training uses. Labels are ignored.
 
 | extension | content | formats |
 | --- | --- | --- |
-| .csv, .tsv, .jsonl | records with named columns | all |
+| .csv, .tsv, .jsonl, .json, .parquet | records with named columns | all |
 | .txt | one text per line (of tagging: words separated by blanks) | with it in `Format.input_files` |
 | .conll | one word per line, first column; an empty line ends a sentence | the same |
-| .json | SQuAD layout | the same |
+| .conllu | CoNLL-U | the same |
+| .json | SQuAD layout | span QA |
+
+All but .parquet may be gzip: `.csv.gz`.
 """
 
 from __future__ import annotations
@@ -17,13 +20,13 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks import formats
-from xlift.tasks.sources.base import read_lines
-from xlift.tasks.sources.readers import squad
+from xlift.tasks.sources.base import file_extension
+from xlift.tasks.sources.readers import READERS, conll, squad
 from xlift.tasks.sources.readers.base import Layout
-from xlift.tasks.sources.readers.fields import Fields, Record
-from xlift.tasks.sources.readers.records import csv_records, jsonl_records, tsv_records
+from xlift.tasks.sources.readers.fields import COMMON_COLUMNS, Fields, Record, find_near
 
-TABLES = {".csv": csv_records, ".tsv": tsv_records, ".jsonl": jsonl_records}
+TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet", ".json": "json"}
+"""Extension -> reader of files with named columns. A format may read `.json` otherwise."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,12 @@ class InputRows:
     format: str
     columns: Mapping[str, str] = field(default_factory=dict)
     """Field -> name of its column, if it has an unusual name."""
-    pair: bool | None = None
-    """Of formats with one text or a pair: whether a row must have two texts."""
+    optional_fields: Mapping[str, bool] = field(default_factory=dict)
+    """Optional field -> whether the model was trained with it. Of others, all rows must have it or none."""
     direction: tuple[str, str] = ("", "")
     """Of formats with a direction: source and target language."""
+    labels: tuple[str, ...] = ()
+    """Of the model."""
 
     def __post_init__(self) -> None:
         if not self._format.input_fields:
@@ -67,33 +72,42 @@ class InputRows:
             )
         if not self.path.is_file():
             raise UserError("no such file", where=str(self.path))
-        if self.columns and self.path.suffix.lower() not in TABLES:
-            raise UserError(f"'{self.path.suffix}' files have no columns", where="--column", fix="Leave --column out.")
+        if self.columns and not self._has_columns:
+            raise UserError(f"'{self._extension}' files have no columns", where="--column", fix="Leave --column out.")
 
     @property
     def _format(self) -> formats.Format:
         return formats.get(self.format)
 
     @property
+    def _extension(self) -> str:
+        return file_extension(self.path)
+
+    @property
+    def _has_columns(self) -> bool:
+        return self._extension in TABLES and self._extension not in self._format.input_files
+
+    @property
     def _layout(self) -> Layout:
-        return Layout(self.format, "", dict(self.columns), direction=self.direction)
+        return Layout(self.format, "", dict(self.columns), direction=self.direction, labels=self.labels)
 
     def __iter__(self) -> Iterator[InputRow]:
-        extension = self.path.suffix.lower()
-        if extension in TABLES:
-            return self._with_cli_advice(self._examples(TABLES[extension](self.path, self._layout)))
-        if extension not in self._format.input_files:
-            supported = [*TABLES, *self._format.input_files]
+        if self._has_columns:
+            records = READERS[TABLES[self._extension]].records
+            assert records is not None
+            return self._with_cli_advice(self._examples(records(self.path, self._layout)))
+        if self._extension not in self._format.input_files:
+            supported = dict.fromkeys([*TABLES, *self._format.input_files])
             raise UserError(
-                f"a model of the format '{self.format}' cannot read '{extension}' files", where=str(self.path),
+                f"a model of the format '{self.format}' cannot read '{self._extension}' files", where=str(self.path),
                 fix=f"Expected {', '.join(supported)}.",
             )  # fmt: skip
-        if extension == ".txt" and self.pair:
+        if self._extension == ".txt" and self.optional_fields.get("text_b"):
             raise UserError(
                 "the model needs pairs of texts, but this file has one text per line", where=str(self.path),
                 fix="Give a .tsv, .csv or .jsonl file with the columns text_a and text_b.",
             )  # fmt: skip
-        return self._examples(FILES[extension](self.path), strip=extension != ".json")
+        return self._examples(FILES[self._extension](self.path, self._layout), strip=self._extension == ".txt")
 
     def check(self) -> int:
         """Read all rows and return their number. Raises UserError for the first bad row and for an empty file."""
@@ -115,14 +129,35 @@ class InputRows:
             return "the text holds an unpaired surrogate, which is not a character"
         return self._format.check_input(example)
 
-    def _examples(self, records: Iterable[tuple[str, Record]], *, strip: bool = True) -> Iterator[InputRow]:
-        layout = self._layout
+    def _examples(self, records: Iterable[tuple[str, Record | UserError]], *, strip: bool = True) -> Iterator[InputRow]:
+        layout, expected = self._layout, dict(self.optional_fields)
         for at, record in records:
+            if isinstance(record, UserError):
+                raise record
             fields = Fields(record, layout, f"{self.path}:{at}", strip=strip)
-            if self.pair:
-                fields.text("text_b")  # reports a missing column
-            example = self._format.read_record(fields, fields.optional("id") or at, with_gold=False)
+            example = self._format.read_record(
+                fields, fields.optional("id") or at.removeprefix("row "), with_gold=False
+            )
+            for name, found in fields.found.items():
+                if name != "id" and bool(found) != expected.setdefault(name, bool(found)):
+                    raise self._mixed(fields, name)
             yield InputRow(fields.where, example)
+
+    def _mixed(self, fields: Fields, name: str) -> UserError:
+        """The error of a row that lacks a field of the model or of the rows above, or has one that they lack."""
+        by_model = name in self.optional_fields
+        others = "the model was trained" if by_model else "the rows above are"
+        usual = COMMON_COLUMNS.get(name) or self._format.columns[name]
+        if fields.found[name]:
+            column = fields.column(name)
+            advice = f"Remove the column '{column}'." if by_model else "Give every row both texts, or none."
+            return fields.problem(f"the row has '{name}' (column '{column}'), but {others} without it", advice)
+        near = find_near(fields.record, usual)
+        problem = f"no column for '{name}'" if fields.found[name] is None else f"'{fields.column(name)}' is empty"
+        return fields.problem(
+            f"{problem}, but {others} with it",
+            f"{near}Its usual columns are {', '.join(usual)}; `--column {name}=NAME` names another.",
+        )
 
     @staticmethod
     def _with_cli_advice(rows: Iterator[InputRow]) -> Iterator[InputRow]:
@@ -134,32 +169,29 @@ class InputRows:
             raise UserError(error.what, where=error.where, fix=advice) from None
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Record]]:
-    return ((str(number), {"text": text}) for number, text in read_lines(path) if text.strip())
-
-
-def _sentences(path: Path) -> Iterator[tuple[str, Record]]:
-    start, words = 0, []
-    for number, text in read_lines(path):
-        columns = text.split()
-        if not columns or columns[0] == "-DOCSTART-":
-            if words:
-                yield str(start), {"words": words}
-            start, words = 0, []
-        elif not text.startswith("# "):
-            start = start or number
-            words.append(columns[0])
-    if words:
+def _sentences(path: Path, layout: Layout) -> Iterator[tuple[str, Record | UserError]]:
+    for start, words, _ in conll.sentences(path, layout, with_gold=False):
         yield str(start), {"words": words}
 
 
-def _questions(path: Path) -> Iterator[tuple[str, Record]]:
+def _treebank(path: Path, layout: Layout) -> Iterator[tuple[str, Record | UserError]]:
+    for row in READERS["conllu"].read([path], layout):
+        yield row.position, {"words": list(row.example.words)}
+
+
+def _questions(path: Path, layout: Layout) -> Iterator[tuple[str, Record | UserError]]:
     for at, _, context, question in squad.questions(path):
         name, text = (squad.field(path, question, key, str, at) for key in ("id", "question"))
         yield at, {"id": name, "context": context, "question": text}
 
 
-FILES: dict[str, Callable[[Path], Iterator[tuple[str, Record]]]] = {
-    ".txt": _lines, ".conll": _sentences, ".json": _questions,
+def _lines(path: Path, layout: Layout) -> Iterator[tuple[str, Record | UserError]]:
+    records = READERS["txt"].records
+    assert records is not None
+    return records(path, layout)
+
+
+FILES: dict[str, Callable[[Path, Layout], Iterator[tuple[str, Record | UserError]]]] = {
+    ".txt": _lines, ".conll": _sentences, ".conllu": _treebank, ".json": _questions,
 }  # fmt: skip
 """Extension of a file without columns -> its records."""

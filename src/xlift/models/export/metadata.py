@@ -25,14 +25,20 @@ class ExportMetadata:
     labels: tuple[str, ...] = ()
     max_length: int = 128
     """Tokens of a row."""
-    is_pair: bool | None = None
-    """Of formats with one text or a pair: whether it was trained on pairs; None where unknown."""
+    optional_fields: dict[str, bool] = field(default_factory=dict)
+    """Field that a task may lack (`text_b` of a pair, `question` of choices) -> whether it was trained with it; without
+    those that are unknown."""
     pooling: dict[str, Any] = field(default_factory=dict)
     """Of models that compute vectors: `layer` (0 being the embeddings), `pooling`, and `center`."""
     prompt: dict[str, Any] = field(default_factory=dict)
     """Of text mode: settings, templates, solved examples (execution/file_prediction)."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Version of xlift, job and pipeline that made the model."""
+
+    @property
+    def is_pair(self) -> bool | None:
+        """Of formats with one text or a pair: whether it was trained on pairs; None where unknown."""
+        return self.optional_fields.get("text_b")
 
     @property
     def is_text_mode(self) -> bool:
@@ -63,6 +69,8 @@ def read_export_metadata(folder: Path) -> ExportMetadata:
         formats.get(metadata.format)
         if not isinstance(metadata.max_length, int) or metadata.max_length < 1:
             raise ValueError(f"max_length is {metadata.max_length!r}, expected a number of tokens")
+        if not all(isinstance(found, bool) for found in metadata.optional_fields.values()):
+            raise ValueError(f"optional_fields is {metadata.optional_fields!r}, expected true or false for each field")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{METADATA_FILE} is damaged: {error}", where=str(folder),

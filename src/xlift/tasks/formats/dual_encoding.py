@@ -78,7 +78,7 @@ class DualEncoding(Format):
     def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> DualExample:
         """A pair; with a `relevant` column (a list of ids) a query, or a candidate if the query is empty."""
         relevant = fields.texts("relevant") if fields.column("relevant") else ()
-        passage = (fields.optional("passage") if relevant else fields.text("passage")) or ""
+        passage = (fields.optional("passage", in_some_rows=True) if relevant else fields.text("passage")) or ""
         context = (fields.optional("context") if passage else None) or ""
         return DualExample(name, fields.text("query"), passage, context, relevant)
 

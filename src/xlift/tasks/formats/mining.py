@@ -49,8 +49,10 @@ class Mining(Retrieval):
 
     def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> MiningExample:
         """A pair, or a sentence whose other side is empty; each sentence may have its own id."""
-        ids = (fields.optional("text_id") or "", fields.optional("translation_id") or "")
-        return MiningExample(name, fields.text("text"), fields.text("translation"), *ids)
+        text_id, translation_id = (
+            fields.optional(side, in_some_rows=True) or "" for side in ("text_id", "translation_id")
+        )
+        return MiningExample(name, fields.text("text"), fields.text("translation"), text_id, translation_id)
 
     def features(
         self, examples: Sequence[MiningExample], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool

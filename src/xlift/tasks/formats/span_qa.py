@@ -93,19 +93,29 @@ class SpanQA(Format):
         return None
 
     def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> SpanExample:
-        """One answer per record, or a list; an empty answer means that the context has none. Without a start the first
-        occurrence is used."""
+        """One answer per record, or a list; an empty answer means that the context has none, and needs no start. Without
+        a start the first occurrence is used."""
         context = fields.text("context", strip=False)  # answer positions refer to the unstripped text
         question = fields.text("question")
         if not with_gold:
             return SpanExample(name, context, question)
         if fields.column("answer") is None and fields.column("answers") is not None:
-            return SpanExample(name, context, question, fields.texts("answers"), fields.integers("starts"))
-        answer = fields.text("answer", strip=False)
-        start = fields.integer("start") if fields.column("start") else context.find(answer)
+            answers, starts = fields.texts("answers"), fields.integers("starts")
+            if answers == ("",) and starts == (-1,):
+                answers = starts = ()
+            return SpanExample(name, context, question, answers, starts)
+        answer = fields.text_or_empty("answer", strip=False)
+        if not answer:
+            return SpanExample(name, context, question)
+        start = fields.optional_integer("start")
+        if (start is None and fields.column("start") is not None) or (start is not None and start < 0):
+            raise fields.problem(
+                f"the answer '{answer}' has no start", "Give its first character in the context, from 0."
+            )
+        start = context.find(answer) if start is None else start
         if start < 0:
             raise fields.problem(f"the answer '{answer}' is not in the context")
-        return SpanExample(name, context, question, (answer,) if answer else (), (start,) if answer else ())
+        return SpanExample(name, context, question, (answer,), (start,))
 
     def fixed_offsets(self, example: SpanExample) -> dict[str, set[int]]:
         """No change crosses the start or the end of an answer."""

@@ -62,7 +62,7 @@ class Tagging(Format):
     }
     prediction_fields = ("text",)
     input_fields = ("words", "text")
-    input_files = (".txt", ".conll")
+    input_files = (".txt", ".conll", ".conllu")
     sample_file = "words.conll"
     pipeline_tag = "token-classification"
     has_probabilities = True
@@ -76,7 +76,7 @@ class Tagging(Format):
         if not example.words:
             return "a sentence without words"
         for i, word in enumerate(example.words):
-            if not word.strip():
+            if not word.strip(" \t\r\n"):  # a no-break space is a word of published files
                 return f"word {i + 1} is empty"
         if example.tags is None:
             return None
@@ -98,7 +98,7 @@ class Tagging(Format):
         column = fields.column("words")
         if column is not None and isinstance(fields.record.get(column), list):
             return TaggingExample(name, fields.texts("words"))
-        return TaggingExample(name, tuple(fields.text("text" if column is None else "words").split()))
+        return TaggingExample(name, split_words(fields.text("text" if column is None else "words")))
 
     def example_labels(self, example: TaggingExample) -> tuple[str, ...]:
         return example.tags or ()
@@ -253,6 +253,11 @@ class Tagging(Format):
             words.append(changed.text[left:right] if changed.text[left:right].strip() else word)
             start += len(word) + 1
         return replace(example, words=tuple(words))
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """The words between blanks, tabs and line ends. Other white space is part of a word."""
+    return tuple(word for word in re.split(r"[ \t\r\n]+", text) if word)
 
 
 def _join_pairs(markers: Sequence[str], texts: Sequence[str]) -> list[str]:

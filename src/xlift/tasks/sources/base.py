@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +19,19 @@ LINE_LIMIT = 16 * 2**20
 line means another kind of file, which is refused before all of it is read."""
 DOCUMENT_LIMIT = 256 * 2**20
 """Most bytes of a file that is one JSON document and is held in memory (SQuAD 2.0's training file has 42 MB)."""
+
+GZIP = b"\x1f\x8b"
+_UTF_16 = "Convert it: `iconv -f UTF-16 -t UTF-8 FILE > NEW`. Excel writes UTF-8 as 'CSV UTF-8'."
+_OTHER_CONTENT = {
+    b"\xff\xfe": ("the file is UTF-16 text", _UTF_16),
+    b"\xfe\xff": ("the file is UTF-16 text", _UTF_16),
+    b"PK\x03\x04": ("the file is a ZIP archive (so is .xlsx)", "Unpack it, or save the sheet as 'CSV UTF-8'."),
+    b"BZh91AY&SY": ("the file is compressed by bzip2", "Unpack it, or compress it by gzip."),
+    b"\xfd7zXZ": ("the file is compressed by xz", "Unpack it, or compress it by gzip."),
+    b"\x28\xb5\x2f\xfd": ("the file is compressed by zstd", "Unpack it, or compress it by gzip."),
+}
+"""First bytes of files that are no UTF-8 text -> what they are, and what to do."""
+_CONVERT = "Convert the file to UTF-8: `iconv -f ENCODING -t UTF-8 FILE > NEW`. Excel's is often WINDOWS-1252."
 
 
 def draw_subset(available: int, size: int, *key: Any) -> set[int]:
@@ -66,15 +80,47 @@ def open_bytes(path: Path) -> BinaryIO:
         raise UserError(f"cannot read the file: {error.strerror}", where=str(path)) from None
 
 
+def file_extension(path: str | Path) -> str:
+    """The extension in lower case, without that of gzip: '.csv' of 'rows.CSV.gz'."""
+    name = str(path).lower()
+    return Path(name.removesuffix(".gz")).suffix
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[BinaryIO]:
+    """Open a text file, decompressed if it is gzip.
+
+    Raises:
+        UserError: it cannot be opened, its gzip data is damaged, or its first bytes are those of another kind of file.
+    """
+    import gzip  # these take 15 ms to import, which `xlift --help` would wait for
+    import zlib
+
+    with open_bytes(path) as file:
+        head = file.read(16)
+        file.seek(0)
+        for first_bytes, (what, fix) in _OTHER_CONTENT.items():
+            if head.startswith(first_bytes):
+                raise UserError(what, where=str(path), fix=fix)
+        if not head.startswith(GZIP):
+            yield file
+            return
+        try:
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(f"damaged gzip data: {error}", where=str(path), fix="Fetch the file again.") from None
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text with its line end) of each line of a UTF-8 file; a byte-order mark is removed.
+    """(number from 1, text with its line end) of each line of a UTF-8 file, plain or gzip; a byte-order mark is removed.
 
     Lines end at line feeds only: `str.splitlines` would also break at U+2028 and U+0085, which occur inside texts.
 
     Raises:
         UserError: the file is empty, or a line is not UTF-8, holds a NUL byte or is longer than LINE_LIMIT.
     """
-    with open_bytes(path) as file:
+    with open_text(path) as file:
         yield from decode_lines(file, path)
 
 
@@ -95,12 +141,12 @@ def decode_lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
 
 
 def read_document(path: Path) -> str:
-    """The whole text of a UTF-8 file, without its byte-order mark.
+    """The whole text of a UTF-8 file, plain or gzip, without its byte-order mark.
 
     Raises:
         UserError: the file is empty, larger than DOCUMENT_LIMIT, not UTF-8, or holds a NUL byte.
     """
-    with open_bytes(path) as file:
+    with open_text(path) as file:
         raw = file.read(DOCUMENT_LIMIT + 1)
     if len(raw) > DOCUMENT_LIMIT:
         raise UserError(
@@ -121,14 +167,14 @@ def _decode(raw: bytes, path: Path, number: int) -> str:
         raise UserError(
             f"byte 0x{raw[error.start]:02x} at {_column(raw, error.start)} is not UTF-8",
             where=f"{path}:{number + raw.count(10, 0, error.start)}",
-            fix="Convert the file to UTF-8.",
+            fix=_CONVERT,
         ) from None
     if "\0" in text:
         at = raw.index(0)
         raise UserError(
             f"a NUL byte at {_column(raw, at)}: the file is not UTF-8 text",
             where=f"{path}:{number + raw.count(10, 0, at)}",
-            fix="Convert the file to UTF-8 (it may be UTF-16), or fetch it again.",
+            fix="It may be UTF-16: `iconv -f UTF-16LE -t UTF-8 FILE > NEW`. Else fetch it again.",
         )
     return text
 

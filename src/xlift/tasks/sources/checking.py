@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 from xlift.errors import UserError, did_you_mean
 from xlift.tasks import formats
 from xlift.tasks.sources.base import truncate
+from xlift.tasks.sources.optional_fields import find_mixed_field
 from xlift.tasks.sources.readers.base import Row
 from xlift.tasks.task import Task
 
@@ -70,6 +72,8 @@ class Checks:
     """Names of the columns of the files, in lower case, by which a header among the rows is found."""
     errors: RecordErrors | None = None
     """Collects the errors of single records; without it the first one is raised."""
+    first: Row | None = None
+    """The first row of the task's first file. If it has a column for an optional field, every row has the field."""
 
     def rows(self, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:
         """The rows of `read()` that have no error, in order. Memory: 8 bytes per row. `read` is called once more if ids
@@ -82,11 +86,15 @@ class Checks:
         format = formats.get(self.task.format)
         hashes = array("q")
         labels: set[str] = set()
+        first_here: Row | None = None
         collects_labels = self.split == "test" and self.published and format.has_fixed_answers
         num_wrong = 0
         for row in read():
             example = row.example
-            error = row.error or self._find_error(row, format)
+            error = row.error
+            if error is None:
+                first_here = first_here or row
+                error = self._find_error(row, first_here, format)
             if error is not None:
                 if self.errors is None:
                     raise error
@@ -95,7 +103,7 @@ class Checks:
                 continue
             if self.numbered:
                 row = replace(row, example=replace(example, id=str(len(hashes))))
-            hashes.append(hash(row.example.id))
+            hashes.append(hash(self._id_key(row.example.id)))
             if collects_labels and len(labels) < 2:
                 labels.add(str(format.gold(example)))
             yield row
@@ -106,7 +114,7 @@ class Checks:
         if collects_labels and len(labels) == 1 and len(hashes) >= MIN_PLACEHOLDER_ROWS:
             raise self._placeholders(f"every label of the {len(hashes):,} test rows is '{labels.pop()}'")
 
-    def _find_error(self, row: Row, format: formats.Format) -> UserError | None:
+    def _find_error(self, row: Row, first_here: Row, format: formats.Format) -> UserError | None:
         example = row.example
         self._check_placeholder_answer(example)
         if self.columns and self._is_header(example, format):
@@ -115,6 +123,9 @@ class Checks:
                 where=row.where,
                 fix="Remove the line. Only the first line of a file names the columns.",
             )
+        mixed = find_mixed_field(row, self.first, first_here, self.task.format, checks_ids=not self.published)
+        if mixed is not None:
+            return mixed
         problem = format.check(example, self.task.labels)
         if problem is not None:
             return self._problem(row, problem)
@@ -156,17 +167,26 @@ class Checks:
         repeated = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
         if not repeated:
             return
-        seen: set[str] = set()
+        seen: dict[str, Row] = {}
         for row in read():
             if row.error is not None:
                 continue
-            name = row.example.id
-            if hash(name) in repeated and name in seen:
+            key = self._id_key(row.example.id)
+            if hash(key) not in repeated:
+                continue
+            first = seen.setdefault(key, row)
+            if first is not row:
+                name, other = row.example.id, first.example.id
+                twin = "" if name == other else f"; its letters are composed differently there ({other!a} and {name!a})"
                 raise UserError(
-                    f"duplicate id '{truncate(name)}'", where=row.where, fix="Give each example a unique id."
-                )
-            if hash(name) in repeated:
-                seen.add(name)
+                    f"duplicate id '{truncate(name)}'", where=row.where,
+                    fix=f"{first.where} has it too{truncate(twin, 200)}. Give each example a unique id, or write "
+                    "`columns: {id: ''}` in a task of your own: then the row numbers are the ids.",
+                )  # fmt: skip
+
+    def _id_key(self, name: str) -> str:
+        """The id by which examples are compared: in a user's files equal ids may be composed differently."""
+        return name if self.published or name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _is_unicode(text: str) -> bool:

@@ -25,22 +25,11 @@ from xlift.errors import ErrorCollector, UserError, combine_errors
 from xlift.languages import canonical
 from xlift.tasks import metrics
 from xlift.tasks.formats import FORMATS
+from xlift.tasks.sources.base import file_extension
 from xlift.tasks.sources.declaration import CustomTask, Keys, Paths, find_errors, read_declaration
 from xlift.tasks.sources.files import FileSource
-from xlift.tasks.sources.readers import READERS
+from xlift.tasks.sources.readers import EXTENSIONS, READERS
 from xlift.tasks.task import Task
-
-EXTENSIONS = {
-    ".csv": ("csv",),
-    ".tsv": ("tsv",),
-    ".jsonl": ("jsonl",),
-    ".parquet": ("parquet",),
-    ".json": ("squad", "json"),
-    ".conll": ("conll",),
-    ".conllu": ("conllu",),
-    ".txt": ("txt",),
-}
-"""Extension -> its readers, of which no two read the same format."""
 
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
@@ -193,7 +182,7 @@ def _check_language(code: str, where: str) -> str:
 
 def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:
     """Name of the reader for all the files."""
-    extensions = sorted({Path(path).suffix.lower() for path in paths})
+    extensions = sorted({file_extension(path) for path in paths})
     usable = {
         extension: name
         for extension, names in EXTENSIONS.items()

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.tasks import formats
 from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.concatenated import ConcatenatedSource
+from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Source, Task
 
@@ -102,6 +104,13 @@ def find_origins(source: Source, language: str, split: str, data: Path | None) -
         commit = source.commit(language, split, data)
         return (f"{source.repository}@{commit}",) if commit else ()
     return (source.kind,)
+
+
+def find_optional_fields(task: Task, data: Path | None) -> dict[str, bool]:
+    """Field that `xlift predict` reads and tasks of the format may lack -> whether this one, on a user's files, has it."""
+    source, input_fields = task.source, formats.get(task.format).input_fields
+    row = source.first_row(task, data) if isinstance(source, FileSource) and source.kind == "custom" else None
+    return {name: found is not None for name, found in row.optional.items() if name in input_fields} if row else {}
 
 
 def keep_kind(source: Source, kind: str) -> Source:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from xlift.errors import ErrorCollector, UserError
 from xlift.tasks import formats
@@ -17,39 +17,15 @@ from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
 from xlift.tasks.sources.checking import Checks, RecordErrors
 from xlift.tasks.sources.data_summary import SplitSummary
+from xlift.tasks.sources.division import DocumentShare, document_of
 from xlift.tasks.sources.faulty_rows import FaultCounter
+from xlift.tasks.sources.optional_fields import find_first_row
 from xlift.tasks.sources.parallel import ENGLISH, ExampleKeys, collect_keys, compare_with_english, select_by_id
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
+from xlift.tasks.sources.readers.spelling import sort_labels
 from xlift.tasks.sources.removed_labels import find_removed_labels
 from xlift.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class DocumentShare:
-    """A share of a file's documents, so that one file can serve training and test without a shared article.
-
-    By 'position': the documents from `start` to `end` (as shares of their number) in file order. By 'hash': those whose
-    hashed name falls into that interval, in any order. Both give the same documents in every translation.
-    """
-
-    start: float = 0.0
-    end: float = 1.0
-    by: Literal["position", "hash"] = "position"
-
-    def choose(self, documents: list[str]) -> set[str]:
-        if self.by == "hash":
-            return {document for document in documents if self.start <= _hash_to_unit(document) < self.end}
-        return set(documents[round(self.start * len(documents)) : round(self.end * len(documents))])
-
-
-def _document_of(row: Row) -> str:
-    return row.document or row.example.id
-
-
-def _hash_to_unit(document: str) -> float:
-    """A number in [0, 1) from the document's name."""
-    return int.from_bytes(hashlib.sha256(document.encode()).digest()[:8], "big") / 2**64
 
 
 class Survey(NamedTuple):
@@ -229,20 +205,25 @@ class FileSource:
         return (row.example for row, is_selected in zip(rows, mask, strict=False) if is_selected)
 
     def read_labels(self, task: Task, splits: tuple[str, ...], data: Path | None) -> tuple[str, ...]:
-        """The labels in the files of some splits, sorted; for a task that declares none.
+        """The labels in the files of some splits, in order: numbers by value, others by code point. Two spellings of a whole
+        number or truth value are one label. For a task that declares none.
 
-        Rows of a custom task with an error are passed over: `find_errors` and `read` report them.
+        Rows of a custom task with an error are passed over, since `survey` and `read` report them, unless no label is left.
         """
         labels: set[str] = set()
+        error: UserError | None = None
         reader = READERS[self.reader]
         read = reader.rows if self.kind == "custom" else reader.read
         for split in splits:
             for language in self.languages(split):
                 paths = self.paths(task, language, split, data)
-                for row in read(paths, self.layout(task.format, language)):
+                for row in read(paths, self.layout(task, language)):
+                    error = error or row.error
                     if row.example is not None:
                         labels.update(formats.get(task.format).example_labels(row.example))
-        return tuple(sorted(labels - {""}))
+        if error is not None and not labels - {""}:
+            raise error
+        return sort_labels(labels - {""})
 
     def fingerprint(self, task: Task, language: str, split: str, data: Path | None) -> str:
         """SHA-256 of the bytes of the files and of every option here that affects how they are read."""
@@ -268,10 +249,21 @@ class FileSource:
             "joined": self.joined,
             "corrections": FaultCounter.of(task, language, split, self.kind).corrections(),
         }
+        if self.kind == "custom" and READERS[self.reader].records and "choices" in formats.get(task.format).columns:
+            optional["choices"] = "by number"  # other versions read them in the order of their names
         declared |= {
             name: value for name, value in optional.items() if value
         }  # an option at its default changes no key
         return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
+
+    def first_row(self, task: Task, data: Path | None) -> Row | None:
+        """The first row of the task's first file on this machine (optional_fields.py)."""
+        present = (
+            (self.fingerprint(task, language, split, data), self.paths(task, language, split, data), self.layout(task, language))
+            for split in self.splits() if split in self.files
+            for language in self.languages(split) if self.is_present(language, split, data)
+        )  # fmt: skip
+        return find_first_row(READERS[self.reader], present)
 
     def _rows(
         self,
@@ -288,7 +280,7 @@ class FileSource:
         With `errors`, rows with an error are collected there and left out. Without it, the first error is raised.
         """
         paths = self.paths(task, language, split, data)
-        layout = self.layout(task.format, language)
+        layout = self.layout(task, language)
         reader = READERS[self.reader]
         original = self.originals.get(split, "")
         if original and (evidence := find_removed_labels(reader, paths, layout)):
@@ -313,11 +305,14 @@ class FileSource:
         def read() -> Iterator[Row]:
             if share is None:
                 return examples()
-            documents = share.choose(list(dict.fromkeys(map(_document_of, examples()))))
-            return (row for row in examples() if _document_of(row) in documents)
+            documents = share.choose(list(dict.fromkeys(map(document_of, examples()))))
+            return (row for row in examples() if document_of(row) in documents)
 
-        checks = Checks(task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original,
-                        self.column_names(task.format) if self.kind == "custom" else (), errors)  # fmt: skip
+        columns = self.column_names(task.format) if self.kind == "custom" else ()
+        checks = Checks(
+            task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original, columns, errors,
+            self.first_row(task, data),
+        )  # fmt: skip
         return checks.rows(read)
 
     def column_names(self, format: str) -> frozenset[str]:
@@ -327,12 +322,13 @@ class FileSource:
             names += [named] if isinstance(named, str) else named
         return frozenset(name.lower() for name in names if name)
 
-    def layout(self, format: str, language: str) -> Layout:
+    def layout(self, task: Task, language: str) -> Layout:
         """The options for the reader."""
         where = self._where(language)
         direction = tuple(code.replace("{lang}", language) for code in self.direction)
         return Layout(
-            format, language, self.columns, self.values, self.drop, self.unquote, where, self.header, self.ragged, direction
+            task.format, language, self.columns, self.values, self.drop, self.unquote, where, self.header, self.ragged,
+            direction, task.labels, keeps_empty=self.kind != "custom",
         )  # fmt: skip
 
     def _where(self, language: str) -> dict[str, str]:

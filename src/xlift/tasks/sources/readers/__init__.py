@@ -44,6 +44,18 @@ from xlift.tasks.sources.readers import (
 )
 from xlift.tasks.sources.readers.base import Reader
 
+EXTENSIONS = {
+    ".csv": ("csv",),
+    ".tsv": ("tsv",),
+    ".jsonl": ("jsonl",),
+    ".parquet": ("parquet",),
+    ".json": ("squad", "json"),
+    ".conll": ("conll",),
+    ".conllu": ("conllu",),
+    ".txt": ("txt",),
+}
+"""Extension of a user's file -> its readers, of which no two read the same format. All but Parquet may be gzip: `.csv.gz`."""
+
 READERS: dict[str, Reader] = {
     reader.name: reader
     for reader in (

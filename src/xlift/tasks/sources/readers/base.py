@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.tasks.sources.readers.spelling import unique_by_value
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Row:
     """Why the row gives no example; `example` is then None. Such rows are counted."""
     error: UserError | None = None
     """What is wrong with this record alone, so that the records after it can be read; `example` is then None."""
+    optional: Mapping[str, bool | None] = field(default_factory=dict)
+    """Optional field that was looked for -> True if the record has it, False if its cell is empty, None without a column."""
+    columns: Collection[str] = ()
+    """Names of the record's columns, for messages."""
 
     @property
     def where(self) -> str:
@@ -55,6 +61,15 @@ class Layout:
     """Skip table rows whose number of fields differs from the header's: some published files have a few."""
     direction: tuple[str, ...] = ()
     """For translations without language columns: the languages of the source and of the translation."""
+    labels: tuple[str, ...] = ()
+    """The task's labels, if known. A label of a file that is written differently (`1.0`, `TRUE`) is read as one of them."""
+    keeps_empty: bool = False
+    """Read an empty cell of an optional field as an empty text. Published files are read so; in a user's own file it is missing."""
+
+    @cached_property
+    def labels_by_value(self) -> dict[str, str]:
+        """Whole number or truth value, in its usual spelling -> the one label that means it."""
+        return unique_by_value(self.labels)
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,8 @@ class Reader:
     """Whether its records have named columns, so that `where` applies."""
     has_fields: bool = False
     """Whether the columns hold the fields of the format, so that `columns` and `values` apply."""
+    records: Callable[[Path, Layout], Iterator[tuple[str, Any]]] | None = None
+    """(place, record or its error) of each record of a file, if its examples are built from records (fields.py)."""
 
     def read(self, paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         """The rows of `rows`.

@@ -1,14 +1,22 @@
 """`token TAG` lines, as in CoNLL-2003 and MasakhaNER: the first column is the word, the last is its tag.
 
+Columns are separated by tabs in a line that has tabs, so that words may hold blanks, and by blanks in any other line. All
+lines of a file have one number of columns. An empty line ends a sentence.
+
+Comments are lines above a sentence, as in CoNLL-U. A line there that begins with `#` is a token only if it has the columns
+of the file, one word without blanks, and a tag that is known: a label of the task, or the tag of another line.
+
 The files that XTREME's scripts write (udpos/, panx/) have this format too, except their test files, which have no tags.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from sys import intern
+from typing import NamedTuple
 
 from xlift.errors import UserError
 from xlift.tasks.formats.tagging import TaggingExample
@@ -16,61 +24,183 @@ from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 
 _BLANKS = re.compile(r"[ \t]+")  # other white space occurs inside tokens
+_DOCUMENT = "-DOCSTART-"
+
+Sentences = Callable[[Path, Layout], Iterator[tuple[int, list[str], list[str]]]]
+"""(path, layout) -> (first line, words, tags) of each sentence."""
 
 
-def sentence_reader(name: str, parse: Callable[[str, str], tuple[str, str] | None]) -> Reader:
-    """Make a reader of files with one word per line and an empty line after each sentence.
-
-    Args:
-        parse: (line without its end, place) -> word and tag; None for a line that ends a sentence. Raises UserError.
-    """
+def sentence_reader(name: str, version: int, sentences: Sentences) -> Reader:
+    """Make a reader of files with one word per line and an empty line after each sentence."""
 
     def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         number = 0
         for path in paths:
-            for start, words, tags in _sentences(path, parse):
+            for start, words, tags in sentences(path, layout):
                 yield Row(path, str(start), TaggingExample(id=str(number), words=tuple(words), tags=tuple(tags)))
                 number += 1
 
-    return Reader(name, 1, ("tagging",), read)
+    return Reader(name, version, ("tagging",), read)
 
 
-def _sentences(
-    path: Path, parse: Callable[[str, str], tuple[str, str] | None]
+COMMENT = ("#", "")
+"""What `parse` of `group_lines` returns for a comment."""
+
+
+def group_lines(
+    path: Path, parse: Callable[[str, int, bool], tuple[str, str] | None]
 ) -> Iterator[tuple[int, list[str], list[str]]]:
-    """(first line, words, tags) of each sentence."""
+    """(first line, words, tags) of each sentence.
+
+    Args:
+        parse: (line without its end, its number, whether it is inside a sentence) -> word and tag; COMMENT;
+            None for a line that ends a sentence. Raises UserError.
+    """
     start, words, tags = 0, [], []
     for number, text in read_lines(path):
-        parsed = parse(text.removesuffix("\n").removesuffix("\r"), f"{path}:{number}")
+        parsed = parse(text.removesuffix("\n").removesuffix("\r"), number, bool(words))
         if parsed is None:
             if words:
                 yield start, words, tags
                 start, words, tags = 0, [], []
-            continue
-        start = start or number
-        words.append(parsed[0])
-        tags.append(intern(parsed[1]))
+        elif parsed is not COMMENT:
+            start = start or number
+            words.append(parsed[0])
+            tags.append(intern(parsed[1]))
     if words:
         yield start, words, tags
 
 
-def _parse(line: str, where: str) -> tuple[str, str] | None:
-    if "\r" in line:
-        raise UserError(
-            "a carriage return inside a line",
-            where=where,
-            fix="End lines with a line feed, with or without a carriage return before it.",
-        )
-    columns = _BLANKS.split(line.strip(" \t"))
-    if columns == [""] or columns[0] == "-DOCSTART-":
-        return None
-    if len(columns) < 2:
-        raise UserError(
-            f"'{truncate(columns[0])}' has no tag",
-            where=where,
-            fix="Expected a word and its tag, separated by a space or a tab. An empty line ends a sentence.",
-        )
-    return columns[0], columns[-1]
+def sentences(path: Path, layout: Layout, *, with_gold: bool = True) -> Iterator[tuple[int, list[str], list[str]]]:
+    """(first line, words, tags) of each sentence of a file.
+
+    Args:
+        with_gold: False if tags may be absent, for `xlift predict`. Tags are then '' or what the file has.
+    """
+    return group_lines(path, _Lines(path, layout, with_gold).parse)
 
 
-CONLL = sentence_reader("conll", _parse)
+class _Columns(NamedTuple):
+    cells: list[str]
+    counts: frozenset[int]
+    """Number of columns, with and without the empty ones: a file may use several tabs for alignment."""
+    has_tab: bool
+
+
+def _split(line: str) -> _Columns:
+    if "\t" not in line:
+        cells = _BLANKS.split(line.strip(" "))
+        return _Columns(cells, frozenset((len(cells),)), False)
+    cells = [cell.strip(" ") for cell in line.split("\t")]
+    filled = [cell for cell in cells if cell]
+    return _Columns([cells[0], *filled[bool(cells[0]) :]], frozenset((len(cells), len(filled))), True)
+
+
+def _is_empty(line: str) -> bool:
+    return not line.strip(" \t") or _BLANKS.split(line.strip(" \t"), maxsplit=1)[0] == _DOCUMENT
+
+
+class _KnownTags(NamedTuple):
+    """What a first look at a file tells about lines that can be read in two ways."""
+
+    tags: Collection[str]
+    """Of lines that do not begin with `#`."""
+    tags_after_tabs: Collection[str]
+    """Of lines with tabs. Empty if the file has none."""
+    counts: frozenset[int]
+    """Numbers of columns of the first line that does not begin with `#`."""
+
+
+class _Lines:
+    """Parses the lines of one file."""
+
+    def __init__(self, path: Path, layout: Layout, with_gold: bool) -> None:
+        self.path, self.layout, self.with_gold = path, layout, with_gold
+        self.counts: frozenset[int] = frozenset()
+        """Numbers of columns that fit all lines so far."""
+        self.before = 0
+        """Columns of the line before, where blanks separate them; else 0."""
+
+    @cached_property
+    def known(self) -> _KnownTags:
+        tags, after_tabs, counts = set(), set(), frozenset()
+        for _, text in read_lines(self.path):
+            line = text.removesuffix("\n").removesuffix("\r")
+            if _is_empty(line) or line.startswith("#"):
+                continue
+            columns = _split(line)
+            counts = counts or columns.counts
+            if len(columns.cells) > 1:
+                (after_tabs if columns.has_tab else tags).add(columns.cells[-1])
+        return _KnownTags(tags | after_tabs, after_tabs, counts)
+
+    def parse(self, line: str, number: int, inside: bool) -> tuple[str, str] | None:
+        where = f"{self.path}:{number}"
+        if "\r" in line:
+            raise UserError(
+                "a carriage return inside a line",
+                where=where,
+                fix="End lines with a line feed, with or without a carriage return before it.",
+            )
+        if _is_empty(line):
+            return None
+        columns = _split(line)
+        if line.startswith("#") and not inside and not self._is_token(line, columns):
+            return COMMENT
+        self._check(line, columns, where, inside)
+        if not columns.cells[0]:
+            raise UserError("the word is empty", where=where, fix="Expected a word, a tab and its tag.")
+        return columns.cells[0], columns.cells[-1] if len(columns.cells) > 1 else ""
+
+    def _is_token(self, line: str, columns: _Columns) -> bool:
+        """Whether a line above a sentence that begins with `#` is a word."""
+        if " " in columns.cells[0]:
+            return False
+        if len(columns.cells) == 1:  # only words, and this is one of them
+            return not self.with_gold and 1 in (self.known.counts or columns.counts)
+        if self.known.counts and not columns.counts & self.known.counts:
+            return False
+        return line.startswith("#\t") or columns.cells[-1] in self.layout.labels or columns.cells[-1] in self.known.tags
+
+    def _check(self, line: str, columns: _Columns, where: str, inside: bool) -> None:
+        """Raise UserError if the line lacks a tag, or has not the columns of the other lines."""
+        shown = truncate(line.strip(" \t"), 60)
+        if len(columns.cells) < 2 and self.with_gold:
+            raise UserError(
+                f"'{shown}' has no tag",
+                where=where,
+                fix="Expected a word and its tag, separated by a space or a tab. An empty line ends a sentence.",
+            )
+        if not columns.has_tab and len(columns.cells) > 1:
+            known = self.known.tags_after_tabs
+            if known and columns.cells[-1] not in known and columns.cells[-1] not in self.layout.labels:
+                raise UserError(
+                    f"'{shown}' has no tab, but other lines of the file have", where=where,
+                    fix="Put a tab between a word and its tag, in every line.",
+                )  # fmt: skip
+        number, before = len(columns.cells), self.before if inside else 0
+        self.before = 0 if columns.has_tab else number
+        if not columns.has_tab and before and (number == 1) != (before == 1):
+            raise self._ragged(shown, columns.counts, frozenset((before,)), where, inside)
+        if number == 1:
+            return  # a word without a tag
+        fitting = self.counts & columns.counts if self.counts else columns.counts
+        if not fitting:
+            raise self._ragged(shown, columns.counts, self.counts, where, inside)
+        self.counts = fitting
+
+    @staticmethod
+    def _ragged(shown: str, counts: Collection[int], expected: Collection[int], where: str, inside: bool) -> UserError:
+        advice = "Comments stand above a sentence, after an empty line. " if shown.startswith("#") and inside else ""
+        return UserError(
+            f"'{shown}' has {_number(counts)}, the lines above have {_number(expected)}", where=where,
+            fix=f"{advice}Put tabs between the columns if words hold blanks.",
+        )  # fmt: skip
+
+
+def _number(counts: Collection[int]) -> str:
+    number = max(counts)
+    return f"{number} column{'s' * (number != 1)}"
+
+
+CONLL = sentence_reader("conll", 2, sentences)

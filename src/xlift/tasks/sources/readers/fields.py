@@ -2,13 +2,18 @@
 
 The layout names a column, or the usual names of the format (`Format.columns`) are tried. A name may be a path: `question.stem` goes into an object,
 and `choices.text` gives the texts of a list of objects, or the list in an object of lists.
+
+An empty cell, null and NaN mean that a record lacks an optional field, an answer or an id. (A published file may hold empty
+texts in optional fields: `Layout.keeps_empty`.) In the column of any other text, an empty cell is an empty text, which
+the plan reports, and null is an error.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ from xlift.errors import UserError, did_you_mean
 from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
+from xlift.tasks.sources.readers.spelling import usual_spelling
 
 Record = dict[str, Any]
 Records = Callable[[Path, Layout], Iterator[tuple[str, Record | UserError]]]
@@ -25,7 +31,9 @@ Records = Callable[[Path, Layout], Iterator[tuple[str, Record | UserError]]]
 COMMON_COLUMNS = {"id": ("id", "index_id", "idx")}
 """Usual columns of the fields that every format has. `Format.columns` has those of the others."""
 
-_CHOICE = re.compile(r"(choice|answer|option|ending)_?\d+")
+LABEL_FIELDS = ("label", "labels", "tags")
+"""Fields whose values are names of classes: `true` and `1.0` are possible."""
+_CHOICE = re.compile(r"(choice|answer|option|ending)_?([0-9]{1,6})")
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]{1,2})?", re.IGNORECASE)
 _ABSENT = object()
@@ -41,6 +49,8 @@ class Fields:
         """
         self.record, self.layout, self.where, self.strip = record, layout, where, strip
         self.format = FORMATS[layout.format]
+        self.found: dict[str, bool | None] = {}
+        """Optional field that was looked for -> as `Row.optional`."""
 
     def problem(self, what: str, fix: str = "") -> UserError:
         """An error at the record's place."""
@@ -57,36 +67,85 @@ class Fields:
 
     def matches_where(self) -> bool:
         """Whether the record matches the layout's `where`."""
-        for column, pattern in self.layout.where.items():
-            value = self.cell_text(self._check_present(column), "")
-            if value != pattern and not ("*" in pattern and fnmatchcase(value, pattern)):
-                return False
-        return True
+        return all(
+            matches(self.cell_text(self._check_present(column), ""), pattern)
+            for column, pattern in self.layout.where.items()
+        )
 
     def example_id(self, number: int) -> str:
         """The id from its column or columns; without one the row number, which parallel files share."""
         named = self.layout.columns.get("id")
-        if isinstance(named, str) or named is None:
-            return self.optional("id") or str(number)
-        return "-".join(self.cell_text(self._check_present(name), "id") for name in named)
+        if not isinstance(named, str) and named is not None:
+            return "-".join(self.cell_text(self._check_present(name), "id") for name in named)
+        column = self.column("id")
+        self.found["id"] = None if column is None else True
+        name = None if column is None else self._optional_cell(column, "id")
+        if name is None and column is not None and not self.layout.keeps_empty:
+            raise self.problem(
+                f"the id in column '{column}' is empty",
+                "Give each row an id, or write `columns: {id: ''}`: then the row numbers are the ids.",
+            )
+        return name or str(number)
 
     def choices(self) -> tuple[str, ...]:
         named = self.layout.columns.get("choices")
         if isinstance(named, str):
             return self._list(self._check_present(named), "choices")
-        named = named or sorted(name for name in self.record if _CHOICE.fullmatch(name))
-        if len(named) < 2 and isinstance(self.record.get("choices"), list):
+        columns = named or self._numbered_columns()
+        if len(columns) < 2 and isinstance(self.record.get("choices"), list):
             return self._list("choices", "choices")
-        if len(named) < 2:
+        if len(columns) < 2:
             raise self._missing("choices", "list two or more columns in `columns: {choices: [...]}`")
-        return tuple(self.cell_text(self._check_present(name), "choices") for name in named)
+        if self.layout.keeps_empty:
+            return tuple(self.cell_text(self._check_present(name), "choices") for name in columns)
+        texts = [self._optional_cell(self._check_present(name), "choices") for name in columns]
+        while texts and texts[-1] is None:  # a question with fewer choices than others
+            texts.pop()
+        empty = next((name for name, text in zip(columns, texts, strict=False) if text is None), None)
+        if empty is not None:
+            raise self.problem(f"'{empty}' is empty, but a choice after it is not")
+        return tuple(text for text in texts if text is not None)
 
-    def optional(self, field: str) -> str | None:
+    def _numbered_columns(self) -> list[str]:
+        """The columns choice1, choice2, ... by their numbers."""
+        matches = [match for name in self.record if (match := _CHOICE.fullmatch(name))]
+        matches.sort(key=lambda match: int(match[2]))
+        if len({match[1] for match in matches}) > 1 or len({int(match[2]) for match in matches}) < len(matches):
+            names = truncate(", ".join(match[0] for match in matches))
+            raise self.problem(
+                f"the order of the choices {names} is not clear", "List their columns in `columns: {choices: [...]}`."
+            )
+        return [match[0] for match in matches]
+
+    def optional(self, field: str, *, in_some_rows: bool = False) -> str | None:
+        """The text of a field that a task may lack; None if it is missing.
+
+        Args:
+            in_some_rows: False if all rows of the task have the field, or none.
+        """
         column = self.column(field)
-        return None if column is None else self.cell_text(column, field)
+        text = None if column is None else self._optional_cell(column, field)
+        if not in_some_rows:
+            self.found[field] = None if column is None else text is not None
+        return text
+
+    def _optional_cell(self, column: str, field: str) -> str | None:
+        if _is_null(_value(self.record, column)):
+            return None
+        text = self.cell_text(column, field)
+        return text if text.strip() or self.layout.keeps_empty else None
 
     def text(self, field: str, *, strip: bool = True) -> str:
         return self.cell_text(self._column(field), field, strip=strip)
+
+    def text_or_empty(self, field: str, *, strip: bool = True) -> str:
+        """The text of a field whose cell may be empty, such as an answer."""
+        column = self._column(field)
+        text = "" if _is_null(_value(self.record, column)) else self.cell_text(column, field, strip=strip)
+        return text if text.strip() or self.layout.keeps_empty else ""
+
+    def optional_integer(self, field: str) -> int | None:
+        return None if self.optional(field) is None else self.integer(field)
 
     def cell_text(self, column: str, field: str, *, strip: bool = True) -> str:
         """The text of a cell, without quotes if the layout removes them, and with mapped values."""
@@ -119,6 +178,8 @@ class Fields:
         return tuple(self._number(text, column) for text in self._list(column, field))
 
     def _cell(self, value: Any, column: str, field: str, *, strip: bool = True) -> str:
+        if isinstance(value, bool) and field in ("", *LABEL_FIELDS):
+            value = str(value).lower()  # as JSON writes it
         if not isinstance(value, str):
             if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                 raise UserError(f"'{column}' is {truncate(value)}, expected a text", where=self.where)
@@ -126,8 +187,14 @@ class Fields:
         text = value.strip() if strip and self.strip else value
         if self.layout.unquote and field != "label" and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
             text = text[1:-1]
-        mapped = self.layout.values.get(field)
-        return text if mapped is None else mapped.get(text, text)
+        mapped = self.layout.values.get(field, {})
+        if text in mapped:
+            return mapped[text]
+        if field not in LABEL_FIELDS:
+            return text
+        text = mapped.get(usual_spelling(text), text)
+        known = self.layout.labels
+        return text if not known or text in known else self.layout.labels_by_value.get(usual_spelling(text), text)
 
     def _list(self, column: str, field: str, *, strip: bool = False) -> tuple[str, ...]:
         value = _value(self.record, column)
@@ -136,9 +203,9 @@ class Fields:
         return tuple(self._cell(item, column, field, strip=strip) for item in value)
 
     def _number(self, text: str, column: str) -> int:
-        if not _INTEGER.fullmatch(text):
+        if not _INTEGER.fullmatch(usual_spelling(text)):
             raise UserError(f"'{column}' is '{truncate(text)}', expected a whole number", where=self.where)
-        return int(text)
+        return int(usual_spelling(text))
 
     def _column(self, field: str) -> str:
         column = self.column(field)
@@ -154,10 +221,37 @@ class Fields:
         return column
 
     def _missing(self, field: str, detail: str) -> UserError:
-        return UserError(f"no column for '{field}' ({detail})", where=self.where, fix=self._list_columns())
+        near = find_near(self.record, self._usual(field))
+        return UserError(f"no column for '{field}' ({detail})", where=self.where, fix=near + self._list_columns())
 
     def _list_columns(self) -> str:
-        return f"Columns of the file: {truncate(', '.join(self.record), 500)}. `columns` maps a field to its column."
+        columns = f"Columns of the file: {truncate(', '.join(self.record), 500)}. `columns` maps a field to its column."
+        separator = next((mark for mark in ";,\t" if any(mark in name for name in self.record)), None)
+        if separator is None:
+            return columns
+        return f"{columns} If {separator!r} separates the columns, name the file .csv and begin it with the line `sep={separator}`."
+
+
+def find_near(columns: Collection[str], wanted: Collection[str]) -> str:
+    """A hint if the name of a column is similar to one that is wanted ("is 'hypothese' meant to be 'hypothesis'? "), or ''."""
+    for column in list(columns)[:100]:
+        matches = (
+            get_close_matches(column, wanted, n=1, cutoff=0.8) if len(column) < 100 and column.isprintable() else ()
+        )
+        if matches and column not in wanted:
+            return f"is '{column}' meant to be '{matches[0]}'? "
+    return ""
+
+
+def matches(value: str, pattern: str) -> bool:
+    """Whether a cell has the value of a `where`, or fits its pattern."""
+    if value == pattern or usual_spelling(value) == usual_spelling(pattern):
+        return True
+    return "*" in pattern and fnmatchcase(value, pattern)
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _value(record: Record, column: str) -> Any:
@@ -185,7 +279,7 @@ def build_pair(name: str, text: str, translation: str, layout: Layout, where: st
     Raises:
         UserError: a translation task has no direction.
     """
-    plain = Layout(layout.format, layout.language, direction=layout.direction)
+    plain = Layout(layout.format, layout.language, direction=layout.direction, keeps_empty=True)
     fields = Fields({"text": text, "translation": translation}, plain, where)
     return FORMATS[layout.format].read_record(fields, name)
 
@@ -196,6 +290,7 @@ def record_reader(name: str, version: int, formats: tuple[str, ...], records: Re
     def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         number = 0
         make = FORMATS[layout.format].read_record
+        selected = Selection(layout.where)
         for path in paths:
             for place, record in records(path, layout):
                 if isinstance(record, UserError):
@@ -203,15 +298,47 @@ def record_reader(name: str, version: int, formats: tuple[str, ...], records: Re
                     continue
                 fields = Fields(record, layout, f"{path}:{place}")
                 try:
-                    if layout.where and not fields.matches_where():
+                    if layout.where and not selected.add(fields.matches_where(), record):
                         continue
                     if layout.drop and fields.text("label") in layout.drop:
                         continue
                     document = fields.text("document") if "document" in layout.columns else ""
-                    row = Row(path, place, make(fields, fields.example_id(number)), document)
+                    example = make(fields, fields.example_id(number))
+                    row = Row(path, place, example, document, optional=fields.found, columns=record.keys())
                 except UserError as error:
                     row = Row(path, place, None, error=error)
                 yield row
                 number += 1
+        selected.check(paths[0])
 
-    return Reader(name, version, formats, read, has_columns=True, has_fields=True)
+    return Reader(name, version, formats, read, has_columns=True, has_fields=True, records=records)
+
+
+class Selection:
+    """The rows that `where` selects, and values of its columns for the message if there are none."""
+
+    MAX_VALUES = 8
+
+    def __init__(self, where: Mapping[str, str]) -> None:
+        self.where, self.any = where, not where
+        self.values: dict[str, dict[str, None]] = {column: {} for column in where}
+
+    def add(self, is_selected: bool, record: Record) -> bool:
+        self.any = self.any or is_selected
+        if not self.any:
+            for column, values in self.values.items():
+                if len(values) <= self.MAX_VALUES:
+                    values.setdefault(str(_value(record, column)))
+        return is_selected
+
+    def check(self, path: Path) -> None:
+        """Raise UserError if there were rows, and none was selected."""
+        if self.any or not any(self.values.values()):
+            return
+        shown = "; ".join(
+            f"{column}: {', '.join(repr(truncate(value, 40)) for value in list(values)[: self.MAX_VALUES])}"
+            + (", ..." if len(values) > self.MAX_VALUES else "")
+            for column, values in self.values.items()
+        )
+        wanted = ", ".join(f"{column}: {truncate(pattern)}" for column, pattern in self.where.items())
+        raise UserError(f"no row has {wanted}", where=f"{path}", fix=f"Values in the file: {shown}. Change `where`.")

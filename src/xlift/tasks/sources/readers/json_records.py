@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xlift.errors import UserError
 from xlift.tasks.formats import FORMATS
-from xlift.tasks.sources.base import LINE_LIMIT, open_bytes, parse_json, read_document, read_lines, truncate
+from xlift.tasks.sources.base import LINE_LIMIT, open_text, parse_json, read_document, read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.sources.readers.fields import Record, record_reader
 from xlift.tasks.sources.readers.records import RecordsOrErrors, parse_json_lines
@@ -27,7 +27,7 @@ def _records(path: Path, layout: Layout) -> RecordsOrErrors:
 
 def _has_lines(path: Path) -> bool:
     """Whether the first line that is not blank is a whole record."""
-    with open_bytes(path) as file:
+    with open_text(path) as file:
         while (line := file.readline(LINE_LIMIT)) and not line.removeprefix(b"\xef\xbb\xbf").strip():
             pass
     try:

@@ -6,9 +6,17 @@ splits the line at any white space; a word that gives more than two parts silent
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from xlift.errors import UserError
 from xlift.tasks.sources.base import truncate
-from xlift.tasks.sources.readers.conll import sentence_reader
+from xlift.tasks.sources.readers.base import Layout
+from xlift.tasks.sources.readers.conll import group_lines, sentence_reader
+
+
+def _sentences(path: Path, layout: Layout) -> Iterator[tuple[int, list[str], list[str]]]:
+    return group_lines(path, lambda line, number, inside: _parse(line, f"{path}:{number}"))
 
 
 def _parse(line: str, where: str) -> tuple[str, str] | None:
@@ -25,4 +33,4 @@ def _parse(line: str, where: str) -> tuple[str, str] | None:
     return word.strip(), tag.strip()
 
 
-PANX = sentence_reader("panx", _parse)
+PANX = sentence_reader("panx", 1, _sentences)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xlift.errors import UserError
 from xlift.tasks.formats import FORMATS
-from xlift.tasks.sources.base import truncate
+from xlift.tasks.sources.base import GZIP, open_bytes, truncate
 from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.sources.readers.fields import Record, record_reader
 
@@ -26,8 +26,12 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
     import pyarrow.parquet as pq
 
     number = 0
-    if path.stat().st_size == 0:
+    with open_bytes(path) as opened:
+        head = opened.read(len(GZIP))
+    if not head:
         raise UserError("the file is empty", where=str(path))
+    if head == GZIP:
+        raise UserError("a Parquet file inside of gzip", where=str(path), fix="Unpack it: `gunzip FILE`.")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER) as file:
             expected = file.metadata.num_rows

@@ -1,6 +1,7 @@
 """Tables and JSON lines: one record with named columns per example.
 
-csv         RFC 4180: commas, and quotes around fields that hold commas, quotes or line ends; the first record is the header
+csv         RFC 4180: commas, and quotes around fields that hold commas, quotes or line ends; the first record is the header.
+            Semicolons or tabs separate where the header has them and no comma, or after Excel's first line `sep=;`
 tsv         tabs only; a quote is an ordinary character, as in the published files of XNLI and SIB-200
 quoted-tsv  tabs, and quotes as in csv: the output of Python's csv.writer with tabs, as in XTREME's XNLI and PAWS-X files
             and in Quora's file of questions
@@ -13,8 +14,10 @@ Empty lines are skipped. A table without a header line takes its column names fr
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from xlift.errors import UserError
@@ -25,6 +28,9 @@ from xlift.tasks.sources.readers.fields import Record, record_reader
 
 Cells = Iterator[tuple[int, list[str]]]
 RecordsOrErrors = Iterator[tuple[str, Record | UserError]]
+_DELIMITERS = ",;\t"
+_EXCEL = re.compile(r"sep=([,;\t|])")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def _raise_errors(records: RecordsOrErrors) -> Iterator[tuple[str, Record]]:
@@ -65,21 +71,35 @@ def csv_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
 
 
 def _csv(path: Path, layout: Layout) -> RecordsOrErrors:
-    return _table(path, _quoted_cells(path, ","), layout)
+    lines = read_lines(path)
+    first = next(lines, (1, ""))
+    declared = _EXCEL.fullmatch(first[1].rstrip("\r\n"))
+    if declared:
+        return _table(path, _quoted_cells(path, lines, declared[1], first_line=2), layout)
+    return _table(path, _quoted_cells(path, chain([first], lines), _find_delimiter(first[1], layout)), layout)
+
+
+def _find_delimiter(first_line: str, layout: Layout) -> str:
+    """The comma; or a semicolon or a tab, if the first line has it, and no comma, outside of quotes."""
+    marks = Counter(_QUOTED.sub("", first_line))
+    if layout.header:
+        fitting = (mark for mark in _DELIMITERS if marks[mark] == len(layout.header) - 1 > 0)
+        return next(fitting, ",")
+    return "," if marks[","] else max(_DELIMITERS, key=lambda mark: marks[mark])
 
 
 def _quoted_tsv(path: Path, layout: Layout) -> RecordsOrErrors:
-    return _table(path, _quoted_cells(path, "\t"), layout)
+    return _table(path, _quoted_cells(path, read_lines(path), "\t"), layout)
 
 
-def _quoted_cells(path: Path, delimiter: str) -> Cells:
+def _quoted_cells(path: Path, lines: Iterator[tuple[int, str]], delimiter: str, first_line: int = 1) -> Cells:
     csv.field_size_limit(LINE_LIMIT)  # the same limit as in every reader; Python's default is 131,072 characters
-    rows = csv.reader((text for _, text in read_lines(path)), delimiter=delimiter, strict=True)
-    line = 1
+    rows = csv.reader((text for _, text in lines), delimiter=delimiter, strict=True)
+    line = first_line
     try:
         for row in rows:
             yield line, row
-            line = rows.line_num + 1  # a quoted field may span lines; report the line where the record begins
+            line = first_line + rows.line_num  # a quoted field may span lines; report the line where the record begins
     except csv.Error as error:
         problem = "a carriage return outside quotes" if "new-line" in str(error) else truncate(str(error))
         raise UserError(
