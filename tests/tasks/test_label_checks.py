@@ -42,7 +42,7 @@ def test_a_misspelt_word_is_found_in_other_scripts():
         ("A", "B"), ("1", "2"), ("yes", "no"), ("pos", "neg", "neu"), ("B-PER", "I-PER"), ("ADJ", "ADV", "ADP"),
         ("NN", "NNS", "NNP", "NNPS"), ("PRP", "PRP$"), ("topic1", "topic2", "topic10"), ("class_a", "class_b"),
         ("groupA", "groupB"), ("phase I", "phase II"), ("sign_in", "sign_on"), ("en", "es"), ("0", "0.5"),
-        ("cause", "effect"), ("S/NP", "S\\NP", "NP/N", "NP\\N"), ("+1", "-1", "1"), ("cold", "gold"), ("N", "N/N"),
+        ("cause", "effect"), ("S/NP", "S\\NP", "NP/N", "NP\\N"), ("+1", "-1", "1"), ("1-2", "12", "1.2"), ("cold", "gold"), ("N", "N/N"),
         ("entailment", "neutral", "contradiction"), ("C", "C++", "C#"), ("true", "false"), ("like", "dislike"),
     ],
 )  # fmt: skip
@@ -78,9 +78,18 @@ def test_labels_that_look_the_same_are_named_with_the_difference(label: str, rea
     assert what.isprintable()  # an invisible character is written as its code
 
 
-def test_labels_that_differ_in_what_separates_their_words():
-    (what,) = found({"not_entailment": 50, "not-entailment": 40}).values()
-    assert what.endswith("only in case, spaces or hyphens")
+@pytest.mark.parametrize(
+    ("right", "label"),
+    [
+        ("not_entailment", "not-entailment"),
+        ("not_entailment", "Not entailment"),
+        ("B-PER", "BPER"),
+        ("class_1", "class 1"),
+    ],
+)
+def test_labels_that_differ_in_what_separates_their_words(right: str, label: str):
+    (what,) = found({right: 50, label: 40}).values()
+    assert what.endswith(f"from '{right}' (50 times) only in case, spaces or hyphens")
 
 
 def test_a_label_that_is_the_name_of_a_column():

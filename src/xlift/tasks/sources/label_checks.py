@@ -14,7 +14,8 @@ MIN_RATIO = 3
 """The right label occurs at least so many times as often."""
 
 _TAG_PREFIX = re.compile(r"[A-Z]-(?=.)")
-_BETWEEN_LETTERS = re.compile(r"(?<=\w)[-_\s]+(?=\w)")
+_BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_])[-_\s]+(?=[^\W\d_])")
+_BESIDE_DIGITS = re.compile(r"(?<=\w)[-_\s]+(?=\w)")
 
 
 def find_odd_labels(
@@ -55,11 +56,11 @@ def find_odd_labels(
 
 
 def fold(label: str) -> str:
-    """A label without what is easily overlooked: case, composition of letters, invisible characters, and which of space,
-    hyphen and underscore separates its words."""
+    """A label without what is easily overlooked: case, composition of letters, invisible characters, and the spaces, hyphens
+    and underscores between its words."""
     text = "".join(c for c in unicodedata.normalize("NFC", label) if unicodedata.category(c) != "Cf")
     text = unicodedata.normalize("NFC", text.casefold())
-    return _BETWEEN_LETTERS.sub(" ", text).strip()
+    return _BESIDE_DIGITS.sub(" ", _BETWEEN_LETTERS.sub("", text)).strip()
 
 
 def _difference(label: str, other: str) -> str:
