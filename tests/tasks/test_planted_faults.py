@@ -21,7 +21,7 @@ from xlift.errors import UserError
 from xlift.studies.resolver import Resolver
 from xlift.studies.study_file import read_study
 
-LABELS = ("billing", "delivery", "refund request", "störung", "B-ORGANISATION", "доставка")
+LABELS = ("billing", "delivery", "refund_request", "störung", "B-ORGANISATION", "доставка")
 LETTERS = "abcdefghijklm nopäöéшж漢字ก,'"
 SEEDS = st.integers(0, 2**32)
 
@@ -61,76 +61,113 @@ KINDS = (
 )  # fmt: skip
 
 
-def plant(rng: random.Random, kind: str, rows: dict[str, list[Row]], name: str, originals: dict[str, int]) -> None:
-    """Append a row with a fault to a file. It is below all others, so that of two rows that do not agree it is the second."""
-    row = dict(rng.choice(rows[name][: originals[name]]))
-    if kind == "header":
-        row = {column: column for column in row}
-    elif kind == "two labels":
-        row["label"] = next(
-            label for label in LABELS if label in {r["label"] for r in rows["train.en"]} - {row["label"]}
-        )
-    elif kind == "in training":
-        row = dict(rng.choice(rows["train.en"][: originals["train.en"]]))
-    elif kind == "cut":
-        del row["label"]
-    elif kind == "empty":
-        row["text_a"] = rng.choice(("", " ", "\u200b", "\u00a0\ufeff"))
-    elif kind != "repeated":
-        row["text_a"] += " planted"
-        change = {"mistyped": mistyped, "alike": alike}.get(kind)
-        other = "label" if kind == "column name" else f"something in {name[:4]}"
-        row["label"] = change(rng, row["label"]) if change else other
-    rows[name].append(row)
+COLUMN_OF_LABELS = {"classification": "label", "multi-label": "labels", "tagging": "tags"}
+IMPOSSIBLE = {"conll": ("header", "empty", "cut"), "jsonl": ("header",)}
+"""Extension of a tagging task -> kinds that its files cannot have."""
 
 
-def write(folder: Path, name: str, rows: list[Row], extension: str) -> None:
-    with (folder / f"{name}.{extension}").open("w", encoding="utf-8", newline="") as file:
-        if extension == "jsonl":
-            file.writelines(json.dumps(row, ensure_ascii=rows[0]["label"] == LABELS[0]) + "\n" for row in rows)
-        elif extension == "csv":
-            csv.writer(file).writerows([rows[0].keys(), *(row.values() for row in rows)])
-        else:
-            file.writelines("\t".join(row) + "\r\n" for row in (rows[0].keys(), *(row.values() for row in rows)))
+class Files:
+    """Rows of the files of a task, which are written at the end."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.format = rng.choice(tuple(COLUMN_OF_LABELS))
+        self.extension = rng.choice(("jsonl", "conll") if self.format == "tagging" else ("csv", "tsv", "jsonl"))
+        self.labels = rng.sample(LABELS, rng.randrange(2, 5))
+        self.names = ["train.en", *rng.choice((["test.de"], ["test.de", "test.sw"], ["dev.en", "test.de"]))]
+        is_pair = self.format != "tagging" and rng.random() < 0.5
+        self.rows = {name: make_rows(rng, name, self.labels, is_pair) for name in self.names}
+        self._originals = {name: len(rows) for name, rows in self.rows.items()}
+
+    def can_have(self, kind: str, split: str) -> bool:
+        if self.format == "tagging" and kind in IMPOSSIBLE[self.extension]:
+            return False
+        return kind != ("in training" if split == "train" else "alike")
+
+    def plant(self, kind: str, name: str) -> Row:
+        """Append a row with a fault to a file. It is below all others, so that of two rows it is the one to be named."""
+        rng, rows, column = self.rng, self.rows[name], COLUMN_OF_LABELS[self.format]
+        row = dict(rng.choice(rows[: self._originals[name]]))
+        if kind == "header":
+            row = {**{field: field for field in row}, "label": column}
+        elif kind == "two labels":
+            row["label"] = rng.choice([label for label in self.labels if label != row["label"]])
+        elif kind == "in training":
+            row = dict(rng.choice(self.rows["train.en"][: self._originals["train.en"]]))
+        elif kind == "cut":
+            del row["label"]
+        elif kind == "empty":
+            row["text_a"] = rng.choice(("", " ", "\u200b", "\u00a0\ufeff"))
+        elif kind != "repeated":
+            row["text_a"] += " planted"
+            change = {"mistyped": mistyped, "alike": alike}.get(kind)
+            other = column if kind == "column name" else f"something_in_{name[:3]}"
+            row["label"] = change(rng, row["label"]) if change else other
+        rows.append(row)
+        return row
+
+    def place(self, name: str) -> str:
+        """That of the last row so far."""
+        rows = self.rows[name]
+        lines = sum(len(row["text_a"].split()) + 1 for row in rows[:-1]) + 1  # conll
+        number = {"jsonl": len(rows), "conll": lines}.get(self.extension, len(rows) + 1)
+        return f"{name}.{self.extension}:{number}"
+
+    def write(self, folder: Path) -> None:
+        for name, rows in self.rows.items():
+            with (folder / f"{name}.{self.extension}").open("w", encoding="utf-8", newline="") as file:
+                if self.extension == "conll":
+                    for row in rows:
+                        file.writelines(f"{word}\t{tag}\n" for word, tag in zip(*tagged(row), strict=True))
+                        file.write("\n")
+                elif self.extension == "jsonl":
+                    escapes = self.rng.random() < 0.5
+                    file.writelines(json.dumps(self._record(row), ensure_ascii=escapes) + "\n" for row in rows)
+                else:
+                    cells = [self._record(rows[0]).keys(), *(row.values() for row in rows)]
+                    if self.extension == "csv":
+                        csv.writer(file).writerows(cells)
+                    else:
+                        file.writelines("\t".join(row) + "\r\n" for row in cells)
+
+    def _record(self, row: Row) -> dict[str, object]:
+        if self.format == "tagging":
+            words, tags = tagged(row)
+            return {"words": words, **({"tags": tags} if "label" in row else {})}
+        return {COLUMN_OF_LABELS[self.format] if field == "label" else field: text for field, text in row.items()}
+
+
+def tagged(row: Row) -> tuple[list[str], list[str]]:
+    """The words of a text, of which the first has the label as its tag."""
+    words = row["text_a"].split()
+    return words, [row.get("label", ""), *["O"] * (len(words) - 1)][: len(words)]
 
 
 def make_study(seed: int, folder: Path, kinds: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """The text of a study whose files are in the folder, and the planted faults: place -> kind."""
     rng = random.Random(seed)
-    extension, is_pair = rng.choice(("csv", "tsv", "jsonl")), rng.random() < 0.5
-    labels = rng.sample(LABELS, rng.randrange(2, 5))
-    names = ["train.en", *rng.choice((["test.de"], ["test.de", "test.sw"], ["dev.en", "test.de"]))]
-    rows = {name: make_rows(rng, name, labels, is_pair) for name in names}
-    misspelt: set[str] = set()
-    originals, faults = {name: len(rows[name]) for name in names}, {}
+    files, misspelt, faults = Files(rng), set[str](), dict[str, str]()
     for kind in kinds:
-        for split in (
-            "train",
-            "dev",
-            "test",
-        ):  # equal oddities of a split share a line, which has the place of the first
-            name = rng.choice([name for name in names if name.startswith(split)] or [""])
-            if not name or rng.random() < 0.5 or kind == ("in training" if split == "train" else "alike"):
+        for split in ("train", "dev", "test"):
+            name = rng.choice([name for name in files.names if name.startswith(split)] or [""])
+            if not name or rng.random() < 0.5 or not files.can_have(kind, split):
                 continue
-            plant(rng, kind, rows, name, originals)
-            if kind == "mistyped":
-                if (label := rows[name][-1]["label"]) in misspelt:
-                    continue  # the first place of a misspelt label is named
-                misspelt.add(label)
-            faults[f"{name}.{extension}:{len(rows[name]) + (extension != 'jsonl')}"] = kind
-    if any(
-        place.startswith("test") for place in faults
-    ):  # a row with an error may have the label that is in train only
+            row = files.plant(kind, name)
+            if kind == "mistyped" and row["label"] in misspelt:
+                continue  # the first place of a misspelt label is named
+            misspelt.add(row.get("label", ""))
+            faults[files.place(name)] = kind
+    if any(place.startswith("test") for place in faults):
+        # A test row with an error may have the label that seems to be in train only, so that is not said.
         faults = {place: kind for place, kind in faults.items() if (kind, place[:5]) != ("unknown", "train")}
-    for name in names:
-        write(folder, name, rows[name], extension)
+    files.write(folder)
     by_split: dict[str, dict[str, str]] = {}
-    for name in names:
+    for name in files.names:
         split, language = name.split(".")
-        by_split.setdefault(split, {})[language] = f"{name}.{extension}"
-    task = {"name": "own", "format": "classification", "files": by_split}
+        by_split.setdefault(split, {})[language] = f"{name}.{files.extension}"
+    task = {"name": "own", "format": files.format, "files": by_split}
     if rng.random() < 0.3:
-        task["labels"] = labels
+        task["labels"] = [*files.labels, *(["O"] if files.format == "tagging" else [])]
     return yaml.safe_dump({"models": ["model"], "tasks": [task], "targets": [{"task": "own"}]}), faults
 
 
