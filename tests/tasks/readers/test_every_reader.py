@@ -289,11 +289,21 @@ def test_files_of_other_writers_are_read_back(tmp_path, cells):
         csv.writer(file, delimiter="\t").writerows(row.values() for row in rows)
     (tmp_path / "x.jsonl").write_bytes(jsonl(*rows))
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    (tmp_path / "lines.json").write_bytes(jsonl(*rows))
+    (tmp_path / "list.json").write_text(json.dumps(rows), encoding="utf-8")
+    (tmp_path / "keyed.json").write_text(
+        json.dumps(dict(enumerate(rows)), indent=2, ensure_ascii=False), encoding="utf-8-sig"
+    )
+    (tmp_path / "x.tar.gz").write_bytes(tar_gz({"a/x.jsonl": jsonl(*rows), "a/README.md": b"\xff"}))
     for reader, name, header in [
         ("csv", "x.csv", ()),
         ("quoted-tsv", "x.tsv", ("premise", "hypothesis", "label")),
         ("jsonl", "x.jsonl", ()),
         ("parquet", "x.parquet", ()),
+        ("json", "lines.json", ()),
+        ("json", "list.json", ()),
+        ("json", "keyed.json", ()),
+        ("tar-jsonl", "x.tar.gz", ()),
     ]:
         sample = Sample(reader, "classification", {name: b""}, len, ("neutral",), {"header": header})
         if all(b for _, b in expected):
