@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_scores_equal_those_of_the_report(xlift: Xlift, every: tuple[Path, Plan,
         assert f"{100 * row['value']:.1f} ({100 * row['low']:.1f} to {100 * row['high']:.1f})" in text
     assert "| zero-shot |" in text
     assert "| trained on |" in text
+
+
+def test_known_faults_of_the_data_are_limits(xlift: Xlift, every: tuple[Path, Plan, Store], tmp_path: Path):
+    shutil.copytree(every[0] / "s", tmp_path / "s")
+    path = tmp_path / "s" / "studies" / "study.json"
+    record = json.loads(path.read_text())
+    record["tasks"]["isle-pos"]["faults"] = ["isle-pos test: the tag is odd in 2 rows of qta"]
+    path.write_text(json.dumps(record))
+    for target, expected in (("isle-pos", 1), ("isle-nli", 0)):
+        assert xlift("export", "study", target, "--store", "s", "--target", target).code == 0
+        text = (tmp_path / target / "README.md").read_text()
+        assert text.count("- Known fault of isle-pos test: the tag is odd in 2 rows of qta") == expected
 
 
 def test_card_has_scores_with_noise(xlift: Xlift, tmp_path: Path):
