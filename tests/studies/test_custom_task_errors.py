@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -110,4 +111,43 @@ def test_the_command_line_prints_every_error_and_exits_with_2(xlift: Xlift, tmp_
     assert [line for line in answer.err.splitlines() if line.startswith("xlift: ")] == [
         "xlift: study.yaml:10: tasks.0.metric: 'bleu' cannot score classification",
         "xlift: test.de.csv:2: unknown label 'bill' (expected one of: billing, other)",
+    ]
+
+
+TAGGER = """\
+models: [model]
+targets:
+  - {task: names}
+tasks:
+  - name: names
+    format: tagging
+    files: {train: {en: train.en.conll}, test: {de: test.de.conll}}
+"""
+CONLL = "Ada\tB-PER\nlives\tO\n\nin\tO\nRome\tB-LOC\n\n"
+
+
+def test_every_sentence_with_an_error_is_named(tmp_path: Path):
+    (tmp_path / "train.en.conll").write_text(CONLL + "Bo\tB-PER\nsleeps\nwell\n\nhere\n\n" + CONLL, encoding="utf-8")
+    (tmp_path / "test.de.conll").write_text("Otto\tB-PRE\n\n" + CONLL, encoding="utf-8")
+    found = errors_of(tmp_path, TAGGER)
+    assert [message.partition("\n")[0] for message in found] == [
+        "train.en.conll:8: 'sleeps' has no tag",
+        "train.en.conll:11: 'here' has no tag",
+        "test.de.conll:1: unknown label 'B-PRE' on word 1 (expected one of: B-LOC, B-PER, O)",
+    ]
+
+
+def test_every_question_with_an_error_is_named(tmp_path: Path):
+    def question(name: str, **changes: object) -> dict[str, object]:
+        return {"id": name, "question": "who?", "answers": [{"text": "Ada", "answer_start": 0}]} | changes
+
+    questions = [question("a"), question("b", question=1), question("c", answers=[{"text": "Ida", "answer_start": 0}])]
+    tree = {"data": [{"paragraphs": [{"context": "Ada sleeps", "qas": questions}]}]}
+    (tmp_path / "train.en.json").write_text(json.dumps(tree), encoding="utf-8")
+    study = TAGGER.replace("tagging", "span-qa").replace(
+        "{train: {en: train.en.conll}, test: {de: test.de.conll}}", "{train: {en: train.en.json}}"
+    )
+    found = errors_of(tmp_path, study)
+    assert [message.partition(": ")[0] for message in found] == [
+        f"train.en.json:data[0].paragraphs[0].qas[{n}]" for n in (1, 2)
     ]

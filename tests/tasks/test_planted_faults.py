@@ -62,7 +62,7 @@ KINDS = (
 
 
 COLUMN_OF_LABELS = {"classification": "label", "multi-label": "labels", "tagging": "tags"}
-IMPOSSIBLE = {"conll": ("header", "empty", "cut"), "jsonl": ("header",)}
+IMPOSSIBLE = {"conll": ("header", "empty"), "jsonl": ("header",)}
 """Extension of a tagging task -> kinds that its files cannot have."""
 
 

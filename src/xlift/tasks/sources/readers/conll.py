@@ -26,8 +26,10 @@ from xlift.tasks.sources.readers.base import Layout, Reader, Row
 _BLANKS = re.compile(r"[ \t]+")  # other white space occurs inside tokens
 _DOCUMENT = "-DOCSTART-"
 
-Sentences = Callable[[Path, Layout], Iterator[tuple[int, list[str], list[str]]]]
-"""(path, layout) -> (first line, words, tags) of each sentence."""
+Sentence = tuple[int, list[str], list[str]]
+"""(first line, words, tags)"""
+Sentences = Callable[[Path, Layout], Iterator[Sentence | UserError]]
+"""(path, layout) -> each sentence, or the error of its first wrong line."""
 
 
 def sentence_reader(name: str, version: int, sentences: Sentences) -> Reader:
@@ -36,8 +38,12 @@ def sentence_reader(name: str, version: int, sentences: Sentences) -> Reader:
     def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
         number = 0
         for path in paths:
-            for start, words, tags in sentences(path, layout):
-                yield Row(path, str(start), TaggingExample(id=str(number), words=tuple(words), tags=tuple(tags)))
+            for sentence in sentences(path, layout):
+                if isinstance(sentence, UserError):
+                    yield Row(path, "", None, error=sentence)
+                else:
+                    start, words, tags = sentence
+                    yield Row(path, str(start), TaggingExample(id=str(number), words=tuple(words), tags=tuple(tags)))
                 number += 1
 
     return Reader(name, version, ("tagging",), read)
@@ -49,35 +55,46 @@ COMMENT = ("#", "")
 
 def group_lines(
     path: Path, parse: Callable[[str, int, bool], tuple[str, str] | None]
-) -> Iterator[tuple[int, list[str], list[str]]]:
-    """(first line, words, tags) of each sentence.
+) -> Iterator[Sentence | UserError]:
+    """Each sentence, or the error of its first wrong line.
 
     Args:
         parse: (line without its end, its number, whether it is inside a sentence) -> word and tag; COMMENT;
             None for a line that ends a sentence. Raises UserError.
     """
     start, words, tags = 0, [], []
+    error: UserError | None = None
     for number, text in read_lines(path):
-        parsed = parse(text.removesuffix("\n").removesuffix("\r"), number, bool(words))
+        try:
+            parsed = parse(text.removesuffix("\n").removesuffix("\r"), number, bool(start))
+        except UserError as raised:
+            start, error = start or number, error or raised
+            continue
         if parsed is None:
-            if words:
-                yield start, words, tags
-                start, words, tags = 0, [], []
+            if start:
+                yield error or (start, words, tags)
+                start, words, tags, error = 0, [], [], None
         elif parsed is not COMMENT:
             start = start or number
             words.append(parsed[0])
             tags.append(intern(parsed[1]))
-    if words:
-        yield start, words, tags
+    if start:
+        yield error or (start, words, tags)
 
 
-def sentences(path: Path, layout: Layout, *, with_gold: bool = True) -> Iterator[tuple[int, list[str], list[str]]]:
+def sentences(path: Path, layout: Layout, *, with_gold: bool = True) -> Iterator[Sentence]:
     """(first line, words, tags) of each sentence of a file.
 
     Args:
         with_gold: False if tags may be absent, for `xlift predict`. Tags are then '' or what the file has.
+
+    Raises:
+        UserError: the first error.
     """
-    return group_lines(path, _Lines(path, layout, with_gold).parse)
+    for sentence in group_lines(path, _Lines(path, layout, with_gold).parse):
+        if isinstance(sentence, UserError):
+            raise sentence
+        yield sentence
 
 
 class _Columns(NamedTuple):
@@ -203,4 +220,4 @@ def _number(counts: Collection[int]) -> str:
     return f"{number} column{'s' * (number != 1)}"
 
 
-CONLL = sentence_reader("conll", 2, sentences)
+CONLL = sentence_reader("conll", 2, lambda path, layout: group_lines(path, _Lines(path, layout, with_gold=True).parse))

@@ -12,10 +12,10 @@ from pathlib import Path
 from xlift.errors import UserError
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout
-from xlift.tasks.sources.readers.conll import group_lines, sentence_reader
+from xlift.tasks.sources.readers.conll import Sentence, group_lines, sentence_reader
 
 
-def _sentences(path: Path, layout: Layout) -> Iterator[tuple[int, list[str], list[str]]]:
+def _sentences(path: Path, layout: Layout) -> Iterator[Sentence | UserError]:
     return group_lines(path, lambda line, number, inside: _parse(line, f"{path}:{number}"))
 
 

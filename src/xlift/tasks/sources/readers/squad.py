@@ -23,8 +23,14 @@ EXPECTED = "Expected SQuAD: data > paragraphs > context, qas > id, question, ans
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     for path in paths:
         for at, title, context, question in questions(path):
-            if _matches_where(path, question, layout.where, at):
-                yield Row(path, at, _example(path, context, question, at), title)
+            try:
+                if _matches_where(path, question, layout.where, at):
+                    row = Row(path, at, _example(path, context, question, at), title)
+                else:
+                    continue
+            except UserError as error:
+                row = Row(path, at, None, error=error)
+            yield row
 
 
 def questions(path: Path) -> Iterator[tuple[str, str, str, Any]]:
