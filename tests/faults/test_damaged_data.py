@@ -15,7 +15,7 @@ from tests.support.samples import ENTITIES, LAREQA, MENTIONS, NLI, SAMPLES, SQUA
 from xlift.errors import UserError
 from xlift.tasks.sources.base import LINE_LIMIT
 
-TEXT = [name for name in SAMPLES if name != "parquet"]
+TEXT = [name for name in SAMPLES if name not in ("parquet", "tar-jsonl")]
 
 
 def damaged(name: str, folder, change, which: str = ""):
