@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 from tests.support.fakes import model_folder
+from tests.support.model_folders import SEQ2SEQ, write_model_folder, write_weights
 
 from xlift import backbones
 from xlift.errors import UserError
@@ -30,7 +32,8 @@ def test_fingerprint_depends_on_the_bytes_and_not_the_location(tmp_path: Path):
 
 def test_tokenizer_is_part_of_the_fingerprint(tmp_path: Path):
     plain, with_tokenizer = model_folder(tmp_path / "a"), model_folder(tmp_path / "b")
-    (with_tokenizer / "tokenizer.json").write_text("{}")
+    tokenizer = with_tokenizer / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
     assert backbones.find(str(plain)).fingerprint != backbones.find(str(with_tokenizer)).fingerprint
 
 
@@ -42,7 +45,9 @@ def test_name_is_the_folder_name_however_the_path_is_written(tmp_path: Path, mon
 def test_heads_of_an_earlier_stage_are_listed(tmp_path: Path):
     folder = model_folder(tmp_path / "m")
     assert backbones.find(str(folder)).heads == ()
-    (folder / "heads.json").write_text('{"isle-qa": {}, "isle-nli": {}}')
+    spec = {"kind": "sequence", "labels": []}
+    (folder / "heads.json").write_text(json.dumps({"isle-qa": spec, "isle-nli": spec}))
+    write_weights(folder / "heads.safetensors", {"isle-qa.x": (1,), "isle-nli.x": (1,)})
     assert backbones.find(str(folder)).heads == ("isle-qa", "isle-nli")
     (folder / "heads.json").write_text("{")
     with pytest.raises(UserError, match=r"heads\.json: its heads cannot be read"):
@@ -127,7 +132,7 @@ def test_weights_are_downloaded_only_if_needed(tmp_path: Path, monkeypatch: pyte
 
     folder = tmp_path / "0123abc"
     folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "mt5", "is_encoder_decoder": true}', encoding="utf-8")
+    write_model_folder(folder, SEQ2SEQ, weights=False)
     asked: list[list[str]] = []
 
     def fetch(name: str, allow_patterns: list[str], **_: object) -> str:

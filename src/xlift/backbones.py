@@ -14,6 +14,7 @@ from pathlib import Path
 
 from xlift.errors import UserError, did_you_mean
 from xlift.model_families import Family, family_of
+from xlift.model_files import check_model_folder
 
 SHIPPED = {"isles": "archipelago/encoder"}
 """Name -> folder inside the package."""
@@ -58,7 +59,7 @@ def find(name: str, base: Path | None = None, *, weights: bool = True) -> Backbo
         weights: whether weights are needed. A plan does not need them, which saves downloading gigabytes.
 
     Raises:
-        UserError: there is no model of this name, or the folder is not a model with safetensors weights.
+        UserError: there is no model of this name, or its folder is no complete and undamaged model (model_files).
     """
     if name in SHIPPED:
         folder = Path(str(files("xlift"))) / SHIPPED[name]
@@ -70,28 +71,11 @@ def find(name: str, base: Path | None = None, *, weights: bool = True) -> Backbo
         return Backbone(name, folder, _fingerprint(folder))
     for folder in ([base / name] if base else []) + [Path(name)]:
         if folder.is_dir():
-            _check_folder(folder, name, weights)
+            check_model_folder(folder, name, weights=weights)
             return Backbone(folder.resolve().name, folder, _fingerprint(folder), _read_head_names(folder))
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
         raise UserError(f"no model folder '{name}'", fix="give an existing folder, a Hub id, or 'isles'.")
     return _from_hub(name, weights)
-
-
-def _check_folder(folder: Path, name: str, weights: bool) -> None:
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"'{name}' is not a model: it has no config.json", fix="expected a folder that save_pretrained() wrote."
-        )
-    if (folder / "delta.json").is_file():
-        raise UserError(
-            f"'{name}' holds a delta checkpoint: only the changes of one stage to another model",
-            fix="`xlift store export KEY DIR` writes the full model of an artifact to a folder.",
-        )
-    if weights and not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"'{name}' has no safetensors weights",
-            fix="xlift does not load pickled weights; model.save_pretrained(folder) of transformers writes safetensors.",
-        )
 
 
 @cache
@@ -147,7 +131,7 @@ def _from_hub(name: str, weights: bool) -> Backbone:
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise _not_found_error(name, f"it is not a folder, and the Hub answered: {_first_line(error)}") from None
-    _check_folder(folder, name, weights)
+    check_model_folder(folder, name, weights=weights)
     return Backbone(name, folder, folder.name)  # a snapshot's folder name is its revision
 
 

@@ -47,6 +47,8 @@ class Traits:
     """A tied output layer reads states divided by the square root of their width."""
     new_model: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the config of a model with random weights, beside sizes and tokens. Such a model has no dropout."""
+    tokens_without_embedding: tuple[str, ...] = ()
+    """Tokens that published tokenizers have after the last row of the embeddings, since a model of text alone never reads them."""
     pretraining_revision: int = 0
     """Incremented whenever the same pretraining would give another model of this type alone."""
 
@@ -64,7 +66,7 @@ MODEL_TYPES: dict[str, Traits] = {
     "electra": _bert(),
     "gemma": _llama(),
     "gemma2": _llama(),
-    "gemma3_text": _llama(supports_packing=True),
+    "gemma3_text": _llama(supports_packing=True, tokens_without_embedding=("<image_soft_token>",)),
     "llama": _llama(supports_packing=True, ties_output=False),
     "mbart": Traits("seq2seq", has_learned_positions=True),
     "mistral": _llama(ties_output=False),

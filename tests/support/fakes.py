@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.support.model_folders import ENCODER, write_model_folder
 
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan, make_plan
@@ -30,11 +31,8 @@ targets:
 
 
 def model_folder(folder: Path, weights: bytes = b"weights") -> Path:
-    """A folder that `backbones.find` accepts as a model. Planning only reads its bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text('{"model_type": "xlm-roberta"}', encoding="utf-8")
-    (folder / "model.safetensors").write_bytes(weights)
-    return folder
+    """A folder that a plan accepts as a model of two layers."""
+    return write_model_folder(folder, ENCODER, content=weights.decode())
 
 
 def study_file(folder: Path, text: str = STUDY, name: str = "study.yaml") -> Path:

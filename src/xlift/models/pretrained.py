@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -32,9 +32,9 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.utils import logging
 
-from xlift.backbones import family_in
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
+from xlift.model_files import check_model_folder
 from xlift.models.heads import LanguageHead, has_tied_decoder
 from xlift.models.outputs import HeadSpec
 
@@ -53,7 +53,7 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
         UserError: no such folder, no network, an unknown family, or weights that are missing, pickled or do not fit the config.
     """
     name = str(path_or_id)
-    _check_folder(name)
+    check_folder(name)
     try:
         with silence_transformers():
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
@@ -66,7 +66,7 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
                 output_loading_info=True,
             )
             tokenizer = _load_tokenizer(name)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # transformers raises many types for damaged files
         raise UserError(
             f"the model cannot be loaded: {first_line(error)}",
             where=name,
@@ -150,7 +150,7 @@ def build_model(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedMod
                 None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
             )
             tokenizer = _load_tokenizer(name)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except Exception as error:  # as above
         raise UserError(f"the model cannot be loaded: {first_line(error)}", where=name) from error
     _check_weights(model, info, name)
     _check_output_layer(model, folder)
@@ -225,26 +225,21 @@ def load_language_head(folder: Path, config: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def _check_folder(name: str) -> None:
-    """Raises UserError for mistakes with local folders, where transformers' own messages are misleading."""
+def check_folder(name: str, *, exported: bool = False) -> None:
+    """Check the files of a local folder, where the messages of transformers would be misleading. Accepts a Hub id.
+
+    Raises:
+        UserError: as `check_model_folder`, or there is no such folder.
+    """
     folder = Path(name)
     if not folder.exists():
         if name.startswith((".", "~")) or folder.is_absolute() or name.count("/") > 1 or "\\" in name:
             raise UserError("no such folder", where=name, fix="give a model folder, or a Hub id such as 'org/name'.")
         return
-    if not (folder / "config.json").is_file():
-        raise UserError("not a model folder: it has no config.json", where=name)
-    if not any(folder.glob("*.safetensors")):
-        is_pickled = any(folder.glob("*.bin"))
-        class_name = AUTO_CLASSES[family_in(folder)][1].__name__ if is_pickled else ""
-        raise UserError(
-            "its weights are pickled (.bin), which may run code when read" if is_pickled else "it has no weights",
-            where=name,
-            fix="if you trust the file, convert it once: "
-            f"{class_name}.from_pretrained({name!r}).save_pretrained(folder) writes model.safetensors."
-            if is_pickled
-            else "expected model.safetensors.",
-        )
+    try:
+        check_model_folder(folder, exported=exported)
+    except UserError as error:
+        raise UserError(error.what, where=error.where or name, fix=error.fix) from None
 
 
 def _check_weights(model: PreTrainedModel, info: dict[str, Any], name: str) -> None:

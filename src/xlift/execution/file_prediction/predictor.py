@@ -21,7 +21,7 @@ from xlift.execution.file_prediction.input_rows import InputRow
 from xlift.models.export import CLASSES, ExportMetadata, class_of, read_export_metadata, stock_logits
 from xlift.models.model import Model
 from xlift.models.outputs import OUTPUTS
-from xlift.models.pretrained import first_line, load_pretrained, silence_transformers
+from xlift.models.pretrained import check_folder, first_line, load_pretrained, silence_transformers
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Device, PromptSettings
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features, softmax
@@ -81,12 +81,7 @@ def load_exported_model(folder: Path, device: Device = "auto") -> LoadedModel:
         raise UserError(
             "this model computes vectors and predicts no labels", where=str(folder), fix="README.md in it shows how to use it."
         )  # fmt: skip
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(
-            "the folder has no safetensors weights",
-            where=str(folder),
-            fix="xlift does not load pickled weights. `model.save_pretrained(folder)` and `xlift export` write safetensors.",
-        )
+    check_folder(str(folder), exported=True)
     try:
         with silence_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

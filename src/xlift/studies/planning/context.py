@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from xlift.errors import UserError
 from xlift.model_families import Family
+from xlift.model_files import ModelFacts
 from xlift.studies.job import ModelRef
 from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
@@ -32,6 +33,8 @@ class ModelState:
     """Of the training so far."""
     heads: tuple[str, ...] = ()
     """Names of the tasks that the model has heads for."""
+    facts: ModelFacts | None = None
+    """Of a model that exists; None for one that the study pretrains."""
 
     @property
     def label(self) -> str:

@@ -29,6 +29,8 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
             f"{state.model} is {FAMILY_NAMES[state.family]}, and masked language modelling needs an encoder: {text.name}",
             place, "leave the text out; `pretrain:` trains models of every family on text.",
         )  # fmt: skip
+    if text is not None:
+        _check_masking(context, state, stage.where)
     for task in tasks:
         if state.prompt_patches is None:
             check_head_mode(context, state, task, stage.where)
@@ -85,8 +87,37 @@ def check_pooling(context: PlanContext, state: ModelState, options: Options, whe
         )  # fmt: skip
 
 
-def check_recipe(context: PlanContext, recipe: Recipe, where: Keys) -> None:
-    """Raises UserError if this machine or the engine cannot do what the recipe requires."""
+def _check_masking(context: PlanContext, state: ModelState, where: Keys) -> None:
+    """Raises UserError if the model lacks what masked language modelling needs."""
+    if state.facts is None:
+        return
+    config, tokenizer = state.facts.config, state.facts.tokenizer
+    if tokenizer and not tokenizer.has("mask_token"):
+        raise context.error(
+            f"masked language modelling needs a mask token, and the tokenizer of {state.model} has none", where,
+            "take a model whose tokenizer has one, or leave the text out.",
+        )  # fmt: skip
+    width = config.get("hidden_size")
+    if not config.get("tie_word_embeddings", True) or config.get("embedding_size", width) != width:
+        raise context.error(
+            f"{state.model} does not predict tokens with its input embeddings, as masked language modelling needs", where,
+            "take an encoder with a tied decoder, as XLM-R, mBERT and mmBERT have it, or leave the text out.",
+        )  # fmt: skip
+
+
+def check_max_length(context: PlanContext, state: ModelState, recipe: Recipe, where: Keys) -> None:
+    """Raises UserError if rows may be longer than the model's positions."""
+    limit = state.facts.max_length if state.facts else None
+    if recipe.max_length and limit and recipe.max_length > limit:
+        raise context.error(
+            f"max_length {recipe.max_length} is more than the {limit} positions of {state.model}",
+            _training_place(context, where, "max_length"), f"set it to at most {limit}.",
+        )  # fmt: skip
+
+
+def check_recipe(context: PlanContext, state: ModelState, recipe: Recipe, where: Keys) -> None:
+    """Raises UserError if the model, this machine or the engine cannot do what the recipe requires."""
+    check_max_length(context, state, recipe, where)
     engine = context.study.engine
     if not recipe.optimizer_traits.is_elementwise and engine.strategy == "fsdp":
         raise context.error(
@@ -104,14 +135,14 @@ def check_recipe(context: PlanContext, recipe: Recipe, where: Keys) -> None:
         missing += [] if find_spec("bitsandbytes") else ["the package bitsandbytes"]
         if missing:
             context.refuse_to_run(
-                f"`quantize: true` needs {' and '.join(missing)}", _lora_place(context, where),
+                f"`quantize: true` needs {' and '.join(missing)}", _training_place(context, where, "lora"),
                 "leave `quantize` out (LoRA works without it), or run it on a machine that has them.",
             )  # fmt: skip
 
 
-def _lora_place(context: PlanContext, where: Keys) -> Keys:
-    """The nearest `lora` key that applies at a place."""
+def _training_place(context: PlanContext, where: Keys, key: str) -> Keys:
+    """The nearest place of a key of `training:` that applies at a place."""
     section = "target" if where[:1] == ("targets",) else "intermediate"
-    places: list[Keys] = [(*where[:n], "training", "lora") for n in range(len(where), 1, -1)]
-    places += [("training", section, "lora"), ("training", "lora")]
+    places: list[Keys] = [(*where[:n], "training", key) for n in range(len(where), 1, -1)]
+    places += [("training", section, key), ("training", key)]
     return next((place for place in places if place in context.file.document.lines), places[-1])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlift import backbones
+from xlift.errors import UserError
 from xlift.model_families import Family, traits_of
+from xlift.model_files import check_model_folder
 from xlift.model_shape import read_model_shape
 from xlift.studies.job import Data, ModelRef, PretrainSpec, make_job
 from xlift.studies.planning.context import ModelState, PlanContext
@@ -49,18 +51,36 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
         found = backbones.find(entry.model, context.file.folder, weights=context.to_run)
         family = found.family
     is_folder = (context.file.folder / entry.model).is_dir() or Path(entry.model).is_dir()
-    if is_folder and not any(found.folder.glob(backbones.WEIGHTS_PATTERN)):  # those of the Hub will be fetched
-        context.refuse_to_run(
-            f"'{entry.model}' has a config.json and no weights", where, "put the model's safetensors into its folder."
-        )
+    if is_folder and not context.to_run:  # those of the Hub will be fetched
+        _warn_of_missing_files(context, found.folder, entry.model, where)
     context.plan.models[found.fingerprint] = found.folder
     name = context.plan.names.setdefault(found.fingerprint, entry.name or found.name)
     name = entry.name or name
     shape = read_model_shape(found.folder)
+    facts = check_model_folder(found.folder, entry.model, weights=context.to_run)
+    patches = _prompt_patches(context, entry, name, family, where)
+    if patches is not None and facts.tokenizer and not facts.tokenizer.has("eos_token"):
+        raise context.error(
+            f"text mode needs an end token, and the tokenizer of {name} has none", where,
+            "name it as `eos_token` in its tokenizer_config.json.",
+        )  # fmt: skip
     return ModelState(
         name, ModelRef(fingerprint=found.fingerprint), name, family, shape.num_layers if shape else None,
-        _prompt_patches(context, entry, name, family, where), heads=found.heads,
+        patches, heads=found.heads, facts=facts,
     )  # fmt: skip
+
+
+def _warn_of_missing_files(context: PlanContext, folder: Path, name: str, where: Keys) -> None:
+    """Warn where a model can be estimated, and lacks files that a run needs."""
+    if not any(folder.glob(backbones.WEIGHTS_PATTERN)):
+        context.refuse_to_run(
+            f"'{name}' has a config.json and no weights", where, "put the model's safetensors into its folder."
+        )
+        return
+    try:
+        check_model_folder(folder, name)
+    except UserError as error:
+        context.refuse_to_run(f"{error.where}: {error.what}" if error.where else error.what, where, error.fix)
 
 
 def _pretrained_model(context: PlanContext, entry: PretrainedModel, where: Keys) -> ModelState:

@@ -39,7 +39,7 @@ def add_stage(
     """
     tasks = [context.resolver.tasks[data.task] for data in mixture + text]
     check_stage(context, state, tasks, stage)
-    check_recipe(context, recipe, stage.where)
+    check_recipe(context, state, recipe, stage.where)
     spec = TrainSpec(
         model=state.ref,
         mixture=mixture,

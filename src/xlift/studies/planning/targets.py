@@ -10,7 +10,7 @@ from xlift.recipes import Noise, Recipe, Sampling
 from xlift.studies.job import Data, LayerSpec, PredictSpec, TextMode, make_job, noise_name
 from xlift.studies.plan_types import Cell
 from xlift.studies.planning.context import ModelState, PlanContext
-from xlift.studies.planning.families import check_pooling, check_untrained
+from xlift.studies.planning.families import check_max_length, check_pooling, check_untrained
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import IntermediateRow, TrainingStage
@@ -53,6 +53,7 @@ def add_target(
         train_language = "+".join(data.language for data in mixture)
     else:
         check_pooling(context, state, target.options, (*where, "options"))
+        check_max_length(context, state, recipe, where)
     options = {**task.options, **target.options.for_prediction()}
     if recipe.max_length is not None:
         options["max_length"] = recipe.max_length

@@ -1,0 +1,267 @@
+"""The tokenizer of a model folder: its files, its tokens against the rows of the embeddings, its special tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError
+from xlift.model_families import traits_of
+from xlift.model_files.contents import AGAIN, kind_of, read_object
+
+TOKENIZER = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+CLASS_MODELS = {
+    "AlbertTokenizer": "Unigram", "BertTokenizer": "WordPiece", "DebertaV2Tokenizer": "Unigram", "GPT2Tokenizer": "BPE",
+    "GemmaTokenizer": "BPE", "LlamaTokenizer": "BPE", "MBart50Tokenizer": "Unigram", "MBartTokenizer": "Unigram",
+    "NllbTokenizer": "BPE", "Qwen2Tokenizer": "BPE", "RobertaTokenizer": "BPE", "T5Tokenizer": "Unigram",
+    "XGLMTokenizer": "Unigram", "XLMRobertaTokenizer": "Unigram",
+}  # fmt: skip
+"""Class of transformers with special tokens of its own -> the kind of tokenizer that it builds from tokenizer.json."""
+DEFAULT_CLASSES = {
+    "albert": "AlbertTokenizer", "bert": "BertTokenizer", "distilbert": "BertTokenizer", "electra": "BertTokenizer",
+    "gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "gemma3_text": "GemmaTokenizer", "mbart": "MBartTokenizer",
+    "mt5": "T5Tokenizer", "qwen2": "Qwen2Tokenizer", "qwen3": "Qwen2Tokenizer", "roberta": "RobertaTokenizer",
+    "t5": "T5Tokenizer", "xglm": "XGLMTokenizer", "xlm-roberta": "XLMRobertaTokenizer",
+}  # fmt: skip
+"""Model type -> class of its tokenizer where tokenizer_config.json names none."""
+CLASS_NEEDED = ("m2m_100",)
+"""Model types without such a default."""
+CLASSES_IGNORED = ("modernbert",)
+"""Model types for which transformers does not use the class in tokenizer_config.json: published ones are wrong."""
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""Special tokens by their names in transformers."""
+OTHER_MODEL = "check that the tokenizer's files belong to this model."
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What a plan asks about a tokenizer."""
+
+    num_tokens: int
+    """Largest id + 1."""
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    """Name of a special token ('mask_token') -> the token, as far as its files name them."""
+    has_defaults: bool = True
+    """Whether its class in transformers may have more special tokens than its files name."""
+
+    def has(self, special_token: str) -> bool:
+        """Whether it has, or may have, a special token."""
+        return special_token in self.special_tokens or self.has_defaults
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The `tokenizers.Tokenizer` in a folder's tokenizer.json, without truncation and padding. Read once per content: callers share
+    it.
+
+    Raises:
+        UserError: the file is damaged, or holds something else.
+    """
+    path = folder / TOKENIZER
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(f"it cannot be read: {error.strerror or error}", where=str(path)) from None
+    return _read_tokenizer(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read_tokenizer(path: Path, size: int, mtime_ns: int) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # plain Exception, or the library's PanicException, which is no Exception
+        read_object(path)  # says it better where the file holds something else
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"the tokenizer cannot be read: {reason}", where=str(path), fix="copy or download the file again; a file of a newer "
+            "version of the library `tokenizers` needs that version.",
+        ) from None  # fmt: skip
+    if b'"added_tokens"' not in path.read_bytes():  # transformers reads them where tokenizer_config.json has none
+        raise UserError("it has no `added_tokens`", where=str(path), fix=AGAIN)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()  # some files contain the last truncation length
+    return tokenizer
+
+
+def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -> TokenizerFacts:
+    """
+    Args:
+        num_embeddings: rows of the model's input embeddings; None where they are not known.
+
+    Raises:
+        UserError: a file is missing, damaged, or belongs to another model.
+    """
+    settings = _read_settings(folder)
+    path = folder / TOKENIZER
+    if not path.is_file():
+        _check_other_files(folder)
+        return TokenizerFacts(0)
+    tokenizer = read_tokenizer(folder)
+    class_name = _check_class(settings["class"], model_type, type(tokenizer.model).__name__, folder)
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    special_tokens = {role: token for role in ROLES if (token := settings.get(role)) is not None}
+    ids = dict(vocabulary)
+    free = max(ids.values(), default=-1) + 1
+    for token in dict.fromkeys(
+        (*special_tokens.values(), *settings["added"])
+    ):  # transformers adds those that are missing
+        if token not in ids:
+            ids[token], free = free, free + 1
+    if vocabulary.keys() <= {*special_tokens.values(), *settings["added"]}:
+        raise UserError(
+            f"the tokenizer has {len(vocabulary)} tokens, which are all special ones", where=str(path), fix=OTHER_MODEL
+        )
+    allowed = set(traits_of(model_type).tokens_without_embedding) - set(special_tokens.values())
+    outside = sorted(
+        (number, token)
+        for token, number in ids.items()
+        if num_embeddings is not None and number >= num_embeddings and token not in allowed
+    )
+    if outside:
+        (number, token), more = outside[0], f" and {len(outside) - 1:,} more" if len(outside) > 1 else ""
+        raise UserError(
+            f"the tokenizer has {outside[-1][0] + 1:,} tokens, the model {num_embeddings:,}: '{token}' (id {number}){more} has no "
+            "row in the embeddings",
+            where=str(path),
+            fix=f"{OTHER_MODEL} If tokens were added on purpose, add their rows too: in transformers "
+            "`model.resize_token_embeddings(len(tokenizer))`, then save both.",
+        )
+    facts = TokenizerFacts(free, special_tokens, class_name in CLASS_MODELS)
+    if not facts.has("pad_token") and not facts.has("eos_token"):
+        raise UserError(
+            "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),
+            fix="name one of its tokens as `pad_token` in this file.",
+        )  # fmt: skip
+    return facts
+
+
+def _check_class(declared: str | None, model_type: str, kind: str, folder: Path) -> str:
+    """The class of transformers that reads the tokenizer; '' for one without special tokens of its own.
+
+    Raises:
+        UserError: the class builds a tokenizer of another kind than that of tokenizer.json.
+    """
+    if declared is None and model_type in CLASS_NEEDED:
+        raise UserError(
+            f"tokenizer_config.json names no `tokenizer_class`, which models of type {model_type} need", where=str(folder),
+            fix="copy or download tokenizer_config.json of the model again.",
+        )  # fmt: skip
+    name = (declared or DEFAULT_CLASSES.get(model_type, "")).removesuffix("Fast")
+    if model_type in CLASSES_IGNORED or CLASS_MODELS.get(name, kind) == kind:
+        return "" if model_type in CLASSES_IGNORED else name
+    source = "which tokenizer_config.json names" if declared else f"that of the type {model_type}"
+    raise UserError(
+        f"the class {name}, {source}, needs a tokenizer of the kind {CLASS_MODELS[name]}, and this one is {kind}",
+        where=str(folder / TOKENIZER), fix="copy or download tokenizer.json and tokenizer_config.json of the model again.",
+    )  # fmt: skip
+
+
+def _check_other_files(folder: Path) -> None:
+    """Raises UserError for a folder without tokenizer.json that transformers cannot read a tokenizer from either."""
+    if (folder / "vocab.txt").is_file() or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
+        return
+    found = sorted(path.name for path in folder.glob("*.model"))
+    if found and find_spec("sentencepiece"):
+        return
+    raise UserError(
+        "the folder has no tokenizer.json" + (f", only {', '.join(found)}" if found else ""), where=str(folder),
+        fix="copy or download the tokenizer's files of this model too."
+        if not found
+        else "load it once where the package sentencepiece is installed, and save it: "
+        "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes tokenizer.json.",
+    )  # fmt: skip
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """Special tokens by role; under 'added' all other tokens that the files beside tokenizer.json declare; under 'class' the class.
+
+    Raises:
+        UserError: a file is damaged, or a value is of another kind than transformers expects.
+    """
+    path, map_path, ids_path = folder / CONFIG, folder / "special_tokens_map.json", folder / "added_tokens.json"
+    config, special_tokens_map, ids = map(_read_if_there, (path, map_path, ids_path))
+    if "auto_map" in config and not (folder / TOKENIZER).is_file():
+        raise UserError(
+            "the tokenizer needs code of its repository, which xlift does not run", where=str(path),
+            fix="take a model with a tokenizer.json.",
+        )  # fmt: skip
+    _check_kinds(config, path)
+    found: dict[str, Any] = {"added": [], "class": config.get("tokenizer_class")}
+    sources = [(path, config), (map_path, special_tokens_map)]
+    for source, values in (
+        sources if "added_tokens_decoder" not in config else sources[::-1]
+    ):  # as transformers reads them
+        found |= {name: _token(value, f"`{name}`", source) for name, value in values.items() if name in ROLES}
+    found["added"] += [value for name, value in config.items() if name.endswith("_token") and isinstance(value, str)]
+    for number, token in config.get("added_tokens_decoder", {}).items():
+        if not number.isdecimal() or not isinstance(token, dict):
+            raise UserError(
+                f"`added_tokens_decoder` has {kind_of(token)} under {number!r}, expected a token", where=str(path)
+            )
+        found["added"].append(_token(token, f"`added_tokens_decoder` of {number}", path))
+    for name in ("extra_special_tokens", "additional_special_tokens"):
+        tokens = config.get(name) or []
+        tokens = tokens.values() if isinstance(tokens, dict) else tokens
+        found["added"] += [_token(token, f"`{name}`", path, optional=False) for token in tokens]
+    for token, number in ids.items():
+        if type(number) is not int or number < 0:
+            raise UserError(f"expected the id of '{token}', found {kind_of(number)}", where=str(ids_path))
+        found["added"].append(token)
+    return found
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.is_file() else {}
+
+
+def _token(value: Any, name: str, path: Path, *, optional: bool = True) -> str | None:
+    """The text of a token, which may be an object with options."""
+    content = value.get("content") if isinstance(value, dict) else value
+    if value is None and optional:
+        return None
+    flags = (
+        {key: each for key, each in value.items() if key not in ("content", "__type", "id")}
+        if isinstance(value, dict)
+        else {}
+    )
+    if isinstance(content, str) and content and all(isinstance(each, bool) for each in flags.values()):
+        return content
+    raise UserError(f"{name} is {kind_of(value)}, expected the text of a token", where=str(path))
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "added_tokens_decoder": (dict,),
+    "extra_special_tokens": (list, dict),
+    "additional_special_tokens": (list, dict),
+    "model_max_length": (int, float),
+    "model_input_names": (list,),
+    "tokenizer_class": (str,),
+    "padding_side": (str,),
+    "truncation_side": (str,),
+    "add_prefix_space": (bool,),
+    "src_lang": (str,),
+    "tgt_lang": (str,),
+    "split_special_tokens": (bool,),
+}
+
+
+def _check_kinds(config: Mapping[str, Any], path: Path) -> None:
+    for name, kinds in _KINDS.items():
+        value = config.get(name)
+        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
+        if wrong and (value is not None or name == "model_input_names" and name in config):
+            raise UserError(f"`{name}` is {kind_of(value)}, expected {_KIND_NAMES[kinds[0]]}", where=str(path))
+    for side in ("padding_side", "truncation_side"):
+        if config.get(side, "left") not in ("left", "right"):
+            raise UserError(f"`{side}` is {kind_of(config[side])}, expected 'left' or 'right'", where=str(path))
+
+
+_KIND_NAMES = {bool: "true or false", dict: "an object", list: "a list", int: "a number", str: "a text"}
