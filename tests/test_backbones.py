@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
 from tests.support.fakes import model_folder
-from tests.support.model_folders import SEQ2SEQ, write_model_folder, write_weights
+from tests.support.model_folders import SEQ2SEQ, write_heads, write_model_folder
 
 from xlift import backbones
 from xlift.errors import UserError
@@ -45,9 +44,7 @@ def test_name_is_the_folder_name_however_the_path_is_written(tmp_path: Path, mon
 def test_heads_of_an_earlier_stage_are_listed(tmp_path: Path):
     folder = model_folder(tmp_path / "m")
     assert backbones.find(str(folder)).heads == ()
-    spec = {"kind": "sequence", "labels": []}
-    (folder / "heads.json").write_text(json.dumps({"isle-qa": spec, "isle-nli": spec}))
-    write_weights(folder / "heads.safetensors", {"isle-qa.x": (1,), "isle-nli.x": (1,)})
+    write_heads(folder, "isle-qa", "isle-nli")
     assert backbones.find(str(folder)).heads == ("isle-qa", "isle-nli")
     (folder / "heads.json").write_text("{")
     with pytest.raises(UserError, match=r"heads\.json: its heads cannot be read"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import STUDY, custom_task_study, model_folder, plan_of, study_file
+from tests.support.model_folders import write_heads
 
 from xlift.errors import UserError
 from xlift.studies.job import PredictSpec, PretrainSpec, TrainSpec
@@ -180,7 +181,7 @@ def test_stages_follow_each_other_and_may_keep_a_head(tmp_path: Path):
 
 def test_a_head_of_the_model_can_be_kept(tmp_path: Path):
     path = study_file(tmp_path, STUDY.replace("size: 100", "keep_heads: [isle-qa]"))
-    (tmp_path / "model" / "heads.json").write_text('{"isle-qa": {}}', encoding="utf-8")
+    write_heads(tmp_path / "model", "isle-qa")
     assert [spec.keep_heads for spec in trained(plan_of(path))].count(("isle-qa",)) == 1
 
 

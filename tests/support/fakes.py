@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.support.model_folders import ENCODER, write_model_folder
+from tests.support.model_folders import write_tokenizer, write_weights
 
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan, make_plan
@@ -31,8 +31,12 @@ targets:
 
 
 def model_folder(folder: Path, weights: bytes = b"weights") -> Path:
-    """A folder that a plan accepts as a model of two layers."""
-    return write_model_folder(folder, ENCODER, content=weights.decode())
+    """A folder that a plan accepts as a model, of a type whose tensors it does not know, and of unknown size."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text('{"model_type": "xlm-roberta-xl"}', encoding="utf-8")
+    write_weights(folder / "model.safetensors", {"x": (1,)}, {"content": weights.decode()})
+    write_tokenizer(folder)
+    return folder
 
 
 def study_file(folder: Path, text: str = STUDY, name: str = "study.yaml") -> Path:

@@ -31,21 +31,13 @@ def family_folder(folder: Path, family: str, *, weights: bool = True) -> Path:
     return write_model_folder(folder, CONFIGS[family], weights=weights)
 
 
-def write_model_folder(folder: Path, config: dict[str, Any], *, weights: bool = True, content: str = "") -> Path:
-    """
-    Args:
-        content: goes into the header of the weights, so that two folders can differ.
-    """
+def write_model_folder(folder: Path, config: dict[str, Any], *, weights: bool = True) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     if weights:
         required = required_tensors(config)
         assert required is not None
-        shapes = {name: shape for name, shape in required.tensors.items() if shape is not None}
-        assert len(shapes) == len(required.tensors)
-        write_weights(
-            folder / "model.safetensors", shapes, {"format": "pt"} | ({"content": content} if content else {})
-        )
+        write_weights(folder / "model.safetensors", required.tensors)
         write_tokenizer(folder)
     return folder
 
@@ -62,6 +54,13 @@ def write_weights(path: Path, shapes: dict[str, tuple[int, ...]], metadata: dict
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + end)
+
+
+def write_heads(folder: Path, *names: str) -> None:
+    """Heads of these names, as xlift saves them beside a model."""
+    specs = {name: {"kind": "sequence", "labels": ["a", "b"]} for name in names}
+    (folder / "heads.json").write_text(json.dumps(specs), encoding="utf-8")
+    write_weights(folder / "heads.safetensors", {f"{name}.weight": (1,) for name in names})
 
 
 def write_tokenizer(folder: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from xlift.errors import UserError
 from xlift.model_families import Family
+from xlift.model_files import read_tokenizer
 from xlift.recipes import PromptSettings
 from xlift.studies.job import Data, TextMode
 from xlift.tasks import formats
@@ -125,12 +126,8 @@ class LightTokenizer:
     is_fast = True
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer
-
         self.name_or_path = str(folder)
-        self.backend_tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.backend_tokenizer.no_padding()
-        self.backend_tokenizer.no_truncation()  # some files contain the last truncation length
+        self.backend_tokenizer = read_tokenizer(folder)
         self.model_input_names = ("input_ids", "attention_mask")
         self.split_special_tokens, self.truncation_side = False, "right"
         unknown = (self.backend_tokenizer.token_to_id(token) for token in ("<unk>", "[UNK]"))
@@ -157,7 +154,7 @@ class _Encoded:
 def _load_tokenizer(folder: Path) -> LightTokenizer | None:
     try:
         return LightTokenizer(folder)
-    except Exception:  # the library raises plain Exception for a missing or unreadable file
+    except UserError:
         return None
 
 

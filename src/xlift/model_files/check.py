@@ -22,7 +22,7 @@ from xlift.model_files.weights import INDEX, WEIGHTS, TensorHeader, missing_shar
 FLOATS = ("F64", "F32", "F16", "BF16")
 HEAD_SPECS, HEAD_WEIGHTS = "heads.json", "heads.safetensors"
 CLASSES: dict[Family, str] = {
-    "encoder": "AutoModelForMaskedLM", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM",
+    "encoder": "AutoModel", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM",
 }  # fmt: skip
 
 

@@ -108,39 +108,41 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     class_name = _check_class(settings["class"], model_type, type(tokenizer.model).__name__, folder)
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     special_tokens = {role: token for role in ROLES if (token := settings.get(role)) is not None}
-    ids = dict(vocabulary)
-    free = max(ids.values(), default=-1) + 1
-    for token in dict.fromkeys(
-        (*special_tokens.values(), *settings["added"])
-    ):  # transformers adds those that are missing
-        if token not in ids:
-            ids[token], free = free, free + 1
-    if vocabulary.keys() <= {*special_tokens.values(), *settings["added"]}:
+    named = dict.fromkeys((*special_tokens.values(), *settings["added"]))
+    if vocabulary.keys() <= named.keys():
         raise UserError(
             f"the tokenizer has {len(vocabulary)} tokens, which are all special ones", where=str(path), fix=OTHER_MODEL
         )
+    free = max(vocabulary.values()) + 1
+    missing = [token for token in named if token not in vocabulary]
+    added = {token: free + n for n, token in enumerate(missing)}  # transformers adds them
     allowed = set(traits_of(model_type).tokens_without_embedding) - set(special_tokens.values())
-    outside = sorted(
-        (number, token)
-        for token, number in ids.items()
-        if num_embeddings is not None and number >= num_embeddings and token not in allowed
-    )
-    if outside:
-        (number, token), more = outside[0], f" and {len(outside) - 1:,} more" if len(outside) > 1 else ""
-        raise UserError(
-            f"the tokenizer has {outside[-1][0] + 1:,} tokens, the model {num_embeddings:,}: '{token}' (id {number}){more} has no "
-            "row in the embeddings",
-            where=str(path),
-            fix=f"{OTHER_MODEL} If tokens were added on purpose, add their rows too: in transformers "
-            "`model.resize_token_embeddings(len(tokenizer))`, then save both.",
-        )
-    facts = TokenizerFacts(free, special_tokens, class_name in CLASS_MODELS)
+    if num_embeddings is not None and free + len(added) > num_embeddings:
+        _refuse_outside(path, vocabulary | added, num_embeddings, allowed)
+    facts = TokenizerFacts(free + len(added), special_tokens, class_name in CLASS_MODELS)
     if not facts.has("pad_token") and not facts.has("eos_token"):
         raise UserError(
             "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),
             fix="name one of its tokens as `pad_token` in this file.",
         )  # fmt: skip
     return facts
+
+
+def _refuse_outside(path: Path, ids: Mapping[str, int], num_embeddings: int, allowed: set[str]) -> None:
+    """Raises UserError for tokens without a row in the embeddings, but for the allowed ones."""
+    outside = sorted(
+        (number, token) for token, number in ids.items() if number >= num_embeddings and token not in allowed
+    )
+    if not outside:
+        return
+    (number, token), more = outside[0], f" and {len(outside) - 1:,} more" if len(outside) > 1 else ""
+    raise UserError(
+        f"the tokenizer has {outside[-1][0] + 1:,} tokens, the model {num_embeddings:,}: '{token}' (id {number}){more} has no "
+        "row in the embeddings",
+        where=str(path),
+        fix=f"{OTHER_MODEL} If tokens were added on purpose, add their rows too: in transformers "
+        "`model.resize_token_embeddings(len(tokenizer))`, then save both.",
+    )
 
 
 def _check_class(declared: str | None, model_type: str, kind: str, folder: Path) -> str:
