@@ -265,7 +265,7 @@ class TestBadFolders:
 
     def test_damaged_heads(self, tmp_path):
         (tiny.model_folder(tmp_path) / "heads.json").write_text("[")
-        with pytest.raises(UserError, match="heads.json: its heads cannot be read"):
+        with pytest.raises(UserError, match="the heads cannot be read"):
             load(tmp_path)
 
 

@@ -15,6 +15,7 @@ from xlift.errors import UserError
 from xlift.models.backbone import load, save
 from xlift.models.model import Model
 from xlift.models.outputs import HeadSpec
+from xlift.models.pretrained import load_language_head
 
 SPEC = HeadSpec("lm")
 SHAPES = [
@@ -144,8 +145,10 @@ def test_head_of_another_vocabulary_is_an_error(tmp_path: Path) -> None:
     stock_folder(tmp_path, "xlm-roberta")
     weights = load_file(tmp_path / "model.safetensors")
     save_file(weights | {"lm_head.bias": torch.zeros(7)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lm_head.bias is \(7,\), expected \(500,\)"):
+    with pytest.raises(UserError, match=r"lm_head.bias is 7, and config.json makes it 500"):
         load(tmp_path)
+    with pytest.raises(UserError, match=r"lm_head.bias is \(7,\), expected \(500,\)"):
+        load_language_head(tmp_path, tiny.config("xlm-roberta"))
 
 
 def test_separate_decoder_is_an_error(tmp_path: Path) -> None:

@@ -42,13 +42,16 @@ class ModelFacts:
         return limit - (self.config.get("pad_token_id", 1) or 0) - 1 if limit and follows else limit
 
 
-def check_model_folder(folder: Path, name: str = "", *, weights: bool = True, exported: bool = False) -> ModelFacts:
+def check_model_folder(
+    folder: Path, name: str = "", *, weights: bool = True, heads: bool = True, exported: bool = False
+) -> ModelFacts:
     """Check the files of a model that transformers is to load. Files that did not change since are not read again.
 
     Args:
         name: what the user calls the folder, for messages.
         weights: whether the folder must have weights and a tokenizer. A plan that is not to run needs a config only, but the
             files that are there must be whole.
+        heads: whether the heads that xlift saved beside the model are to be loaded too.
         exported: whether the folder may hold one of transformers' classes with a head, without the output layer.
 
     Raises:
@@ -61,11 +64,11 @@ def check_model_folder(folder: Path, name: str = "", *, weights: bool = True, ex
         for path in sorted(folder.iterdir())
         if path.suffix in (".json", ".safetensors", ".txt", ".model") and path.is_file()
     )
-    return _check_files(folder, name, signature, weights, exported)
+    return _check_files(folder, name, signature, weights, heads, exported)
 
 
 @lru_cache(maxsize=64)
-def _check_files(folder: Path, name: str, signature: Any, weights: bool, exported: bool) -> ModelFacts:
+def _check_files(folder: Path, name: str, signature: Any, weights: bool, heads: bool, exported: bool) -> ModelFacts:
     config = check_config(folder)
     has_weights = any(folder.glob("*.safetensors"))
     if not has_weights and weights:
@@ -74,7 +77,8 @@ def _check_files(folder: Path, name: str, signature: Any, weights: bool, exporte
         _check_weights(folder, name, config, exported)
     has_tokenizer = weights or (folder / TOKENIZER).is_file()
     tokenizer = check_tokenizer(folder, config["model_type"], config.get("vocab_size")) if has_tokenizer else None
-    _check_heads(folder, weights)
+    if heads:
+        _check_heads(folder, weights)
     return ModelFacts(config, tokenizer)
 
 

@@ -237,7 +237,7 @@ def check_folder(name: str, *, exported: bool = False) -> None:
             raise UserError("no such folder", where=name, fix="give a model folder, or a Hub id such as 'org/name'.")
         return
     try:
-        check_model_folder(folder, exported=exported)
+        check_model_folder(folder, heads=False, exported=exported)
     except UserError as error:
         raise UserError(error.what, where=error.where or name, fix=error.fix) from None
 
