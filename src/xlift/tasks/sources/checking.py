@@ -158,6 +158,8 @@ class Checks:
         unknown = next((label for label in used if label not in labels), None)
         hidden = unknown in ("-1", "") and self.split == "test"
         near = did_you_mean(unknown, labels) if unknown is not None and len(unknown) < 100 else ""
+        if unknown and not self.published:
+            near += "If the label is right, add it to `labels`."
         fix = "The labels of this file are hidden. Score another split." if hidden else near
         return UserError(truncate(problem, 500), where=row.where, fix=fix)
 
