@@ -34,6 +34,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "translation": [{"source": "ein", "translation": "a", "source_lang": "de", "target_lang": "en"}],
 }
 """Name of a file -> its rows."""
+FORMAT_OF = {
+    **{name: name for name in ROWS}, "pairs": "classification", "names": "tagging", "spans": "span-qa", "squad": "span-qa",
+    "plain": "tagging", "bio": "tagging", "pos": "tagging", "lines": "text",
+}  # fmt: skip
+"""Name of a file -> the format of its examples."""
 SQUAD = {
     "data": [{"title": "t", "paragraphs": [{"context": "in Rome", "qas": [
         {"id": "1", "question": "where?", "answers": [{"text": "Rome", "answer_start": 3}]}]}]}]
@@ -68,9 +73,8 @@ FIELDS = sorted({field for format in formats.FORMATS.values() for field in forma
 COLUMNS = sorted({column for rows in ROWS.values() for row in rows for column in row}) + [
     "answers.text", "answers.answer_start", "nowhere", "", "a.b.c",
 ]  # fmt: skip
-SCALARS = st.sampled_from(
-    (True, False, None, 0, 1, 2.5, 750, "", " ", "a", "b", "0", "1", "O", "B-PER", "I-PER", "PER", "no-answer", "é")
-)
+TEXTS = ("", " ", "a", "b", "0", "1", "O", "B-PER", "I-PER", "PER", "no-answer", "é")
+SCALARS = st.sampled_from((True, False, None, 0, 1, 2.5, 750, *TEXTS))
 NAMES = st.one_of(
     st.sampled_from(("t", "xnli-1.0", "type", "training", "items", "values", "a.b.c", "0", "keys", "My Task", "", "-x", "all", "none", "mlm", 1.0, True)),
     st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True),
@@ -80,42 +84,42 @@ METRICS = st.sampled_from((*metrics.names(), "acuracy", "", "F1", 3))
 
 @st.composite
 def declarations(draw: st.DrawFn) -> dict[str, Any]:
-    """A declaration over `FILES`. Most have a few keys, and one or two that are wrong."""
-    names = sorted(FILES)
-    fitting = st.sampled_from(names)
-    if draw(st.integers(0, 9)):  # files of one kind
-        stem = draw(fitting)
-        fitting = st.sampled_from([name for name in names if Path(name).suffix == Path(stem).suffix] + [stem] * 9)
-    languages = st.sampled_from(LANGUAGES if draw(st.integers(0, 4)) == 0 else LANGUAGES[:5])
-    paths = st.one_of(fitting, st.lists(fitting, max_size=2)) if draw(st.integers(0, 4)) == 0 else fitting
-    by_language = st.dictionaries(languages, paths, min_size=draw(st.integers(0, 1)), max_size=2)
-    splits = st.sampled_from(("train", "dev", "test") if draw(st.integers(0, 9)) else ("train", "tset", True))
-    one_split = st.one_of(by_language, fitting) if draw(st.integers(0, 4)) == 0 else by_language
-    declaration: dict[str, Any] = {
-        "name": draw(NAMES),
-        "format": draw(st.sampled_from((*formats.FORMATS, "clasification", None))),
-        "files": draw(st.dictionaries(splits, one_split, max_size=3)),
-    }
-    declaration["files"].setdefault("test", {"de": draw(fitting)})
+    """A declaration over `FILES`: a right one with up to four other keys, or one that may have anything."""
+    wild = draw(st.integers(0, 3)) == 0
+    file = draw(st.sampled_from(sorted(FILES)))
+    fitting = st.sampled_from(sorted(FILES)) if wild else st.just(file)
+    languages = st.sampled_from(LANGUAGES if wild else ("en", "de", "sw"))
+    by_language = st.dictionaries(languages, st.one_of(fitting, st.lists(fitting, max_size=2)), max_size=2)
+    splits = st.sampled_from(("train", "dev", "test", "tset", True))
+    files: Any = {"train": {"en": file}, "test": {"de": file}}
+    if wild:
+        files = draw(st.dictionaries(splits, st.one_of(by_language, fitting), max_size=3))
+    format = FORMAT_OF.get(Path(file).stem, "classification")
+    if wild:
+        format = draw(st.sampled_from((*formats.FORMATS, "clasification", None)))
+    declaration: dict[str, Any] = {"name": draw(NAMES) if wild else "t", "format": format, "files": files}
+    fields = st.sampled_from(
+        [*formats.FORMATS[format].columns, "id", "lable"] if format in formats.FORMATS and not wild else FIELDS
+    )
+    columns = st.sampled_from(COLUMNS)
+    texts = SCALARS if wild else st.sampled_from(TEXTS)
     optional = {
         "languages": st.lists(languages, max_size=3),
-        "columns": st.dictionaries(
-            st.sampled_from(FIELDS), st.one_of(st.sampled_from(COLUMNS), st.lists(st.sampled_from(COLUMNS), max_size=3), SCALARS), max_size=2
-        ),
-        "values": st.dictionaries(st.sampled_from(FIELDS), st.dictionaries(st.sampled_from(("0", "1", "a", "b", "A", "")), SCALARS, max_size=2), max_size=2),
-        "where": st.dictionaries(st.sampled_from(COLUMNS), st.one_of(st.sampled_from(("{lang}", "de", "*")), SCALARS), max_size=1),
-        "header": st.lists(st.sampled_from(COLUMNS), max_size=3),
+        "columns": st.dictionaries(fields, st.one_of(columns, st.lists(columns, max_size=3), texts), max_size=2),
+        "values": st.dictionaries(fields, st.dictionaries(st.sampled_from(("0", "1", "a", "b", "A", "")), texts, max_size=2), max_size=2),
+        "where": st.dictionaries(columns, st.one_of(st.sampled_from(("{lang}", "de", "*")), texts), max_size=1),
+        "header": st.lists(columns, max_size=3),
         "direction": st.lists(st.sampled_from(LANGUAGES), max_size=3),
         "joined": st.sampled_from((True, False, "yes", 1)),
-        "labels": st.one_of(st.lists(SCALARS, max_size=4), st.sampled_from((["a", "b"], ["0", "1"], ["O", "B-PER"], ["no-answer"]))),
+        "labels": st.one_of(st.lists(texts, max_size=4), st.sampled_from((["a", "b"], ["0", "1"], ["O", "B-PER"], ["no-answer"]))),
         "metric": METRICS,
         "train_language": languages,
         "max_length": st.sampled_from((128, 1, 0, True, "128", 2.0)),
-        "title": SCALARS,
-        "labls": SCALARS,
+        "title": texts,
+        "labls": texts,
     }  # fmt: skip
     for key in draw(
-        st.lists(st.sampled_from(sorted(optional)), max_size=draw(st.sampled_from((0, 1, 2, 4))), unique=True)
+        st.lists(st.sampled_from(sorted(optional)), max_size=draw(st.sampled_from((1, 1, 2, 4))), unique=True)
     ):
         declaration[key] = draw(optional[key])
     return declaration
