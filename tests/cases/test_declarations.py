@@ -71,6 +71,33 @@ def test_fields_without_effect_are_refused(xlift, case):
     assert xlift("plan", "study.yaml", "--set", 'tasks.0.values={tags: {"0": O, "1": B-PER, "3": B-LOC}}').code == 0
 
 
+def test_values_and_labels_of_no_file_are_said(xlift, case):
+    case("declarations-without-effect")
+    values = 'tasks.0.values={tags: {"0": O, "1": B-PER, "3": B-LOC, "5": B-ORG}}'
+    answer = xlift("plan", "study.yaml", "--set", values, "--set", "tasks.0.labels=[O, B-PER, B-LOC, B-ORG, I-PER]")
+    assert answer.code == 0, answer.err
+    notes = " ".join(answer.err.split())
+    assert "the value '5' of `tags` is in no file." in notes
+    assert "the label 'B-ORG' is in no file." in notes
+    assert "the label 'I-PER' is in no file." in notes
+    assert notes.count("is in no file") == 3
+
+
+def test_columns_that_no_row_needs_are_said(xlift, case, tmp_path):
+    row = '{"context": "in Rome", "question": "where?", "answer": "Rome", "all": {"text": ["Rome"], "at": [3]}}\n'
+    (tmp_path / "x.jsonl").write_text(row, encoding="utf-8")
+    task = {"name": "t", "format": "span-qa", "files": {"train": {"en": "x.jsonl"}, "test": {"de": "x.jsonl"}}}
+    columns = {"answers": "all.text", "starts": "all.at", "question": "question"}
+    study = {"models": ["isles"], "tasks": [task | {"columns": columns}], "targets": [{"task": "t"}]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    answer = xlift("plan", "study.yaml")
+    assert answer.code == 0, answer.err
+    notes = " ".join(answer.err.split())
+    assert "tasks.0.columns.answers: `answers` has no effect, since no row needs that field." in notes
+    assert "tasks.0.columns.starts: `starts` has no effect" in notes
+    assert notes.count("has no effect") == 2
+
+
 def test_what_yaml_made_of_yes_and_no_is_said(xlift, case):
     case("yes-no-labels")
     quotes = "YAML reads yes as true; write 'yes', in quotes."
@@ -84,6 +111,28 @@ def test_what_yaml_made_of_yes_and_no_is_said(xlift, case):
     assert quotes in message
     Path("quoted.yaml").write_text(text.replace("labels: yes", "labels: ['yes', 'no']"), encoding="utf-8")
     assert xlift("plan", "quoted.yaml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{train: {en:", "{train: {no:", "more.yaml:5: YAML does not read the key no as text YAML reads no as false; write 'no'"),
+        ("test: {de: test.de.csv}}", "test: 'test.{lang}.csv'}\n    languages: [no, sv]", "more.yaml:6: tasks.0.languages.0: expected a text, found false YAML reads no as false; write 'no'"),
+        ("labels: yes", "labels: [~, a]", "tasks.0.labels.0: expected a text, found nothing YAML reads ~ as nothing; write '~'"),
+        ("labels: yes", "labels: [12:30, a]", "tasks.0.labels.0: expected a text, found 750 YAML reads 12:30 as the number 750; write '12:30'"),
+        ("labels: yes", "values: {label: {a: off}}", "tasks.0.values.label.a: expected a text, found false YAML reads off as false; write 'off'"),
+        ("labels: yes", "values: {label: {0: a}}", "YAML does not read the key 0 as text YAML reads 0 as a number; write '0'"),
+        ("labels: yes", "where: {year: 2020}", "tasks.0.where.year: expected a text, found 2020 YAML reads 2020 as a number; write '2020'"),
+        ("labels: yes", "columns: {label: on}", "tasks.0.columns.label: expected a text, found true YAML reads on as true; write 'on'"),
+        ("name: nli", "name: 1e3", "tasks.0.name: expected a text, found 1000.0 YAML reads 1e3 as the number 1000.0; write '1e3'"),
+    ],
+)  # fmt: skip
+def test_other_texts_that_yaml_reads_as_something_else(xlift, case, old, new, message):
+    case("yes-no-labels")
+    text = Path("study.yaml").read_text(encoding="utf-8")
+    assert old in text
+    Path("more.yaml").write_text(text.replace(old, new), encoding="utf-8")
+    assert message in refused(xlift, "more.yaml")
 
 
 def train_jobs(study: Path):

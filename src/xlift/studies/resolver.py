@@ -21,6 +21,7 @@ from xlift.tasks.sources.data_summary import TaskSummary, summarize
 from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
+from xlift.tasks.sources.usage import find_unused, usage_of
 from xlift.tasks.task import Task
 
 
@@ -54,7 +55,7 @@ class Resolver:
                 errors.errors += declaration_errors
                 self.custom_tasks[task.name] = task
                 if check_files:
-                    errors.errors += self._survey_files(task, has_labels=bool(declaration.get("labels")))
+                    errors.errors += self._survey_files(index, task, has_labels=bool(declaration.get("labels")))
         if errors.errors:
             raise combine_errors(errors.errors, [str(odd) for summary in self.summaries for odd in summary.odd])
 
@@ -258,26 +259,29 @@ class Resolver:
         where = self.file.locate("tasks", index, *(_keys_in(declaration, names) if names[:1] else ()))
         return UserError(error.what, where=where, fix=error.fix)
 
-    def _survey_files(self, task: Task, *, has_labels: bool) -> list[UserError]:
-        """Summarize the files of a custom task, and return their errors. A missing file is an error only where the study
-        uses it.
+    def _survey_files(self, index: int, task: Task, *, has_labels: bool) -> list[UserError]:
+        """Summarize the files of a custom task, note what of its declaration they do not use, and return their errors. A
+        missing file is an error only where the study uses it.
 
         Args:
             has_labels: its declaration lists them.
         """
         source = task.source
         assert isinstance(source, FileSource)
-        surveys = [
-            source.survey(task, language, split, None)
-            for split in source.splits()
-            for language in source.languages(split)
-            if source.is_present(language, split, None)
-        ]
+        declared = [(language, split) for split in source.splits() for language in source.languages(split)]
+        present = [each for each in declared if source.is_present(*each, None)]
+        surveys = [source.survey(task, language, split, None) for language, split in present]
         splits = [survey.summary for survey in surveys]
         columns = source.column_names(task.format)
         errors = [error for survey in surveys for error in survey.all_errors]
         meant = task.labels if has_labels else ()
         self.summaries.append(summarize(task, splits, columns, meant=meant))
+        if present == declared and not errors:
+            usages = [usage_of(source.fingerprint(task, language, split, None)) for language, split in present]
+            labels = meant if formats.get(task.format).has_classes else ()
+            used_labels = {label for split in splits for label in split.counts}
+            for keys, what in find_unused(source.columns, source.values, labels, usages, used_labels):
+                self.notes[f"{self.file.locate('tasks', index, *keys)}: {what}."] = None
         return errors
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import glob
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
 from xlift.tasks.sources.readers.spelling import sort_labels
 from xlift.tasks.sources.removed_labels import find_removed_labels
+from xlift.tasks.sources.usage import usage_of
 from xlift.tasks.task import Task
 
 
@@ -281,6 +282,8 @@ class FileSource:
         """
         paths = self.paths(task, language, split, data)
         layout = self.layout(task, language)
+        if self.kind == "custom":
+            layout = replace(layout, usage=usage_of(self.fingerprint(task, language, split, data)))
         reader = READERS[self.reader]
         original = self.originals.get(split, "")
         if original and (evidence := find_removed_labels(reader, paths, layout)):

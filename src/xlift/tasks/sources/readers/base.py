@@ -37,6 +37,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What of a layout the rows that were read have used."""
+
+    fields: set[str] = field(default_factory=set)
+    """Fields whose column was looked for."""
+    values: set[tuple[str, str]] = field(default_factory=set)
+    """(field, value in a file) that `Layout.values` maps."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """How the fields of a format are stored in a file. Data only; part of the fingerprint."""
 
@@ -65,6 +75,7 @@ class Layout:
     """The task's labels, if known. A label of a file that is written differently (`1.0`, `TRUE`) is read as one of them."""
     keeps_empty: bool = False
     """Read an empty cell of an optional field as an empty text. Published files are read so; in a user's own file it is missing."""
+    usage: Usage = field(default_factory=Usage, compare=False, repr=False)
 
     @cached_property
     def labels_by_value(self) -> dict[str, str]:

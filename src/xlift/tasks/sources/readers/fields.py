@@ -57,6 +57,7 @@ class Fields:
         return UserError(truncate(what, 500), where=self.where, fix=fix)
 
     def column(self, field: str) -> str | None:
+        self.layout.usage.fields.add(field)
         named = self.layout.columns.get(field)
         if named is not None:
             return self._check_present(named) if named else None
@@ -188,11 +189,12 @@ class Fields:
         if self.layout.unquote and field != "label" and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
             text = text[1:-1]
         mapped = self.layout.values.get(field, {})
-        if text in mapped:
-            return mapped[text]
-        if field not in LABEL_FIELDS:
-            return text
-        text = mapped.get(usual_spelling(text), text)
+        spelling = text if text in mapped or field not in LABEL_FIELDS else usual_spelling(text)
+        if spelling in mapped:
+            self.layout.usage.values.add((field, spelling))
+        if text in mapped or field not in LABEL_FIELDS:
+            return mapped.get(text, text)
+        text = mapped.get(spelling, text)
         known = self.layout.labels
         return text if not known or text in known else self.layout.labels_by_value.get(usual_spelling(text), text)
 
