@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from tests.support import tiny
 from tests.support.command import Xlift
 from tests.support.trained_studies import TRAIN, run_small_study
+from tokenizers import normalizers
 
 from xlift import backbones
 from xlift.models.backbone import load
@@ -174,3 +176,31 @@ def test_merge_is_described(xlift: Xlift, tmp_path: Path, weights: dict[str, Any
     text = (tmp_path / "n/README.md").read_text()
     assert "average" not in text
     assert "task vector" not in text
+
+
+def test_span_code_gives_the_answers_of_predict(xlift: Xlift, tmp_path: Path):
+    # The tokenizer composes letters, so offsets leave the accents of this text out.
+    folder = tmp_path / "m"
+    model, tokenizer = tiny.encoder("xlm-roberta"), tiny.tokenizer_of("xlm-roberta")
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    head = model.add_head("task", HeadSpec("span", ()), seed=1)
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(1))
+    write_model(model, tokenizer, "task", folder, max_length=64)
+    metadata = ExportMetadata("task", "span-qa", "span", (), 64)
+    metadata.write(folder)
+    code = snippet(metadata, "AutoModelForQuestionAnswering").split("```python\n")[1].split("```")[0]
+    code = code.replace('"path/to/this/folder"', repr(str(folder)))
+    contexts = [
+        f"{word} book Cafe\u0301 garden Be\u0301be\u0301 {word}e\u0301" for word in ("the", "old", "man", "reads")
+    ]
+    rows = [{"context": context, "question": "who?"} for context in contexts]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    predicted = [line.split("\t")[1] for line in xlift("predict", "m", "rows.jsonl").out.splitlines()[1:]]
+    for context, answer in zip(contexts, predicted, strict=True):
+        printed = io.StringIO()
+        texts = f"{'who?'!r}, {context!r}"
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code.replace('"Who?", "A text that holds the answer."', texts), "card", "exec"), {})
+        assert printed.getvalue().strip() == answer
+        assert answer

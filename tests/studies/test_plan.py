@@ -395,3 +395,12 @@ def test_a_task_without_training_data_uses_the_catalogues_training_task(tmp_path
     text = STUDY.partition("intermediate")[0] + "targets:\n  - {task: isle-reading, train: {size: 30}}\n"
     plan = plan_of(study_file(tmp_path, text))
     assert [spec.mixture[0].task for spec in trained(plan)] == ["isle-commonsense", "isle-continuation"]
+
+
+def test_questions_from_files_have_the_revision_of_their_format_and_generated_ones_none(tmp_path: Path):
+    (tmp_path / "en.csv").write_text("context,question,answer\nin Rome,where?,Rome\n", encoding="utf-8")
+    text = "models: [model]\ntasks: [{name: own, format: span-qa, files: {train: {en: en.csv}, test: {de: en.csv}}}]\n"
+    text += "targets:\n  - {task: own}\n  - {task: isle-qa, size: 4, train: {size: 4}}\n"
+    specs = [job.spec for job in plan_of(study_file(tmp_path, text)).jobs.values()]
+    revisions = {spec.data.task: spec.data.revision for spec in specs if isinstance(spec, PredictSpec)}
+    assert revisions == {"own": 1, "isle-qa": 0}

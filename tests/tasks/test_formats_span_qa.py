@@ -10,6 +10,7 @@ from tests.support.profile import scaled
 from xlift.tasks import formats
 from xlift.tasks.formats import span_qa
 from xlift.tasks.formats.span_qa import NO_ANSWER, SpanExample, best_spans
+from xlift.tasks.grapheme_clusters import widen_span
 
 FORMAT = formats.get("span-qa")
 CONTEXT = "the old man reads a long book in the garden of the village"
@@ -58,11 +59,12 @@ def test_offsets_round_trip_in_any_script(kind, context, question, data):
     offsets = tokenizer([context], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"][0]
     start = data.draw(st.integers(0, len(context) - 1))
     end = data.draw(st.integers(start + 1, min(start + 5, len(context))))
-    # Only a span that ends where tokens end round-trips exactly: grow it until it does.
+    # Only a span that ends where tokens and grapheme clusters end round-trips exactly: grow it until it does.
     # (Tokens overlap: the bytes of one emoji share it, and "▁" has the first character of the next word.)
     for _ in offsets:
         inside = [(left, right) for left, right in offsets if left < end and right > start]
         start, end = min([start, *(left for left, _ in inside)]), max([end, *(right for _, right in inside)])
+        start, end = widen_span(context, start, end)
     answer = context[start:end].strip()
     assume(answer and any(left < end and right > start for left, right in offsets))
     start += context[start:end].index(answer)

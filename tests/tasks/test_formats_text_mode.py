@@ -98,6 +98,20 @@ def test_an_answer_is_the_matching_span_of_the_context():
     assert QA.parse("", example, (), PLAIN) == ""
 
 
+def test_a_generated_answer_in_composed_letters_is_the_span_of_a_decomposed_context():
+    # Tokenizers compose letters and compatible forms (NFC, NFKC), so a model never writes them as the context does.
+    example = SpanExample(
+        "0", "in Hue\u0302\u0301 and Cafe\u0301\nOslo, \u1112\u1161\u11ab\u1100\u116e\u11a8, 1２３ km, oﬃce", "?"
+    )
+    assert QA.parse("Huế", example, (), PLAIN) == "Hue\u0302\u0301"
+    assert QA.parse("Café Oslo", example, (), PLAIN) == "Cafe\u0301\nOslo"
+    assert QA.parse("한국", example, (), PLAIN) == "\u1112\u1161\u11ab\u1100\u116e\u11a8"
+    assert QA.parse("123", example, (), PLAIN) == "1２３"
+    assert QA.parse("office", example, (), PLAIN) == "oﬃce"
+    assert QA.parse("fice", example, (), PLAIN) == "fice"  # no span of whole characters
+    assert QA.parse("Cafè", example, (), PLAIN) == "Cafè"
+
+
 def test_the_label_word_of_no_answer_counts_only_if_the_task_allows_it():
     example = SpanExample("0", "It is unanswerable.", "?")
     template = replace(PLAIN, label_words={NO_ANSWER: "unanswerable"})

@@ -23,6 +23,15 @@ def test_a_marked_span_is_found_at_its_position(before, answer, after):
     assert markers.remove_markers(text, text) is None
 
 
+def test_markers_stand_around_whole_clusters():
+    # An answer that is annotated without its last accent; and a translator that writes the bracket before the accent.
+    text = "at Cafe\u0301 today"
+    assert markers.add_markers(text, 3, 7) == "at [Cafe\u0301] today"
+    found = markers.remove_markers(text, "im [Cafe]\u0301 heute")
+    assert found is not None
+    assert found.text[found.start : found.end] == "Cafe\u0301"
+
+
 @pytest.mark.parametrize(
     ("translated", "text", "answer"),
     [

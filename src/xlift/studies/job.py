@@ -48,6 +48,8 @@ class Data(Settings):
     options: tuple[tuple[str, str | int], ...] = ()
     """Options of dual encoding that affect training: (name, value) as the task declares them, sorted."""
     noise: Noise | None = None
+    revision: int = 0
+    """Of the task's format (`Format.revision`)."""
 
     def name(self) -> str:
         parts = (self.task, self.language, str(self.size or ""), noise_name(self.noise) if self.noise else "")

@@ -184,10 +184,12 @@ class Resolver:
             )  # fmt: skip
         if size == available:
             size = None  # both mean all examples, so they make one job
+        format = formats.get(task.format)
         data = Data(
             task=task.name, language=language, split=split, size=size, seed=0 if size is None else seed,
             fingerprint=fingerprint, max_length=task.max_length,
-            options=tuple(sorted(task.options.items())) if formats.get(task.format).is_trainable else (),
+            revision=0 if available is None else format.revision,  # generated texts are the same in every revision
+            options=tuple(sorted(task.options.items())) if format.is_trainable else (),
         )  # fmt: skip
         return data if noise is None else self.add_noise(data, noise, (*where, "noise"))
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from xlift.tasks.grapheme_clusters import widen_span
+
 MARKER_PAIRS = (("[［【", "]］】"), ("{｛", "}｝"), ("<＜〈", ">＞〉"))
 """(opening, closing), each with the wide forms that translators into Chinese and Japanese write."""
 
@@ -20,7 +22,9 @@ class UnmarkedText(NamedTuple):
 
 
 def add_markers(text: str, start: int, end: int) -> str | None:
-    """The text with markers around [start, end); None if it contains brackets of every kind."""
+    """The text with markers around the whole grapheme clusters of [start, end); None if it contains brackets of every
+    kind."""
+    start, end = widen_span(text, start, end)
     pair = _unused_pair(text)
     if pair is None:
         return None
@@ -30,7 +34,7 @@ def add_markers(text: str, start: int, end: int) -> str | None:
 
 def remove_markers(text: str, translated: str) -> UnmarkedText | None:
     """The translation of a marked text without its markers; None if it does not have each once, with text between.
-    White space inside the markers moves outside the span.
+    White space inside the markers moves outside the span, and the span has whole grapheme clusters.
 
     Args:
         text: the original without markers, as passed to `add_markers`.
@@ -55,5 +59,5 @@ def _split_at_markers(text: str, openings: str, closings: str) -> UnmarkedText |
         before += " "
     if after and not after[0].isspace() and inner[-1].isspace():
         after = " " + after
-    start = len(before)
-    return UnmarkedText(before + span + after, start, start + len(span))
+    unmarked = before + span + after
+    return UnmarkedText(unmarked, *widen_span(unmarked, len(before), len(before) + len(span)))

@@ -142,6 +142,19 @@ def test_long_inputs_are_truncated_from_the_left_of_the_longest_text(max_length,
     assert len(left) >= room - len(head) - len(tail) - 8 or not features.extra["shortened"][0]  # as much as fits
 
 
+def test_a_truncated_text_begins_with_a_whole_character():
+    # Tokens of bytes end between a letter and its accent; an accent alone would stand on the word before.
+    text = "e\u0301a\u0308" * 30
+    prompt = formats.get("span-qa").prompt(
+        SpanExample("0", text, "who"), (), Template("x", "en", "text: {context} answer {question}:")
+    )
+    for max_length in range(30, 60):
+        features = tokenize_one(prompt, DECODERS["bpe"], "decoder", max_length, train=False)
+        kept = DECODERS["bpe"].decode(features.input_ids[0], skip_special_tokens=True)
+        assert "\u0301" in kept
+        assert kept.partition("text:")[2].strip()[0] in "ea"
+
+
 @pytest.mark.parametrize("kind", ["qwen3", "mt5", "bpe"])
 def test_a_sentence_is_truncated_between_words_together_with_its_tags(kind):
     family = "seq2seq" if kind == "mt5" else "decoder"

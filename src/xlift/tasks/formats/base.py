@@ -118,6 +118,9 @@ class Format:
     example_class: type
     """The frozen dataclass of one example; its first field is `id: str`."""
 
+    revision = 0
+    """Incremented whenever the format makes other features of the same examples, or reads other answers from the same
+    outputs. In the keys of jobs with examples from files."""
     columns: Mapping[str, tuple[str, ...]] = {}
     """Field of a record -> usual names of its column, the first that is there (tasks/sources/readers/fields.py)."""
     prediction_fields: tuple[str, ...] = ()

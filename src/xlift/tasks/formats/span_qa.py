@@ -1,14 +1,13 @@
 """Extractive question answering: the answer is a span of the context.
 
 Windows, 30-token answers, 64-token questions and the null rule are those of SQuAD's and XTREME's `run_squad.py`.
-Character offsets select the text of an answer. The scripts join whitespace words instead, so in languages written
+Character offsets select the text of an answer, which has whole grapheme clusters. The scripts join whitespace words instead, so in languages written
 without spaces (zh, th), where such a "word" is a whole sentence, scores here are above the published ones.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +17,9 @@ from numpy.typing import ArrayLike
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import Features, Format, Prompt, ScoredAnswer, load_code
 from xlift.tasks.formats.change import Change, apply_change
-from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
+from xlift.tasks.formats.ragged import RaggedBuilder
+from xlift.tasks.formats.span_texts import find_in_context, on_one_line, pad_punctuation
+from xlift.tasks.formats.span_windows import find_answer_tokens, make_windows, tokenize_contexts
 from xlift.tasks.formats.template import Template
 
 NO_ANSWER = "no-answer"
@@ -52,6 +53,7 @@ class SpanQA(Format):
     name = "span-qa"
     output_kind = "span"
     example_class = SpanExample
+    revision = 1  # tokens and answers of whole grapheme clusters
     columns = {
         "context": ("context", "premise"),
         "question": ("question",),
@@ -148,13 +150,13 @@ class SpanQA(Format):
 
         Targets: 'start' and 'end', the first and last token of the first answer; NULL_POSITION if the window does not
         contain all of it. Extra, for decoding: 'context', the position of the first context token, and 'begins' and
-        'ends', character offsets of the context tokens.
+        'ends', character offsets of the context tokens, at grapheme clusters.
         """
         special = encoding.get_special_tokens(tokenizer, pair=True)
         max_tokens = encoding.max_text_tokens(max_length, special.count, minimum=2)
         contexts = list(dict.fromkeys(e.context for e in examples))  # many questions share one
         context_index = {context: n for n, context in enumerate(contexts)}
-        ids, begins, ends = _collect_tokens(encoding.tokenize(tokenizer, contexts, offsets=True))
+        ids, begins, ends = tokenize_contexts(tokenizer, contexts)
         questions = encoding.tokenize(tokenizer, [e.question for e in examples])
 
         input_ids, token_type_ids = RaggedBuilder(), RaggedBuilder()
@@ -164,9 +166,12 @@ class SpanQA(Format):
         for n, (example, encoded) in enumerate(zip(examples, questions, strict=True)):
             question = encoded.ids[: min(MAX_QUESTION_TOKENS, max_tokens // 2)]
             context = context_index[example.context]
-            answer = _find_answer_tokens(example, begins[context], ends[context])
+            answer = None
+            if example.answers:
+                start, stop = example.starts[0], example.starts[0] + len(example.answers[0])
+                answer = find_answer_tokens(start, stop, begins[context], ends[context])
             offset = len(special.before) + len(question) + len(special.between)
-            for left, right in _make_windows(len(ids[context]), max_tokens - len(question), stride):
+            for left, right in make_windows(len(ids[context]), max_tokens - len(question), stride):
                 text = ids[context][left:right].tolist()
                 input_ids.append(special.build_input_ids(question, text))
                 if special.token_types is not None:
@@ -234,7 +239,8 @@ class SpanQA(Format):
             if NO_ANSWER in metadata.labels else ""
         )  # fmt: skip
         return (
-            load_code(model_class)
+            "import regex\n"
+            + load_code(model_class)
             + 'question, context = "Who?", "A text that holds the answer."\n'
             'given = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)\n'
             'offsets, side = given.pop("offset_mapping")[0], torch.tensor([s == 1 for s in given.sequence_ids(0)])\n'
@@ -244,7 +250,12 @@ class SpanQA(Format):
             "scores = start[:, None] + end[None, :]\n"
             "allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(29)  # an answer has 30 tokens at most\n"
             "scores = scores.masked_fill(~allowed, -torch.inf)\nfirst, last = divmod(int(scores.argmax()), len(end))\n"
-            "answer = context[int(offsets[first][0]) : int(offsets[last][1])]\n"
+            "begin, end = int(offsets[first][0]), int(offsets[last][1])\n"
+            "# whole characters: a tokenizer may leave an accent out\n"
+            'characters = [match.span() for match in regex.finditer(r"\\X", context)]\n'
+            "begin = max(left for left, _ in characters if left <= begin)\n"
+            "end = min(right for _, right in characters if right >= end)\n"
+            "answer = context[begin:end].strip()\n"
             + unanswered
             + "print(answer)",
             f"`xlift predict` splits longer contexts into windows of {metadata.max_length} tokens, question included. Each window starts "
@@ -264,10 +275,10 @@ class SpanQA(Format):
         """
         spaced = template.scheme == "spaced"
         filled = template.fill({
-            "context": _pad_punctuation(example.context) if spaced else example.context,
-            "question": _pad_punctuation(example.question) if spaced else example.question,
+            "context": pad_punctuation(example.context) if spaced else example.context,
+            "question": pad_punctuation(example.question) if spaced else example.question,
         })  # fmt: skip
-        format_answer = _pad_punctuation if spaced else _on_one_line
+        format_answer = pad_punctuation if spaced else on_one_line
         answer = format_answer(example.answers[0]) if example.answers else None
         if answer is None and NO_ANSWER in labels:
             answer = template.label_word(NO_ANSWER)
@@ -276,13 +287,14 @@ class SpanQA(Format):
     def parse(self, answer: int | str, example: SpanExample, labels: Sequence[str], template: Template) -> str:
         """The first line of the generated text; '' for "no answer".
 
-        If the context contains the same characters, white space aside, the result is that span of the context: a
-        tokenizer may have lost a line break, and mT5's prompt puts spaces around punctuation.
+        If the context contains the same characters, white space and compatible forms aside, the result is that span of
+        the context: a tokenizer may have lost a line break or composed the letters, and mT5's prompt puts spaces around
+        punctuation.
         """
         text = str(answer).strip().partition("\n")[0].strip()
         if NO_ANSWER in labels and text.casefold() == template.label_word(NO_ANSWER).casefold():
             return ""
-        return text if text in example.context else _find_in_context(text, example.context)
+        return text if text in example.context else find_in_context(text, example.context)
 
     def change_texts(self, example: SpanExample, change: Change) -> SpanExample:
         """Takes the answers from their new positions in the changed context. Drops an answer of which only white space
@@ -362,55 +374,6 @@ def _sliding_max(values: np.ndarray, length: int) -> np.ndarray:
         values = np.maximum(values[:, :-span], values[:, span:])
         span *= 2
     return np.maximum(values[:, : values.shape[1] - (length - span)], values[:, length - span :])
-
-
-def _on_one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _pad_punctuation(text: str) -> str:
-    """Put single spaces around every character except letters, marks, numbers, white space and underscore, as mT5's
-    fine-tuning does with context, question and answers (multilingual_t5/preprocessors.py, `_pad_punctuation`)."""
-    return _on_one_line("".join(
-        char if char == "_" or unicodedata.category(char)[0] in "LMN" else f" {char} " for char in text
-    ))  # fmt: skip
-
-
-def _find_in_context(text: str, context: str) -> str:
-    """The first span of the context that equals the text except for white space; the text itself if there is none."""
-    positions = [i for i, char in enumerate(context) if not char.isspace()]
-    wanted = "".join(text.split())
-    first = "".join(context[i] for i in positions).find(wanted)
-    return context[positions[first] : positions[first + len(wanted) - 1] + 1] if wanted and first >= 0 else text
-
-
-def _collect_tokens(encodings: Iterable[Any]) -> tuple[Ragged, Ragged, Ragged]:
-    """Token ids, and the characters at which each token begins and ends."""
-    ids, begins, ends = RaggedBuilder(), RaggedBuilder(), RaggedBuilder()
-    for encoded in encodings:
-        offsets = np.array(encoded.offsets, dtype=np.int32).reshape(-1, 2)
-        for rows, values in ((ids, encoded.ids), (begins, offsets[:, 0]), (ends, offsets[:, 1])):
-            rows.append(values)
-    return ids.build(), begins.build(), ends.build()
-
-
-def _find_answer_tokens(example: SpanExample, begins: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:
-    """First and last context token that share a character with the first answer; None if there are none."""
-    if not example.answers:
-        return None
-    start, stop = example.starts[0], example.starts[0] + len(example.answers[0])
-    overlapping = np.flatnonzero((begins < stop) & (ends > start))
-    return (int(overlapping[0]), int(overlapping[-1])) if len(overlapping) else None
-
-
-def _make_windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
-    """Spans [left, right) of at most `width` tokens that cover `length` tokens; one empty span if `length` is 0."""
-    step = max(1, min(stride, width // 2))
-    windows = [(0, min(width, length))]
-    while windows[-1][1] < length:
-        left = windows[-1][0] + step
-        windows.append((left, min(left + width, length)))
-    return windows
 
 
 FORMAT = SpanQA()

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from xlift.archipelago.random_streams import random_stream
 from xlift.errors import UserError
 from xlift.tasks.formats.change import ChangedText
+from xlift.tasks.grapheme_clusters import clusters
 from xlift.tasks.noise import segmentation
 
 
@@ -92,9 +93,9 @@ def _keeps_clusters_whole(slots: Sequence[str], first: int, stop: int, word: Seq
     """Whether the clusters of a rewritten word merge neither with each other nor with the neighbouring clusters."""
     before = next((slots[n] for n in range(first - 1, -1, -1) if slots[n]), "")
     after = next((slots[n] for n in range(stop, len(slots)) if slots[n]), "")
-    new_clusters = [cluster for slot in word for cluster in segmentation.clusters(slot)]
-    around = [*segmentation.clusters(before)[-1:], *new_clusters, *segmentation.clusters(after)[:1]]
-    return segmentation.clusters("".join(around)) == around
+    new_clusters = [cluster for slot in word for cluster in clusters(slot)]
+    around = [*clusters(before)[-1:], *new_clusters, *clusters(after)[:1]]
+    return clusters("".join(around)) == around
 
 
 def _make_changed_text(segmented: segmentation.SegmentedText, slots: Sequence[str]) -> ChangedText:
@@ -107,7 +108,7 @@ def _make_changed_text(segmented: segmentation.SegmentedText, slots: Sequence[st
 
 def align_to_clusters(word: Sequence[str], after: str) -> tuple[str, ...]:
     """Distribute the clusters of a new word evenly over the clusters of the old one, from left to right."""
-    parts, n = segmentation.clusters(after), len(word)
+    parts, n = clusters(after), len(word)
     cuts = [round(number * len(parts) / n) for number in range(n + 1)]
     return tuple("".join(parts[left:right]) for left, right in zip(cuts, cuts[1:]))
 

@@ -1,7 +1,6 @@
 """Split a text into words, as runs of grapheme clusters: the units that noise counts, samples and changes.
 
-A cluster is a user-perceived character (UAX #29, extended grapheme clusters): a Thai consonant with its vowel and tone, a
-Devanagari conjunct, a flag, an emoji sequence. Noise moves, drops and replaces whole clusters.
+A cluster is a user-perceived character (tasks/grapheme_clusters.py). Noise moves, drops and replaces whole clusters.
 
 A word is a run of letters; an apostrophe or a tatweel between two letters counts as a letter: `don't` is one word,
 `well-known` two, `1,5` none. Digits, punctuation and emoji belong to no word, since a misspelt number is another number.
@@ -19,12 +18,13 @@ from functools import lru_cache
 
 import regex
 
+from xlift.tasks.grapheme_clusters import clusters
+
 CLUSTERS_PER_WORD = {"Han": 2, "Hiragana": 2, "Katakana": 4, "Thai": 3, "Lao": 3, "Khmer": 3, "Myanmar": 3}
 """Script without spaces -> number of clusters that count as a word."""
 WORD_INTERNAL = "'’ʼ·ـ"
 """Characters that belong to a word if they are between two letters."""
 
-_CLUSTER = regex.compile(r"\X")
 _SCRIPT = regex.compile("|".join(rf"(?P<{script}>\p{{Script={script}}})" for script in CLUSTERS_PER_WORD))
 _LETTER = regex.compile(r"\p{L}")
 _PROLONGED_SOUND_MARK = "ー"
@@ -44,11 +44,6 @@ class SegmentedText:
     def word(self, number: int) -> tuple[str, ...]:
         first, stop = self.words[number]
         return self.clusters[first:stop]
-
-
-def clusters(text: str) -> list[str]:
-    """Split a text into extended grapheme clusters."""
-    return _CLUSTER.findall(text)
 
 
 def segment(text: str, boundaries: Collection[int] = ()) -> SegmentedText:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from xlift.archipelago.random_streams import random_stream
+from xlift.tasks.grapheme_clusters import clusters
 from xlift.tasks.noise.editing import Rewrite
 from xlift.tasks.noise.keyboards import neighbour_key_typos
-from xlift.tasks.noise.segmentation import WORD_INTERNAL, clusters
+from xlift.tasks.noise.segmentation import WORD_INTERNAL
 
 
 class TypoNoise:

@@ -31,6 +31,7 @@ from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE_INDEX, Direction, Features, Prompt
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
+from xlift.tasks.grapheme_clusters import widen_span
 
 SENTINEL = "<extra_id_{n}>"
 """T5's and mT5's tokens for masked spans in pretraining; there are 100."""
@@ -253,11 +254,13 @@ class _PromptTokenizer:
         return len(self._tokenize(self._text(prompt)))
 
     def _skip_tokens(self, source: str, start: int, right: int, num_tokens: int) -> int:
-        """New start of the span [start, right) of a source without at least its first `num_tokens` tokens."""
-        encoded = next(iter(encoding.tokenize(self.tokenizer, [source[start:right]], offsets=True)))
+        """New start of the span [start, right) of a source without at least its first `num_tokens` tokens. It is at a
+        grapheme cluster: no text begins with an accent whose letter was cut off."""
+        text = source[start:right]
+        encoded = next(iter(encoding.tokenize(self.tokenizer, [text], offsets=True)))
         if num_tokens >= len(encoded.ids):
             return right
-        start += max(1, encoded.offsets[num_tokens][0])
+        start += widen_span(text, 0, max(1, encoded.offsets[num_tokens][0]))[1]
         return start + len(source[start:right]) - len(source[start:right].lstrip())
 
     def _get_special_tokens(self, direction: Direction | None) -> _SpecialTokens:
