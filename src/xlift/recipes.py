@@ -226,7 +226,8 @@ class Noise(Settings):
     into: str = ""
     """Language of the inserted words for code-switch in the archipelago; default: the source language."""
     digest: str = ""
-    """SHA-256 of the dictionary. The plan sets it; a study must not."""
+    """SHA-256 of the dictionary, or the language whose keyboard or rule of case a regional code has ('pt' for 'pt-BR'). The
+    plan sets it; a study must not."""
 
 
 class Engine(Settings):

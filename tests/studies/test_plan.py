@@ -342,7 +342,7 @@ def test_errors_in_data_files_name_the_line(tmp_path: Path, case: str):
         ("languages: [de, cv]", "langs: [de, cv]", "study.yaml:8: tasks.0.langs: unknown key 'langs'"),
         ("name: tickets", "name: isle-nli", "study.yaml:5: tasks.0.name: a task 'isle-nli' exists already"),
         ("train.en.csv}", "gone.csv}", "gone.csv: no such file"),
-        ("[de, cv]", "[de, Deutsch]", "study.yaml:7: tasks.0.files.test: 'Deutsch' is not a language code"),
+        ("[de, cv]", "[de, Deutsch]", "study.yaml:8: tasks.0.languages: 'Deutsch' is not a language code"),
     ],
 )
 def test_errors_in_custom_tasks_name_their_place(tmp_path: Path, old: str, new: str, begins: str):

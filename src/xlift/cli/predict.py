@@ -128,18 +128,18 @@ def _columns(pairs: list[str]) -> dict[str, str]:
 
 def _canonical_code(code: str, option: str, folder: Path) -> str:
     """Return the usual code of a language that xlift or the model's card lists. Raises UserError for any other code."""
-    from xlift.languages import canonical
+    from xlift.language_tags import find_language, study_code
     from xlift.tasks import catalog
 
     code = code.strip()
     is_listed = not code or code in catalog.all_languages() or code in _card_languages(folder)
-    if not is_listed and canonical(code) is None:
+    if not is_listed and find_language(code) is None:
         raise UserError(
             f"unknown language '{code}'",
             where=option,
             fix="Use a BCP-47 code (en, sw, quy) or an archipelago one (qta, qtm).",
         )
-    return code if is_listed else canonical(code) or code
+    return code if is_listed else study_code(code) or code
 
 
 def _card_languages(folder: Path) -> list[str]:

@@ -82,18 +82,17 @@ def translate(
 
 def _canonical_code(code: str, option: str) -> str:
     """Return the usual code of a language. Raises UserError for an unknown one."""
-    from xlift.languages import canonical
+    from xlift.language_tags import find_language, study_code
     from xlift.tasks import catalog
 
-    code = code.strip()
-    canonical_code = canonical(code) or (code if code in catalog.all_languages() else None)
-    if canonical_code is None:
+    code = study_code(code) or code
+    if find_language(code) is None and code not in catalog.all_languages():
         raise UserError(
             f"unknown language '{code}'",
             where=option,
             fix="Use a BCP-47 code (en, sw, quy) or an archipelago one (qta, qtm).",
         )
-    return canonical_code
+    return code
 
 
 def _make_translator(model: str | None, oracle: str | None, level: float, seed: int, num_beams: int) -> Translator:

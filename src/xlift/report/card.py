@@ -26,9 +26,9 @@ from xlift.analysis.pipelines import (
     training_data,
 )
 from xlift.errors import UserError
-from xlift.languages import canonical
+from xlift.language_tags import study_code
 from xlift.recipes import Recipe
-from xlift.report.card_scores import format_scores, model_rows, trained_languages
+from xlift.report.card_scores import format_scores, model_rows, trained_languages, untrained
 from xlift.report.contamination import summarize_for_model
 from xlift.report.markdown import code, counted, escaped, listed, table
 from xlift.report.usage import snippet
@@ -92,7 +92,7 @@ def _summary(pipeline: Pipeline, lineage: TrainingLineage, task: TaskInfo) -> st
             f"{code(model)}, fine-tuned by xlift in {stages} on data in {_languages(trained, pipeline.record)}."
         )
     scored = list(dict.fromkeys(cell.language for cell in pipeline.cells))
-    unseen = [language for language in scored if language not in trained]
+    unseen = untrained(scored, trained)
     if unseen:
         sentences.append(
             f"The scores below are in {counted(len(scored), 'language')}, {len(unseen)} of them zero-shot: no stage was trained on "
@@ -179,7 +179,7 @@ def _direction(pipeline: Pipeline, lineage: TrainingLineage, metadata: ExportMet
         sides = getattr(catalog.get(pipeline.task).source, "direction", ())
     if not codes or len(sides) != 2:
         return ()
-    return tuple(codes[0] if each == _LANGUAGE else canonical(each) or each for each in sides)
+    return tuple(codes[0] if each == _LANGUAGE else study_code(each) or each for each in sides)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def _limits(
 ) -> str:
     record, trained = pipeline.record, trained_languages(lineage)
     points = []
-    unseen = [cell.language for cell in pipeline.cells if cell.language not in trained]
+    unseen = untrained([cell.language for cell in pipeline.cells], trained)
     if unseen:
         points.append(
             f"It was not trained on labelled examples in {_languages(list(dict.fromkeys(unseen)), record)}. Results in these "

@@ -10,6 +10,7 @@ from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage,
 from xlift.analysis.robustness import compute_robustness
 from xlift.analysis.scores import load_cells
 from xlift.analysis.training_status import COLLAPSED, RETRIED
+from xlift.language_tags import folded_code
 from xlift.report.markdown import escaped, listed, table
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
@@ -52,7 +53,7 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
     if not rows or not pipeline.record:
         return "No study in its store has scored this model."
     sentences = []
-    trained = set(trained_languages(trace_lineage(pipeline.key, store)))
+    trained = trained_languages(trace_lineage(pipeline.key, store))
     names = {each["code"]: each for each in pipeline.record.languages}
     for metric in dict.fromkeys(row.metric for row in rows):
         own = [row for row in rows if row.metric == metric]
@@ -62,7 +63,7 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
             mean = row.language == ALL
             name = names.get(row.language, {}).get("name", row.language)
             language = "**mean of these**" if mean else f"{escaped(name)} ({escaped(row.language)})"
-            shot = "" if mean else "zero-shot" if row.language not in trained else "trained on"
+            shot = "" if mean else "zero-shot" if untrained([row.language], trained) else "trained on"
             cells = [
                 language,
                 shot,
@@ -131,3 +132,9 @@ def _all_seeds(pipeline: Pipeline, store: Store) -> str:
 
 def trained_languages(lineage: TrainingLineage) -> list[str]:
     return list(dict.fromkeys(data.language for stage in lineage.stages for data in stage.spec.parts))
+
+
+def untrained(codes: Sequence[str], trained: Sequence[str]) -> list[str]:
+    """The codes whose language is not that of a trained code: 'pt-BR' is none beside 'pt'."""
+    languages = set(map(folded_code, trained))
+    return [code for code in codes if folded_code(code) not in languages]

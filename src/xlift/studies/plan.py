@@ -12,6 +12,7 @@ from xlift.studies.engine_check import check_engine
 from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.intermediate import add_row
+from xlift.studies.planning.language_notes import language_notes
 from xlift.studies.planning.models import start_states
 from xlift.studies.planning.targets import add_target
 from xlift.studies.resolver import Resolver
@@ -45,7 +46,7 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
                 for index, target in enumerate(study.targets):
                     add_target(context, state, row, index, target, seed)
     check_engine(study.engine, plan.jobs.values(), resolver.tasks, file)
-    plan.warnings += resolver.notes
+    plan.warnings += [*resolver.notes, *language_notes(plan)]
     plan.faults = resolver.describe_faults()
     plan.warnings += [sentence for sentences in plan.faults.values() for sentence in sentences]
     if plan.cells and "none" not in study.intermediate:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from xlift.errors import UserError, did_you_mean
+from xlift.language_tags import find_language
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
 from xlift.studies.job import Data, PredictSpec, Spec, TrainSpec
 from xlift.studies.plan import Cell, Plan
@@ -61,7 +62,7 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
     codes = dict.fromkeys(code for cell in plan.cells for code in (cell.train_language, cell.language) if code)
     notes = []
     for code in codes:
-        language = languages.get(code)
+        language = languages.get(code) or find_language(code)
         name = language.name if language else code
         others = {key: getattr(language, key, "") for key in ("family", "script", "tier")}
         notes.append({"code": code, "name": name, **others})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import ErrorCollector, UserError, combine_errors, did_you_mean
+from xlift.language_tags import match_code
 from xlift.recipes import Noise
 from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
@@ -127,10 +128,11 @@ class Resolver:
         )
 
     def find_languages(self, task: Task, requested: str | tuple[str, ...], split: str, where: Keys) -> tuple[str, ...]:
-        """Resolve languages: one, several, 'all', or '' for the task's training language.
+        """Resolve languages: one, several, 'all', or '' for the task's training language. They may have another spelling
+        than the task has ('zh_cn' or 'zh' for 'zh-CN'), and the result has the task's.
 
         Raises:
-            UserError: the task lacks the split, or the language in it.
+            UserError: the task lacks the split, or the language in it, or has several that the code may mean.
         """
         splits = task.source.splits()
         if split not in splits:
@@ -145,14 +147,28 @@ class Resolver:
             return available
         if requested == "":
             requested = available[0] if len(available) == 1 else task.train_language
+        found: dict[str, str] = {}
         for language in (requested,) if isinstance(requested, str) else requested:
-            if language not in available:
+            matching = match_code(language, available)
+            if len(matching) != 1:
+                what = (
+                    f"{task.name} has no {split} data in '{language}'"
+                    if language
+                    else f"no language is given for {task.name}"
+                )
+                if matching:
+                    what = f"'{language}' may be {' or '.join(matching)} of {task.name}"
                 raise UserError(
-                    f"{task.name} has no {split} data in '{language}'" if language else f"no language is given for {task.name}",
-                    where=self.file.locate(*where),
-                    fix=f"{did_you_mean(language, available)}It has: {', '.join(available)}.",
+                    what, where=self.file.locate(*where),
+                    fix=f"{'' if matching else did_you_mean(language, available)}It has: {', '.join(available)}.",
                 )  # fmt: skip
-        return (requested,) if isinstance(requested, str) else requested
+            if other := found.get(matching[0]):
+                raise UserError(
+                    f"'{other}' and '{language}' are the same language of {task.name}, '{matching[0]}'",
+                    where=self.file.locate(*where), fix="remove one.",
+                )  # fmt: skip
+            found[matching[0]] = language
+        return tuple(found)
 
     def make_data(
         self,
@@ -195,14 +211,16 @@ class Resolver:
 
     def add_noise(self, data: Data, noise: Noise, where: Keys) -> Data:
         """The same examples with noise. Raises UserError if the noise does not exist for them."""
-        from xlift.tasks.noise import check_noise, noise_notes, with_digest
+        from xlift.tasks.noise import check_noise, get_input_language, noise_notes, with_digest
 
         if noise.digest:
             raise UserError("xlift computes `digest`", where=self.file.locate(*where, "digest"), fix="remove it.")
         with self.at_place(*where):
-            check_noise(noise, self.tasks[data.task], data.language)
-            noise = with_digest(noise, data.language, self.data)
-            notes = noise_notes(noise, self.tasks[data.task], data.language, data.split, self.data)
+            task = self.tasks[data.task]
+            check_noise(noise, task, data.language)
+            text_language = get_input_language(task, data.language)
+            noise = with_digest(noise, data.language, self.data, text_language=text_language)
+            notes = noise_notes(noise, task, data.language, data.split, self.data)
         self.notes |= dict.fromkeys(f"{data.task} {data.language} {data.split}: {note}." for note in notes)
         return data.model_copy(update={"noise": noise})
 

@@ -187,8 +187,8 @@ def _text_shares(resolver: Resolver, mlm: MaskedText | None, where: Keys) -> tup
         )  # fmt: skip
     languages, key, sizes = mlm.by_language()
     return tuple(
-        MixtureShare(task, language, mlm.split, sizes(language), where)
-        for language in resolver.find_languages(task, languages, mlm.split, (*where, key))
+        MixtureShare(task, language, mlm.split, sizes(place), where)
+        for place, language in enumerate(resolver.find_languages(task, languages, mlm.split, (*where, key)))
     )
 
 

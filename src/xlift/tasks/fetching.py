@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from xlift import hub
 from xlift.errors import UserError, did_you_mean
+from xlift.language_tags import match_code
 from xlift.tasks import catalog
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.fallback import FallbackSource
@@ -100,7 +101,7 @@ def fetch(
     """
     requested = _select_pairs(names)
     if languages:
-        _check_languages(languages, requested)
+        languages = _match_languages(languages, requested)
         requested = {name: [pair for pair in pairs if pair[0] in languages] for name, pairs in requested.items()}
     cache = data / hub.CACHE_FOLDER
     results: list[FetchResult] = []
@@ -211,14 +212,17 @@ def _select_pairs(names: Sequence[str]) -> dict[str, list[Pair]]:
     return {name: list(pairs) for name, pairs in selected.items()}
 
 
-def _check_languages(languages: Sequence[str], requested: Mapping[str, list[Pair]]) -> None:
+def _match_languages(languages: Sequence[str], requested: Mapping[str, list[Pair]]) -> list[str]:
+    """The codes of the tasks for languages in any spelling."""
     available = sorted({language for pairs in requested.values() for language, _ in pairs})
-    for language in languages:
-        if language not in available:
+    matching = [(language, match_code(language, available)) for language in languages]
+    for language, codes in matching:
+        if not codes:
             raise UserError(
                 f"none of these tasks has data in '{language}'",
                 fix=f"{did_you_mean(language, available)}Available: {' '.join(available)}.",
             )
+    return [code for _, codes in matching for code in codes]
 
 
 def _suite_pairs(task: Task, languages: Sequence[str]) -> list[Pair]:

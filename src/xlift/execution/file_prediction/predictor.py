@@ -18,6 +18,7 @@ import torch
 from xlift.backbones import family_in
 from xlift.errors import UserError
 from xlift.execution.file_prediction.input_rows import InputRow
+from xlift.language_tags import match_code
 from xlift.models.export import CLASSES, ExportMetadata, class_of, read_export_metadata, stock_logits
 from xlift.models.model import Model
 from xlift.models.outputs import OUTPUTS
@@ -193,7 +194,8 @@ def _predict_with_prompt(loaded: LoadedModel, examples: Sequence[Any], language:
     from xlift.tasks.prompts.tokenization import text_features
 
     metadata, format = loaded.metadata, formats.get(loaded.metadata.format)
-    template = loaded.templates.get(language) or loaded.templates.get("") or next(iter(loaded.templates.values()))
+    matching = match_code(language, [code for code in loaded.templates if code])
+    template = loaded.templates[[*matching, *loaded.templates][0] if matching or "" not in loaded.templates else ""]
     prompt_settings = PromptSettings(**metadata.prompt["settings"])
     prompts = list(make_prompts(examples, format, metadata.labels, template, fewshot_examples=loaded.fewshot_examples))
     features = text_features(

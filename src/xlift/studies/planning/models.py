@@ -152,6 +152,6 @@ def _text_data(context: PlanContext, parts: tuple[PretrainText, ...], seed: int,
         here = (*where, index)
         task = resolver.find_task(part.task, (*here, "task"))
         requested, key, sizes = part.by_language()
-        for language in resolver.find_languages(task, requested, part.split, (*here, key)):
-            texts.append(resolver.make_data(task, language, part.split, sizes(language), seed, here))
+        for place, language in enumerate(resolver.find_languages(task, requested, part.split, (*here, key))):
+            texts.append(resolver.make_data(task, language, part.split, sizes(place), seed, here))
     return tuple(texts)

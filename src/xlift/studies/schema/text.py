@@ -29,12 +29,13 @@ class PretrainText(Settings):
             raise setting_error("`size` lists the languages already", "remove `language`.", "language")
         return self
 
-    def by_language(self) -> tuple[str | tuple[str, ...], str, Callable[[str], int | None]]:
-        """The requested languages, the key that lists them, and a function from language to number of documents."""
+    def by_language(self) -> tuple[str | tuple[str, ...], str, Callable[[int], int | None]]:
+        """The requested languages, the key that lists them, and a function from the place of a language among them to its
+        number of documents."""
         size = self.size
         if isinstance(size, dict):
-            return tuple(size), "size", lambda language: size[language]
-        return self.language, "language", lambda language: size
+            return tuple(size), "size", tuple(size.values()).__getitem__
+        return self.language, "language", lambda place: size
 
 
 class MaskedText(PretrainText):

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
-from xlift.languages import LANGUAGES, canonical
+from xlift.language_tags import find_language
+from xlift.languages import canonical
 from xlift.tasks.formats.base import Direction, Format, Prompt
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.template import Template
@@ -129,11 +130,9 @@ class Translation(Format):
 
 
 def language_name(code: str) -> str:
-    """English name: 'Swahili' for sw, 'Merrin' for qtm; an unknown code itself."""
-    return _NAMES.get(code, code)
-
-
-_NAMES = {language.code: language.name for language in (*LANGUAGES, *GENERATED_LANGUAGES.values())}
+    """English name: 'Swahili' for sw, 'Portuguese' for pt-BR, 'Merrin' for qtm; an unknown code itself."""
+    language = GENERATED_LANGUAGES.get(code) or find_language(code)
+    return language.name if language else code
 
 
 def _max_new_tokens(text: str) -> int:

@@ -21,6 +21,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from xlift.archipelago.languages import GENERATED_LANGUAGES
+from xlift.language_tags import find_language, folded_code
 from xlift.tasks.metrics.base import Metric, mean
 
 ARTICLES = {
@@ -60,7 +62,7 @@ def without_punctuation(text: str) -> str:
 
 def tokenize_answer(answer: str, language: str) -> list[str]:
     """Words of an answer by the repaired rule."""
-    language = language.split("-")[0]
+    language = folded_code(language).split("-")[0]
     text = without_punctuation(unicodedata.normalize("NFC", answer).lower())
     if language == "ar":
         text = re.sub(r"(?<!\S)ال", " ", text)
@@ -103,16 +105,17 @@ def exact_counts(gold: Sequence[str], prediction: str, language: str) -> tuple[f
     return max_over_answers(_exact, gold or ("",), prediction, language), 1.0
 
 
+def _unknown_language(language: str) -> str:
+    return "" if language in GENERATED_LANGUAGES or find_language(language) else "no articles are removed"
+
+
 ANSWER_F1 = Metric(
-    "answer-f1",
-    "F1 by the language's words",
-    ("f1", "questions"),
-    f1_counts,
-    mean,
-    formats=("span-qa",),
+    "answer-f1", "F1 by the language's words", ("f1", "questions"), f1_counts, mean, formats=("span-qa",),
     uses_language=True,
-)
+    unknown_language=_unknown_language,
+)  # fmt: skip
 ANSWER_EM = Metric(
     "answer-em", "exact match by the language's words", ("exact", "questions"), exact_counts, mean, formats=("span-qa",),
     uses_language=True,
+    unknown_language=_unknown_language,
 )  # fmt: skip

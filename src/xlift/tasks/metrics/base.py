@@ -39,7 +39,9 @@ class Metric:
     """For a score that is no function of sums: (n, counts) of all examples -> (n,) scores without each of them."""
     lowest_score: float = 0.0
     """Scores are in `lowest_score`..1: -1 for a correlation."""
-
+    unknown_language: Callable[[str], str] | None = None
+    """For a rule that depends on the language: what stands in for the rule in a language ('tokenization 13a'); '' for a
+    language that has one."""
     fit_threshold: Callable[[Sequence[Any], Sequence[Any]], Callable[[Any], Any]] | None = None
     """For a metric whose threshold is fitted on dev: (gold, predictions) of dev -> a function that applies the
     threshold to one prediction, before `compute_counts`."""

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
+from xlift.language_tags import find_language
 from xlift.languages import LANGUAGES
 from xlift.tasks.metrics.base import Metric
 
@@ -33,7 +35,13 @@ FLORES_MODEL = "flores200sacrebleuspm"
 
 def tokenizer_of(language: str) -> str:
     """Name of sacrebleu's tokenizer for a target language; 13a for an unknown one."""
-    return TOKENIZERS.get(_SCRIPTS.get(language, ""), "13a")
+    known = find_language(language)
+    return TOKENIZERS.get(known.script if known else "", "13a")
+
+
+def _unknown_language(language: str) -> str:
+    is_known = language in GENERATED_LANGUAGES or find_language(language)
+    return "" if is_known else "sacrebleu's tokenization 13a, for text with spaces"
 
 
 def bleu_counts(gold: dict[str, Any], prediction: str) -> tuple[float, ...]:
@@ -123,9 +131,9 @@ _COUNT_NAMES = (
 )  # fmt: skip
 
 
-def _metric(name: str, title: str, counts: Callable[..., tuple[float, ...]], signature: Callable[[], str]) -> Metric:
-    return Metric(name, title, _COUNT_NAMES, counts, bleu, formats=("translation",), signature=signature)
+def _metric(name: str, title: str, counts: Callable[..., tuple[float, ...]], **more: Any) -> Metric:
+    return Metric(name, title, _COUNT_NAMES, counts, bleu, formats=("translation",), **more)
 
 
-BLEU = _metric("bleu", "BLEU (sacrebleu)", bleu_counts, bleu_signature)
-SPBLEU = _metric("spbleu", "spBLEU (sacrebleu, FLORES-200's SentencePiece)", spbleu_counts, spbleu_signature)
+BLEU = _metric("bleu", "BLEU (sacrebleu)", bleu_counts, signature=bleu_signature, unknown_language=_unknown_language)
+SPBLEU = _metric("spbleu", "spBLEU (sacrebleu, FLORES-200's SentencePiece)", spbleu_counts, signature=spbleu_signature)

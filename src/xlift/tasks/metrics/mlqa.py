@@ -10,15 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from xlift.language_tags import folded_code
 from xlift.tasks.metrics.answers import ARTICLES, max_over_answers, token_f1, without_punctuation
 from xlift.tasks.metrics.base import Metric, mean
 
+LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
+"""The languages of MLQA."""
 _HAN = re.compile("([\u4e00-\u9fa5])")
 """Characters that the script splits as Chinese; rarer ones outside this range stay joined."""
 
 
 def tokenize_answer(answer: str, language: str) -> list[str]:
     """Words of an answer. MLQA's seven languages have rules; in others only punctuation is removed."""
+    language = folded_code(language)
     text = without_punctuation(answer.lower())
     if language == "ar":
         text = text.replace("ال", " ")
@@ -49,13 +53,17 @@ def exact_counts(gold: Sequence[str], prediction: str, language: str) -> tuple[f
     return max_over_answers(_exact, gold or ("",), prediction, language), 1.0
 
 
-MLQA_F1 = Metric("mlqa-f1", "F1 (MLQA)", ("f1", "questions"), f1_counts, mean, formats=("span-qa",), uses_language=True)
-MLQA_EM = Metric(
-    "mlqa-em",
-    "exact match (MLQA)",
-    ("exact", "questions"),
-    exact_counts,
-    mean,
-    formats=("span-qa",),
+def _unknown_language(language: str) -> str:
+    return "" if folded_code(language) in LANGUAGES else "only punctuation is removed"
+
+
+MLQA_F1 = Metric(
+    "mlqa-f1", "F1 (MLQA)", ("f1", "questions"), f1_counts, mean, formats=("span-qa",),
     uses_language=True,
-)
+    unknown_language=_unknown_language,
+)  # fmt: skip
+MLQA_EM = Metric(
+    "mlqa-em", "exact match (MLQA)", ("exact", "questions"), exact_counts, mean, formats=("span-qa",),
+    uses_language=True,
+    unknown_language=_unknown_language,
+)  # fmt: skip

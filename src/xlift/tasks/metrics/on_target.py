@@ -18,14 +18,14 @@ import regex
 from xlift.archipelago.concepts import CONCEPTS
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.archipelago.lexicon import get_lexicon, get_names, spell, suffix
-from xlift.languages import LANGUAGES
+from xlift.language_tags import find_language
+from xlift.languages import Language
 from xlift.tasks.metrics.base import Metric, mean
 
 LETTERS = {
     "Hans": "Hani", "Hant": "Hani", "Jpan": "Hira Kana Hani", "Kore": "Hang Hani",
 }  # fmt: skip
 """Script of a language -> the Unicode scripts that it is written in, if they have other names."""
-_SCRIPTS = {language.code: language.script for language in (*LANGUAGES, *GENERATED_LANGUAGES.values())}
 MIN_LIKELIHOOD_RATIO = 5
 """A text is off target if another language is this many times as likely: with 1 a tenth of Tatoeba's Swahili would be
 off target, with 20 four hundredths of its Swahili would pass for German."""
@@ -34,6 +34,13 @@ ACCEPTED_CODES = {
     "ms": ("id",), "hr": ("bs", "sr"), "bs": ("hr", "sr"), "sr": ("hr", "bs"),
 }  # fmt: skip
 """Language -> further codes of py3langid to accept: another code of it, or of a language too similar to separate."""
+IDENTIFIED_CODES = frozenset(
+    """ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et eu ext fa fi fo fr fuv fy ga gcf
+    gcr gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id ig is it ja jv ka kab kik kk km kn ko ku ky la lb lg lij ln lo lt
+    ltg lv mg mk ml mn mr ms mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr st sv sw
+    ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu zxx""".split()
+)
+"""The codes of py3langid: a plan says which languages it does not cover, and loading it takes most of a second."""
 
 
 def on_target_counts(gold: dict[str, Any], prediction: str) -> tuple[float, ...]:
@@ -49,12 +56,10 @@ def is_in_language(text: str, language: str) -> bool:
     """Whether a text is in a language; True for an unknown language if the text has letters."""
     if not regex.search(r"\p{L}", text):
         return False
-    script = _SCRIPTS.get(language)
-    if script is None:
-        return True
-    if not _is_in_script(script, text):
-        return False
-    return _is_in_generated(text, language) if language in GENERATED_LANGUAGES else _is_identified(text, language)
+    if language in GENERATED_LANGUAGES:
+        return _is_in_script(GENERATED_LANGUAGES[language].script, text) and _is_in_generated(text, language)
+    known = find_language(language)
+    return known is None or (_is_in_script(known.script, text) and _is_identified(text, known))
 
 
 def _is_in_script(script: str, text: str) -> bool:
@@ -110,14 +115,27 @@ def _word_forms(code: str) -> frozenset[str]:
 # --- real languages -------------------------------------------------------------------------------------------------
 
 
-def _is_identified(text: str, language: str) -> bool:
-    code, _, script = language.partition("-")
-    if script and code != "zh":  # py3langid covers languages in their usual script only
+def _is_identified(text: str, language: Language) -> bool:
+    accepted = _identified_codes(language)
+    if not accepted:
         return True
-    accepted = {code, *ACCEPTED_CODES.get(code, ())}
     likelihood = dict(_load_identifier().rank(text))
     covered = [likelihood[name] for name in accepted if name in likelihood]
     return not covered or MIN_LIKELIHOOD_RATIO * max(covered) >= max(likelihood.values())
+
+
+def _identified_codes(language: Language) -> set[str]:
+    """The codes of py3langid that mean a language, or one too similar; it covers languages in their usual script only."""
+    code, _, script = language.code.partition("-")
+    is_covered = not script or language.code == "zh-Hant"
+    return {code, *ACCEPTED_CODES.get(code, ())} & IDENTIFIED_CODES if is_covered else set()
+
+
+def _unknown_language(language: str) -> str:
+    known = find_language(language)
+    if language in GENERATED_LANGUAGES or (known and _identified_codes(known)):
+        return ""
+    return "only the script of a text is checked" if known else "every text with letters counts"
 
 
 @lru_cache(maxsize=1)
@@ -142,4 +160,5 @@ ON_TARGET = Metric(
     mean,
     formats=("translation",),
     signature=on_target_signature,
+    unknown_language=_unknown_language,
 )

@@ -16,14 +16,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xlift import languages
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
+from xlift.language_tags import find_language
+from xlift.languages import canonical
 from xlift.recipes import Noise
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Format
 from xlift.tasks.formats.change import Change, ChangedText
-from xlift.tasks.noise import letters, misspelt_rows, scripts, word_replacement
+from xlift.tasks.noise import keyboards, letters, misspelt_rows, scripts, word_replacement
 from xlift.tasks.noise.editing import Edit, NoiseCounts, NoiseKind, NoisyText, add_noise, undo_edits
 from xlift.tasks.noise.paraphrase import check_task, paraphrase_examples
 from xlift.tasks.noise.typos import TypoNoise
@@ -31,7 +32,7 @@ from xlift.tasks.task import Task
 
 __all__ = [
     "Edit", "NoiseCounts", "NoisyText", "add_noise_to_examples", "add_noise_to_text", "check_noise", "make_text_change",
-    "noise_notes", "undo_edits", "with_digest",
+    "get_input_language", "noise_notes", "undo_edits", "unknown_language", "with_digest",
 ]  # fmt: skip
 
 DICTIONARY_KINDS = ("code-switch", "natural")
@@ -105,18 +106,32 @@ def _script(language: str) -> str:
     """ISO 15924 script of a language; '' if the language is unknown."""
     if language in GENERATED_LANGUAGES:
         return GENERATED_LANGUAGES[language].script
-    code = languages.canonical(language)
-    return languages.get(code).script if code else ""
+    known = find_language(language)
+    return known.script if known else ""
 
 
-def with_digest(noise: Noise, language: str, data: Path | None) -> Noise:
-    """The noise with the digest of its dictionary or file of rows, for the key of a job.
+def unknown_language(noise: Noise, language: str) -> str:
+    """What noise does in a language without a table for its kind; '' if it has one or needs none."""
+    if noise.kind != "typos" or language in GENERATED_LANGUAGES or keyboards.find_layout(language):
+        return ""
+    if find_language(language) is None:
+        return "the usual keyboard of each script is used"
+    return "characters are swapped, dropped and doubled"
+
+
+def with_digest(noise: Noise, language: str, data: Path | None, *, text_language: str = "") -> Noise:
+    """The noise with the digest of its dictionary or file of rows, for the key of a job; without one, with the language
+    that has its table if the code is another one ('pt' for 'pt-BR').
+
+    Args:
+        text_language: of the texts, if it is not `language` (translation).
 
     Raises:
         UserError: the file is missing or invalid, or misspelt rows have no `level`.
     """
     if not noise.words:
-        return noise
+        table = _table_language(noise, text_language or language)
+        return noise.model_copy(update={"digest": table}) if table else noise
     if misspelt_rows.is_rows_file(noise.words):
         if "level" not in noise.model_fields_set:
             raise UserError(
@@ -127,6 +142,13 @@ def with_digest(noise: Noise, language: str, data: Path | None) -> Noise:
         return noise.model_copy(update={"digest": misspelt_rows.rows_digest(path, language)})
     path = word_replacement.dictionary_path(noise.words, language, data)
     return noise.model_copy(update={"digest": word_replacement.dictionary_digest(path)})
+
+
+def _table_language(noise: Noise, language: str) -> str:
+    """The language that has the table of a kind of noise, if a code means it and is no code of the table of languages."""
+    known = None if canonical(language) else find_language(language)
+    tables = {"typos": keyboards.BY_LANGUAGE, "case": letters.WITH_DOTTED_I}
+    return known.code if known and known.code in tables.get(noise.kind, ()) else ""
 
 
 @lru_cache(maxsize=64)

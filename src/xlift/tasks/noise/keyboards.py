@@ -14,9 +14,9 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache
 
-from xlift import languages
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.archipelago.lexicon import get_lexicon, spell
+from xlift.language_tags import find_language
 
 LAYOUTS: dict[str, str] = {
     "us": "- qwertyuiop asdfghjkl zxcvbnm",
@@ -92,6 +92,12 @@ FINALS = " ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊ
 FIRST_SYLLABLE, LAST_SYLLABLE = 0xAC00, 0xD7A3
 
 
+def find_layout(language: str) -> str:
+    """The keyboard layout of a language, else of its script; '' if there is none."""
+    known = find_language(language)
+    return (BY_LANGUAGE.get(known.code) or BY_SCRIPT.get(known.script, "")) if known else ""
+
+
 @cache
 def neighbouring_keys(language: str) -> Mapping[str, str]:
     """Character -> the characters on the neighbouring keys, in the same shift level and of the same class.
@@ -100,8 +106,7 @@ def neighbouring_keys(language: str) -> Mapping[str, str]:
     """
     if language in GENERATED_LANGUAGES:
         return _other_letters(language)
-    code = languages.canonical(language)
-    layout = BY_LANGUAGE.get(code or "") or BY_SCRIPT.get(languages.get(code).script if code else "", "")
+    layout = find_layout(language)
     neighbours: dict[str, str] = {}
     # Every text may have words in other scripts: they use the default keyboard of their script.
     for name in dict.fromkeys([layout, *BY_SCRIPT.values()]):

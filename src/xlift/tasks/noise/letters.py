@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import regex
 
+from xlift.language_tags import folded_code
 from xlift.tasks.noise.editing import Rewrite
 
 PLAIN = str.maketrans("øØđĐłŁħĦŧŦıɨƗəƏ", "oOdDlLhHtTiiIeE")
@@ -24,6 +25,8 @@ NUKTA = regex.compile(r"[\u093C\u09BC\u0A3C\u0ABC\u0B3C\u0CBC]")
 ACCENTED = regex.compile(r"[\p{Script=Latin}\p{Script=Greek}]")
 CASED = regex.compile(r"[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}]")
 WITH_DIACRITICS = ("Latn", "Grek", "Cyrl", "Arab", "Hebr", "Deva", "Beng", "Guru", "Gujr", "Orya", "Knda")
+WITH_DOTTED_I = ("tr", "az", "crh")
+"""Languages whose capital of ı is I, and of i it is İ."""
 WITH_CASE = ("Latn", "Cyrl", "Grek", "Armn")
 
 
@@ -55,7 +58,7 @@ class CaseNoise:
     """Lowercase a word that has capitals, uppercase one that has none."""
 
     def __init__(self, language: str) -> None:
-        self.has_dotted_i = language in ("tr", "az", "crh")  # their capital of ı is I, and of i it is İ
+        self.has_dotted_i = folded_code(language) in WITH_DOTTED_I
 
     def can_change(self, word: Sequence[str]) -> bool:
         return self._change_case(word) != tuple(word)

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | ru, uk, be, bg | Latin | ISO 9:1995 |
 | sr, mk | Latin | Gaj's alphabet (Serbian law; Macedonian as in ISO 9:1986) |
-| bs | Cyrillic | Gaj's alphabet reversed: Bosnian is written in both scripts |
+| bs, sr-Latn | Cyrillic | Gaj's alphabet reversed: Bosnian and Serbian are written in both scripts |
 | el | Latin | ISO 843:1997, transliteration |
 | ka | Latin | the national system of 2002 (BGN/PCGN 2009) |
 | hi, mr, ne, sa and others in Devanagari | Latin | ISO 15919:2001 (IAST but for ē, ō, r̥, ṁ) |
@@ -22,8 +22,8 @@ from functools import cache
 
 import regex
 
-from xlift import languages
 from xlift.archipelago.languages import GENERATED_LANGUAGES, SCRIPTS
+from xlift.language_tags import find_language, folded_code
 from xlift.tasks.noise.editing import Rewrite, align_to_clusters
 
 
@@ -64,7 +64,7 @@ _NUKTA = "\u093c"
 BY_LANGUAGE: dict[str, Mapping[str, str]] = {
     **dict.fromkeys(("ru", "uk", "be", "bg"), ISO9),
     **dict.fromkeys(("sr", "mk"), GAJ),
-    "bs": {latin: cyrillic for cyrillic, latin in GAJ.items() if cyrillic not in "ѓќѕ"},
+    **dict.fromkeys(("bs", "sr-Latn"), {latin: cyrillic for cyrillic, latin in GAJ.items() if cyrillic not in "ѓќѕ"}),
     "el": ISO843,
     "ka": GEORGIAN,
 }
@@ -72,15 +72,17 @@ BY_LANGUAGE: dict[str, Mapping[str, str]] = {
 
 def has_table(language: str) -> bool:
     """Whether a language has a transliteration table."""
-    code = languages.canonical(language) or ""
-    return language in GENERATED_LANGUAGES or code in BY_LANGUAGE or bool(code) and languages.get(code).script == "Deva"
+    known = find_language(language)
+    return (
+        language in GENERATED_LANGUAGES or known is not None and (known.code in BY_LANGUAGE or known.script == "Deva")
+    )
 
 
 class ScriptNoise:
     """Transliterate every letter of a word; words without such letters stay."""
 
     def __init__(self, language: str) -> None:
-        code = languages.canonical(language) or language
+        code = folded_code(language)
         self.table = None if language not in GENERATED_LANGUAGES and code not in BY_LANGUAGE else _table(code)
 
     def can_change(self, word: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.archipelago.lexicon import get_lexicon, spell
 from xlift.errors import UserError
+from xlift.language_tags import folded_code
 from xlift.recipes import Settings
 from xlift.tasks.formats.template import Template
 from xlift.tasks.task import Task
@@ -60,10 +61,13 @@ class TemplateEntry(Settings):
         """The higher, the fewer tasks the template is for."""
         return 2 * bool(self.tasks) + bool(self.labels)
 
+    def find_texts(self, language: str) -> TemplateTexts | None:
+        """The texts in a language; None if there are none."""
+        return self.languages.get(ARCHIPELAGO_KEY if language in GENERATED_LANGUAGES else folded_code(language))
+
     def get_template(self, language: str) -> Template | None:
         """The template in a language; None if it has no texts in it."""
-        is_generated = language in GENERATED_LANGUAGES
-        texts = self.languages.get(ARCHIPELAGO_KEY if is_generated else language)
+        texts, is_generated = self.find_texts(language), language in GENERATED_LANGUAGES
         if texts is None:
             return None
 
@@ -72,7 +76,7 @@ class TemplateEntry(Settings):
 
         template = Template(
             self.name,
-            language,
+            language if is_generated else folded_code(language),
             translate(texts.source),
             label_words={label: translate(word) for label, word in texts.label_words.items()},
             fewshot_delimiter=self.fewshot_delimiter,

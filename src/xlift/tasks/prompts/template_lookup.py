@@ -8,9 +8,12 @@ from dataclasses import asdict
 
 from xlift.archipelago.languages import GENERATED_LANGUAGES, SOURCE_LANGUAGE
 from xlift.errors import UserError
+from xlift.language_tags import find_language
+from xlift.languages import canonical
 from xlift.recipes import PromptSettings
+from xlift.tasks import formats
 from xlift.tasks.formats.template import Template
-from xlift.tasks.prompts.template_files import ARCHIPELAGO_KEY, TemplateEntry, check_label_words, load_templates
+from xlift.tasks.prompts.template_files import TemplateEntry, check_label_words, load_templates
 from xlift.tasks.sources.base import canonical_json
 from xlift.tasks.task import Task
 
@@ -70,8 +73,18 @@ def template_digest(task: Task, prompt_settings: PromptSettings) -> str:
             templates[template.language] = asdict(template)
     if not templates:
         find_template(task, prompt_settings, next(iter(_task_languages(task))))
-    content = {"version": VERSION, "labels": list(task.labels), "templates": templates}
+    content: dict[str, object] = {"version": VERSION, "labels": list(task.labels), "templates": templates}
+    if names := _folded_names(task):
+        content["names"] = names
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def _folded_names(task: Task) -> dict[str, str]:
+    """The names that prompts of translation have for codes that are not in the table of languages but mean one of it."""
+    if not formats.get(task.format).has_direction:
+        return {}
+    codes = (*_task_languages(task), *getattr(task.source, "direction", ()))
+    return {code: known.name for code in codes if (known := find_language(code)) and canonical(code) is None}
 
 
 def _find_entries(task: Task) -> list[TemplateEntry]:
@@ -105,6 +118,4 @@ def _task_languages(task: Task) -> Iterable[str]:
 
 
 def _available_languages(matching: list[TemplateEntry], task: Task) -> tuple[str, ...]:
-    return tuple(code for code in _task_languages(task) if any(
-        (ARCHIPELAGO_KEY if code in GENERATED_LANGUAGES else code) in entry.languages for entry in matching
-    ))  # fmt: skip
+    return tuple(code for code in _task_languages(task) if any(entry.find_texts(code) for entry in matching))

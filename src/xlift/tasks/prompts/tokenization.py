@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xlift.errors import UserError
+from xlift.language_tags import folded_code
 from xlift.model_families import Family
 from xlift.tasks.catalog.flores import FLORES
 from xlift.tasks.formats import encoding
@@ -294,8 +295,11 @@ class _PromptTokenizer:
     def _language_token(self, code: str) -> str:
         """The tokenizer's token of a language: NLLB's 'swh_Latn' or mBART's 'sw_KE'."""
         tokens: list[str] = self.tokenizer.all_special_tokens
+        language = folded_code(code)
         for token in tokens:
-            if token in (code, FLORES.get(code)) or (len(token) == 5 and token[2] == "_" and token[:2] == code):
+            if token in (code, language, FLORES.get(language)):
+                return token
+            if len(token) == 5 and token[2] == "_" and token[:2] == language:
                 return token
         language_tokens = ", ".join(token for token in tokens if "_" in token)
         where, fix = self.tokenizer.name_or_path, f"its language tokens are {language_tokens}."

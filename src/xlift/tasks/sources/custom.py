@@ -16,13 +16,13 @@ column names are tried, and labels are read from the training files and sorted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xlift.errors import ErrorCollector, UserError, combine_errors
-from xlift.languages import canonical
+from xlift.language_tags import same_tag, study_code
+from xlift.languages import LANGUAGES
 from xlift.tasks import metrics
 from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import file_extension
@@ -30,8 +30,6 @@ from xlift.tasks.sources.declaration import CustomTask, Keys, Paths, find_errors
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.readers import EXTENSIONS, READERS
 from xlift.tasks.task import Task
-
-_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 def build_custom_task(declaration: dict[str, Any], base: Path, written: Mapping[Keys, str] | None = None) -> Task:
@@ -59,7 +57,8 @@ def build_to_check(
     collector = ErrorCollector()
     spec = read_declaration(declaration, written)
     where = f"task '{spec.name}'"
-    files = {split: _paths_by_language(spec, split, paths, where) for split, paths in spec.files.items()}
+    names = _language_names(spec, where)
+    files = {split: _paths_by_language(spec, split, paths, names, where) for split, paths in spec.files.items()}
     all_paths = (path for by_language in files.values() for paths in by_language.values() for path in paths)
     reader = _select_reader(spec, all_paths, where)
     collector.errors += find_errors(spec, READERS[reader])
@@ -67,7 +66,7 @@ def build_to_check(
         reader=reader,
         files=files,
         available={split: tuple(paths) for split, paths in files.items()},
-        codes=_user_codes(spec, where),
+        codes={name: code for code, name in names.items()},
         columns=spec.columns,
         values=spec.values,
         where=spec.where,
@@ -108,7 +107,8 @@ def _train_language(spec: CustomTask, with_files: tuple[str, ...], where: str) -
     """The language to train on; by default the first of those `with_files`."""
     if not spec.train_language:
         return with_files[0] if with_files else ""
-    language = _check_language(spec.train_language, f"{where}: train_language")
+    code = _check_language(spec.train_language, f"{where}: train_language")
+    language = next((name for name in with_files if same_tag(name, code)), code)
     if with_files and language not in with_files:
         raise UserError(
             f"no training file in '{language}'",
@@ -119,7 +119,7 @@ def _train_language(spec: CustomTask, with_files: tuple[str, ...], where: str) -
 
 
 def _paths_by_language(
-    spec: CustomTask, split: str, paths: str | Mapping[str, Paths], where: str
+    spec: CustomTask, split: str, paths: str | Mapping[str, Paths], names: Mapping[str, str], where: str
 ) -> dict[str, tuple[str, ...]]:
     """Language -> paths of one split."""
     if isinstance(paths, str):
@@ -132,15 +132,16 @@ def _paths_by_language(
             )
         paths = {code: paths.replace("{lang}", code) for code in spec.languages}
     by_language: dict[str, tuple[str, ...]] = {}
+    codes: dict[str, str] = {}
     for code, language_paths in paths.items():
-        language = _check_language(code, f"{where}: files.{split}")
-        if language in by_language:
+        other = codes.setdefault(names[code], code)
+        if other != code:
             raise UserError(
-                f"duplicate language '{language}'",
-                where=f"{where}: files.{split}",
-                fix="Write one code of the language, with a list of its files.",
-            )
-        by_language[language] = (language_paths,) if isinstance(language_paths, str) else tuple(language_paths)
+                f"duplicate language '{names[code]}': '{other}' and '{code}' both mean it",
+                where=f"{where}: files.{split}", fix="Write one code, with a list of files: {en: [a.csv, b.csv]}.",
+            )  # fmt: skip
+        several = (language_paths,) if isinstance(language_paths, str) else tuple(language_paths)
+        by_language[names[code]] = tuple(path.replace("{lang}", code) for path in several)
     return by_language
 
 
@@ -166,18 +167,29 @@ def _check_direction(spec: CustomTask, where: str) -> tuple[str, ...]:
     return tuple(code if code == "{lang}" else _check_language(code, f"{where}: direction") for code in spec.direction)
 
 
-def _user_codes(spec: CustomTask, where: str) -> dict[str, str]:
-    """Language -> the user's code for it, which a column of languages holds."""
-    codes = [code for paths in spec.files.values() if isinstance(paths, dict) for code in paths]
-    return {_check_language(code, f"{where}: languages"): code for code in (*codes, *spec.languages)}
+def _language_names(spec: CustomTask, where: str) -> dict[str, str]:
+    """The user's code, which paths and a column of languages hold -> the language's name in studies. Spellings of one
+    code ('zh-CN', 'zh_cn') are one language, with the name of the first."""
+    places = {
+        code: f"files.{split}" for split, paths in spec.files.items() if isinstance(paths, dict) for code in paths
+    }
+    names: dict[str, str] = {}
+    for code, place in (places | {code: "languages" for code in spec.languages if code not in places}).items():
+        name = _check_language(code, f"{where}: {place}")
+        names[code] = next((other for other in names.values() if same_tag(other, name)), name)
+    return names
 
 
 def _check_language(code: str, where: str) -> str:
-    """The table's code for a language in the table; any other well-formed BCP-47 code unchanged."""
-    table_code = canonical(code)
-    if table_code is None and not _CODE.fullmatch(code):
-        raise UserError(f"'{code}' is not a language code", where=where, fix="Codes are BCP-47: en, sw, quy, zh.")
-    return table_code or code
+    """The language's name in studies."""
+    name = study_code(code)
+    if name is None:
+        named = next((each for each in LANGUAGES if each.name.lower() == code.strip().lower()), None)
+        hint = f"{named.name} is '{named.code}'. " if named else ""
+        raise UserError(
+            f"'{code}' is not a language code", where=where, fix=f"{hint}Codes are BCP-47: en, sw, quy, zh, pt-BR."
+        )
+    return name
 
 
 def _select_reader(spec: CustomTask, paths: Iterable[str], where: str) -> str:

@@ -20,7 +20,7 @@ from xlift.tasks.sources.data_summary import SplitSummary
 from xlift.tasks.sources.division import DocumentShare, document_of
 from xlift.tasks.sources.faulty_rows import FaultCounter
 from xlift.tasks.sources.optional_fields import find_first_row
-from xlift.tasks.sources.parallel import ENGLISH, ExampleKeys, collect_keys, compare_with_english, select_by_id
+from xlift.tasks.sources.parallel import ExampleKeys, collect_keys, compare_with_english, find_english, select_by_id
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.base import Layout, Row
 from xlift.tasks.sources.readers.spelling import sort_labels
@@ -133,10 +133,11 @@ class FileSource:
         if errors is not None and errors.listed():
             return
         notes: tuple[str, ...] = ()
-        if keys is not None and language == ENGLISH:
+        original = find_english(self.languages(split))
+        if keys is not None and language == original:
             _ENGLISH_KEYS[fingerprint] = keys
-        elif keys is not None and self.is_present(ENGLISH, split, data):
-            if survey and self.survey(task, ENGLISH, split, data).all_errors:
+        elif keys is not None and self.is_present(original, split, data):
+            if survey and self.survey(task, original, split, data).all_errors:
                 return  # which are reported as those of the English file
             notes = tuple(self._compare_with_english(keys, task, language, split, data))
         _NOTES[fingerprint] = (*(f"{count:,} rows skipped: {reason}" for reason, count in skipped.items()), *notes)
@@ -152,11 +153,12 @@ class FileSource:
         faults = FaultCounter.of(task, language, split, self.kind)
         if not faults.faults:
             return ()
-        compares = language != ENGLISH and self.is_present(ENGLISH, split, data)
-        languages = (language, ENGLISH) if compares else (language,)
+        original = find_english(self.languages(split))
+        compares = language != original and self.is_present(original, split, data)
+        languages = (language, original) if compares else (language,)
         key = (task.name, *(self.fingerprint(task, code, split, data) for code in languages))
         if key not in _FAULTS:
-            english = self._rows(task, ENGLISH, split, data) if compares else None
+            english = self._rows(task, original, split, data) if compares else None
             _FAULTS[key] = faults.find(self._rows(task, language, split, data, faults=faults), english)
         return _FAULTS[key]
 
@@ -168,9 +170,10 @@ class FileSource:
         Raises:
             UserError: the label of a translation differs from that of its English example.
         """
-        english = self.fingerprint(task, ENGLISH, split, data)
+        original = find_english(self.languages(split))
+        english = self.fingerprint(task, original, split, data)
         if english not in _ENGLISH_KEYS:
-            _ENGLISH_KEYS[english] = collect_keys(self._rows(task, ENGLISH, split, data), formats.get(task.format))
+            _ENGLISH_KEYS[english] = collect_keys(self._rows(task, original, split, data), formats.get(task.format))
         comparison = compare_with_english(keys, _ENGLISH_KEYS[english])
         if comparison.first_mismatch is not None:
             row = next(islice(self._rows(task, language, split, data), comparison.first_mismatch, None))
@@ -249,6 +252,7 @@ class FileSource:
             "numbered": self.numbered,
             "joined": self.joined,
             "corrections": FaultCounter.of(task, language, split, self.kind).corrections(),
+            "rules": READERS[self.reader].rules_for(language),
         }
         if self.kind == "custom" and READERS[self.reader].records and "choices" in formats.get(task.format).columns:
             optional["choices"] = "by number"  # other versions read them in the order of their names

@@ -5,16 +5,22 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from xlift.language_tags import folded_code
 from xlift.tasks.formats.base import Format
 from xlift.tasks.sources.base import canonical_json
 from xlift.tasks.sources.readers.base import Row
 
 ENGLISH = "en"
+
+
+def find_english(codes: Sequence[str]) -> str:
+    """The language of the originals: of several codes the one of English, such as 'en-US'."""
+    return next((code for code in codes if folded_code(code) == ENGLISH and ENGLISH not in codes), ENGLISH)
 
 
 def select_by_id(ids: Iterable[str], size: int, *key: object) -> np.ndarray:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.language_tags import folded_code
+from xlift.languages import canonical
 from xlift.tasks.sources.readers.spelling import unique_by_value
 
 
@@ -93,6 +95,8 @@ class Reader:
     rows: Callable[[Sequence[Path], Layout], Iterator[Row]]
     """Yields rows in file order; several files are read one after the other (pairs: in parallel). An error of one record is
     yielded as a row with `error`; every other error is raised."""
+    languages: tuple[str, ...] = ()
+    """Languages that it has rules of their own for."""
     has_columns: bool = False
     """Whether its records have named columns, so that `where` applies."""
     has_fields: bool = False
@@ -110,3 +114,8 @@ class Reader:
             if row.error is not None:
                 raise row.error
             yield row
+
+    def rules_for(self, language: str) -> str:
+        """The language whose rules a code has that is not in the table of languages ('es' for 'es-MX'); '' for others."""
+        known = folded_code(language)
+        return known if known in self.languages and canonical(language) is None else ""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlift.errors import UserError
+from xlift.language_tags import folded_code
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
@@ -51,7 +52,7 @@ class _Word:
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
-    precedence = PRECEDENCE.get(layout.language, PRECEDENCE[""])
+    precedence = PRECEDENCE.get(folded_code(layout.language), PRECEDENCE[""])
     number = 0
     for path in paths:
         document = ""
@@ -161,4 +162,4 @@ def _clean(form: str) -> str:
     return form.replace("\u200c", "").replace(" ", "") or form
 
 
-CONLLU = Reader("conllu", 1, ("tagging",), read)
+CONLLU = Reader("conllu", 1, ("tagging",), read, languages=tuple(filter(None, PRECEDENCE)))
