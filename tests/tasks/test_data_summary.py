@@ -231,3 +231,11 @@ def test_rows_with_an_error_are_not_summarized(tmp_path: Path):
         "train.en.csv:6: the row is a header",
         "train.en.csv:7: 1 fields, the header has 2",
     ]
+
+
+def test_a_header_among_the_rows_gives_no_label(tmp_path: Path):
+    (tmp_path / "train.en.csv").write_text(TRAIN_EN + "text,label\n", encoding="utf-8")
+    task = build_custom_task(
+        {"name": "own", "format": "classification", "files": {"train": {"en": "train.en.csv"}}}, tmp_path
+    )
+    assert task.labels == ("billing", "delivery")

@@ -117,7 +117,7 @@ class Checks:
     def _find_error(self, row: Row, first_here: Row, format: formats.Format) -> UserError | None:
         example = row.example
         self._check_placeholder_answer(example)
-        if self.columns and self._is_header(example, format):
+        if is_header(example, format, self.columns):
             return UserError(
                 "the row is a header",
                 where=row.where,
@@ -132,14 +132,6 @@ class Checks:
         if not all(text.isascii() or _is_unicode(text) for text in (example.id, *format.texts(example))):
             return UserError("the text holds an unpaired surrogate, which is not a character", where=row.where)
         return None
-
-    def _is_header(self, example: Any, format: formats.Format) -> bool:
-        """Whether every cell is the name of a column."""
-        texts = format.texts(example)
-        if not texts or len(texts[0]) > 100 or texts[0].lower() not in self.columns:
-            return False
-        cells = {text.lower() for text in (*texts, *format.example_labels(example))}
-        return len(cells) > 1 and cells.issubset(self.columns)
 
     def _check_placeholder_answer(self, example: Any) -> None:
         answers, starts = getattr(example, "answers", None), getattr(example, "starts", None)
@@ -159,7 +151,7 @@ class Checks:
         hidden = unknown in ("-1", "") and self.split == "test"
         near = did_you_mean(unknown, labels) if unknown is not None and len(unknown) < 100 else ""
         if unknown and not self.published:
-            near += "If the label is right, add it to `labels`."
+            near += "If the label is right, list it under `labels` with the others."
         fix = "The labels of this file are hidden. Score another split." if hidden else near
         return UserError(truncate(problem, 500), where=row.where, fix=fix)
 
@@ -189,6 +181,15 @@ class Checks:
     def _id_key(self, name: str) -> str:
         """The id by which examples are compared: in a user's files equal ids may be composed differently."""
         return name if self.published or name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def is_header(example: Any, format: formats.Format, columns: Collection[str]) -> bool:
+    """Whether every cell of a row is the name of a column. `columns` are in lower case; without any no row is a header."""
+    texts = format.texts(example)
+    if not columns or not texts or len(texts[0]) > 100 or texts[0].lower() not in columns:
+        return False
+    cells = {text.lower() for text in (*texts, *format.example_labels(example))}
+    return len(cells) > 1 and cells.issubset(columns)
 
 
 def _is_unicode(text: str) -> bool:

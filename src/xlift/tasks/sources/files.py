@@ -15,7 +15,7 @@ from xlift.errors import ErrorCollector, UserError
 from xlift.tasks import formats
 from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
-from xlift.tasks.sources.checking import Checks, RecordErrors
+from xlift.tasks.sources.checking import Checks, RecordErrors, is_header
 from xlift.tasks.sources.data_summary import SplitSummary
 from xlift.tasks.sources.division import DocumentShare, document_of
 from xlift.tasks.sources.faulty_rows import FaultCounter
@@ -218,13 +218,14 @@ class FileSource:
         error: UserError | None = None
         reader = READERS[self.reader]
         read = reader.rows if self.kind == "custom" else reader.read
+        format, columns = formats.get(task.format), self.column_names(task.format) if self.kind == "custom" else ()
         for split in splits:
             for language in self.languages(split):
                 paths = self.paths(task, language, split, data)
                 for row in read(paths, self.layout(task, language)):
                     error = error or row.error
-                    if row.example is not None:
-                        labels.update(formats.get(task.format).example_labels(row.example))
+                    if row.example is not None and not is_header(row.example, format, columns):
+                        labels.update(format.example_labels(row.example))
         if error is not None and not labels - {""}:
             raise error
         return sort_labels(labels - {""})
