@@ -126,6 +126,17 @@ def test_a_wrong_direction_is_refused(direction, message, tmp_path):
         declared(tmp_path, "a\tb\n", direction=direction)
 
 
+def test_a_direction_that_the_rows_contradict_is_refused(tmp_path):
+    rows = "source\ttranslation\tsource_lang\ttarget_lang\na\tb\tsw\ten\nc\td\tfr\ten\n"
+    (tmp_path / "rows.tsv").write_text(rows, encoding="utf-8")
+    declaration = {"name": "mine", "format": "translation", "files": {"train": {"sw": "rows.tsv"}}}
+    task = build_custom_task(declaration, tmp_path)
+    assert [e.source_language for e in task.source.read(task, "sw", "train", None)] == ["sw", "fr"]
+    task = build_custom_task(declaration | {"direction": ["{lang}", "en"]}, tmp_path)
+    with pytest.raises(UserError, match=r"rows.tsv:3: the row is from 'fr' into 'en', but `direction` says from 'sw'"):
+        list(task.source.read(task, "sw", "train", None))
+
+
 def test_only_translation_tasks_have_a_direction(tmp_path):
     (tmp_path / "x.csv").write_text("text,label\na,b\n")
     with pytest.raises(UserError, match="only translation tasks have a direction"):

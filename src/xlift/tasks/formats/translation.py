@@ -68,8 +68,15 @@ class Translation(Format):
         source, translation = fields.text("source"), fields.text("translation") if with_gold else None
         names = ("source_language", "target_language") if with_gold else ()
         direction = tuple(canonical(code) or code for name in names if (code := fields.optional(name)))
+        declared = fields.layout.direction
+        if len(direction) == 2 and len(declared) == 2 and direction != tuple(declared):
+            raise fields.problem(
+                f"the row is from '{direction[0]}' into '{direction[1]}', but `direction` says "
+                f"from '{declared[0]}' into '{declared[1]}'",
+                "Remove `direction`, or correct the row.",
+            )
         if len(direction) != 2:
-            direction = fields.layout.direction
+            direction = declared
         if len(direction) != 2:
             raise fields.problem(
                 "the direction of the translation is not given",
