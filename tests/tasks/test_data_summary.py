@@ -136,6 +136,11 @@ def test_an_empty_text(tmp_path: Path, text: str):
     assert odd_in(tmp_path, pair(TRAIN_EN + f"{text},billing\n")) == ["train.en.csv:6: a text is empty"]
 
 
+def test_empty_texts_repeat_nothing(tmp_path: Path):
+    odd = odd_in(tmp_path, pair(TRAIN_EN + ",billing\n,billing\n", TEST_DE + ",billing\n"))
+    assert odd == [f"{place}: a text is empty" for place in ("train.en.csv:6", "train.en.csv:7", "test.de.csv:4")]
+
+
 def test_the_first_rows_of_the_first_files_are_named_and_the_others_counted(tmp_path: Path):
     test = "text,label\nguten Tag,billing\nmoin,delivery\n" + ",billing\n" * 5
     files = {

@@ -116,13 +116,15 @@ class SplitSummary:
     def _add(self, row: Row) -> None:
         number, example, format = len(self._texts), row.example, self._format
         self.places.add(row)
-        self._texts.append(hash(format.texts(example)))
+        is_empty = format.has_empty_text(example)
+        # A row without a text repeats no other one.
+        self._texts.append(hash((id(self), number)) if is_empty else hash(format.texts(example)))
         for label in format.counted_answers(example):
             if label in self.counts:
                 self.counts[label] += 1
             else:
                 self.counts[label], self.first_rows[label] = 1, number
-        if format.has_empty_text(example):
+        if is_empty:
             self.num_empty += 1
             if self.num_empty <= ROWS_PER_FILE:
                 self.empty.append(number)
