@@ -18,7 +18,7 @@ from xlift.model_families import MODEL_TYPES, family_of
 from xlift.model_files.config_values import ACTIVATIONS, KINDS, OPTIONAL, OPTIONAL_IN, ROPE_TYPES
 from xlift.model_files.known_types import KNOWN_TYPES, LISTED_VERSION
 from xlift.model_files.tensors import REQUIRED, required_tensors
-from xlift.model_files.tokenizer import CLASS_MODELS, DEFAULT_CLASSES
+from xlift.model_files.tokenizer import CLASS_MODELS, CLASS_TOKENS, DEFAULT_CLASSES, ROLES, T5_SENTINELS
 from xlift.models.pretrained import AUTO_CLASSES
 
 SIZES: dict[str, Any] = {
@@ -103,3 +103,9 @@ def test_tokenizer_classes_are_those_of_transformers():
         assert made.model.__name__ == kind, name
     for model_type, name in DEFAULT_CLASSES.items():
         assert TOKENIZER_MAPPING_NAMES[model_type] == name
+    for name, tokens in CLASS_TOKENS.items():
+        made = tokenizer_class_from_name(name)
+        assert made
+        assert {role: str(token) for role, token in made().special_tokens_map.items() if role in ROLES} == tokens
+    sentinels: Any = tokenizer_class_from_name("T5Tokenizer")
+    assert len(sentinels().extra_special_tokens) == T5_SENTINELS

@@ -142,6 +142,27 @@ def split_weights(path: Path, dice: random.Random) -> None:
         damage(victim, dice)
 
 
+def change_vocabulary(path: Path, dice: random.Random) -> str:
+    """Add a token to tokenizer.json, or take one away, or give one another id."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary, added = content["model"]["vocab"], content["added_tokens"]
+    last = max(len(vocabulary), *(token["id"] + 1 for token in added), 0)
+    kind = dice.randrange(4)
+    if kind == 0:
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        added.append({"id": last, "content": "<url>", "special": dice.random() < 0.5} | flags)
+    elif kind == 1 and added:
+        gone = added.pop(dice.randrange(len(added)))["content"]
+        if isinstance(vocabulary, dict):
+            vocabulary.pop(gone, None)
+    elif isinstance(vocabulary, dict):
+        vocabulary[dice.choice(list(vocabulary)) if kind == 2 else "new"] = last + dice.choice([0, 50, 200])
+    else:
+        vocabulary += [[f"new{n}", -5.0] for n in range(dice.choice([1, 50, 200]))]
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return f"kind {kind}"
+
+
 def drop_file(path: Path, dice: random.Random) -> None:
     path.unlink()
 
@@ -152,6 +173,7 @@ def mutate(folder: Path, dice: random.Random) -> str:
     kinds: list[Callable[[Path, random.Random], object]] = [change_bytes, drop_file]
     if path.suffix == ".json":
         kinds += [change_json] * 8
+        kinds += [change_vocabulary] * 8 if path.name == "tokenizer.json" else []
     elif path.name == "model.safetensors":
         kinds += [change_header, drop_tensor, split_weights] * 2
     damage = dice.choice(kinds)
@@ -187,9 +209,12 @@ def test_damaged_folders_are_refused_or_loaded(family: str, originals: Path, tmp
         elif loaded < LOADED:
             loaded += 1
             try:
-                load_pretrained(folder)
+                model, tokenizer, _ = load_pretrained(folder)
             except UserError as error:
                 pytest.fail(f"{how}: it is checked and cannot be loaded: {error}")
+            rows: Any = model.get_input_embeddings()
+            assert max(tokenizer.get_vocab().values()) < rows.num_embeddings, f"{how}: a token has no row"
+            assert tokenizer.pad_token_id is not None, f"{how}: nothing pads"
         shutil.rmtree(folder)
     assert refused
     assert loaded

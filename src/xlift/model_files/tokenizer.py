@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +23,24 @@ CLASS_MODELS = {
     "XGLMTokenizer": "Unigram", "XLMRobertaTokenizer": "Unigram",
 }  # fmt: skip
 """Class of transformers with special tokens of its own -> the kind of tokenizer that it builds from tokenizer.json."""
+_FAIRSEQ = {
+    "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>", "cls_token": "<s>",
+    "mask_token": "<mask>",
+}  # fmt: skip
+CLASS_TOKENS: dict[str, dict[str, str]] = {
+    "BertTokenizer": {
+        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
+    },
+    "GemmaTokenizer": {
+        "bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>",
+    },
+    "MBartTokenizer": _FAIRSEQ, "NllbTokenizer": _FAIRSEQ, "RobertaTokenizer": _FAIRSEQ, "XLMRobertaTokenizer": _FAIRSEQ,
+    "Qwen2Tokenizer": dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
+    "T5Tokenizer": {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
+}  # fmt: skip
+"""Class -> its special tokens where tokenizer_config.json names no others."""
+T5_SENTINELS = 100
+"""Tokens <extra_id_N> of T5's class where tokenizer_config.json has no `extra_ids`."""
 DEFAULT_CLASSES = {
     "albert": "AlbertTokenizer", "bert": "BertTokenizer", "distilbert": "BertTokenizer", "electra": "BertTokenizer",
     "gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "gemma3_text": "GemmaTokenizer", "mbart": "MBartTokenizer",
@@ -84,8 +103,12 @@ def _read_tokenizer(path: Path, size: int, mtime_ns: int) -> Any:
             f"the tokenizer cannot be read: {reason}", where=str(path), fix="copy or download the file again; a file of a newer "
             "version of the library `tokenizers` needs that version.",
         ) from None  # fmt: skip
-    if b'"added_tokens"' not in path.read_bytes():  # transformers reads them where tokenizer_config.json has none
+    # what transformers reads, and the library does not need
+    content = path.read_bytes()
+    if b'"added_tokens"' not in content:
         raise UserError("it has no `added_tokens`", where=str(path), fix=AGAIN)
+    if re.search(rb'"normalizer"\s*:\s*\[', content):
+        raise UserError("its `normalizer` is a list, expected an object", where=str(path), fix=AGAIN)
     tokenizer.no_padding()
     tokenizer.no_truncation()  # some files contain the last truncation length
     return tokenizer
@@ -107,8 +130,11 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     tokenizer = read_tokenizer(folder)
     class_name = _check_class(settings["class"], model_type, type(tokenizer.model).__name__, folder)
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    special_tokens = {role: token for role in ROLES if (token := settings.get(role)) is not None}
-    named = dict.fromkeys((*special_tokens.values(), *settings["added"]))
+    roles = CLASS_TOKENS.get(class_name, {}) | {role: settings[role] for role in ROLES if role in settings}
+    special_tokens = {role: token for role, token in roles.items() if token is not None}
+    named = dict.fromkeys(
+        (*special_tokens.values(), *settings["added"], *_class_extras(class_name, settings, folder / CONFIG))
+    )
     if vocabulary.keys() <= named.keys():
         raise UserError(
             f"the tokenizer has {len(vocabulary)} tokens, which are all special ones", where=str(path), fix=OTHER_MODEL
@@ -119,7 +145,9 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     allowed = set(traits_of(model_type).tokens_without_embedding) - set(special_tokens.values())
     if num_embeddings is not None and free + len(added) > num_embeddings:
         _refuse_outside(path, vocabulary | added, num_embeddings, allowed)
-    facts = TokenizerFacts(free + len(added), special_tokens, class_name in CLASS_MODELS)
+    facts = TokenizerFacts(
+        free + len(added), special_tokens, class_name in CLASS_MODELS and class_name not in CLASS_TOKENS
+    )
     if not facts.has("pad_token") and not facts.has("eos_token"):
         raise UserError(
             "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),
@@ -166,6 +194,19 @@ def _check_class(declared: str | None, model_type: str, kind: str, folder: Path)
     )  # fmt: skip
 
 
+def _class_extras(class_name: str, settings: Mapping[str, Any], path: Path) -> list[str]:
+    """Tokens that a class adds beside its special ones. Raises UserError where NLLB's language tokens are not known."""
+    if class_name == "NllbTokenizer" and not settings["has_extras"]:
+        raise UserError(
+            "it names no language tokens (`extra_special_tokens`), so that NllbTokenizer adds 202 of its own", where=str(path),
+            fix="copy or download tokenizer_config.json of the model again.",
+        )  # fmt: skip
+    if class_name == "T5Tokenizer":
+        number = T5_SENTINELS if settings["extra_ids"] is None else settings["extra_ids"]
+        return [f"<extra_id_{n}>" for n in range(number)]
+    return []
+
+
 def _check_other_files(folder: Path) -> None:
     """Raises UserError for a folder without tokenizer.json that transformers cannot read a tokenizer from either."""
     if (folder / "vocab.txt").is_file() or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
@@ -182,8 +223,12 @@ def _check_other_files(folder: Path) -> None:
     )  # fmt: skip
 
 
+_EXTRAS = ("extra_special_tokens", "additional_special_tokens")
+
+
 def _read_settings(folder: Path) -> dict[str, Any]:
-    """Special tokens by role; under 'added' all other tokens that the files beside tokenizer.json declare; under 'class' the class.
+    """What the files beside tokenizer.json say: special tokens by role; all other tokens that they declare (`added`); the class of
+    the tokenizer (`class`), and what decides which tokens it adds (`extra_ids`, `has_extras`).
 
     Raises:
         UserError: a file is damaged, or a value is of another kind than transformers expects.
@@ -196,7 +241,12 @@ def _read_settings(folder: Path) -> dict[str, Any]:
             fix="take a model with a tokenizer.json.",
         )  # fmt: skip
     _check_kinds(config, path)
-    found: dict[str, Any] = {"added": [], "class": config.get("tokenizer_class")}
+    found: dict[str, Any] = {
+        "added": [], "class": config.get("tokenizer_class"), "extra_ids": config.get("extra_ids"),
+        "has_extras": any(
+            values.get(name) is not None for name in _EXTRAS for values in (config, special_tokens_map)
+        ),
+    }  # fmt: skip
     sources = [(path, config), (map_path, special_tokens_map)]
     for source, values in (
         sources if "added_tokens_decoder" not in config else sources[::-1]
@@ -209,7 +259,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
                 f"`added_tokens_decoder` has {kind_of(token)} under {number!r}, expected a token", where=str(path)
             )
         found["added"].append(_token(token, f"`added_tokens_decoder` of {number}", path))
-    for name in ("extra_special_tokens", "additional_special_tokens"):
+    for name in _EXTRAS:
         tokens = config.get(name) or []
         tokens = tokens.values() if isinstance(tokens, dict) else tokens
         found["added"] += [_token(token, f"`{name}`", path, optional=False) for token in tokens]
@@ -249,6 +299,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "padding_side": (str,),
     "truncation_side": (str,),
     "add_prefix_space": (bool,),
+    "extra_ids": (int,),
     "src_lang": (str,),
     "tgt_lang": (str,),
     "split_special_tokens": (bool,),

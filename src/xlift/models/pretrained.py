@@ -75,7 +75,7 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
         ) from error
     _check_weights(model, info, name)
     _check_output_layer(model, Path(name))
-    _check_tokenizer(tokenizer, config.vocab_size, name)
+    _check_tokenizer(tokenizer, config.vocab_size, name, traits_of(config.model_type).tokens_without_embedding)
     pooler = {}
     if getattr(model, "pooler", None) is not None:
         is_pretrained = traits_of(config.model_type).has_pretrained_pooler
@@ -97,16 +97,19 @@ def _load_tokenizer(name: str) -> Any:
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
-def _check_tokenizer(tokenizer: Any, num_embeddings: int, name: str) -> None:
-    """Raises UserError for a tokenizer that is empty or belongs to another model. Other added tokens may have no embedding: the
-    tokenizer of Gemma's text-only models has an image token after their last row.
+def _check_tokenizer(tokenizer: Any, num_embeddings: int, name: str, allowed: Collection[str]) -> None:
+    """Raises UserError for a tokenizer that is empty or belongs to another model.
 
     Args:
         num_embeddings: rows of the model's input embeddings.
         name: of the model, for the message.
+        allowed: tokens that need no row: the tokenizer of Gemma's text-only models has an image token after their last row.
     """
     special_ids = [getattr(tokenizer, f"{each}_id", None) for each in _SPECIAL_TOKENS]
     needed = max(tokenizer.vocab_size, *(token_id + 1 for token_id in special_ids if token_id is not None), 0)
+    if len(tokenizer) > num_embeddings:  # tokens that its class adds, which no file names
+        others = [n for token, n in tokenizer.get_vocab().items() if token not in allowed]
+        needed = max(needed, *(n + 1 for n in others))
     # if the tokenizer's files are missing, transformers silently returns an empty tokenizer
     if tokenizer.vocab_size <= len(tokenizer.all_special_ids) or needed > num_embeddings:
         raise UserError(
