@@ -190,6 +190,12 @@ def test_distinct_entities_round_trip(data):
     assert prompt.truncation_points[-1] == (len(prompt.source), len(prompt.answer or ""))
 
 
+def test_entities_in_composed_letters_are_found_in_decomposed_words():
+    example = TaggingExample("0", ("in", "Hue\u0302\u0301", "and", "Cafe\u0301"), ("O",) * 4)
+    template = replace(PLAIN, scheme="spans")
+    assert TAGGING.parse("LOC: Huế $$ PER: Café", example, BIO, template) == ["O", "B-LOC", "O", "B-PER"]
+
+
 def test_equal_entities_get_different_words():
     example = TaggingExample("0", ("Ada", "met", "Ada", "in", "New", "York"))
     template = replace(PLAIN, scheme="spans")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.tasks import catalog
-from xlift.tasks.grapheme_clusters import clusters, widen_span, widen_spans
+from xlift.tasks.grapheme_clusters import clusters, find_whole, widen_span, widen_spans
 
 ANY_TEXT = st.text(
     st.sampled_from("ab \r\n\u0301\u0308\u200d\u200b\ufe0f🇩🇪👩🚀🏽क्षनिี้ำกกᄒ\u1161\u11ab한ـَ\u0600ｶﾞ\u0e33éﬁ") | st.characters(exclude_categories=["Cs"]),
@@ -50,3 +50,14 @@ def test_generated_texts_have_single_code_points(language):
     for example in task.source.read(task, language, "train", None, size=20):
         for text in (example.context, example.question):
             assert len(clusters(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "position"),
+    [
+        ("Cafe\u0301 is no Cafe", "Cafe", 12), ("only Cafe\u0301", "Cafe", 5), ("a Cafe here", "Cafe", 2), ("none", "Cafe", -1),
+        ("\u1112\u1161\u11ab \u1112\u1161", "\u1112\u1161", 4),
+    ],
+)  # fmt: skip
+def test_a_part_is_found_as_whole_clusters_first(text: str, part: str, position: int):
+    assert find_whole(text, part) == position

@@ -7,6 +7,8 @@ tokens of bytes. A span of a text therefore ends where clusters end.
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import regex
 
@@ -39,3 +41,17 @@ def widen_span(text: str, start: int, end: int) -> tuple[int, int]:
     """The smallest span of whole clusters that contains [start, end)."""
     begins, ends = widen_spans(text, np.array([start]), np.array([end]))
     return int(begins[0]), int(ends[0])
+
+
+def find_whole(text: str, part: str) -> int:
+    """Where a part first occurs as whole clusters ("Cafe" is not in "Cafe" with an accent on its e), else where it first
+    occurs; -1 if it does not."""
+    first = position = text.find(part)
+    while position >= 0 and widen_span(text, position, position + len(part)) != (position, position + len(part)):
+        position = text.find(part, position + 1)
+    return first if position < 0 else position
+
+
+def normalize(text: str) -> str:
+    """The text in the form NFKC, which many tokenizers give their input, and without white space."""
+    return "".join(unicodedata.normalize("NFKC", text).split())

@@ -21,6 +21,7 @@ from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.span_texts import find_in_context, on_one_line, pad_punctuation
 from xlift.tasks.formats.span_windows import find_answer_tokens, make_windows, tokenize_contexts
 from xlift.tasks.formats.template import Template
+from xlift.tasks.grapheme_clusters import find_whole
 
 NO_ANSWER = "no-answer"
 """This label in a task's `labels` means that questions may be unanswerable (SQuAD v2)."""
@@ -53,7 +54,7 @@ class SpanQA(Format):
     name = "span-qa"
     output_kind = "span"
     example_class = SpanExample
-    revision = 1  # tokens and answers of whole grapheme clusters
+    revision = 1  # tokens and answers of whole grapheme clusters, also where an answer has no start
     columns = {
         "context": ("context", "premise"),
         "question": ("question",),
@@ -114,7 +115,7 @@ class SpanQA(Format):
             raise fields.problem(
                 f"the answer '{answer}' has no start", "Give its first character in the context, from 0."
             )
-        start = context.find(answer) if start is None else start
+        start = find_whole(context, answer) if start is None else start
         if start < 0:
             raise fields.problem(f"the answer '{answer}' is not in the context")
         return SpanExample(name, context, question, (answer,), (start,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from xlift.tasks.grapheme_clusters import clusters
+from xlift.tasks.grapheme_clusters import clusters, normalize
 
 
 def on_one_line(text: str) -> str:
@@ -33,15 +33,10 @@ def find_in_context(text: str, context: str) -> str:
     edges = {0: 0}  # where a cluster begins in the normalized context -> its number
     normalized = ""
     for number, part in enumerate(parts, start=1):
-        normalized += _normalize(part)
+        normalized += normalize(part)
         edges[len(normalized)] = number
-    wanted = _normalize(text)
+    wanted = normalize(text)
     first = normalized.find(wanted)
     while first >= 0 and not (first in edges and first + len(wanted) in edges):
         first = normalized.find(wanted, first + 1)
     return "".join(parts[edges[first] : edges[first + len(wanted)]]).strip() if first >= 0 else text
-
-
-def _normalize(text: str) -> str:
-    """The text in the form NFKC, without white space."""
-    return "".join(unicodedata.normalize("NFKC", text).split())

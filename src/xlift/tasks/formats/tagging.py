@@ -37,6 +37,7 @@ from xlift.tasks.formats.base import (
 from xlift.tasks.formats.change import Change
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
+from xlift.tasks.grapheme_clusters import normalize
 
 ENTITY_DELIMITER = "$$"
 """Between the entities of the scheme 'spans', as in mT5 (multilingual_t5/preprocessors.py, `wikiann`)."""
@@ -278,12 +279,13 @@ def _list_entities(example: TaggingExample) -> list[str]:
 
 
 def _tag_entities(answer: str, words: Sequence[str], tags: list[str], labels: Sequence[str]) -> None:
-    """Tag the words of the generated entities in place. White space aside, an entity must consist of whole words."""
-    squeezed = ["".join(word.split()) for word in words]
+    """Tag the words of the generated entities in place. White space and compatible forms aside (a tokenizer composes
+    letters), an entity must consist of whole words."""
+    squeezed = [normalize(word) for word in words]
     done, used = 0, [False] * len(words)
     for part in answer.split(ENTITY_DELIMITER):
         kind, _, text = part.partition(":")
-        kind, wanted = kind.strip(), "".join(text.split())
+        kind, wanted = kind.strip(), normalize(text)
         if f"B-{kind}" not in labels or not wanted:
             continue
         inner = f"I-{kind}" if f"I-{kind}" in labels else f"B-{kind}"

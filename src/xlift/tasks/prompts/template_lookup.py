@@ -19,6 +19,8 @@ from xlift.tasks.task import Task
 
 VERSION = 1
 """Increment it whenever a format fills the same example into the same template in another way."""
+SCHEME_VERSIONS = {"spans": 2}
+"""Scheme of a template -> a number to increment whenever a format reads the same answer in another way."""
 
 
 def find_template(task: Task, prompt_settings: PromptSettings, language: str) -> Template:
@@ -74,6 +76,9 @@ def template_digest(task: Task, prompt_settings: PromptSettings) -> str:
     if not templates:
         find_template(task, prompt_settings, next(iter(_task_languages(task))))
     content: dict[str, object] = {"version": VERSION, "labels": list(task.labels), "templates": templates}
+    schemes = {template.get("scheme") for template in templates.values()}
+    if versions := {scheme: version for scheme, version in SCHEME_VERSIONS.items() if scheme in schemes}:
+        content["schemes"] = versions
     if names := _folded_names(task):
         content["names"] = names
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
