@@ -137,6 +137,15 @@ def test_a_direction_that_the_rows_contradict_is_refused(tmp_path):
         list(task.source.read(task, "sw", "train", None))
 
 
+def test_rows_may_spell_the_declared_languages_in_another_way(tmp_path):
+    rows = "source\ttranslation\tsource_lang\ttarget_lang\na\tb\teng\tzh_cn\nc\td\ten-US\tzh\n"
+    (tmp_path / "rows.tsv").write_text(rows, encoding="utf-8")
+    declaration = {"name": "mine", "format": "translation", "files": {"train": {"zh-CN": "rows.tsv"}}}
+    task = build_custom_task(declaration | {"direction": ["en", "{lang}"]}, tmp_path)
+    examples = task.source.read(task, "zh-CN", "train", None)
+    assert [(each.source_language, each.target_language) for each in examples] == [("en", "zh-CN")] * 2
+
+
 def test_only_translation_tasks_have_a_direction(tmp_path):
     (tmp_path / "x.csv").write_text("text,label\na,b\n")
     with pytest.raises(UserError, match="only translation tasks have a direction"):

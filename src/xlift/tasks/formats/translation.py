@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
-from xlift.language_tags import find_language
+from xlift.language_tags import find_language, match_code
 from xlift.languages import canonical
 from xlift.tasks.formats.base import Direction, Format, Prompt
 from xlift.tasks.formats.change import Change, apply_change
@@ -69,14 +69,15 @@ class Translation(Format):
         names = ("source_language", "target_language") if with_gold else ()
         direction = tuple(canonical(code) or code for name in names if (code := fields.optional(name)))
         declared = fields.layout.direction
-        if len(direction) == 2 and len(declared) == 2 and direction != tuple(declared):
+        both = len(direction) == len(declared) == 2
+        if both and not all(match_code(code, (side,)) for code, side in zip(direction, declared, strict=True)):
             raise fields.problem(
                 f"the row is from '{direction[0]}' into '{direction[1]}', but `direction` says "
                 f"from '{declared[0]}' into '{declared[1]}'",
                 "Remove `direction`, or correct the row.",
             )
-        if len(direction) != 2:
-            direction = declared
+        if len(declared) == 2:
+            direction = tuple(declared)
         if len(direction) != 2:
             raise fields.problem(
                 "the direction of the translation is not given",
