@@ -23,7 +23,7 @@ from xlift.studies.store import Store
 HEAVY = ("torch", "transformers", "sklearn", "pandas", "scipy", "pyarrow", "altair")
 ROW = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n training_status"
+    "lift_high n training_status train_language"
 ).split()
 
 

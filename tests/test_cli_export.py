@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.support.command import Xlift
+from tests.support.fakes import finished_study, study_file
 from tests.support.hub import TOKEN, Hub
 from tests.support.tiny_study import plan_of
 from tests.support.trained_studies import OPTIONS, TRANSFORMERS_CLASSES, run_small_study, run_study_of_all_heads
@@ -129,6 +131,40 @@ def test_best_needs_one_target_and_dev_scores(xlift: Xlift, ran: tuple[Path, Pla
     answer = xlift("export", "study", "m", "--store", ran[0] / "s", "--best", "--target", "isle-retrieval")
     assert answer.code == 2
     assert "no dev score to choose by" in answer.err
+
+
+def test_missing_predictions_are_named(xlift: Xlift, tmp_path: Path):
+    # 23 jobs: three training runs (one of the intermediate task) and 20 predictions, none of which is there.
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
+    for cell in plan.cells:
+        shutil.rmtree(store.path(cell.key))
+    for words in ((), ("--best",), ("--target", "isle-nli", "--best")):
+        answer = xlift("export", "study.yaml", "m", "--store", "s", *words)
+        assert answer.code == 2
+        assert "is finished: 20 of 23 jobs are missing, among them all predictions of" in answer.err
+        assert "target isle-nli, train language qta, intermediate none, seed 1: qta, qtm" in answer.err
+        assert "intermediate isle-qa, intermediate language qta, size 100, seed 1" in answer.err
+        assert f"`xlift run study.yaml --store {tmp_path}/s` does them" in answer.err
+    answer = xlift("export", "study", "m", "--store", "s", "--target", "isle-nil", "--best")
+    assert "no pipeline of 'study' has --target 'isle-nil'" in answer.err
+    assert "did you mean 'isle-nli'?" in answer.err
+    answer = xlift("export", "study", "m", "--store", "s", "--intermediate", "isle-qa")
+    assert "no pipeline of 'study' with --intermediate isle-qa is finished" in answer.err
+    assert f"`xlift run study.yaml --store {tmp_path}/s`" in answer.err  # a name alone does not run a study file
+
+
+def test_best_of_a_part_of_the_pipelines_says_so(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+    folder, plan, _ = ran
+    shutil.copytree(folder / "s", tmp_path / "part")
+    store = Store(tmp_path / "part")
+    for cell in plan.cells:
+        if (cell.target, cell.seed) == ("isle-nli", 2):
+            shutil.rmtree(store.path(cell.key))
+    answer = xlift("export", "study", "m", "--store", "part", "--target", "isle-nli", "--best", "--json")
+    assert answer.code == 0, answer.err
+    assert "2 more did not count, since they are not finished" in json.loads(answer.out)["chosen"]
+    answer = xlift("export", "study", "n", "--store", "part", "--target", "isle-nli", "--seed", 2)
+    assert "with --target isle-nli --seed 2 is finished" in answer.err
 
 
 def test_job_by_its_key(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):

@@ -10,7 +10,7 @@ from xlift.errors import UserError
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n training_status"
+    "lift_high n training_status train_language"
 ).split()
 
 
@@ -121,6 +121,32 @@ def test_all_is_the_unweighted_mean_over_languages():
     row = find(rows, language="all")
     assert row.value == pytest.approx(0.75)
     assert row.n == 12
+
+
+def test_the_zero_shot_mean_leaves_out_the_languages_of_training():
+    cells = [
+        cell(right, language=language, intermediate=intermediate, train_language="en+de")
+        for intermediate, by_language in (
+            ("none", {"en": "1111", "de": "1111", "sw": "1000", "ur": "1100"}),
+            ("nli", {"en": "1111", "de": "1110", "sw": "1100", "ur": "1111"}),
+        )
+        for language, right in by_language.items()
+    ]
+    rows = compute_lifts(cells)
+    assert [row.language for row in rows[:6]] == ["all", "zero-shot", "en", "de", "sw", "ur"]
+    mean = find(rows, intermediate="nli", language="zero-shot")
+    assert (mean.value, mean.lift, mean.n) == pytest.approx((0.75, 0.375, 8))
+    assert find(rows, intermediate="nli", language="all").value == pytest.approx(3.25 / 4)
+    assert [row.is_source for row in rows[2:6]] == [True, True, False, False]
+    # The same numbers as for a target that is scored in these two languages alone.
+    alone = compute_lifts([each for each in cells if each.language in ("sw", "ur")])
+    assert mean == replace(find(alone, intermediate="nli", language="all"), language="zero-shot")
+    assert not [row for row in alone if row.language == "zero-shot"]  # it would equal the mean over all
+
+
+def test_a_target_scored_in_its_training_language_alone_has_no_zero_shot_mean():
+    rows = compute_lifts([cell("10", language="en", train_language="en")])
+    assert [row.language for row in rows] == ["all", "en"]
 
 
 def test_translated_test_sets_are_resampled_together():

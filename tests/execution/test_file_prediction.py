@@ -11,7 +11,7 @@ import pytest
 from tests.support import text_mode_jobs
 from tests.support.command import Xlift
 
-from xlift.analysis.pipelines import find_pipeline_by_key
+from xlift.analysis.pipeline_choice import find_pipeline_by_key
 from xlift.errors import UserError
 from xlift.execution.exporting import export
 from xlift.execution.file_prediction import InputRow, load_exported_model, predict_rows

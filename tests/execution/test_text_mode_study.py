@@ -9,7 +9,7 @@ import yaml
 from tests.support import tiny
 from tests.support.tiny_study import plan_of, run_inline
 
-from xlift.analysis.pipelines import find_pipeline_by_key
+from xlift.analysis.pipeline_choice import find_pipeline_by_key
 from xlift.analysis.scores import load_cells
 from xlift.estimate.work import PlanWorkloads
 from xlift.studies.job import MergeSpec, TrainSpec

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.support.tiny_study import plan_of, run_inline, write_study
 
-from xlift.analysis.pipelines import find_pipeline_by_key
+from xlift.analysis.pipeline_choice import find_pipeline_by_key
 from xlift.execution.exporting import export
 from xlift.execution.file_prediction import InputRow, load_exported_model, predict_rows
 from xlift.studies.store import Store

@@ -9,7 +9,6 @@ import pytest
 from tests.support.fakes import STUDY, custom_task_study, finished_study, study_file
 from tests.support.model_folders import family_folder
 
-from xlift.analysis.lift import ALL
 from xlift.errors import UserError
 from xlift.report.page import render_page
 from xlift.report.study import Report, make_report
@@ -25,8 +24,8 @@ def report(folder: Path, text: str = STUDY, leave_out: int = 0) -> Report:
 def test_a_row_for_every_pipeline_target_and_language(tmp_path: Path):
     made = report(tmp_path)
     found = {(row.intermediate, row.language) for row in made.rows if row.target == "isle-nli"}
-    assert len(found) == 2 * (10 + 1)
-    assert {row.n for row in made.rows if row.language not in (ALL,)} == {20}
+    assert len(found) == 2 * (10 + 2)  # the means 'all' and 'zero-shot'
+    assert {row.n for row in made.rows if not row.is_mean} == {20}
     assert all((row.lift is None) == (row.intermediate == "none") for row in made.rows)
     assert made.info.warnings == []
 
@@ -170,7 +169,9 @@ def test_shortened_prompts_are_a_warning(tmp_path: Path):
     found = {"train isle-qa": (100, 7), "train isle-nli": (50, 0), "predict isle-nli/qta": (20, 4), "predict": (20, 0)}
 
     def numbers(job: Job) -> dict[str, Any]:
-        return next(({"rows": n, "truncated_rows": k} for start, (n, k) in found.items() if job.label.startswith(start)), {})
+        return next(
+            ({"rows": n, "truncated_rows": k} for start, (n, k) in found.items() if job.label.startswith(start)), {}
+        )
 
     _, store = finished_study(study_file(tmp_path, text), tmp_path / "store", numbers=numbers)
     (warning,) = make_report(read_record(store, "study"), store).info.warnings

@@ -29,6 +29,9 @@ BASELINE = "none"
 """The intermediate of a pipeline without an intermediate stage."""
 ALL = "all"
 """As a language: the unweighted mean over a target's languages. As a target: the mean over a model's targets."""
+ZERO_SHOT = "zero-shot"
+"""As a language: the unweighted mean over the languages that the target was not trained on, where it is scored in others too."""
+MEANS = (ALL, ZERO_SHOT)
 MEAN = "mean"
 """The metric of target 'all', which averages different metrics (as the average in XTREME's tables)."""
 
@@ -89,6 +92,18 @@ class LiftRow:
     """Number of test examples; the sum for 'all'."""
     training_status: str = OK
     """The worst status of the runs behind this score: 'ok', 'retried' or 'collapsed'. The baseline does not count."""
+    train_language: str = ""
+    """Language of the target labels in training, several as 'en+de'; '' without such training and for target 'all'."""
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is a mean over languages."""
+        return self.language in MEANS
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the target was trained on labels of this language, so that the score is not zero-shot."""
+        return self.language in self.train_language.split("+")
 
     @property
     def sign(self) -> int:
@@ -145,10 +160,11 @@ ScoreEstimates = dict[tuple[PipelineKey, TargetColumn, str], ScoreEstimate]
 
 
 def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]:
-    """Rows for every (pipeline, target, language) without noise in order of first appearance, 'all' before the
-    languages it averages.
+    """Rows for every (pipeline, target, language) without noise in order of first appearance, the means 'all' and
+    'zero-shot' before the languages.
 
-    Language 'all' needs scores in every language of the target, target 'all' needs scores on every target of the model,
+    Language 'zero-shot' leaves out the languages that the target was trained on; a target that is scored in no such language
+    has no such row. Language 'all' needs scores in every language of the target, target 'all' needs scores on every target of the model,
     since means over different sets are not comparable. If a target has several metrics, target 'all' uses the first.
 
     Raises:
@@ -161,7 +177,8 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
     _add_target_means(scores, targets, units)
     pipeline_order = {key: i for i, key in enumerate(dict.fromkeys(pipeline for pipeline, _, _ in scores))}
     target_order = {key: i for i, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
-    keys = sorted(scores, key=lambda key: (pipeline_order[key[0]], target_order[key[1]], key[2] != ALL))
+    language_order = {ALL: 0, ZERO_SHOT: 1}
+    keys = sorted(scores, key=lambda key: (pipeline_order[key[0]], target_order[key[1]], language_order.get(key[2], 2)))
     return [_row(scores, key, study) for key in keys]
 
 
@@ -246,6 +263,21 @@ def _add_language_means(
             parts = [scores.get((pipeline, target, language)) for language in languages]
             if combined := average_estimates(parts, units[target]):
                 scores[pipeline, target, ALL] = combined
+            zero_shot = [
+                part
+                for code, part in zip(languages, parts, strict=True)
+                if code not in target.train_language.split("+")
+            ]
+            if 0 < len(zero_shot) < len(languages) and (combined := _average_alone(zero_shot)):
+                scores[pipeline, target, ZERO_SHOT] = combined
+
+
+def _average_alone(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:
+    """`average_estimates` over the examples of these parts alone."""
+    used = np.unique(np.concatenate([part.columns for part in parts if part is not None] or [np.empty(0, dtype=int)]))
+    return average_estimates(
+        [part and replace(part, columns=np.searchsorted(used, part.columns)) for part in parts], len(used)
+    )
 
 
 def _add_target_means(
@@ -302,6 +334,7 @@ def _row(scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], stu
         lift_high=high,
         n=scored.n,
         training_status=scored.training_status,
+        train_language=target.train_language,
     )
 
 

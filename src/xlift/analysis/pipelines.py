@@ -1,27 +1,27 @@
-"""Finished pipelines of a store: found by the fields of a report's rows or by the key of a job, with their training
-lineage.
+"""Finished pipelines of a store, their training lineage and their tasks; pipeline_choice.py finds them.
 
-pipeline = choose_pipeline(record, store, {"target": "isle-nli", "intermediate": "isle-qa", "seed": "1"})
 trace_lineage(pipeline.key, store).stages        # the training stages, in order
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from xlift.errors import UserError, did_you_mean
+from xlift.errors import UserError
 from xlift.studies.artifact import Artifact
-from xlift.studies.job import Data, MergeSpec, PredictSpec, PretrainSpec, TextMode, TrainSpec
+from xlift.studies.job import Data, MergeSpec, PretrainSpec, TextMode, TrainSpec
 from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.plan import Cell
-from xlift.studies.record import Record, list_studies, read_record
+from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
+from xlift.tasks.sources.holdout import hold_out, parse_holdout
+from xlift.tasks.task import Task
 
 PIPELINE_FIELDS = ("model", "target", "train_language", "intermediate", "intermediate_language", "size", "seed")
 """The fields that identify a pipeline of a study, as in the rows of `xlift report --json`."""
@@ -56,7 +56,16 @@ class Pipeline:
     @property
     def field_values(self) -> dict[str, str]:
         """Field -> value, for the PIPELINE_FIELDS that are not empty."""
-        return {name: value for name in PIPELINE_FIELDS if (value := _name(self.cells[0], name))} if self.cells else {}
+        return (
+            {name: value for name in PIPELINE_FIELDS if (value := field_value(self.cells[0], name))}
+            if self.cells
+            else {}
+        )
+
+
+def field_value(cell: Cell, name: str) -> str:
+    """The value of one of the PIPELINE_FIELDS, as text."""
+    return str(getattr(cell, name))
 
 
 @dataclass(frozen=True)
@@ -103,215 +112,6 @@ class TrainingLineage:
     """Number of models merged; 0 without a merge."""
     is_incomplete: bool = False
     """Whether an ancestor is no longer in the store."""
-
-
-# --- lookup -----------------------------------------------------------------------------------------------------------
-
-
-def choose_pipeline(record: Record, store: Store, wanted: Mapping[str, str], *, best: bool = False) -> Pipeline:
-    """The only finished pipeline of a study with these field values.
-
-    Args:
-        wanted: some of PIPELINE_FIELDS -> value.
-        best: of several, take the row with the highest mean over seeds on dev data of the languages that its target was
-            trained on, and its best seed. Languages that were only scored do not count.
-
-    Raises:
-        UserError: no pipeline or more than one matches; or `best` is set and there is no dev score.
-    """
-    groups = _finished(record, store)
-    if not groups:
-        raise UserError(
-            f"no pipeline of '{record.name}' is finished", where=str(store.root), fix=f"run `xlift run {record.name}` first."
-        )  # fmt: skip
-    for name, value in wanted.items():
-        values = _values(groups, name)
-        if value not in values:
-            raise UserError(
-                f"no finished pipeline has {_option(name)} '{value}'" + (" and the other options" if len(wanted) > 1 else ""),
-                fix=f"{did_you_mean(value, values)}Values: {_listed(values)}.",
-            )  # fmt: skip
-        groups = [cells for cells in groups if _name(cells[0], name) == value]
-    groups = [cells for cells in groups if _is_trained(store, cells[0])] or groups[
-        :1
-    ]  # an untrained one raises an error below
-    if best:
-        return _best([_make_pipeline(record, store, cells) for cells in groups], store)
-    if len(groups) > 1:
-        lines = [f"{_option(name)} {_listed(_values(groups, name))}" for name in _distinguishing_fields(groups)]
-        raise UserError(
-            f"{len(groups)} pipelines match", fix="Choose with:\n    " + "\n    ".join(lines) + "\n  or --best."
-        )
-    return _make_pipeline(record, store, groups[0])
-
-
-def find_pipeline_by_key(store: Store, key_prefix: str, head: str = "") -> Pipeline:
-    """The model of a job, or the model behind a prediction.
-
-    Args:
-        key_prefix: start of the key, long enough to be unique.
-        head: the head that predicts, if the model has several.
-
-    Raises:
-        UserError: no job or more than one matches; the job made no model; or the head is ambiguous.
-    """
-    found = [entry.key for entry in store.ls() if entry.status == "done" and entry.key.startswith(key_prefix)]
-    if len(found) != 1:
-        raise UserError(
-            f"{'no' if not found else 'more than one'} artifact has a key that starts with '{key_prefix}'",
-            fix="`xlift store ls` lists them." if not found else "give more digits of the key.",
-        )
-    manifest = store.open(found[0], verify=False).manifest
-    if manifest["kind"] == "predict":
-        key, spec = _read_prediction(store, found[0])
-        return _with_cells(store, _of_prediction(key, spec))
-    if manifest["kind"] not in ("train", "merge", "pretrain"):
-        raise UserError(
-            f"a {manifest['kind']} job makes no model",
-            where=found[0],
-            fix="give the key of a train, merge, pretrain or predict job.",
-        )
-    pipeline = Pipeline(found[0])
-    if manifest["kind"] == "train":
-        spec = TrainSpec.model_validate(manifest["spec"])
-        data_by_head = {spec.head or data.task: data for data in spec.mixture if not _is_plain_text(data.task)}
-        if head and head not in data_by_head:
-            raise UserError(
-                f"the model has no head '{head}'",
-                where=found[0],
-                fix=f"Heads: {_listed(list(data_by_head)) or 'none'}.",
-            )
-        if len(data_by_head) > 1 and not head:
-            raise UserError(
-                f"the model has {len(data_by_head)} heads",
-                where=found[0],
-                fix=f"choose one with --head: {', '.join(data_by_head)}.",
-            )
-        for name, data in data_by_head.items():
-            if name == (head or name):
-                max_length = spec.recipe.max_length or data.max_length
-                name = TEXT_HEAD if spec.text_mode else name
-                pipeline = Pipeline(found[0], name, data.task, max_length=max_length, text_mode=spec.text_mode)
-    elif head:
-        pipeline = Pipeline(found[0], head, head)
-    return _with_cells(store, pipeline)
-
-
-def _with_cells(store: Store, pipeline: Pipeline) -> Pipeline:
-    """The pipeline with its cells in a study of the store, if there is one."""
-    head = "" if pipeline.text_mode else pipeline.head  # predictions in text mode name no head
-    for name in list_studies(store):
-        try:
-            record = read_record(store, name)
-        except UserError:  # damaged; try the next
-            continue
-        for cells in _finished(record, store):
-            spec = _prediction_spec(store, cells[0].key)
-            if (spec.model.job, spec.head, spec.data.task) == (pipeline.key, head, pipeline.task):
-                return _make_pipeline(record, store, cells)
-    return pipeline
-
-
-def _finished(record: Record, store: Store) -> list[tuple[Cell, ...]]:
-    """The cells of each pipeline with at least one prediction, in the order of the study."""
-    groups: dict[tuple[str, ...], list[Cell]] = {}
-    for cell in record.cells:
-        if store.has(cell.key):
-            groups.setdefault(tuple(_name(cell, name) for name in PIPELINE_FIELDS), []).append(cell)
-    return [tuple(sorted(cells, key=lambda cell: bool(cell.noise))) for cells in groups.values()]
-
-
-def _make_pipeline(record: Record, store: Store, cells: tuple[Cell, ...]) -> Pipeline:
-    key, spec = _read_prediction(store, cells[0].key)
-    return replace(_of_prediction(key, spec), record=record, cells=cells)
-
-
-def _is_trained(store: Store, cell: Cell) -> bool:
-    """Whether a job trained the model, so that it is not the pretrained one."""
-    return bool(_prediction_spec(store, cell.key).model.job)
-
-
-def _prediction_spec(store: Store, key: str) -> PredictSpec:
-    return PredictSpec.model_validate(store.open(key, verify=False).manifest["spec"])
-
-
-def _of_prediction(key: str, spec: PredictSpec) -> Pipeline:
-    max_length = spec.options.get("max_length") or spec.data.max_length
-    return Pipeline(
-        key, spec.head, spec.data.task, max_length=max_length, options=spec.options, text_mode=spec.text_mode
-    )
-
-
-def _read_prediction(store: Store, key: str) -> tuple[str, PredictSpec]:
-    """The key of the job that trained the model behind a prediction, and the spec of the prediction."""
-    spec = _prediction_spec(store, key)
-    if not spec.model.job:
-        raise UserError(
-            "this pipeline trains nothing: it uses the pretrained model unchanged",
-            where=key, fix="use that model itself, or choose a pipeline with an intermediate stage.",
-        )  # fmt: skip
-    return spec.model.job, spec
-
-
-def _best(pipelines: Sequence[Pipeline], store: Store) -> Pipeline:
-    targets = list(dict.fromkeys(pipeline.cells[0].target for pipeline in pipelines))
-    if len(targets) > 1:
-        raise UserError("--best needs one target", fix=f"choose it with --target: {_listed(targets)}.")
-    rows: dict[tuple[str, ...], list[tuple[float, Pipeline]]] = {}
-    where = ""
-    for pipeline in pipelines:
-        last = trace_lineage(pipeline.key, store).stages[-1:]
-        dev = [] if not last or not pipeline.head and not pipeline.text_mode else list(last[0].dev)
-        if not dev:
-            raise UserError(
-                f"no dev score to choose by: {_describe(pipeline)} was not evaluated on dev",
-                fix="choose the pipeline by its options; `xlift report` lists all. Stages are evaluated on dev if `retries` is above 0 or "
-                "`early_stopping` is set.",
-            )  # fmt: skip
-        where = " and ".join(dict.fromkeys(f"{task} dev in {language}" for task, language, _ in dev))
-        row = tuple(_name(pipeline.cells[0], name) for name in PIPELINE_FIELDS if name != "seed")
-        rows.setdefault(row, []).append((sum(score for *_, score in dev) / len(dev), pipeline))
-    means = {row: sum(score for score, _ in each) / len(each) for row, each in rows.items()}
-    top = max(means, key=lambda row: means[row])
-    score, pipeline = max(rows[top], key=lambda pair: pair[0])
-    candidates = f"{len(rows)} rows" if len(rows) > 1 else "one row"
-    seeds = f"seed {pipeline.cells[0].seed} has {score:.3f}, the mean of {len(rows[top])} is {means[top]:.3f}"
-    return replace(
-        pipeline,
-        selection_note=f"Best of {candidates} on {where} ({seeds}). Languages that are only scored did not count.",
-    )
-
-
-def _name(cell: Cell, name: str) -> str:
-    return str(getattr(cell, name))
-
-
-def _values(groups: Sequence[tuple[Cell, ...]], name: str) -> list[str]:
-    return list(dict.fromkeys(_name(cells[0], name) for cells in groups))
-
-
-def _distinguishing_fields(groups: Sequence[tuple[Cell, ...]]) -> list[str]:
-    """The fields that distinguish the pipelines, without those determined by earlier ones."""
-    fields: list[str] = []
-    for name in PIPELINE_FIELDS:
-        parts = {tuple(_name(cells[0], each) for each in fields) for cells in groups}
-        finer = {tuple(_name(cells[0], each) for each in (*fields, name)) for cells in groups}
-        if len(finer) > len(parts):
-            fields.append(name)
-    return fields
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _listed(values: Sequence[str]) -> str:
-    shown = [value or "''" for value in values[:20]]
-    return ", ".join(shown) + (", ..." if len(values) > 20 else "")
-
-
-def _describe(pipeline: Pipeline) -> str:
-    return " ".join(pipeline.field_values.values())
 
 
 # --- lineage ----------------------------------------------------------------------------------------------------------
@@ -370,11 +170,25 @@ def training_data(trace_lineage: TrainingLineage) -> Iterator[Data]:
         yield from stage.spec.parts
 
 
+def declarations(record: Record | None) -> dict[str, dict[str, Any]]:
+    """Name -> declaration of each custom task of a study."""
+    return {each["name"]: each for each in record.study.tasks if "format" in each} if record else {}
+
+
+def catalogue_task(name: str, record: Record | None) -> Task:
+    """A task of the catalogue, without the rows that the study holds out of its training data."""
+    task = catalog.get(name)
+    for declaration in record.study.tasks if record else ():
+        if declaration["name"] == name and "format" not in declaration:
+            task = hold_out(task, parse_holdout(declaration["holdout"], name), name)
+    return task
+
+
 def task_info(task: str, record: Record | None) -> TaskInfo:
     """Information about a task from the study that declares it, else from the catalogue, else from its record."""
     note = record.tasks.get(task) if record else None
     origins = note.origins if note else ()
-    declared = {each["name"]: each for each in record.study.tasks} if record else {}
+    declared = declarations(record)
     if task in declared:
         declaration = declared[task]
         return TaskInfo(
@@ -390,6 +204,6 @@ def task_info(task: str, record: Record | None) -> TaskInfo:
     return TaskInfo(task, note.title if note else task, note.format if note else "", origins=origins)
 
 
-def _is_plain_text(task: str) -> bool:
+def is_plain_text(task: str) -> bool:
     format = task_info(task, None).format  # empty for a task that is in no study
     return bool(format) and formats.get(format).is_plain_text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,9 +111,10 @@ def export(
 
 def find_pipeline(pipeline: str, store: Store, wanted: dict[str, str], best: bool = False, head: str = "") -> Pipeline:
     """Find the pipeline that a study's name with options, or a job's key, selects. Raises UserError."""
-    from xlift.analysis.pipelines import choose_pipeline, find_pipeline_by_key
+    from xlift.analysis.pipeline_choice import choose_pipeline, find_pipeline_by_key
     from xlift.cli.studies import find_study_name
     from xlift.studies.record import list_studies, read_record
+    from xlift.studies.study import shipped_studies
 
     name = find_study_name(pipeline)
     if name not in list_studies(store) and re.fullmatch(r"[0-9a-f]{4,64}", pipeline):
@@ -123,7 +125,9 @@ def find_pipeline(pipeline: str, store: Store, wanted: dict[str, str], best: boo
         return find_pipeline_by_key(store, pipeline, head)
     if head:
         raise UserError("--head needs the key of a job", fix="Use --target with a study.")
-    return choose_pipeline(read_record(store, name), store, wanted, best=best)
+    file = pipeline if Path(pipeline).is_file() or name in shipped_studies() else f"{name}.yaml"
+    study = shlex.join([file, *([] if store.root == DEFAULT_STORE.resolve() else ["--store", str(store.root)])])
+    return choose_pipeline(read_record(store, name), store, wanted, best=best, study=study)
 
 
 def find_pretrained_folder(store: Store, fingerprint: str, base: str = "") -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import xlift
-from xlift.analysis.pipelines import Pipeline, TaskInfo, task_info
+from xlift.analysis.pipelines import Pipeline, TaskInfo, catalogue_task, declarations, task_info
 from xlift.errors import UserError
 from xlift.execution.work.model_loading import find_model_files
 from xlift.execution.work.shared import disk_errors_as_oserror
@@ -195,7 +195,7 @@ def _prompt_metadata(pipeline: Pipeline, tokenizer: Any, data: Path | None) -> d
     if settings.num_fewshot:
         own = [each for each in pipeline.text_mode.fewshot_data if each.task == task.name]
         shown = (own or list(pipeline.text_mode.fewshot_data))[0]
-        other = task if shown.task == task.name else catalog.get(shown.task)
+        other = task if shown.task == task.name else catalogue_task(shown.task, pipeline.record)
         examples = other.source.read(other, shown.language, shown.split, data, size=shown.size, seed=shown.seed)
         drawn = draw_fewshot_examples(
             examples, formats.get(task.format), settings.num_fewshot, task=shown.task, seed=shown.seed
@@ -206,9 +206,9 @@ def _prompt_metadata(pipeline: Pipeline, tokenizer: Any, data: Path | None) -> d
 
 def find_pipeline_task(pipeline: Pipeline) -> Task:
     """Return the target task of a pipeline. A custom task is rebuilt from its declaration, without its files."""
-    declared = {each["name"]: each for each in pipeline.record.study.tasks} if pipeline.record else {}
+    declared = declarations(pipeline.record)
     if pipeline.task not in declared:
-        return catalog.get(pipeline.task)
+        return catalogue_task(pipeline.task, pipeline.record)
     own = task_info(pipeline.task, pipeline.record)
     if not own.labels and formats.get(own.format).has_classes:
         raise UserError(

@@ -15,12 +15,13 @@ import yaml
 
 from xlift import backbones
 from xlift.analysis.contamination_report import DataSplit, read_contamination_report
-from xlift.analysis.lift import ALL, BASELINE, LiftRow
+from xlift.analysis.lift import BASELINE, LiftRow
 from xlift.analysis.pipelines import (
     Pipeline,
     TaskInfo,
     TrainedStage,
     TrainingLineage,
+    declarations,
     task_info,
     trace_lineage,
     training_data,
@@ -134,7 +135,7 @@ def _yaml_header(
         front["base_model"] = base
     if task.metrics:
         front["metrics"] = list(task.metrics)
-    results = [_result(row, metadata, task) for row in rows if row.language != ALL]
+    results = [_result(row, metadata, task) for row in rows if not row.is_mean]
     if results:
         front["model-index"] = [{"name": _title(pipeline, metadata), "results": results}]
     dumped = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
@@ -171,7 +172,7 @@ def _direction(pipeline: Pipeline, lineage: TrainingLineage, metadata: ExportMet
     codes = [data.language for data in training_data(lineage) if data.task == pipeline.task] + [
         cell.language for cell in pipeline.cells
     ]
-    declared = {each["name"]: each for each in pipeline.record.study.tasks} if pipeline.record else {}
+    declared = declarations(pipeline.record)
     sides: Sequence[str] = ()
     if pipeline.task in declared:
         sides = declared[pipeline.task].get("direction", ())
@@ -289,7 +290,7 @@ def _limits(
         if foreign:
             points.append(f"The pretraining data has no text in {_languages(foreign, record)}.")
     points.append("It was not tested in languages that the tables above do not list.")
-    scored = {row.n for row in rows if row.language != ALL}
+    scored = {row.n for row in rows if not row.is_mean}
     if scored:
         points.append(
             f"Scores are over {min(scored):,} to {max(scored):,} examples per language of one data set."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from xlift.analysis.lift import ALL, BASELINE, LiftRow, compute_lifts
+from xlift.analysis.lift import ALL, BASELINE, ZERO_SHOT, LiftRow, compute_lifts
 from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage, trace_lineage
 from xlift.analysis.robustness import compute_robustness
 from xlift.analysis.scores import load_cells
@@ -60,9 +60,10 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
         lifted = any(row.lift is not None for row in own)
         lines = []
         for row in own:
-            mean = row.language == ALL
+            mean = row.is_mean
             name = names.get(row.language, {}).get("name", row.language)
-            language = "**mean of these**" if mean else f"{escaped(name)} ({escaped(row.language)})"
+            means = {ALL: "**mean of these**", ZERO_SHOT: "**mean of the zero-shot ones**"}
+            language = means[row.language] if mean else f"{escaped(name)} ({escaped(row.language)})"
             shot = "" if mean else "zero-shot" if untrained([row.language], trained) else "trained on"
             cells = [
                 language,

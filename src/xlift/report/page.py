@@ -88,7 +88,7 @@ def summarize_lifts(rows: Sequence[LiftRow]) -> str:
         return "There are no results yet."
     if not lifts:
         return "There are scores but no lifts: the study has no finished pipeline without an intermediate task to compare with."
-    sentences = [_best_lift_sentence(lifts), _count_sentence([row for row in lifts if row.language != ALL])]
+    sentences = [_best_lift_sentence(lifts), _count_sentence([row for row in lifts if not row.is_mean])]
     if all(row.seeds == 1 for row in lifts):
         sentences.append("There is only one seed, so these intervals do not cover the variation between seeds.")
     return " ".join(sentence for sentence in sentences if sentence)
@@ -106,7 +106,7 @@ def _best_lift_sentence(lifts: list[LiftRow]) -> str:
     highest = max(means, key=lambda row: row.lift or 0)
     best = highest_above_zero if highest_above_zero.sign > 0 else highest
     targets = len({row.target for row in lifts} - {ALL})
-    languages = len({row.language for row in lifts} - {ALL})
+    languages = len({row.language for row in lifts if not row.is_mean})
     over = f"over {targets} target{'s' * (targets > 1)} and {languages} language{'s' * (languages > 1)}"
     assert best.lift is not None
     assert best.lift_low is not None

@@ -165,6 +165,8 @@ def _target(target: Target, record: Record) -> str:
     split = {"test": "", "dev": " on the dev split", "train": " on the training split"}[target.split]
     scored = f"scored in {languages}{split}"
     what = f"{name} ({note.title}; {note.metrics[0]})"
+    if note.held_out:
+        what += f" (held out of its training rows: {'; '.join(note.held_out)})"
     noises = list(dict.fromkeys(cell.noise for cell in cells if cell.noise))
     noise = f" The same examples were also scored with noise in their texts: {_join(noises)}." if noises else ""
     trained = cells[0].train_language if cells else ""

@@ -15,9 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.lift import ALL, BASELINE, LiftRow
-from xlift.analysis.scores import AT_OFFICIAL_LAYER
-from xlift.analysis.training_status import COLLAPSED, RETRIED
-from xlift.tasks import metrics
+from xlift.report.footer import MARKS, footer, signature
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -29,8 +27,6 @@ STYLES = {1: "not bold green", -1: "not bold red", 0: "not bold dim"}
 """Sign of a lift -> style in the terminal."""
 SIGNS = {1: "▲", -1: "▼", 0: ""}
 """Marks of a lift whose interval excludes zero, readable without colours."""
-MARKS = {RETRIED: "†", COLLAPSED: "‡"}
-"""Training status -> mark of the score."""
 
 PipelineNames = tuple[str, ...]
 
@@ -138,93 +134,29 @@ def _several_metrics(rows: Sequence[LiftRow]) -> set[str]:
 def make_overview_table(rows: Sequence[LiftRow]) -> ScoreTable:
     """Make the table of pipelines x targets: means over languages, with the mean over targets first."""
     several = _several_metrics(rows)
-    title = "Mean over languages" if len({row.language for row in rows} - {ALL}) > 1 else ""
+    title = "Mean over languages" if len({row.language for row in rows if not row.is_mean}) > 1 else ""
     return _make_table(
         [row for row in rows if row.language == ALL], title, lambda row: _column_name(row, several), "mean"
     )
 
 
+def _language_name(row: LiftRow) -> str:
+    return f"{row.language} (source)" if row.is_source else row.language
+
+
 def make_language_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
-    """Make a table of pipelines x languages for each target, with the mean over languages first."""
+    """Make a table of pipelines x languages for each target, with the means over languages first."""
     several = _several_metrics(rows)
     names = dict.fromkeys(_column_name(row, several) for row in rows if row.target != ALL)
     return [
         _make_table(
             [row for row in rows if row.target != ALL and _column_name(row, several) == name],
             name,
-            lambda row: row.language,
+            _language_name,
             ALL,
         )
         for name in names
     ]
-
-
-def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
-    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, training problems and faults.
-
-    Args:
-        faults: sentences on the known faults in the data (`TaskNote.faults`).
-    """
-    if not rows:
-        return ""
-    notes = f"{_interval_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}{_status_note(rows)}"
-    return " ".join([notes, *(f"Known fault of {sentence}" for sentence in faults)])
-
-
-def _signature_note(rows: Sequence[LiftRow]) -> str:
-    """List the signatures of the tools that compute the scores."""
-    names = dict.fromkeys(row.metric for row in rows)
-    return "".join(f" {name}: {format_points}." for name in names if (format_points := _signature(name)))
-
-
-def _signature(metric: str) -> str:
-    found = metrics.get(metric).signature if metric in metrics.names() else None
-    return found() if found else ""
-
-
-def _status_note(rows: Sequence[LiftRow]) -> str:
-    """Explain the marks of scores."""
-    found = {row.training_status for row in rows}
-    note = ""
-    if RETRIED in found:
-        note += (
-            f" {MARKS[RETRIED]}: a training stage behind this score ended at chance on dev data of its training language, or its "
-            "loss was not finite. It was trained again with a lower learning rate."
-        )
-    if COLLAPSED in found:
-        note += (
-            f" {MARKS[COLLAPSED]}: a training stage behind this score also ended at chance in its last attempt. The model did not "
-            "learn, and a lift over such a baseline means nothing."
-        )
-    return note
-
-
-def _dev_choice_note(rows: Sequence[LiftRow]) -> str:
-    """List what was chosen on dev sets."""
-    note = ""
-    names = dict.fromkeys(row.metric.removesuffix(AT_OFFICIAL_LAYER) for row in rows)
-    cut = [name for name in names if name in metrics.names() and metrics.get(name).fit_threshold]
-    if cut:
-        note += f" {', '.join(cut)}: at the threshold that is best on dev pairs of the same language."
-    if any(row.metric.endswith(AT_OFFICIAL_LAYER) for row in rows):
-        note += (
-            f" Scores without '{AT_OFFICIAL_LAYER.strip()}': at the layer that is best on dev pairs of other languages."
-        )
-    return note
-
-
-def _interval_note(rows: Sequence[LiftRow]) -> str:
-    seeds = sorted({row.seeds for row in rows})
-    sizes = sorted({row.n for row in rows if row.language != ALL}) or [0]
-    examples = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,} to {sizes[-1]:,}"
-    if seeds == [1]:
-        return (
-            f"Intervals: 95%, over {examples} test examples per language. There is one seed, so they do not cover the variation "
-            "between seeds."
-        )
-    span = f"{seeds[-1]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
-    text = f"Intervals: 95%, over {span} seeds and {examples} test examples per language."
-    return text + (" With one seed they cover examples only." if seeds[0] == 1 else "")
 
 
 LEGEND = "Percent. ± is half the interval. Bold: best of its column. ▲▼: lift whose interval excludes zero."
@@ -386,8 +318,8 @@ def rows_to_csv(row_class: type[Any], rows: Sequence[Any]) -> str:
 def to_json(rows: Sequence[LiftRow]) -> str:
     """Return raw rows as a JSON list. Rows of a metric with a signature have the key `signature`."""
     names = {row.metric for row in rows}
-    format_points = {name: {"signature": signature} for name in names if (signature := _signature(name))}
+    signatures = {name: {"signature": found} for name in names if (found := signature(name))}
     return (
-        json.dumps([row.to_dict() | format_points.get(row.metric, {}) for row in rows], indent=1, ensure_ascii=False)
+        json.dumps([row.to_dict() | signatures.get(row.metric, {}) for row in rows], indent=1, ensure_ascii=False)
         + "\n"
     )

@@ -21,6 +21,7 @@ from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
 from xlift.tasks import catalog
 from xlift.tasks.sources.fallback import find_optional_fields, find_origins
+from xlift.tasks.sources.holdout import describe_holdout
 
 FOLDER = "studies"
 
@@ -38,6 +39,8 @@ class TaskNote:
     """Sentences on the known faults in its examples: how many rows, and whether they were corrected."""
     optional_fields: dict[str, bool] = field(default_factory=dict)
     """Of a custom task: field that tasks of the format may lack -> whether this one has it."""
+    held_out: tuple[str, ...] = ()
+    """Splits whose examples are held-out rows of the training files: 'test in en: 10%'."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
                 tuple(sorted(origins.get(name, ()))),
                 plan.faults.get(name, ()),
                 find_optional_fields(task, plan.data),
+                describe_holdout(task.source),
             )
             for name, task in plan.tasks.items()
         },
@@ -133,6 +137,7 @@ def read_record(store: Store, name: str) -> Record:
                     tuple(note.get("origins", ())),
                     tuple(note.get("faults", ())),
                     note.get("optional_fields", {}),
+                    tuple(note.get("held_out", ())),
                 )
                 for key, note in raw["tasks"].items()
             },

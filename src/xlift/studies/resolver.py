@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from xlift.tasks.sources.data_summary import TaskSummary, summarize
 from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
+from xlift.tasks.sources.holdout import HoldoutSettings, hold_out, parse_holdout
 from xlift.tasks.sources.usage import find_unused, usage_of
 from xlift.tasks.task import Task
 
@@ -49,9 +50,14 @@ class Resolver:
         self.custom_tasks: dict[str, Task] = {}
         self.summaries: list[TaskSummary] = []
         """What the files of the custom tasks hold, with `check_files`."""
+        self.held_out: dict[str, tuple[int, HoldoutSettings]] = {}
+        """Catalogue task -> position in the study's `tasks`, and the rows to hold out of its training data."""
         errors = ErrorCollector()
         for index, declaration in enumerate(file.study.tasks):
             with errors.collect():
+                if _is_catalogue_task(declaration):
+                    self._hold_out(index, declaration)
+                    continue
                 task, declaration_errors = self._custom_task(index, declaration)
                 errors.errors += declaration_errors
                 self.custom_tasks[task.name] = task
@@ -86,6 +92,12 @@ class Resolver:
                 task = replace(task, source=keep_kind(task.source, self.file.study.source))
             if self.file.study.known_faults == "keep":
                 task = replace(task, keeps_faults=True)
+            if name in self.held_out:
+                index, settings = self.held_out[name]
+                try:
+                    task = hold_out(task, settings, f"task '{name}'")
+                except UserError as error:
+                    raise self._locate(error, index, self.file.study.tasks[index]) from None
             if not task.labels and formats.get(task.format).has_classes and isinstance(task.source, FileSource):
                 with self.at_place(*where):
                     labels = task.source.read_labels(task, task.source.splits(), self.data)
@@ -271,6 +283,25 @@ class Resolver:
             )  # fmt: skip
         return task, [self._locate(error, index, declaration) for error in errors]
 
+    def _hold_out(self, index: int, declaration: dict[str, Any]) -> None:
+        """Note the rows to hold out of a task of the catalogue."""
+        name = declaration["name"]
+        if name in self.held_out:
+            raise UserError(
+                f"'{name}' is listed twice", where=self.file.locate("tasks", index, "name"), fix="remove one."
+            )
+        unknown = next((key for key in declaration if key not in ("name", "holdout")), None)
+        if unknown is not None:
+            raise UserError(
+                f"`{unknown}` is for a custom task, and '{name}' is a task of the catalogue",
+                where=self.file.locate("tasks", index, unknown),
+                fix="remove it, or declare `format` and `files` under another name.",
+            )
+        try:
+            self.held_out[name] = (index, parse_holdout(declaration["holdout"], f"task '{name}'"))
+        except UserError as error:
+            raise self._locate(error, index, declaration) from None
+
     def _locate(self, error: UserError, index: int, declaration: dict[str, Any]) -> UserError:
         """An error of a declaration with its place in the study; that of a data file as it is."""
         if error.where and not error.where.startswith(("task '", "custom task")):
@@ -293,7 +324,7 @@ class Resolver:
         surveys = [source.survey(task, language, split, None) for language, split in present]
         splits = [survey.summary for survey in surveys]
         columns = source.column_names(task.format)
-        errors = [error for survey in surveys for error in survey.all_errors]
+        errors = {str(error): error for survey in surveys for error in survey.all_errors}  # splits may share a file
         meant = task.labels if has_labels else ()
         self.summaries.append(summarize(task, splits, columns, meant=meant))
         if present == declared and not errors:
@@ -302,7 +333,12 @@ class Resolver:
             used_labels = {label for split in splits for label in split.counts}
             for keys, what in find_unused(source.columns, source.values, labels, usages, used_labels):
                 self.notes[f"{self.file.locate('tasks', index, *keys)}: {what}."] = None
-        return errors
+        return list(errors.values())
+
+
+def _is_catalogue_task(declaration: Mapping[str, Any]) -> bool:
+    """Whether an entry of `tasks:` holds rows out of a task of the catalogue, and declares no task of its own."""
+    return "holdout" in declaration and not {"format", "files"} & set(declaration) and declaration.get("name") in catalog.names()  # fmt: skip
 
 
 def _keys_in(declaration: dict[str, Any], names: list[str]) -> Keys:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.support.small_files import read, refuses, task, write
 
 from xlift.tasks.sources.base import read_lines
-from xlift.tasks.sources.files import DocumentShare, FileSource
+from xlift.tasks.sources.division import DocumentShare
+from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
 
 # --- lines ----------------------------------------------------------------------------------------------------------
@@ -245,10 +246,10 @@ def test_answer_with_a_wrong_offset(tmp_path):
     refuses("x.en:data[0].paragraphs[0].qas[0]", task("squad", format="span-qa"), write(tmp_path, broken))
 
 
-@given(articles=st.integers(1, 40), cut=st.floats(0, 1), by=st.sampled_from(["position", "hash"]))
-def test_document_shares_are_disjoint_and_complete(articles, cut, by):
+@given(articles=st.integers(1, 40), cut=st.floats(0, 1))
+def test_document_shares_are_disjoint_and_complete(articles, cut):
     documents = [f"T{i}" for i in range(articles)]
-    left, right = DocumentShare(0, cut, by).choose(documents), DocumentShare(cut, 1, by).choose(documents)
+    left, right = DocumentShare(0, cut).choose(documents), DocumentShare(cut, 1).choose(documents)
     assert not left & right
     assert left | right == set(documents)
 

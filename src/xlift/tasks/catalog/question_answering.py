@@ -15,8 +15,9 @@ from xlift.tasks.catalog.common import (
     split_codes,
     xtreme,
 )
+from xlift.tasks.sources.division import DocumentShare
 from xlift.tasks.sources.fallback import FallbackSource
-from xlift.tasks.sources.files import DocumentShare, FileSource
+from xlift.tasks.sources.files import FileSource
 from xlift.tasks.task import Task
 
 XQUAD_LANGUAGES = split_codes("en es de el ru tr ar vi th zh hi")

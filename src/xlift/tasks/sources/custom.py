@@ -28,6 +28,7 @@ from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import file_extension
 from xlift.tasks.sources.declaration import CustomTask, Keys, Paths, find_errors, read_declaration
 from xlift.tasks.sources.files import FileSource
+from xlift.tasks.sources.holdout import hold_out, parse_holdout
 from xlift.tasks.sources.readers import EXTENSIONS, READERS
 from xlift.tasks.task import Task
 
@@ -100,6 +101,9 @@ def build_to_check(
         licence=spec.licence,
         note=spec.note,
     )
+    if spec.holdout is not None:
+        with collector.collect():
+            task = hold_out(task, parse_holdout(spec.holdout, where), where)
     return task, collector.errors
 
 

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from xlift.errors import UserError
 from xlift.tasks import formats
 from xlift.tasks.sources.base import truncate
+from xlift.tasks.sources.checking import RecordErrors
 from xlift.tasks.sources.label_checks import find_odd_labels
 from xlift.tasks.sources.readers.base import Row
 from xlift.tasks.task import Task
@@ -170,6 +172,20 @@ class _Rows:
         if self.count <= ROWS_PER_FILE:
             described = what.format(source.places[other]) if source else what
             self.odd.append(Oddity(self.summary.places[row], described))
+
+
+class Survey(NamedTuple):
+    """What the files of a split hold, and what is wrong with them."""
+
+    summary: SplitSummary
+    """Of the rows without an error."""
+    errors: RecordErrors
+    other_errors: tuple[UserError, ...] = ()
+    """Errors that concern no single record."""
+
+    @property
+    def all_errors(self) -> list[UserError]:
+        return [*self.errors.listed(), *self.other_errors]
 
 
 @dataclass(frozen=True)

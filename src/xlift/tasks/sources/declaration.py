@@ -50,6 +50,9 @@ class CustomTask(BaseModel):
     joined: bool = Field(default=False, strict=True)
     """An id means the same example in every language (translations). A subset has the same examples in each language, and
     labels must equal those of English, if present. Without an id column the row number is the id."""
+    holdout: Any = None
+    """Share or number of training rows that are test examples in languages without a test file: 0.1; or with a dev split
+    and groups: {test: 0.1, dev: 50, group: customer} (holdout.py)."""
     labels: list[str] = []
     """The order of the classes; by default read from the training files and sorted. Span QA: `[no-answer]` if questions
     may have no answer."""

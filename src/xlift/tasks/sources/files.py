@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from xlift.errors import ErrorCollector, UserError
 from xlift.tasks import formats
 from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.base import canonical_json, file_sha256, subset_mask
 from xlift.tasks.sources.checking import Checks, RecordErrors, is_header
-from xlift.tasks.sources.data_summary import SplitSummary
-from xlift.tasks.sources.division import DocumentShare, document_of
+from xlift.tasks.sources.data_summary import SplitSummary, Survey
+from xlift.tasks.sources.declared_files import DeclaredFiles
+from xlift.tasks.sources.division import TRAIN, Division, DocumentShare, Holdout
 from xlift.tasks.sources.faulty_rows import FaultCounter
 from xlift.tasks.sources.optional_fields import find_first_row
 from xlift.tasks.sources.parallel import ExampleKeys, collect_keys, compare_with_english, find_english, select_by_id
@@ -29,33 +29,10 @@ from xlift.tasks.sources.usage import usage_of
 from xlift.tasks.task import Task
 
 
-class Survey(NamedTuple):
-    """What the files of a split hold, and what is wrong with them."""
-
-    summary: SplitSummary
-    """Of the rows without an error."""
-    errors: RecordErrors
-    other_errors: tuple[UserError, ...] = ()
-    """Errors that concern no single record."""
-
-    @property
-    def all_errors(self) -> list[UserError]:
-        return [*self.errors.listed(), *self.other_errors]
-
-
 @dataclass(frozen=True)
-class FileSource:
+class FileSource(DeclaredFiles):
     """Files and how to read them. A declaration: no file is opened before `read`, `size` or `fingerprint`."""
 
-    reader: str
-    """Key of READERS."""
-    files: Mapping[str, str | tuple[str, ...] | Mapping[str, str | tuple[str, ...]]]
-    """Split -> path under the root, with {lang} for the language's code; or language -> path. Several paths are read one
-    after the other; the `pairs` reader takes two. `*` in a path matches anything; the matching files are sorted."""
-    available: Mapping[str, tuple[str, ...]]
-    """Split -> languages."""
-    codes: Mapping[str, str] = field(default_factory=dict)
-    """Language -> code in file names, if different ('sw' -> 'swh')."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
@@ -71,24 +48,20 @@ class FileSource:
     joined: bool = False
     """An id means the same example in every language: subsets have the same examples, and labels are compared with those of
     the English examples, if present."""
-    originals: Mapping[str, str] = field(default_factory=dict)
-    """Split -> where to get its labels, if the files of this layout may lack them."""
     document_shares: Mapping[str, DocumentShare] = field(default_factory=dict)
     """Split -> share of its files' documents."""
-    root: Path | None = None
-    """Folder of the user's own files; None means the data folder of the call."""
+    holdout: Holdout | None = None
+    """The rows of the training files that are dev or test examples. `files` and `available` then name the training files for
+    those splits too (holdout.py)."""
     kind: str = "native"
-
-    def languages(self, split: str) -> tuple[str, ...]:
-        return self.available.get(split, ())
-
-    def splits(self) -> tuple[str, ...]:
-        return tuple(split for split in ("train", "dev", "test") if split in self.available)
 
     def is_present(self, language: str, split: str, data: Path | None) -> bool:
         if (self.root or data) is None or language not in self.languages(split):
             return False
-        return all(paths and all(path.is_file() for path in paths) for _, paths in self._named(language, split, data))
+        named = list(self.named_paths(language, split, data))
+        if self.holdout and (divided := self.holdout.divided_language(language, split)):
+            named += self.named_paths(divided, TRAIN, data)
+        return all(paths and all(path.is_file() for path in paths) for _, paths in named)
 
     def size(self, task: Task, language: str, split: str, data: Path | None) -> int:
         """Number of examples; the file is read once as long as it stays the same."""
@@ -136,11 +109,12 @@ class FileSource:
         original = find_english(self.languages(split))
         if keys is not None and language == original:
             _ENGLISH_KEYS[fingerprint] = keys
-        elif keys is not None and self.is_present(original, split, data):
+        elif keys is not None and self._has_related_english(original, language, split, data):
             if survey and self.survey(task, original, split, data).all_errors:
                 return  # which are reported as those of the English file
             notes = tuple(self._compare_with_english(keys, task, language, split, data))
-        _NOTES[fingerprint] = (*(f"{count:,} rows skipped: {reason}" for reason, count in skipped.items()), *notes)
+        skips = (f"{count:,} rows skipped: {reason}" for reason, count in skipped.items())
+        _NOTES[fingerprint] = (*skips, *self._describe_holdout(task, language, split, data), *notes)
         _SIZES[fingerprint] = size
 
     def notes(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
@@ -150,17 +124,22 @@ class FileSource:
 
     def faulty_rows(self, task: Task, language: str, split: str, data: Path | None) -> tuple[FaultyRows, ...]:
         """The known faults that are in the files of a split. Labels are compared with English if it is present."""
-        faults = FaultCounter.of(task, language, split, self.kind)
+        faults = self._faults(task, language, split)
         if not faults.faults:
             return ()
         original = find_english(self.languages(split))
-        compares = language != original and self.is_present(original, split, data)
+        compares = language != original and self._has_related_english(original, language, split, data)
         languages = (language, original) if compares else (language,)
         key = (task.name, *(self.fingerprint(task, code, split, data) for code in languages))
         if key not in _FAULTS:
             english = self._rows(task, original, split, data) if compares else None
             _FAULTS[key] = faults.find(self._rows(task, language, split, data, faults=faults), english)
         return _FAULTS[key]
+
+    def _has_related_english(self, english: str, language: str, split: str, data: Path | None) -> bool:
+        """Whether there are English examples with the same ids; held-out rows and a file of the split have others."""
+        holds = self.holdout.holds if self.holdout else lambda language, split: False
+        return self.is_present(english, split, data) and holds(language, split) == holds(english, split)
 
     def _compare_with_english(
         self, keys: ExampleKeys, task: Task, language: str, split: str, data: Path | None
@@ -242,7 +221,7 @@ class FileSource:
             "values": {name: dict(mapping) for name, mapping in self.values.items()},
             "drop": self.drop,
             "unquote": self.unquote,
-            "part": [share.by, share.start, share.end] if share else None,
+            "part": ["position", share.start, share.end] if share else None,
             "files": [file_sha256(path) for path in self.paths(task, language, split, data)],
         }
         optional = {
@@ -252,7 +231,7 @@ class FileSource:
             "direction": self.direction,
             "numbered": self.numbered,
             "joined": self.joined,
-            "corrections": FaultCounter.of(task, language, split, self.kind).corrections(),
+            "corrections": self._faults(task, language, split).corrections(),
             "rules": READERS[self.reader].rules_for(language),
         }
         if self.kind == "custom" and READERS[self.reader].records and "choices" in formats.get(task.format).columns:
@@ -260,6 +239,9 @@ class FileSource:
         declared |= {
             name: value for name, value in optional.items() if value
         }  # an option at its default changes no key
+        if self.holdout and (divided := self.holdout.divided_language(language, split)):
+            reference = self.paths(task, divided, TRAIN, data) if divided != language else ()
+            declared["holdout"] = self.holdout.identity(language, split, [file_sha256(path) for path in reference])
         return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
 
     def first_row(self, task: Task, data: Path | None) -> Row | None:
@@ -270,6 +252,58 @@ class FileSource:
             for language in self.languages(split) if self.is_present(language, split, data)
         )  # fmt: skip
         return find_first_row(READERS[self.reader], present)
+
+    def _divide(self, task: Task, language: str, split: str, data: Path | None) -> Division | None:
+        """The division of the training rows that a split is a part of; None if the split has its files for itself."""
+        divided = self.holdout.divided_language(language, split) if self.holdout else ""
+        if self.holdout is None or not divided:
+            return None
+        key = self.fingerprint(task, divided, TRAIN, data)
+        if key not in _DIVISIONS:
+            rows = self._file_rows(task, divided, TRAIN, data, keep_errors=self.kind == "custom")
+            place = str(self.paths(task, divided, TRAIN, data)[0])
+            _DIVISIONS[key] = self.holdout.divide(rows, divided, formats.get(task.format), place)
+        return _DIVISIONS[key]
+
+    def _describe_holdout(self, task: Task, language: str, split: str, data: Path | None) -> tuple[str, ...]:
+        division = self._divide(task, language, split, data)
+        if self.holdout is None or division is None:
+            return ()
+        held = tuple(name for name in division.shares if self.holdout.holds(language, name))
+        return division.describe(self._file_rows(task, language, split, data, keep_errors=True), split, held)
+
+    def _file_rows(
+        self, task: Task, language: str, split: str, data: Path | None, skipped: Counter[str] | None = None,
+        faults: FaultCounter | None = None, *, keep_errors: bool = False,
+    ) -> Iterator[Row]:  # fmt: skip
+        """Every row with an example in the files of a split, those of other splits included; not checked.
+
+        Args:
+            skipped: counts the rows without an example by reason.
+            faults: counts faulty rows.
+            keep_errors: yield rows with an error too; otherwise the first error is raised.
+        """
+        faults = faults or self._faults(task, language, split)
+        faults.counts.clear()  # rows are read again if ids look duplicated
+        if skipped is not None:
+            skipped.clear()
+        reader, number = READERS[self.reader], 0
+        read = reader.rows if keep_errors else reader.read
+        for row in read(self.paths(task, language, split, data), self.layout(task, language)):
+            if row.skip_reason:
+                if skipped is not None:
+                    skipped[row.skip_reason] += 1
+                continue
+            row = faults.read(row)
+            if self.numbered and self.holdout and row.error is None:  # held-out rows have their numbers among all rows
+                row = replace(row, example=replace(row.example, id=str(number)))
+                number += 1
+            yield row
+
+    def _faults(self, task: Task, language: str, split: str) -> FaultCounter:
+        """The known faults in the files of a split."""
+        is_held_out = self.holdout is not None and self.holdout.holds(language, split)
+        return FaultCounter.of(task, language, TRAIN if is_held_out else split, self.kind)
 
     def _rows(
         self,
@@ -297,28 +331,21 @@ class FileSource:
                 where=str(paths[0]),
                 fix=f"Use the original: {original}.",
             )
-        share = self.document_shares.get(split)
-        known = faults or FaultCounter.of(task, language, split, self.kind)
-
-        def examples() -> Iterator[Row]:
-            known.counts.clear()
-            if skipped is not None:
-                skipped.clear()  # rows are read again if ids look duplicated
-            for row in (reader.read if errors is None else reader.rows)(paths, layout):
-                if not row.skip_reason:
-                    yield known.read(row)
-                elif skipped is not None:
-                    skipped[row.skip_reason] += 1
 
         def read() -> Iterator[Row]:
-            if share is None:
-                return examples()
-            documents = share.choose(list(dict.fromkeys(map(document_of, examples()))))
-            return (row for row in examples() if document_of(row) in documents)
+            keep_errors = errors is not None
+            rows = self._file_rows(task, language, split, data, skipped, faults, keep_errors=keep_errors)
+            belongs: Callable[[Row], bool] | None = None
+            if share := self.document_shares.get(split):
+                belongs = share.select(self._file_rows(task, language, split, data, keep_errors=keep_errors))
+            elif division := self._divide(task, language, split, data):
+                belongs = lambda row: division.split_of(row) == split  # noqa: E731
+            return rows if belongs is None else filter(belongs, rows)
 
+        numbered = self.numbered and self.holdout is None
         columns = self.column_names(task.format) if self.kind == "custom" else ()
         checks = Checks(
-            task, language, split, str(paths[0]), self.numbered, self.kind != "custom", original, columns, errors,
+            task, language, split, str(paths[0]), numbered, self.kind != "custom", original, columns, errors,
             self.first_row(task, data),
         )  # fmt: skip
         return checks.rows(read)
@@ -340,52 +367,7 @@ class FileSource:
         )  # fmt: skip
 
     def _where(self, language: str) -> dict[str, str]:
-        return {column: self._insert_code(value, language) for column, value in self.where.items()}
-
-    def paths(self, task: Task, language: str, split: str, data: Path | None) -> tuple[Path, ...]:
-        """The existing files of a split.
-
-        Raises:
-            UserError: the task has no such split in the language, there is no data folder, or a file is missing.
-        """
-        if language not in self.languages(split):
-            available = "; ".join(f"{name}: {' '.join(codes)}" for name, codes in self.available.items())
-            raise UserError(f"task '{task.name}' has no {split} examples in '{language}'", fix=f"It has {available}.")
-        root = "" if self.root else " under the data folder (`--data DIR`, the folder with the published files)"
-        if (self.root or data) is None:
-            path = self._relative(language, split)[0]
-            raise UserError(
-                f"no data folder given to read {task.name} {language} {split}", fix=f"Expected {path}{root}."
-            )
-        existing: list[Path] = []
-        for relative, paths in self._named(language, split, data):
-            missing = next((path for path in paths if not path.is_file()), None)
-            if missing or not paths:
-                original = self.originals.get(split)
-                raise UserError(
-                    f"no such file, needed for {task.name} {language} {split}",
-                    where=str(missing or (self.root or data or Path()) / relative),
-                    fix=f"Expected {relative}{root}." + (f" The original: {original}." if original else ""),
-                )
-            existing += paths
-        return tuple(existing)
-
-    def _named(self, language: str, split: str, data: Path | None) -> Iterator[tuple[str, list[Path]]]:
-        """(declared path, its files) of a split; a pattern may match no file."""
-        root = self.root or data or Path()
-        for relative in self._relative(language, split):
-            matches = glob(relative, root_dir=root) if "*" in relative else [relative]
-            yield relative, [root / path for path in sorted(matches)]
-
-    def _relative(self, language: str, split: str) -> tuple[str, ...]:
-        files = self.files[split]
-        if isinstance(files, Mapping):
-            files = files[language]
-        paths = (files,) if isinstance(files, str) else files
-        return tuple(self._insert_code(path, language) for path in paths)
-
-    def _insert_code(self, text: str, language: str) -> str:
-        return text.replace("{lang}", self.codes.get(language, language))
+        return {column: self.insert_code(value, language) for column, value in self.where.items()}
 
 
 _SIZES: dict[str, int] = {}
@@ -396,5 +378,7 @@ _FAULTS: dict[tuple[str, ...], tuple[FaultyRows, ...]] = {}
 """(task, fingerprint, fingerprint of English if it is present) -> result of `FileSource.faulty_rows`."""
 _NOTES: dict[str, tuple[str, ...]] = {}
 """Fingerprint -> result of `FileSource.notes`."""
+_DIVISIONS: dict[str, Division] = {}
+"""Fingerprint of the training rows -> how they are divided."""
 _ENGLISH_KEYS: dict[str, ExampleKeys] = {}
 """Fingerprint -> keys of the English examples that translations are compared with."""

@@ -15,6 +15,7 @@ from typing import Any
 from xlift import hub
 from xlift.errors import UserError
 from xlift.tasks.faults import FaultyRows
+from xlift.tasks.sources.division import TRAIN, Holdout
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.parallel import ENGLISH
 from xlift.tasks.task import Task
@@ -50,6 +51,8 @@ class HubSource:
     """Use row numbers as ids, because the files' ids are not unique."""
     joined: bool = False
     """See `FileSource.joined`. Labels are compared with English if it is in the same cache."""
+    holdout: Holdout | None = None
+    """See `FileSource.holdout`."""
     revision: str = "main"
     """Branch, tag or commit; `refs/convert/parquet` is the Hub's own conversion of repositories without Parquet."""
     kind: str = "hub"
@@ -97,12 +100,20 @@ class HubSource:
 
     def _find_local(self, language: str, split: str, data: Path | None) -> tuple[hub.Snapshot, Path] | None:
         """The snapshot on this machine that has all the files, and its cache."""
-        patterns = self.patterns(language, split)
+        patterns = self._needed_patterns(language, split)
         for cache in hub.cache_folders(data):
             snapshot = hub.find_snapshot(self.repository, self.revision, cache)
             if snapshot and snapshot.complete_paths(patterns, cache):
                 return snapshot, cache
         return None
+
+    def _needed_patterns(self, language: str, split: str) -> tuple[str, ...]:
+        """The patterns of a language's files, and of the training files by which its rows are divided."""
+        patterns, reference = self.patterns(language, split), self._reference(language, split)
+        return patterns + (self.patterns(reference, TRAIN) if reference else ())
+
+    def _reference(self, language: str, split: str) -> str:
+        return self.holdout.reference if self.holdout and self.holdout.divided_language(language, split) else ""
 
     def _files(self, task: Task, language: str, split: str, data: Path | None) -> FileSource:
         """The files as a source of this one language and split, downloaded if they are not on this machine.
@@ -113,7 +124,7 @@ class HubSource:
         if language not in self.languages(split):
             available = "; ".join(f"{name}: {' '.join(codes)}" for name, codes in self.available.items())
             raise UserError(f"task '{task.name}' has no {split} examples in '{language}'", fix=f"It has {available}.")
-        patterns = self.patterns(language, split)
+        patterns = self._needed_patterns(language, split)
         local = self._find_local(language, split, data)
         if local is None:
             snapshot, cache = hub.list_files(self.repository, self.revision), hub.cache_folders(None)[0]
@@ -125,20 +136,25 @@ class HubSource:
             hub.download_files(snapshot, entries, cache)
         else:
             snapshot, cache = local
-        patterns_by_language = {language: patterns}
+        patterns_by_language = {language: self.patterns(language, split)}
         compares_labels = self.joined or any(fault.differs_from_english for fault in task.faults)
         if compares_labels and ENGLISH in self.languages(split):
             english = self.patterns(ENGLISH, split)
             patterns_by_language |= {ENGLISH: english} if snapshot.complete_paths(english, cache) else {}
+        patterns_by_split = {split: patterns_by_language}
+        if reference := self._reference(language, split):
+            patterns_by_split.setdefault(TRAIN, {})[reference] = self.patterns(reference, TRAIN)
         return FileSource(
             reader="parquet",
             files={
-                split: {
+                name: {
                     code: tuple(entry.path for entry in snapshot.matching(code_patterns))
-                    for code, code_patterns in patterns_by_language.items()
+                    for code, code_patterns in by_language.items()
                 }
+                for name, by_language in patterns_by_split.items()
             },
-            available={split: tuple(patterns_by_language)},
+            available={name: tuple(by_language) for name, by_language in patterns_by_split.items()},
+            holdout=self.holdout,
             codes=self.codes,
             columns=self.columns,
             values=self.values,

@@ -30,7 +30,7 @@ def select_by_id(ids: Iterable[str], size: int, *key: object) -> np.ndarray:
     next in the order replaces it. A larger subset under the same key contains the smaller.
     """
     salt = hashlib.sha256(canonical_json(key).encode()).digest()[:16]
-    hashes = np.fromiter((_hash(name, salt) for name in ids), dtype=np.uint64)
+    hashes = np.fromiter((hash_name(name, salt) for name in ids), dtype=np.uint64)
     mask = np.zeros(len(hashes), dtype=bool)
     mask[np.argsort(hashes, kind="stable")[:size]] = True
     return mask
@@ -49,8 +49,8 @@ class ExampleKeys:
 def collect_keys(rows: Iterable[Row], format: Format) -> ExampleKeys:
     ids, labels = array("Q"), array("Q")
     for row in rows:
-        ids.append(_hash(row.example.id))
-        labels.append(_hash(str(format.gold(row.example)) if format.has_fixed_answers else ""))
+        ids.append(hash_name(row.example.id))
+        labels.append(hash_name(str(format.gold(row.example)) if format.has_fixed_answers else ""))
     return ExampleKeys(np.array(ids, dtype=np.uint64), np.array(labels, dtype=np.uint64))
 
 
@@ -75,5 +75,7 @@ def compare_with_english(translations: ExampleKeys, english: ExampleKeys) -> Com
     return Comparison(untranslated, unmatched, len(mismatches), first_mismatch)
 
 
-def _hash(name: str, salt: bytes = b"") -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8, key=salt).digest(), "big")
+def hash_name(name: str, salt: bytes = b"") -> int:
+    """64 bits from a name, which may hold unpaired surrogates: rows are hashed before they are checked."""
+    content = name.encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8, key=salt).digest(), "big")

@@ -1,0 +1,96 @@
+"""The text below tables: what the intervals cover, what was chosen on dev sets, marks, signatures and known faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xlift.analysis.lift import ZERO_SHOT, LiftRow
+from xlift.analysis.scores import AT_OFFICIAL_LAYER
+from xlift.analysis.training_status import COLLAPSED, RETRIED
+from xlift.tasks import metrics
+
+MARKS = {RETRIED: "†", COLLAPSED: "‡"}
+"""Training status -> mark of the score."""
+
+
+def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
+    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, training problems and faults.
+
+    Args:
+        faults: sentences on the known faults in the data (`TaskNote.faults`).
+    """
+    if not rows:
+        return ""
+    notes = (
+        f"{_interval_note(rows)}{_source_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}{_status_note(rows)}"
+    )
+    return " ".join([notes, *(f"Known fault of {sentence}" for sentence in faults)])
+
+
+def _source_note(rows: Sequence[LiftRow]) -> str:
+    """Name the scores that are not zero-shot."""
+    targets = {row.target for row in rows if row.language == ZERO_SHOT}
+    sources = list(dict.fromkeys(row.language for row in rows if row.is_source and row.target in targets))
+    if not sources:
+        return ""
+    return (
+        f" Means over languages include {', '.join(sources)}, whose labels were trained on. The mean over the other languages is in "
+        "the tables by language (zero-shot)."
+    )
+
+
+def _signature_note(rows: Sequence[LiftRow]) -> str:
+    """List the signatures of the tools that compute the scores."""
+    names = dict.fromkeys(row.metric for row in rows)
+    return "".join(f" {name}: {format_points}." for name in names if (format_points := signature(name)))
+
+
+def signature(metric: str) -> str:
+    """The signature of the tool that computes a metric; '' if it has none."""
+    found = metrics.get(metric).signature if metric in metrics.names() else None
+    return found() if found else ""
+
+
+def _status_note(rows: Sequence[LiftRow]) -> str:
+    """Explain the marks of scores."""
+    found = {row.training_status for row in rows}
+    note = ""
+    if RETRIED in found:
+        note += (
+            f" {MARKS[RETRIED]}: a training stage behind this score ended at chance on dev data of its training language, or its "
+            "loss was not finite. It was trained again with a lower learning rate."
+        )
+    if COLLAPSED in found:
+        note += (
+            f" {MARKS[COLLAPSED]}: a training stage behind this score also ended at chance in its last attempt. The model did not "
+            "learn, and a lift over such a baseline means nothing."
+        )
+    return note
+
+
+def _dev_choice_note(rows: Sequence[LiftRow]) -> str:
+    """List what was chosen on dev sets."""
+    note = ""
+    names = dict.fromkeys(row.metric.removesuffix(AT_OFFICIAL_LAYER) for row in rows)
+    cut = [name for name in names if name in metrics.names() and metrics.get(name).fit_threshold]
+    if cut:
+        note += f" {', '.join(cut)}: at the threshold that is best on dev pairs of the same language."
+    if any(row.metric.endswith(AT_OFFICIAL_LAYER) for row in rows):
+        note += (
+            f" Scores without '{AT_OFFICIAL_LAYER.strip()}': at the layer that is best on dev pairs of other languages."
+        )
+    return note
+
+
+def _interval_note(rows: Sequence[LiftRow]) -> str:
+    seeds = sorted({row.seeds for row in rows})
+    sizes = sorted({row.n for row in rows if not row.is_mean}) or [0]
+    examples = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,} to {sizes[-1]:,}"
+    if seeds == [1]:
+        return (
+            f"Intervals: 95%, over {examples} test examples per language. There is one seed, so they do not cover the variation "
+            "between seeds."
+        )
+    span = f"{seeds[-1]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
+    text = f"Intervals: 95%, over {span} seeds and {examples} test examples per language."
+    return text + (" With one seed they cover examples only." if seeds[0] == 1 else "")
