@@ -93,7 +93,7 @@ def test_the_record_names_what_is_held_out(tmp_path: Path):
         ("holdout: 2", "holdout: 1.5", "study.yaml:4: tasks.0.holdout: `test` is 1.5, neither a share nor a number"),
         ("holdout: 2", "holdout: {tset: 2}", "study.yaml:4: tasks.0.holdout: unknown key 'tset'"),
         ("holdout: 2", "holdout: {dev: 2}", "study.yaml:4: tasks.0.holdout: `dev` has no effect"),
-        ("name: mnli", "name: mnlí", "study.yaml:4: tasks.0.name: String should match pattern"),
+        ("name: mnli", "name: mnlí", "study.yaml:4: tasks.0.name: 'mnlí' cannot name a task"),
         (
             "{task: mnli}]\ntasks:\n  - {name: mnli",
             "{task: xnli}]\ntasks:\n  - {name: xnli",
