@@ -210,6 +210,15 @@ def test_the_image_token_of_gemma_needs_no_row(tmp_path: Path):
     assert check_model_folder(folder)
 
 
+def test_a_class_that_is_not_known_may_have_special_tokens(tmp_path: Path):
+    # as camembert-base, whose tokenizer_config.json has the longest length only
+    folder = write_model_folder(tmp_path / "m", ENCODER | {"model_type": "camembert"})
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 512}')
+    facts = check_model_folder(folder)
+    assert facts.tokenizer
+    assert facts.tokenizer.has("mask_token")
+
+
 def test_a_changed_file_is_read_again(folder: Path):
     assert check_model_folder(folder)
     cut("model.safetensors", 1)(folder)

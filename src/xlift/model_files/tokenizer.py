@@ -48,6 +48,10 @@ DEFAULT_CLASSES = {
     "t5": "T5Tokenizer", "xglm": "XGLMTokenizer", "xlm-roberta": "XLMRobertaTokenizer",
 }  # fmt: skip
 """Model type -> class of its tokenizer where tokenizer_config.json names none."""
+GENERIC_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
+"""Classes without special tokens of their own, without 'Fast' at the end."""
+GENERIC_TYPES = ("llama", "mistral", "modernbert", "olmo2", "smollm3", "umt5", "xlm-roberta-xl")
+"""Model types whose tokenizer has such a class where tokenizer_config.json names none."""
 CLASS_NEEDED = ("m2m_100",)
 """Model types without such a default."""
 CLASSES_IGNORED = ("modernbert",)
@@ -145,9 +149,8 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     allowed = set(traits_of(model_type).tokens_without_embedding) - set(special_tokens.values())
     if num_embeddings is not None and free + len(added) > num_embeddings:
         _refuse_outside(path, vocabulary | added, num_embeddings, allowed)
-    facts = TokenizerFacts(
-        free + len(added), special_tokens, class_name in CLASS_MODELS and class_name not in CLASS_TOKENS
-    )
+    has_none = class_name in GENERIC_CLASSES or (not class_name and model_type in GENERIC_TYPES)
+    facts = TokenizerFacts(free + len(added), special_tokens, not has_none and class_name not in CLASS_TOKENS)
     if not facts.has("pad_token") and not facts.has("eos_token"):
         raise UserError(
             "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),
