@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -106,15 +106,23 @@ class _Columns(NamedTuple):
 
 def _split(line: str) -> _Columns:
     if "\t" not in line:
-        cells = _BLANKS.split(line.strip(" "))
-        return _Columns(cells, frozenset((len(cells),)), False)
+        cells = [cell for cell in line.split(" ") if cell]
+        return _Columns(cells, _counts(len(cells), len(cells)), False)
     cells = [cell.strip(" ") for cell in line.split("\t")]
+    if "" not in cells:
+        return _Columns(cells, _counts(len(cells), len(cells)), True)
     filled = [cell for cell in cells if cell]
-    return _Columns([cells[0], *filled[bool(cells[0]) :]], frozenset((len(cells), len(filled))), True)
+    return _Columns([cells[0], *filled[bool(cells[0]) :]], _counts(len(cells), len(filled)), True)
+
+
+@cache
+def _counts(number: int, other: int) -> frozenset[int]:
+    return frozenset((number, other))
 
 
 def _is_empty(line: str) -> bool:
-    return not line.strip(" \t") or _BLANKS.split(line.strip(" \t"), maxsplit=1)[0] == _DOCUMENT
+    text = line.strip(" \t")
+    return not text or (text.startswith(_DOCUMENT) and _BLANKS.split(text, maxsplit=1)[0] == _DOCUMENT)
 
 
 class _KnownTags(NamedTuple):
@@ -139,6 +147,11 @@ class _Lines:
         """Columns of the line before, where blanks separate them; else 0."""
 
     @cached_property
+    def has_tabs(self) -> bool:
+        """Whether a line has tabs that does not begin with `#`."""
+        return any("\t" in text and text[0] != "#" for _, text in read_lines(self.path))
+
+    @cached_property
     def known(self) -> _KnownTags:
         tags, after_tabs, counts = set(), set(), frozenset()
         for _, text in read_lines(self.path):
@@ -152,11 +165,10 @@ class _Lines:
         return _KnownTags(tags | after_tabs, after_tabs, counts)
 
     def parse(self, line: str, number: int, inside: bool) -> tuple[str, str] | None:
-        where = f"{self.path}:{number}"
         if "\r" in line:
             raise UserError(
                 "a carriage return inside a line",
-                where=where,
+                where=f"{self.path}:{number}",
                 fix="End lines with a line feed, with or without a carriage return before it.",
             )
         if _is_empty(line):
@@ -164,6 +176,11 @@ class _Lines:
         columns = _split(line)
         if line.startswith("#") and not inside and not self._is_token(line, columns):
             return COMMENT
+        is_usual = columns.counts == self.counts and len(columns.cells) > 1 and columns.cells[0]
+        if is_usual and (columns.has_tab or (self.with_gold and not self.has_tabs)):
+            self.before = 0
+            return columns.cells[0], columns.cells[-1]  # most lines: no check can fail
+        where = f"{self.path}:{number}"
         self._check(line, columns, where, inside)
         if not columns.cells[0]:
             raise UserError("the word is empty", where=where, fix="Expected a word, a tab and its tag.")
@@ -181,29 +198,28 @@ class _Lines:
 
     def _check(self, line: str, columns: _Columns, where: str, inside: bool) -> None:
         """Raise UserError if the line lacks a tag, or has not the columns of the other lines."""
-        shown = truncate(line.strip(" \t"), 60)
         if len(columns.cells) < 2 and self.with_gold:
             raise UserError(
-                f"'{shown}' has no tag",
+                f"'{_shown(line)}' has no tag",
                 where=where,
                 fix="Expected a word and its tag, separated by a space or a tab. An empty line ends a sentence.",
             )
         if not columns.has_tab and len(columns.cells) > 1:
-            known = self.known.tags_after_tabs
+            known = self.known.tags_after_tabs if self.has_tabs else ()
             if known and columns.cells[-1] not in known and columns.cells[-1] not in self.layout.labels:
                 raise UserError(
-                    f"'{shown}' has no tab, but other lines of the file have", where=where,
+                    f"'{_shown(line)}' has no tab, but other lines of the file have", where=where,
                     fix="Put a tab between a word and its tag, in every line.",
                 )  # fmt: skip
         number, before = len(columns.cells), self.before if inside else 0
         self.before = 0 if columns.has_tab else number
         if not columns.has_tab and before and (number == 1) != (before == 1):
-            raise self._ragged(shown, columns.counts, frozenset((before,)), where, inside)
+            raise self._ragged(_shown(line), columns.counts, frozenset((before,)), where, inside)
         if number == 1:
             return  # a word without a tag
         fitting = self.counts & columns.counts if self.counts else columns.counts
         if not fitting:
-            raise self._ragged(shown, columns.counts, self.counts, where, inside)
+            raise self._ragged(_shown(line), columns.counts, self.counts, where, inside)
         self.counts = fitting
 
     @staticmethod
@@ -213,6 +229,10 @@ class _Lines:
             f"'{shown}' has {_number(counts)}, the lines above have {_number(expected)}", where=where,
             fix=f"{advice}Put tabs between the columns if words hold blanks.",
         )  # fmt: skip
+
+
+def _shown(line: str) -> str:
+    return truncate(line.strip(" \t"), 60)
 
 
 def _number(counts: Collection[int]) -> str:
