@@ -20,6 +20,8 @@ COMMON_WORDS = {"text", "translation"}
 DECLARATIONS = {
     "tasks/formats/": "the formats themselves",
     "tasks/sources/readers/jsonl_labels.py": "a reader that declares the formats it can read",
+    "tasks/sources/readers/aligned_lines.py": "the same",
+    "tasks/sources/readers/json_records.py": "a reader that leaves one format to another reader of .json files",
     "suites/definitions.py": "categories of XTREME with names of formats",
     "archipelago/examples.py": "kinds of generated examples with names of formats",
 }

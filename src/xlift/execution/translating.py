@@ -164,7 +164,8 @@ def _write_file(
     path: Path, request: TranslationRequest, translator: Translator, examples: Sequence[Any], target: str
 ) -> dict[str, Any]:
     result = translator.translate(request.task, examples, request.source_language, target)
-    lines = "".join(json.dumps(_record(example), ensure_ascii=False) + "\n" for example in result.kept)
+    optional = formats.get(request.task.format).optional_texts
+    lines = "".join(json.dumps(_record(example, optional), ensure_ascii=False) + "\n" for example in result.kept)
     _write_atomically(path, lines)
     return {
         "read": len(examples), "kept": len(result.kept), "dropped": dict(sorted(result.dropped.items())),
@@ -172,9 +173,15 @@ def _write_file(
     }  # fmt: skip
 
 
-def _record(example: Any) -> dict[str, Any]:
-    """Return the example as a JSON object without its empty fields."""
-    return {key: value for key, value in asdict(example).items() if value is not None}
+def _record(example: Any, optional: Sequence[str]) -> dict[str, Any]:
+    """Return the example as a JSON object without its missing fields.
+
+    Args:
+        optional: fields that are missing where they are empty.
+    """
+    return {
+        key: value for key, value in asdict(example).items() if value is not None and (value or key not in optional)
+    }
 
 
 def _write_atomically(path: Path, text: str) -> None:

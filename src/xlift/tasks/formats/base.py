@@ -123,6 +123,8 @@ class Format:
     outputs. In the keys of jobs with examples from files."""
     columns: Mapping[str, tuple[str, ...]] = {}
     """Field of a record -> usual names of its column, the first that is there (tasks/sources/readers/fields.py)."""
+    optional_texts: tuple[str, ...] = ()
+    """Fields that a record may lack, which are then empty in the example."""
     prediction_fields: tuple[str, ...] = ()
     """Fields of `columns` that only `xlift predict` reads."""
     input_fields: tuple[str, ...] = ()

@@ -55,6 +55,7 @@ class DualEncoding(Format):
         "context": ("context", "premise"),
         "relevant": ("relevant",),
     }
+    optional_texts = ("context",)
     pipeline_tag = "sentence-similarity"
     default_metrics = ("map@20",)
     ranks_pool = True

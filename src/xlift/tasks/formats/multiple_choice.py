@@ -41,6 +41,7 @@ class MultipleChoice(Format):
         "choices": ("choices",),
         "label": ("label", "gold_label", "category"),
     }
+    optional_texts = ("question",)
     input_fields = ("context", "question", "choices")
     sample_file = "questions.jsonl"
     has_probabilities = True
