@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli import contamination, export, fetch, info, predict, push, store, studies, suites, translate
+from xlift.cli import contamination, convert, export, fetch, info, predict, push, store, studies, suites, translate
 from xlift.cli.options import print_warnings
 from xlift.errors import UserError
 
@@ -57,6 +57,7 @@ for command in (
     info.tasks,
     fetch.fetch,
     studies.pretrain,
+    convert.convert,
     suites.score,
     suites.submit,
     export.export,

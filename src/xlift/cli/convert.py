@@ -1,0 +1,36 @@
+"""`xlift convert`: turn a published checkpoint into a folder with safetensors weights and tokenizer.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlift.errors import UserError
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A model folder or a .gguf file.", show_default=False)
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)],
+) -> None:
+    """Convert a model with pickled weights, a SentencePiece tokenizer, or a GGUF file.
+
+    Reads only tensors from pickled files, and checks that the new tokenizer gives the tokens of the old one. DIR is complete or
+    absent.
+    """
+    from xlift.conversion import convert as convert_model
+    from xlift.conversion import needs_conversion
+    from xlift.execution.exporting import write_folder_atomically
+
+    if not source.exists():
+        raise UserError("no such file or folder", where=str(source), fix="give a model folder or a .gguf file.")
+    if not needs_conversion(source):
+        raise UserError(
+            "nothing to convert", where=str(source), fix="A study can name this model as it is, under `models:`."
+        )
+    with write_folder_atomically(folder) as draft:
+        convert_model(source.resolve(), draft)
+    print(f"Converted {source} to {folder}")
