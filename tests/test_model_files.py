@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[Damage, str, str]] = {
     "Git LFS pointer": (write("model.safetensors", LFS), "m/model.safetensors: it is a Git LFS pointer", "git lfs pull"),
     "tokenizer a pointer": (write("tokenizer.json", LFS), "m/tokenizer.json: it is a Git LFS pointer", "git lfs pull"),
     "web page": (write("model.safetensors", b"<!DOCTYPE html><html>"), "m/model.safetensors: it is a web page", "/resolve/"),
-    "pickle": (write("model.safetensors", b"PK\x03\x04data"), "m/model.safetensors: it holds pickled weights", "save_pretrained"),
+    "pickle": (write("model.safetensors", b"PK\x03\x04data"), "m/model.safetensors: it holds pickled weights", "xlift convert"),
     "zeros": (write("model.safetensors", b"\0" * 50), "begins with zeros", "again"),
     "cut": (cut("model.safetensors", 100), "m/model.safetensors: the file is cut: it has ", "again"),
     "cut in the header": (lambda f: write("model.safetensors", (f / "model.safetensors").read_bytes()[:200])(f), "the file is cut", "again"),
@@ -146,7 +146,7 @@ def test_pickles_and_other_formats_name_the_way_out(folder: Path):
     (folder / "model.onnx").write_bytes(b"x")
     assert "ONNX files only" in refused(folder)
     (folder / "pytorch_model.bin").write_bytes(b"x")
-    assert "AutoModel.from_pretrained(" in refused(folder)
+    assert "`xlift convert m DIR`" in refused(folder)
 
 
 def test_the_folders_of_checkpoints_are_named(folder: Path):

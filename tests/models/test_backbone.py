@@ -218,7 +218,7 @@ class TestBadFolders:
         (tmp_path / "model.safetensors").unlink()
         (tmp_path / "heads.safetensors").unlink()
         (tmp_path / "pytorch_model.bin").write_bytes(b"not even a pickle")
-        self.fails(tmp_path, "save_pretrained(folder) writes model.safetensors")
+        self.fails(tmp_path, "`xlift convert")
 
     def test_truncated_weights(self, tmp_path):
         weights = tiny.model_folder(tmp_path) / "model.safetensors"

@@ -72,7 +72,7 @@ def _check_files(folder: Path, name: str, signature: Any, weights: bool, heads: 
     config = check_config(folder)
     has_weights = any(folder.glob("*.safetensors"))
     if not has_weights and weights:
-        raise _no_weights(folder, name, config)
+        raise _no_weights(folder, name)
     if has_weights and (weights or not missing_shards(folder)):
         _check_weights(folder, name, config, exported)
     has_tokenizer = weights or (folder / TOKENIZER).is_file()
@@ -104,11 +104,11 @@ def _refuse_other_kinds(folder: Path, name: str) -> None:
     if inside:
         fix = f"{len(inside)} folders inside of it have one, for instance '{inside[-1]}': name one of them."
     elif any(folder.glob("*.gguf")):
-        fix = "xlift cannot train GGUF files: take the safetensors of the model that they were made from."
+        fix = "`xlift convert FILE.gguf DIR` makes a model folder of the GGUF file."
     raise UserError(f"'{name}' is not a model: it has no config.json", fix=fix)
 
 
-def _no_weights(folder: Path, name: str, config: Mapping[str, Any]) -> UserError:
+def _no_weights(folder: Path, name: str) -> UserError:
     for pattern, kind in (
         ("*.gguf", "GGUF"),
         ("*.onnx", "ONNX"),
@@ -119,13 +119,14 @@ def _no_weights(folder: Path, name: str, config: Mapping[str, Any]) -> UserError
         if any(folder.glob(pattern)) and not any(folder.glob("*.bin")):
             return UserError(
                 f"'{name}' has no safetensors weights: it has {kind} files only",
-                fix="take the safetensors of the model that they were made from.",
+                fix="`xlift convert FILE.gguf DIR` makes a model folder of the GGUF file."
+                if kind == "GGUF"
+                else "take the safetensors of the model that they were made from.",
             )
-    family = family_of(config["model_type"], bool(config.get("is_encoder_decoder")), config.get("architectures"))
     return UserError(
         f"'{name}' has no safetensors weights",
-        fix="xlift does not load pickled weights (.bin), which may run code when read. If you trust the file, convert it once: "
-        f"{CLASSES[family]}.from_pretrained({str(folder)!r}).save_pretrained(folder) writes model.safetensors."
+        fix=f"pickled weights (.bin) may run code when read. `xlift convert {name} DIR` reads only their tensors, and writes "
+        "safetensors."
         if any(folder.glob("*.bin"))
         else f"expected {WEIGHTS}, or {INDEX} and the files that it names.",
     )

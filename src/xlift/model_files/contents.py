@@ -74,12 +74,12 @@ def refuse_other_content(path: Path, start: bytes, size: int) -> None:
         fix = "download the file itself: on the Hub its address has /resolve/, not /blob/, and a private or gated model needs a login."
     elif start.startswith(b"GGUF"):
         what, fix = (
-            "it is a GGUF file, which xlift cannot train",
-            "take the model's safetensors, which GGUF files are made from.",
+            "it is a GGUF file, not safetensors",
+            "`xlift convert FILE.gguf DIR` makes a model folder of a GGUF file.",
         )
     elif start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04")):
         what = "it holds pickled weights, which may run code when read"
-        fix = "if you trust the file, load it once with transformers and save it with save_pretrained(folder)."
+        fix = "rename it to pytorch_model.bin. `xlift convert` then reads its tensors alone, and writes safetensors."
     elif start.startswith(b"\x1f\x8b"):
         what, fix = "it is compressed with gzip", "decompress it."
     elif not start.strip(b"\0"):

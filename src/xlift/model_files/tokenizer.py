@@ -221,8 +221,7 @@ def _check_other_files(folder: Path) -> None:
         "the folder has no tokenizer.json" + (f", only {', '.join(found)}" if found else ""), where=str(folder),
         fix="copy or download the tokenizer's files of this model too."
         if not found
-        else "load it once where the package sentencepiece is installed, and save it: "
-        "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes tokenizer.json.",
+        else f"`xlift convert {folder} DIR` writes it, and checks that it gives the same tokens.",
     )  # fmt: skip
 
 
