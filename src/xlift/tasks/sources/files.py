@@ -289,7 +289,10 @@ class FileSource(DeclaredFiles):
             skipped.clear()
         reader, number = READERS[self.reader], 0
         read = reader.rows if keep_errors else reader.read
-        for row in read(self.paths(task, language, split, data), self.layout(task, language)):
+        layout = self.layout(task, language)
+        if self.kind == "custom":
+            layout = replace(layout, usage=usage_of(self.fingerprint(task, language, split, data)))
+        for row in read(self.paths(task, language, split, data), layout):
             if row.skip_reason:
                 if skipped is not None:
                     skipped[row.skip_reason] += 1
@@ -321,8 +324,6 @@ class FileSource(DeclaredFiles):
         """
         paths = self.paths(task, language, split, data)
         layout = self.layout(task, language)
-        if self.kind == "custom":
-            layout = replace(layout, usage=usage_of(self.fingerprint(task, language, split, data)))
         reader = READERS[self.reader]
         original = self.originals.get(split, "")
         if original and (evidence := find_removed_labels(reader, paths, layout)):
