@@ -41,7 +41,7 @@ def measure(root: Path) -> dict[str, dict[str, float]]:
     cells, _ = load_cells(make_record(file, plan), store)
     scores: dict[str, dict[str, float]] = {}
     for row in compute_lifts(cells):
-        if row.language != "all":
+        if not row.is_mean:
             scores.setdefault(row.target, {})[row.language] = row.value
     return scores
 

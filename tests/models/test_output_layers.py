@@ -186,18 +186,15 @@ def test_missing_separate_output_layer_is_an_error(family: str, tmp_path: Path) 
     assert backbone(model).lm_head.weight is model.embeddings
 
 
-@pytest.mark.parametrize(
-    ("family", "kept"),
-    [("bert", "AutoModel"), ("qwen3", "AutoModelForCausalLM"), ("mt5", "AutoModelForSeq2SeqLM")],
-)
-def test_advice_for_pickled_weights_keeps_the_output_layer(family: str, kept: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["bert", "qwen3", "mt5"])
+def test_advice_for_pickled_weights_keeps_the_output_layer(family: str, tmp_path: Path) -> None:
     tiny.model_folder(tmp_path, family)
     for path in tmp_path.glob("*.safetensors"):
         path.unlink()
     (tmp_path / "pytorch_model.bin").write_bytes(b"not even a pickle")
     with pytest.raises(UserError) as caught:
         load(tmp_path)
-    assert f" {kept}.from_pretrained(" in str(caught.value)
+    assert "`xlift convert" in str(caught.value)  # which keeps all tensors
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import shlex
@@ -181,7 +182,7 @@ def test_merge_is_described(xlift: Xlift, tmp_path: Path, weights: dict[str, Any
 def test_span_code_gives_the_answers_of_predict(xlift: Xlift, tmp_path: Path):
     # The tokenizer composes letters, so offsets leave the accents of this text out.
     folder = tmp_path / "m"
-    model, tokenizer = tiny.encoder("xlm-roberta"), tiny.tokenizer_of("xlm-roberta")
+    model, tokenizer = tiny.encoder("xlm-roberta"), copy.deepcopy(tiny.tokenizer_of("xlm-roberta"))  # others share it
     tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
     head = model.add_head("task", HeadSpec("span", ()), seed=1)
     for parameter in head.parameters():
