@@ -144,6 +144,12 @@ def test_the_zero_shot_mean_leaves_out_the_languages_of_training():
     assert not [row for row in alone if row.language == "zero-shot"]  # it would equal the mean over all
 
 
+def test_a_region_of_the_language_of_training_is_not_zero_shot():
+    rows = compute_lifts([cell("10", language=code, train_language="en") for code in ("en-GB", "sw")])
+    assert [row.language for row in rows if row.is_source] == ["en-GB"]
+    assert find(rows, language="zero-shot").n == 2
+
+
 def test_a_target_scored_in_its_training_language_alone_has_no_zero_shot_mean():
     rows = compute_lifts([cell("10", language="en", train_language="en")])
     assert [row.language for row in rows] == ["all", "en"]

@@ -24,6 +24,7 @@ from xlift.analysis.intervals import (
 )
 from xlift.analysis.training_status import OK, worst_status
 from xlift.errors import UserError
+from xlift.language_tags import folded_code
 
 BASELINE = "none"
 """The intermediate of a pipeline without an intermediate stage."""
@@ -103,7 +104,7 @@ class LiftRow:
     @property
     def is_source(self) -> bool:
         """Whether the target was trained on labels of this language, so that the score is not zero-shot."""
-        return self.language in self.train_language.split("+")
+        return _is_trained(self.language, self.train_language)
 
     @property
     def sign(self) -> int:
@@ -266,10 +267,15 @@ def _add_language_means(
             zero_shot = [
                 part
                 for code, part in zip(languages, parts, strict=True)
-                if code not in target.train_language.split("+")
+                if not _is_trained(code, target.train_language)
             ]
             if 0 < len(zero_shot) < len(languages) and (combined := _average_alone(zero_shot)):
                 scores[pipeline, target, ZERO_SHOT] = combined
+
+
+def _is_trained(code: str, train_language: str) -> bool:
+    """Whether a language is one of those of training; 'en-US' is beside 'en'."""
+    return folded_code(code) in map(folded_code, train_language.split("+"))
 
 
 def _average_alone(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:
