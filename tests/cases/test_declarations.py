@@ -51,7 +51,7 @@ def test_metrics_of_another_format_are_refused_with_those_of_the_format(xlift, c
     case("metric-of-another-format")
     message = refused(xlift, f"{study}.yaml")
     assert f"{study}.yaml:6: tasks.0.metric: '{metric}' cannot score" in message
-    assert f"are {others}" in message
+    assert f": {others}" in message
 
 
 def test_tags_without_prefixes_are_refused_for_entity_f1(xlift, case):
@@ -59,7 +59,7 @@ def test_tags_without_prefixes_are_refused_for_entity_f1(xlift, case):
     message = refused(xlift, "study.yaml")
     assert "study.yaml:6: tasks.0.metric: 'entity-f1' cannot read the labels" in message
     assert "'LOC'" in message
-    assert "Metrics of tagging are tag-accuracy." in message
+    assert "Metrics of tagging: tag-accuracy." in message
     assert xlift("plan", "study.yaml", "--set", "tasks.0.metric=tag-accuracy").code == 0
 
 

@@ -76,8 +76,8 @@ def test_tags_that_cannot_be_read_name_the_metric_that_can(metric, labels, named
     message = problem(metric, "tagging", *labels)
     assert f"'{metric}' cannot read the labels" in message
     assert named in message
-    assert "tag-accuracy" in message.split("Metrics of tagging are ")[1]
-    assert metric not in message.split("Metrics of tagging are ")[1]
+    assert "tag-accuracy" in message.split("Metrics of tagging: ")[1]
+    assert metric not in message.split("Metrics of tagging: ")[1]
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_accuracy_f1_needs_one_positive_label_of_two(labels, readable):
 
 def test_metrics_of_another_format_and_unknown_ones():
     assert problem("bleu", "classification", "a", "b").startswith("'bleu' cannot score classification\n")
-    assert "Metrics of classification are accuracy." in problem("bleu", "classification", "a", "b")
-    assert "Metrics of classification are accuracy, accuracy-f1." in problem("map@20", "classification", "0", "1")
+    assert "Metrics of classification: accuracy." in problem("bleu", "classification", "a", "b")
+    assert "Metrics of classification: accuracy, accuracy-f1." in problem("map@20", "classification", "0", "1")
     assert "did you mean 'accuracy'? Metrics of" in problem("acuracy", "classification", "a", "b")
     assert "It has no metrics" in problem("accuracy", "text")
 

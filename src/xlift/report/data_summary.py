@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from xlift.tasks import formats
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.data_summary import SplitSummary, TaskSummary
 
@@ -55,10 +56,9 @@ def summary_as_json(summary: TaskSummary) -> dict[str, Any]:
 
 
 def _labels(summary: TaskSummary) -> list[str]:
-    """The task's labels in their order, and what else is counted."""
-    return list(
-        dict.fromkeys([*summary.task.labels, *sorted({label for each in summary.splits for label in each.counts})])
-    )
+    """The task's labels in their order, if answers are labels, and what else is counted."""
+    labels = summary.task.labels if formats.get(summary.task.format).has_classes else ()
+    return list(dict.fromkeys([*labels, *sorted({label for each in summary.splits for label in each.counts})]))
 
 
 def _lines(summary: TaskSummary) -> Iterator[Line]:

@@ -43,7 +43,7 @@ def check(name: str, format: str, labels: Sequence[str]) -> Metric:
     """
     known = {metric.name: metric for metric in METRICS}
     usable = [metric.name for metric in of_format(format) if not labels or not metric.check_labels(labels)]
-    listed = f"Metrics of {format} are {', '.join(usable)}." if usable else "It has no metrics."
+    listed = f"Metrics of {format}: {', '.join(usable)}." if usable else "It has no metrics."
     if name not in known:
         raise UserError(f"unknown metric '{name}'", fix=f"{did_you_mean(name, tuple(known))}{listed}")
     if format not in known[name].formats:
