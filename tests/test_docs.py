@@ -115,6 +115,7 @@ def tickets(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return Ran(folder, {command: xlift(command, folder) for command in commands("custom-task")})
 
 
+@pytest.mark.slow
 def test_the_custom_task_gets_a_score_in_every_language(tickets):
     rows = json.loads(tickets.outputs["xlift report tickets.yaml --json"])
     scored = {(row["intermediate"], row["language"]) for row in rows if 0 <= row["value"] <= 1}
@@ -123,12 +124,14 @@ def test_the_custom_task_gets_a_score_in_every_language(tickets):
     assert {row["seeds"] for row in rows} == {2}
 
 
+@pytest.mark.slow
 def test_the_custom_task_page_runs_plan_run_and_report(tickets):
     assert [command.split()[1] for command in tickets.outputs] == ["plan", "run", "report", "report"]
     assert "left" in tickets.outputs["xlift plan tickets.yaml"]
     assert "sw" in tickets.outputs["xlift report tickets.yaml --languages"]
 
 
+@pytest.mark.slow
 def test_the_plan_on_the_page_is_the_one_that_is_printed(tickets, tmp_path):
     folder = shutil.copytree(tickets.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("xlift-store"))
     train = (folder / "train.en.csv").read_text(encoding="utf-8")
@@ -139,6 +142,7 @@ def test_the_plan_on_the_page_is_the_one_that_is_printed(tickets, tmp_path):
     assert "\n".join(line.rstrip() for line in printed.splitlines()).startswith(shown)
 
 
+@pytest.mark.slow
 def test_documented_keys_of_json_are_those_printed(tickets):
     rows = json.loads(tickets.outputs["xlift report tickets.yaml --json"])
     assert list(table("reference", "JSON of `xlift report`")) == list(rows[0]) == list(LiftRow.__annotations__)
@@ -150,6 +154,7 @@ def test_documented_keys_of_json_are_those_printed(tickets):
     assert list(table("reference", "JSON of `xlift report --noise`")) == list(RobustnessRow.__annotations__)
 
 
+@pytest.mark.slow
 def test_documented_keys_and_files_of_a_product_are_those_written(tickets):
     described = table("reference", "Files of an artifact")
     manifests = list(tickets.folder.glob("xlift-store/artifacts/*/*/manifest.json"))

@@ -184,6 +184,7 @@ def test_a_damaged_checkpoint_is_refused(damage: str, message: str, tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["published"]
 
 
+@pytest.mark.slow
 def test_a_killed_conversion_leaves_no_folder(tmp_path: Path):
     write_checkpoint(tmp_path / "published", "mt5")
     command = [sys.executable, "-m", "xlift", "convert", str(tmp_path / "published"), str(tmp_path / "converted")]
@@ -209,6 +210,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     assert error["what"] == "the converted model cannot be written: No space left on device"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantized", [False, True])
 def test_a_gguf_file_becomes_a_folder(quantized: bool, tmp_path: Path, xlift: Xlift):
     pytest.importorskip("gguf")
@@ -228,6 +230,7 @@ def test_a_gguf_file_becomes_a_folder(quantized: bool, tmp_path: Path, xlift: Xl
     assert "quantization_config" not in json.loads((tmp_path / "converted" / "config.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0, 0.1, 0.6, 0.99])
 def test_a_cut_gguf_file_is_refused(share: float, tmp_path: Path, xlift: Xlift):
     pytest.importorskip("gguf")

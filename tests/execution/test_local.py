@@ -111,6 +111,7 @@ def test_a_job_with_two_threads_runs_with_one_worker(store: Store) -> None:
     assert run_plan(plan(job("big", kind="pretrain")), store, Recorder(), 1).done == 1
 
 
+@pytest.mark.slow
 def test_two_jobs_with_two_threads_run_in_parallel_with_four_slots(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -249,7 +249,9 @@ def with_its_own_output(family: str) -> Model:
 
 
 @pytest.mark.parametrize("decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
-@pytest.mark.parametrize("family", ["llama", *tiny.SEQ2SEQ])
+@pytest.mark.parametrize(
+    "family", ["mt5", *(pytest.param(name, marks=pytest.mark.slow) for name in ("llama", "nllb", "mbart"))]
+)
 def test_model_with_a_separate_output_layer_learns_the_same(family: str, decay: float) -> None:
     (learnt, asked), recipe = in_words(family), RECIPE.model_copy(update={"steps": 50, "weight_decay": decay})
     tokenizer, task = tiny.tokenizer_of(family), catalog.get("isle-nli")

@@ -53,6 +53,7 @@ def read_result(folder: Path, name: str) -> two_ranks.RankResult:
     return two_ranks.RankResult(**json.loads((folder / f"{name}.json").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_ranks_match_one_process(output_folder: Path, name: str) -> None:
     found, (expected, weights) = read_result(output_folder, name), alone(CASES[name][1])
@@ -68,6 +69,7 @@ def test_two_ranks_match_one_process(output_folder: Path, name: str) -> None:
     assert differences.mean() < 1e-6
 
 
+@pytest.mark.slow
 def test_fsdp_shards_every_weight(output_folder: Path) -> None:
     for name in CASES:
         found = read_result(output_folder, name)
@@ -75,6 +77,7 @@ def test_fsdp_shards_every_weight(output_folder: Path) -> None:
         assert found.sharded == (found.of - 3 if name.startswith("fsdp") else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ddp", "fsdp"])
 def test_a_resumed_run_with_dropout_ends_in_the_same_bytes(output_folder: Path, name: str) -> None:
     whole, resumed = (load_file(output_folder / f"{name}-{which}.safetensors") for which in ("whole", "resumed"))
