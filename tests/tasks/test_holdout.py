@@ -231,6 +231,17 @@ def test_articles_of_squad_are_whole_groups(tmp_path: Path):
             format="span-qa", labels=[])  # fmt: skip
 
 
+def test_records_of_a_json_file_have_groups(tmp_path: Path):
+    rows = [
+        dict(zip(("id", "text", "label", "customer"), row, strict=True)) for row in lines({"billing": 50}, groups=10)
+    ]
+    (tmp_path / "en.json").write_text(json.dumps(rows), encoding="utf-8")
+    task = build(tmp_path, {"test": 0.2, "group": "customer"}, files={"train": {"en": "en.json"}})
+    customers = {row["id"]: row["customer"] for row in rows}
+    test, train = ({customers[name] for name in read_ids(task, split)} for split in ("test", "train"))
+    assert (len(test), test & train) == (2, set())
+
+
 def test_a_group_that_is_empty_holds_its_row_alone(tmp_path: Path):
     rows = lines({"billing": 30})
     write(tmp_path, "en.csv", rows)

@@ -18,10 +18,9 @@ from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.sources.parallel import find_english
+from xlift.tasks.sources.readers import READERS
 from xlift.tasks.task import Source, Task
 
-GROUPING_READERS = ("csv", "tsv", "quoted-tsv", "jsonl", "parquet", "copa-xml")
-"""Readers of records with named columns, one of which can hold the group."""
 GROUP_FIELD = "document"
 """The field of `columns` that gives `Row.document`."""
 
@@ -112,7 +111,7 @@ def _with_holdout(source: Source, holdout: Holdout, group: str, where: str) -> S
             files[split] = paths | {code: _paths(source, TRAIN, code) for code in codes}
     with_training = source.languages(TRAIN)
     reference = next((code for code in (find_english(with_training), *with_training) if code in with_training), "")
-    if group and isinstance(source, FileSource) and source.reader not in GROUPING_READERS:
+    if group and isinstance(source, FileSource) and not READERS[source.reader].has_fields:
         why = "their articles are whole already" if source.reader == "squad" else "they have no columns"
         raise UserError(f"cannot group the rows of {source.reader} files: {why}", where=where, fix="Remove `group`.")
     columns = {**source.columns, GROUP_FIELD: group} if group else source.columns
