@@ -223,3 +223,9 @@ def test_a_changed_file_is_read_again(folder: Path):
     assert check_model_folder(folder)
     cut("model.safetensors", 1)(folder)
     assert "cut" in refused(folder)
+
+
+def test_a_model_of_bytes_without_tokenizer_json_can_be_converted(folder: Path):
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ByT5Tokenizer"}))
+    assert "m DIR` writes it" in refused(folder)

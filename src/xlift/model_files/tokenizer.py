@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from xlift.conversion import lacks_tokenizer_json
 from xlift.errors import UserError
 from xlift.model_families import traits_of
 from xlift.model_files.contents import AGAIN, kind_of, read_object
@@ -219,9 +220,9 @@ def _check_other_files(folder: Path) -> None:
         return
     raise UserError(
         "the folder has no tokenizer.json" + (f", only {', '.join(found)}" if found else ""), where=str(folder),
-        fix="copy or download the tokenizer's files of this model too."
-        if not found
-        else f"`xlift convert {folder} DIR` writes it, and checks that it gives the same tokens.",
+        fix=f"`xlift convert {folder} DIR` writes it, and checks that it gives the same tokens."
+        if lacks_tokenizer_json(folder)
+        else "copy or download the tokenizer's files of this model too.",
     )  # fmt: skip
 
 
@@ -250,9 +251,9 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         ),
     }  # fmt: skip
     sources = [(path, config), (map_path, special_tokens_map)]
-    for source, values in (
-        sources if "added_tokens_decoder" not in config else sources[::-1]
-    ):  # as transformers reads them
+    if "added_tokens_decoder" in config:  # then transformers lets tokenizer_config.json win
+        sources.reverse()
+    for source, values in sources:
         found |= {name: _token(value, f"`{name}`", source) for name, value in values.items() if name in ROLES}
     found["added"] += [value for name, value in config.items() if name.endswith("_token") and isinstance(value, str)]
     for number, token in config.get("added_tokens_decoder", {}).items():
