@@ -35,6 +35,7 @@ from transformers.utils import logging
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
 from xlift.model_files import check_model_folder
+from xlift.model_files.tokenizer import ROLES
 from xlift.models.heads import LanguageHead, has_tied_decoder
 from xlift.models.outputs import HeadSpec
 
@@ -94,9 +95,6 @@ def _load_tokenizer(name: str) -> Any:
     return tokenizer
 
 
-_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-
-
 def _check_tokenizer(tokenizer: Any, num_embeddings: int, name: str, allowed: Collection[str]) -> None:
     """Raises UserError for a tokenizer that is empty or belongs to another model.
 
@@ -105,7 +103,7 @@ def _check_tokenizer(tokenizer: Any, num_embeddings: int, name: str, allowed: Co
         name: of the model, for the message.
         allowed: tokens that need no row: the tokenizer of Gemma's text-only models has an image token after their last row.
     """
-    special_ids = [getattr(tokenizer, f"{each}_id", None) for each in _SPECIAL_TOKENS]
+    special_ids = [getattr(tokenizer, f"{each}_id", None) for each in ROLES]
     needed = max(tokenizer.vocab_size, *(token_id + 1 for token_id in special_ids if token_id is not None), 0)
     if len(tokenizer) > num_embeddings:  # tokens that its class adds, which no file names
         others = [n for token, n in tokenizer.get_vocab().items() if token not in allowed]

@@ -66,10 +66,6 @@ def _table(path: Path, cells: Cells, layout: Layout) -> RecordsOrErrors:
             yield str(line), error
 
 
-def csv_records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
-    return _raise_errors(_csv(path, layout))
-
-
 def _csv(path: Path, layout: Layout) -> RecordsOrErrors:
     lines = read_lines(path)
     first = next(lines, (1, ""))
