@@ -164,9 +164,10 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
     """Rows for every (pipeline, target, language) without noise in order of first appearance, the means 'all' and
     'zero-shot' before the languages.
 
-    Language 'zero-shot' leaves out the languages that the target was trained on; a target that is scored in no such language
-    has no such row. Language 'all' needs scores in every language of the target, target 'all' needs scores on every target of the model,
-    since means over different sets are not comparable. If a target has several metrics, target 'all' uses the first.
+    Language 'zero-shot' leaves out the languages that the target was trained on. A target that is scored in no such
+    language, or in no other one, has no such row. Language 'all' needs scores in every language of the target, and target
+    'all' needs scores on every target of the model, since means over different sets are not comparable. If a target has
+    several metrics, target 'all' uses the first.
 
     Raises:
         UserError: a cell appears twice, has no examples, or has different numbers of ids and counts; or the examples of

@@ -65,9 +65,8 @@ def choose_pipeline(
             f"{_missing_jobs(record, store)}, among them all predictions of\n    {_listed_pipelines(unfinished)}",
             where=str(store.root), fix=f"`{command}` does them.",
         )  # fmt: skip
-    groups = [cells for cells in groups if _is_trained(store, cells[0])] or groups[
-        :1
-    ]  # an untrained one raises an error below
+    trained = [cells for cells in groups if _is_trained(store, cells[0])]
+    groups = trained or groups[:1]  # an untrained one raises an error below
     if best:
         chosen = _best([_make_pipeline(record, store, cells) for cells in groups], store, record, command)
         if not unfinished:

@@ -56,11 +56,9 @@ class Pipeline:
     @property
     def field_values(self) -> dict[str, str]:
         """Field -> value, for the PIPELINE_FIELDS that are not empty."""
-        return (
-            {name: value for name in PIPELINE_FIELDS if (value := field_value(self.cells[0], name))}
-            if self.cells
-            else {}
-        )
+        if not self.cells:
+            return {}
+        return {name: value for name in PIPELINE_FIELDS if (value := field_value(self.cells[0], name))}
 
 
 def field_value(cell: Cell, name: str) -> str:

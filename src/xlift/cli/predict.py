@@ -24,7 +24,7 @@ def predict(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A .tsv, .csv, .jsonl, .parquet, .txt, .conll, .conllu or SQuAD .json file.",
+            help="A .tsv, .csv, .jsonl, .json, .parquet, .txt, .conll or .conllu file.",
             show_default=False,
         ),
     ],

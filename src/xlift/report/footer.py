@@ -42,7 +42,7 @@ def _source_note(rows: Sequence[LiftRow]) -> str:
 def _signature_note(rows: Sequence[LiftRow]) -> str:
     """List the signatures of the tools that compute the scores."""
     names = dict.fromkeys(row.metric for row in rows)
-    return "".join(f" {name}: {format_points}." for name in names if (format_points := signature(name)))
+    return "".join(f" {name}: {found}." for name in names if (found := signature(name)))
 
 
 def signature(metric: str) -> str:

@@ -150,7 +150,7 @@ class InputRows:
         usual = COMMON_COLUMNS.get(name) or self._format.columns[name]
         if fields.found[name]:
             column = fields.column(name)
-            advice = f"Remove the column '{column}'." if by_model else "Give every row both texts, or none."
+            advice = f"Remove the column '{column}'." if by_model else f"Give every row '{name}', or none."
             return fields.problem(f"the row has '{name}' (column '{column}'), but {others} without it", advice)
         near = find_near(fields.record, usual)
         problem = f"no column for '{name}'" if fields.found[name] is None else f"'{fields.column(name)}' is empty"

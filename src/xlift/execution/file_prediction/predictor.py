@@ -195,7 +195,7 @@ def _predict_with_prompt(loaded: LoadedModel, examples: Sequence[Any], language:
 
     metadata, format = loaded.metadata, formats.get(loaded.metadata.format)
     matching = match_code(language, [code for code in loaded.templates if code])
-    template = loaded.templates[[*matching, *loaded.templates][0] if matching or "" not in loaded.templates else ""]
+    template = loaded.templates.get(matching[0] if matching else "") or next(iter(loaded.templates.values()))
     prompt_settings = PromptSettings(**metadata.prompt["settings"])
     prompts = list(make_prompts(examples, format, metadata.labels, template, fewshot_examples=loaded.fewshot_examples))
     features = text_features(

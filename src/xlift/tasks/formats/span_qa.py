@@ -1,8 +1,9 @@
 """Extractive question answering: the answer is a span of the context.
 
 Windows, 30-token answers, 64-token questions and the null rule are those of SQuAD's and XTREME's `run_squad.py`.
-Character offsets select the text of an answer, which has whole grapheme clusters. The scripts join whitespace words instead, so in languages written
-without spaces (zh, th), where such a "word" is a whole sentence, scores here are above the published ones.
+Character offsets select the text of an answer, which has whole grapheme clusters. The scripts join whitespace words
+instead, so in languages written without spaces (zh, th), where such a "word" is a whole sentence, scores here are above
+the published ones.
 """
 
 from __future__ import annotations

@@ -229,10 +229,10 @@ def _odd_labels(
     """Labels that look like a mistake, each with its first place."""
     if not formats.get(task.format).has_classes:
         return
-    counts = Counter(task.labels)
+    totals: Counter[str] = Counter()
     for each in splits:
-        counts.update(each.counts)
-    counts = {label: counts[label] - 1 for label in task.labels if counts[label] > 1}
+        totals.update(each.counts)
+    counts = {label: totals[label] for label in task.labels if totals[label]}
     for label, what in find_odd_labels(counts, columns, meant):
         for each in (each for each in splits if label in each.counts):
             yield label, Oddity(each.places[each.first_rows[label]], what)

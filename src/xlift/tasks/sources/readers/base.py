@@ -50,7 +50,8 @@ class Usage:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the fields of a format are stored in a file. Data only; part of the fingerprint."""
+    """How the fields of a format are stored in a file. Data only, and all but `usage` is part of the
+    fingerprint."""
 
     format: str
     """Name of the format of the examples."""
@@ -78,6 +79,7 @@ class Layout:
     keeps_empty: bool = False
     """Read an empty cell of an optional field as an empty text. Published files are read so; in a user's own file it is missing."""
     usage: Usage = field(default_factory=Usage, compare=False, repr=False)
+    """Filled by the reader (sources/usage.py)."""
 
     @cached_property
     def labels_by_value(self) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Build examples of any format from records with named columns (tables, JSON lines, Parquet).
 
-The layout names a column, or the usual names of the format (`Format.columns`) are tried. A name may be a path: `question.stem` goes into an object,
-and `choices.text` gives the texts of a list of objects, or the list in an object of lists.
+The layout names a column, or the usual names of the format (`Format.columns`) are tried. A name may be a path:
+`question.stem` goes into an object, and `choices.text` gives the texts of a list of objects, or the list in an object of
+lists.
 
 An empty cell, null and NaN mean that a record lacks an optional field, an answer or an id. (A published file may hold empty
 texts in optional fields: `Layout.keeps_empty`.) In the column of any other text, an empty cell is an empty text, which
