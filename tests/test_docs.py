@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import pytest
 import yaml
 from pydantic import BaseModel
 from tests.support import tiny
+from tests.support.pages import DOCS, OF_THE_HUB, ROOT, blocks, commands, section, shell, table
 from typer.main import get_command
 
 from xlift import recipes
-from xlift.analysis.lift import LiftRow
-from xlift.analysis.robustness import RobustnessRow
 from xlift.cli import app
 from xlift.studies.plan import make_plan
 from xlift.studies.schema import intermediate, models, targets, text, training
@@ -34,150 +28,6 @@ from xlift.tasks import metrics as metric_catalog
 from xlift.tasks.sources import custom
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.fields import COMMON_COLUMNS
-
-ROOT = Path(__file__).parents[1]
-PAGES = ("tutorial", "custom-task", "reference", "how-to", "intervals", "models", "text-mode", "translation", "robustness",
-         "glossary")  # fmt: skip
-DOCS = {name: (ROOT / "docs" / f"{name}.md") for name in PAGES}
-OF_THE_HUB = ("text-mode",)
-"""Pages whose studies name models that are not here."""
-
-
-class Block(NamedTuple):
-    kind: str
-    file: str
-    """Name of the file that the block is, if it is one."""
-    text: str
-
-
-def blocks(page: str, *kinds: str) -> list[Block]:
-    """The fenced blocks of a page, in order."""
-    found = re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", DOCS[page].read_text(encoding="utf-8"), re.M | re.S)
-    return [Block(*block) for block in found if block[0] in kinds]
-
-
-def commands(page: str) -> list[str]:
-    """Every `xlift ...` of the page's shell blocks, up to a comment, a pipe or a redirection."""
-    lines = [line for block in blocks(page, "sh", "console") for line in block.text.splitlines()]
-    found = [re.match(r"(?:\$ )?(?:nohup )?(xlift [^#|>]*)", line) for line in lines]
-    return [match[1].strip() for match in found if match]
-
-
-def section(page: str, heading: str) -> str:
-    """What stands between a heading of any level and the next heading."""
-    text = re.sub(r"^```.*?^```$", "", DOCS[page].read_text(encoding="utf-8"), flags=re.M | re.S)
-    found = re.search(rf"^#+ {re.escape(heading)}$(.*?)(?=^#|\Z)", text, re.M | re.S)
-    assert found, f"{DOCS[page].name} has no section '{heading}'"
-    return found[1]
-
-
-def table(page: str, heading: str) -> dict[str, list[str]]:
-    """First cell, without marks -> the other cells, of the first table of a section."""
-    lines = [line for line in section(page, heading).splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-    return {row[0].strip("*`"): row[1:] for row in rows}
-
-
-# --- custom-task.md, executed -----------------------------------------------------------------------------------------
-
-
-class Ran(NamedTuple):
-    folder: Path
-    outputs: dict[str, str]
-    """Command -> standard output."""
-
-
-def shell(command: list[str], folder: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    environment = {key: value for key, value in environment.items() if not key.startswith("XLIFT_")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
-
-
-def xlift(command: str, folder: Path) -> str:
-    return shell([sys.executable, "-m", *shlex.split(command)], folder)
-
-
-@pytest.fixture(scope="module")
-def tickets(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The page's files in a folder, and its commands run there. Only the model is another: a random one of a test's size."""
-    folder = tmp_path_factory.mktemp("tickets")
-    tiny.model_folder(folder / "tiny-model")
-    for block in blocks("custom-task", "csv", "yaml"):
-        if not block.file:  # a further example, which the page does not run
-            continue
-        text = block.text
-        if block.kind == "yaml":
-            assert "models: [isles]" in text
-            text = text.replace("models: [isles]", "models: [tiny-model]")
-        (folder / block.file).write_text(text, encoding="utf-8")
-    return Ran(folder, {command: xlift(command, folder) for command in commands("custom-task")})
-
-
-@pytest.mark.slow
-def test_the_custom_task_gets_a_score_in_every_language(tickets):
-    rows = json.loads(tickets.outputs["xlift report tickets.yaml --json"])
-    scored = {(row["intermediate"], row["language"]) for row in rows if 0 <= row["value"] <= 1}
-    assert scored == {(road, language) for road in ("none", "isle-nli") for language in ("de", "sw", "all")}
-    assert {row["n"] for row in rows if row["language"] == "de"} == {6}  # as many as the page's file has
-    assert {row["seeds"] for row in rows} == {2}
-
-
-@pytest.mark.slow
-def test_the_custom_task_page_runs_plan_run_and_report(tickets):
-    assert [command.split()[1] for command in tickets.outputs] == ["plan", "run", "report", "report"]
-    assert "left" in tickets.outputs["xlift plan tickets.yaml"]
-    assert "sw" in tickets.outputs["xlift report tickets.yaml --languages"]
-
-
-@pytest.mark.slow
-def test_the_plan_on_the_page_is_the_one_that_is_printed(tickets, tmp_path):
-    folder = shutil.copytree(tickets.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("xlift-store"))
-    train = (folder / "train.en.csv").read_text(encoding="utf-8")
-    train = train.replace("refused,billing", "refused,billling") + "The parcel never arrived,billing\n"
-    (folder / "train.en.csv").write_text(train, encoding="utf-8")
-    (shown,) = (block.text for block in blocks("custom-task", "text") if block.file == "plan")
-    printed = xlift("xlift plan tickets.yaml", folder)
-    assert "\n".join(line.rstrip() for line in printed.splitlines()).startswith(shown)
-
-
-@pytest.mark.slow
-def test_documented_keys_of_json_are_those_printed(tickets):
-    rows = json.loads(tickets.outputs["xlift report tickets.yaml --json"])
-    assert list(table("reference", "JSON of `xlift report`")) == list(rows[0]) == list(LiftRow.__annotations__)
-    for command in ("store ls", "plan"):
-        study = " tickets.yaml" if command == "plan" else ""
-        printed = json.loads(xlift(f"xlift {command}{study} --json", tickets.folder))
-        jobs = printed["jobs"] if command == "plan" else printed
-        assert list(table("reference", f"JSON of `xlift {command}`")) == list(jobs[0])
-    assert list(table("reference", "JSON of `xlift report --noise`")) == list(RobustnessRow.__annotations__)
-
-
-@pytest.mark.slow
-def test_documented_keys_and_files_of_a_product_are_those_written(tickets):
-    described = table("reference", "Files of an artifact")
-    manifests = list(tickets.folder.glob("xlift-store/artifacts/*/*/manifest.json"))
-    assert manifests
-    for path in manifests:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        assert list(table("reference", "Keys of `manifest.json`")) == list(manifest)
-        mine = described[manifest["kind"]][0].replace("the same, and", described["pretrain"][0])
-        written = [Path(name).name for name in manifest["files"]] + ["manifest.json"]
-        assert set(re.findall(r"`(?:model/)?([\w.]+)`", mine)) == set(written)
-
-
-@pytest.mark.slow
-def test_the_model_of_the_how_to_is_exported_and_its_python_runs(tickets):
-    from transformers import AutoModelForSequenceClassification
-
-    (export,) = (command for command in commands("how-to") if command.startswith("xlift export tickets"))
-    xlift(export, tickets.folder)
-    for block in blocks("how-to", "python"):
-        shell([sys.executable, "-c", block.text], tickets.folder)
-    model = AutoModelForSequenceClassification.from_pretrained(tickets.folder / "tickets-model")
-    assert list(model.config.id2label.values()) == ["billing", "delivery"]
-
 
 # --- custom-task.md, tables -------------------------------------------------------------------------------------------
 
@@ -268,7 +118,8 @@ def reached(model: type[BaseModel], found: set[type[BaseModel]]) -> set[type[Bas
 
 
 def test_models_are_found_inside_of_unions_and_lists():
-    assert list(models_in(Union[tuple[intermediate.MixturePart, ...], None, dict[str, int]])) == [intermediate.MixturePart]  # noqa: UP007
+    union = Union[tuple[intermediate.MixturePart, ...], None, dict[str, int]]  # noqa: UP007
+    assert list(models_in(union)) == [intermediate.MixturePart]
 
 
 def test_every_part_of_a_study_has_a_section():

@@ -10,7 +10,8 @@ import resource
 import time
 
 import pytest
-from tests.support.samples import ENTITIES, LAREQA, MENTIONS, NLI, SAMPLES, SQUAD, Sample, jsonl
+from tests.support.sample_files import ENTITIES, LAREQA, MENTIONS, NLI, SQUAD, jsonl
+from tests.support.samples import SAMPLES, Sample
 
 from xlift.errors import UserError
 from xlift.tasks.sources.base import LINE_LIMIT

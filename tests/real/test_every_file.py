@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.samples import csv_records
+from tests.support.sample_counts import csv_records
 
 from xlift.errors import UserError
 from xlift.tasks.sources.files import FileSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.fakes import STUDY, custom_task_study, plan_of, study_file
+from tests.support.fakes import STUDY, custom_task_study, plan_of, refused_plan, study_file
 
 from xlift.errors import UserError
 from xlift.studies.dev_data import MAX_DEV_EXAMPLES
@@ -94,19 +94,13 @@ def test_broken_dev_data_is_an_error(tmp_path: Path):
         plan_of(study_file(tmp_path, text))
 
 
-def refused(folder: Path, text: str, *overrides: str) -> str:
-    with pytest.raises(UserError) as error:
-        plan_of(study_file(folder, text), *overrides)
-    return str(error.value).replace(f"{folder}/", "")
-
-
 def test_early_stopping_needs_a_dev_split_and_its_files(tmp_path: Path):
-    message = refused(tmp_path, custom_task_study(tmp_path), SELECT)
+    message = refused_plan(tmp_path, custom_task_study(tmp_path), SELECT)
     assert message.startswith("study.yaml:3: targets.0: early stopping is impossible: tickets in 'en' has no dev split")
     assert "leave `early_stopping` out of this stage's training" in message
     text = with_dev(tmp_path, 10)
     (tmp_path / "dev.en.csv").unlink()
-    assert "no such file" in refused(tmp_path, text, SELECT)
+    assert "no such file" in refused_plan(tmp_path, text, SELECT)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +112,7 @@ def test_early_stopping_needs_a_dev_split_and_its_files(tmp_path: Path):
     ],
 )  # fmt: skip
 def test_early_stopping_needs_dev_data_for_every_labelled_part(tmp_path: Path, mixture: str, why: str):
-    message = refused(tmp_path, STUDY, SELECT, f"intermediate=[{{name: mix, mixture: {mixture}}}]")
+    message = refused_plan(tmp_path, STUDY, SELECT, f"intermediate=[{{name: mix, mixture: {mixture}}}]")
     assert f"early stopping is impossible: {why}" in message
 
 
@@ -126,4 +120,4 @@ def test_pretraining_refuses_early_stopping(tmp_path: Path):
     models = (
         "[{name: mine, pretrain: {text: [{task: isle-text, size: 9}], training: {early_stopping: {eval_steps: 3}}}}]"
     )
-    assert "pretraining has no dev data for early stopping" in refused(tmp_path, STUDY, f"models={models}")
+    assert "pretraining has no dev data for early stopping" in refused_plan(tmp_path, STUDY, f"models={models}")

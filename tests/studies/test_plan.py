@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.fakes import STUDY, custom_task_study, model_folder, plan_of, study_file
+from tests.support.fakes import STUDY, custom_task_study, model_folder, plan_of, refused_plan, study_file
 from tests.support.model_folders import write_heads
 
-from xlift.errors import UserError
 from xlift.studies.job import PredictSpec, PretrainSpec, TrainSpec
 from xlift.studies.plan import Plan
 from xlift.studies.resolver import Resolver
@@ -26,13 +25,6 @@ def kinds(plan: Plan) -> Counter[str]:
 
 def trained(plan: Plan) -> list[TrainSpec]:
     return [job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec)]
-
-
-def refused(folder: Path, text: str, **options: Path) -> str:
-    path = study_file(folder, text)
-    with pytest.raises(UserError) as error:
-        plan_of(path, **options)
-    return str(error.value).replace(f"{folder}/", "")
 
 
 # --- equal work once --------------------------------------------------------------------------------------------------
@@ -262,7 +254,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_impossible_studies_are_refused(tmp_path: Path, case: str):
     old, new, begins, also = WRONG[case]
-    message = refused(tmp_path, STUDY.replace(old, new, 1))
+    message = refused_plan(tmp_path, STUDY.replace(old, new, 1))
     assert message.startswith(begins)
     assert also in message
 
@@ -271,84 +263,14 @@ def test_a_head_of_another_stage_cannot_be_kept(tmp_path: Path):
     stages = (
         "{name: two, stages: [{mixture: [{task: isle-nli}]}, {mixture: [{task: isle-qa}], keep_heads: [isle-nli]}]}"
     )
-    message = refused(tmp_path, STUDY.replace("{task: isle-qa, size: 100}", stages))
+    message = refused_plan(tmp_path, STUDY.replace("{task: isle-qa, size: 100}", stages))
     assert message.startswith("study.yaml:4: intermediate.1.stages.1.keep_heads: cannot keep the head 'isle-nli'")
 
 
 def test_two_models_with_one_name_are_refused(tmp_path: Path):
     model_folder(tmp_path / "a" / "model")
-    message = refused(tmp_path, STUDY.replace("[model]", "[model, a/model]"))
+    message = refused_plan(tmp_path, STUDY.replace("[model]", "[model, a/model]"))
     assert message.startswith("study.yaml:1: models.1: two models are called 'model'")
-
-
-# --- own tasks and data files -----------------------------------------------------------------------------------------
-
-
-def test_a_custom_task_needs_only_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = study_file(tmp_path, custom_task_study(tmp_path))
-    monkeypatch.chdir("/")  # paths are relative to the study, not to where xlift is called
-    plan = plan_of(path)
-    assert [(cell.language, cell.train_language) for cell in plan.cells] == [("de", "en"), ("cv", "en")]
-    assert [job.examples for job in plan.jobs.values()] == [18, 6, 6]
-
-
-def test_files_of_a_custom_task_can_be_in_the_data_folder(tmp_path: Path):
-    data = tmp_path / "data"
-    data.mkdir()
-    path = study_file(tmp_path, custom_task_study(data))
-    assert plan_of(path, data=data).jobs.keys() == plan_of(path, "data=data").jobs.keys()
-    with pytest.raises(UserError, match="no such file"):
-        plan_of(path)
-
-
-def test_keys_cover_the_content_of_custom_files(tmp_path: Path):
-    path = study_file(tmp_path, custom_task_study(tmp_path))
-    before = plan_of(path).jobs.keys()
-    (tmp_path / "test.cv.csv").write_text("text,label\nсалам,other\n", encoding="utf-8")
-    after = plan_of(path).jobs.keys()
-    assert len(before & after) == 2  # the training and the German test set are what they were
-
-
-BROKEN = {
-    "a corrupt row": ("train.en.csv", "text,label\na,other\nb\n", "train.en.csv:3: ", "text, label"),
-    "an unknown label": ("test.de.csv", "text,label\na,other\nb,othr\n", "test.de.csv:3: ", "'other'?"),
-    "an empty file": ("test.de.csv", "", "test.de.csv: the file is empty", ""),
-    "no rows": ("test.de.csv", "text,label\n", "test.de.csv: no examples", ""),
-    "a column missing": ("train.en.csv", "text,lable\na,other\n", "train.en.csv:2: ", "lable"),
-    "not UTF-8": ("test.cv.csv", b"text,label\nmo\xffen,other\n", "test.cv.csv:2: ", "UTF-8"),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_errors_in_data_files_name_the_line(tmp_path: Path, case: str):
-    name, content, begins, also = BROKEN[case]
-    text = custom_task_study(tmp_path)
-    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    message = refused(tmp_path, text)
-    assert message.startswith(begins)
-    assert also in message
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "begins"),
-    [
-        (
-            "train: {}",
-            "train: {size: 9}",
-            "study.yaml:3: targets.0.train.size: size 9 is larger than the data: tickets/en",
-        ),
-        ("train: {}", "train: {}, size: 7", "study.yaml:3: targets.0.size: size 7 is larger than the data: tickets/de"),
-        ("format: classification", "format: clasification", "study.yaml:6: tasks.0.format: 'clasification' is none of"),
-        ("languages: [de, cv]", "langs: [de, cv]", "study.yaml:8: tasks.0.langs: unknown key 'langs'"),
-        ("name: tickets", "name: isle-nli", "study.yaml:5: tasks.0.name: a task 'isle-nli' exists already"),
-        ("train.en.csv}", "gone.csv}", "gone.csv: no such file"),
-        ("[de, cv]", "[de, Deutsch]", "study.yaml:8: tasks.0.languages: 'Deutsch' is not a language code"),
-    ],
-)
-def test_errors_in_custom_tasks_name_their_place(tmp_path: Path, old: str, new: str, begins: str):
-    text = custom_task_study(tmp_path)
-    assert old in text
-    assert refused(tmp_path, text.replace(old, new)).startswith(begins)
 
 
 def test_a_resolver_counts_generated_examples(tmp_path: Path):
@@ -380,7 +302,7 @@ def test_a_target_can_train_on_several_tasks_in_a_row_with_one_head(tmp_path: Pa
 def test_tasks_of_one_head_must_have_the_same_labels(tmp_path: Path):
     mixture = "{name: both, mixture: [{task: isle-nli, size: 9}, {task: isle-paraphrase, size: 9}], head: pair}"
     text = STUDY.replace("{task: isle-qa, size: 100}", mixture)
-    assert "isle-paraphrase cannot replace isle-nli: its labels are different, same" in refused(tmp_path, text)
+    assert "isle-paraphrase cannot replace isle-nli: its labels are different, same" in refused_plan(tmp_path, text)
 
 
 def test_a_task_without_training_data_uses_the_catalogues_training_task(tmp_path: Path, monkeypatch):
@@ -395,12 +317,3 @@ def test_a_task_without_training_data_uses_the_catalogues_training_task(tmp_path
     text = STUDY.partition("intermediate")[0] + "targets:\n  - {task: isle-reading, train: {size: 30}}\n"
     plan = plan_of(study_file(tmp_path, text))
     assert [spec.mixture[0].task for spec in trained(plan)] == ["isle-commonsense", "isle-continuation"]
-
-
-def test_questions_from_files_have_the_revision_of_their_format_and_generated_ones_none(tmp_path: Path):
-    (tmp_path / "en.csv").write_text("context,question,answer\nin Rome,where?,Rome\n", encoding="utf-8")
-    text = "models: [model]\ntasks: [{name: own, format: span-qa, files: {train: {en: en.csv}, test: {de: en.csv}}}]\n"
-    text += "targets:\n  - {task: own}\n  - {task: isle-qa, size: 4, train: {size: 4}}\n"
-    specs = [job.spec for job in plan_of(study_file(tmp_path, text)).jobs.values()]
-    revisions = {spec.data.task: spec.data.revision for spec in specs if isinstance(spec, PredictSpec)}
-    assert revisions == {"own": 1, "isle-qa": 0}

@@ -10,8 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from tests.support.model_folders import write_tokenizer, write_weights
 
+from xlift.errors import UserError
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan, make_plan
 from xlift.studies.record import make_record, write_record
@@ -104,3 +106,11 @@ def finished_study(
             )
             pq.write_table(table, draft.folder / "predictions.parquet")
     return plan, store
+
+
+def refused_plan(folder: Path, text: str, *overrides: str) -> str:
+    """The message of a study that cannot be planned, without the folder."""
+    path = study_file(folder, text)
+    with pytest.raises(UserError) as error:
+        plan_of(path, *overrides)
+    return str(error.value).replace(f"{folder}/", "")

@@ -10,18 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.profile import scaled
-from tests.support.samples import (
-    COPA_OPTIONS,
-    ENTITIES,
-    LAREQA,
-    MENTIONS,
-    NLI_ROWS,
-    SAMPLES,
-    UPOS,
-    Sample,
-    jsonl,
-    tar_gz,
-)
+from tests.support.sample_files import COPA_OPTIONS, ENTITIES, LAREQA, MENTIONS, NLI_ROWS, UPOS, jsonl, tar_gz
+from tests.support.samples import SAMPLES, Sample
 
 from xlift.errors import UserError
 from xlift.tasks import formats

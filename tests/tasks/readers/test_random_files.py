@@ -1,104 +1,27 @@
 """Files as programs write them, made at random beside the rows that they hold: the reader gives these rows, or refuses the
 file and names the row that is at fault.
 
-A few dozen files of each kind, and ten thousand in `make fuzz`.
+Files of words and tags are in test_random_conll.py. A few dozen files of each kind, and ten thousand in `make fuzz`.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import itertools
-import json
 import random
 import unicodedata
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.profile import by_profile
+from tests.support.random_files import FILES, PLAIN, SEPARATORS, TEXTS, encodings, on_one_line, read, write_table
 
 from xlift.errors import UserError
 from xlift.execution.file_prediction import InputRows
 from xlift.tasks.sources.custom import build_custom_task
-from xlift.tasks.sources.readers import conll
-from xlift.tasks.sources.readers.base import Layout
 
 pytestmark = pytest.mark.fuzz
-FILES = settings(
-    max_examples=by_profile(40, 200, 10_000),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    deadline=None,
-)
-
-LETTERS = st.characters(codec="utf-8", exclude_characters="\r\x00\ufeff")
-TEXTS = st.one_of(
-    st.text(LETTERS, min_size=1, max_size=12),
-    st.text(st.sampled_from("ab ,;\t\n\"'#=|\u00a0\u3000\u2028é"), min_size=1, max_size=12),
-).filter(lambda text: text.strip() != "")
-NUMBERS = itertools.count()
-"""In the name of every file, since digests are kept while size and time stay the same."""
-SEPARATORS = st.sampled_from(",;\t")
-
-
-PLAIN = (False, False, "\n")
-
-
-@st.composite
-def encodings(draw: st.DrawFn) -> tuple[bool, bool, str]:
-    """Byte-order mark, gzip, line end."""
-    return draw(st.booleans()), draw(st.booleans()), draw(st.sampled_from(["\n", "\r\n"]))
-
-
-def write(path: Path, text: str, encoding: tuple[bool, bool, str]) -> Path:
-    """Write a text whose lines end with "\\n"; `.gz` is added to the name of a gzip file."""
-    mark, packed, _ = encoding
-    content = (b"\xef\xbb\xbf" if mark else b"") + text.encode()
-    path = path.with_name(f"{next(NUMBERS)}.{path.name}{'.gz' if packed else ''}")
-    path.write_bytes(gzip.compress(content, 1) if packed else content)
-    return path
-
-
-def write_table(
-    path: Path, records: Sequence[dict[str, Any]], encoding: tuple[bool, bool, str], separator: str, dice: random.Random
-) -> Path:
-    """Write records as .csv, .tsv or .jsonl, by the extension."""
-    end, stream = encoding[2], io.StringIO()
-    names = list(dict.fromkeys(name for record in records for name in record))
-    dice.shuffle(names)
-    if path.suffix == ".jsonl":
-        for record in records:
-            stream.write(json.dumps(record, ensure_ascii=dice.random() < 0.5) + end)
-    elif path.suffix == ".tsv":
-        for row in (names, *([str(record.get(name, "")) for name in names] for record in records)):
-            stream.write("\t".join(row) + end)
-    else:
-        if encoding != PLAIN and dice.random() < 0.3:
-            stream.write(f"sep={separator}{end}")
-        quoting: Any = dice.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-        writer = csv.DictWriter(stream, names, delimiter=separator, quoting=quoting, lineterminator=end, restval="")
-        writer.writeheader()
-        writer.writerows(records)
-    return write(path, stream.getvalue(), encoding)
-
-
-def on_one_line(text: str) -> str:
-    return text.replace("\t", " ").replace("\n", " ")
-
-
-def read(format: str, train: Path, test: Path | None = None, **keys: Any) -> list[Any]:
-    """The examples of the test file of a custom task, or of its training file, after all of them are checked."""
-    files = {"train": {"en": train.name}} | ({"test": {"de": test.name}} if test else {})
-    task = build_custom_task({"name": "toy", "format": format, "files": files, **keys}, train.parent)
-    task.source.size(task, "en", "train", None)
-    return list(task.source.read(task, *(("de", "test") if test else ("en", "train")), None))
-
-
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 LABELS = {
@@ -281,93 +204,6 @@ def test_rows_that_where_selects(tmp_path, values, wanted, extension, seed):
     with pytest.raises(UserError, match="no row has part") as error:
         read("classification", path, where={"part": wanted}, labels=["x"])
     assert values[0] in str(error.value)
-
-
-# --- words and tags ---------------------------------------------------------------------------------------------------
-
-TAGS: tuple[str, ...] = ("O", "B-PER", "I-PER", "SYM")
-WORD = st.one_of(
-    st.sampled_from(["#", "##", "#tag", "Rome", "\u00a0", "\u3000", "a\u2028b", "O", "-", '"', "B-PER", "10\u00a0000"]),
-    st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=" \ufeff"), min_size=1, max_size=6),
-)  # fmt: skip
-COMMENT = st.sampled_from(
-    [
-        "# id a1\tdomain=train",
-        "# text = a b c",
-        "# sent_id = 3",
-        "# newdoc",
-        "#",
-        "# comment",
-        "# a b c d",
-        "# one\ttwo",
-    ]
-)
-
-
-@st.composite
-def conll_files(draw: st.DrawFn) -> tuple[str, list[list[tuple[str, str]]]]:
-    """The text of a file, and the words and tags of its sentences."""
-    tabs, columns = draw(st.booleans()), draw(st.integers(0, 2))
-    separator = draw(st.sampled_from(["\t", " \t", "\t "] if tabs else [" ", "  "]))
-    words = st.lists(WORD, min_size=1, max_size=2).map(" ".join) if tabs else WORD
-    sentences = draw(
-        st.lists(st.lists(st.tuples(words, st.sampled_from(TAGS)), min_size=1, max_size=4), min_size=1, max_size=4)
-    )
-    lines: list[str] = []
-    for sentence in sentences:
-        lines += [""] * draw(st.integers(0, 2)) + draw(st.sampled_from([[], [], ["-DOCSTART- -X- O", ""]]))
-        lines += draw(st.lists(COMMENT, max_size=2))
-        for word, tag in sentence:
-            lines.append(separator.join([word, *(["x"] * columns), tag]))
-        lines.append(draw(st.sampled_from(["", " ", "\t"])))
-    end = draw(st.sampled_from(["\n", "\r\n"]))
-    return end.join(lines) + draw(st.sampled_from(["", end])), sentences
-
-
-@FILES
-@given(file=conll_files(), encoding=encodings(), declared=st.booleans())
-def test_words_and_tags(tmp_path, file, encoding, declared):
-    text, expected = file
-    # A word that begins with `#` above all others of a sentence needs a known tag, and no blank.
-    starts = [sentence[0] for sentence in expected if sentence[0][0].startswith("#")]
-    assume(not any(" " in word for word, _ in starts))
-    known = {tag for sentence in expected for n, (word, tag) in enumerate(sentence) if not word.startswith("#")}
-    assume(known)
-    assume(declared or all(tag in known for _, tag in starts))
-    assume(not any(sentence[0][0].startswith("-DOCSTART-") for sentence in expected))
-    path = write(tmp_path / "x.conll", text, encoding)
-    labels: dict[str, Any] = {"labels": list(TAGS)} if declared else {}
-    examples = read("tagging", path, **labels)
-    assert [list(zip(e.words, e.tags, strict=True)) for e in examples] == expected
-    rows = InputRows(path, "tagging", labels=TAGS)
-    assert [list(row.example.words) for row in rows] == [[word for word, _ in sentence] for sentence in expected]
-
-
-@FILES
-@given(file=conll_files(), seed=st.integers(0, 2**32))
-def test_words_without_tags(tmp_path, file, seed):
-    """`predict` reads the words of a file that has no tags."""
-    _, sentences = file
-    words = [[word for word, _ in sentence if " " not in word and not word.startswith("#")] for sentence in sentences]
-    words = [sentence for sentence in words if sentence]
-    assume(words)
-    path = write(tmp_path / "x.conll", "\n\n".join("\n".join(sentence) for sentence in words), PLAIN)
-    assert [list(row.example.words) for row in InputRows(path, "tagging", labels=TAGS)] == words
-
-
-@FILES
-@given(file=conll_files(), seed=st.integers(0, 2**32))
-def test_a_line_with_other_columns_is_refused(tmp_path, file, seed):
-    text, sentences = file
-    assume("\t" in text.replace("# id a1\tdomain=train", "").replace("# one\ttwo", "").replace("\n\t", "\n"))
-    lines = text.replace("\r\n", "\n").split("\n")
-    tagged = [n for n, line in enumerate(lines) if "\t" in line.strip() and not line.startswith("#")]
-    assume(len(tagged) > 1)
-    at = random.Random(seed).choice(tagged[1:])
-    lines[at] = lines[at].rstrip() + "\textra"
-    path = write(tmp_path / "x.conll", "\n".join(lines), PLAIN)
-    with pytest.raises(UserError, match="columns"):
-        list(conll.sentences(path, Layout("tagging", "en", labels=TAGS)))
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------
