@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlift.language_tags import EXTENDED, MEANT, REGIONAL_SCRIPTS, find_language, match_code, same_tag, study_code
+from xlift.language_tags import EXTENDED, OTHER_CODES, REGIONAL_SCRIPTS, find_language, match_code, same_tag, study_code
 from xlift.languages import ALIASES, LANGUAGES, canonical
 
 PLAIN = [language.code for language in LANGUAGES if "-" not in language.code]
@@ -110,17 +110,17 @@ def test_matching_codes(code: str, available: list[str], matching: list[str]):
 
 
 def test_the_tables_have_codes_of_the_table():
-    assert all(canonical(code) is not None for code in MEANT.values())
-    assert not set(MEANT) & {*ALIASES, *(language.code for language in LANGUAGES)}
+    assert all(canonical(code) is not None for code in OTHER_CODES.values())
+    assert not set(OTHER_CODES) & {*ALIASES, *(language.code for language in LANGUAGES)}
     assert all(canonical(code.partition("-")[0]) for code in REGIONAL_SCRIPTS)
     assert all(canonical(code) for members in EXTENDED.values() for code in members.split())
 
 
-@pytest.mark.parametrize("code", sorted(MEANT))
+@pytest.mark.parametrize("code", sorted(OTHER_CODES))
 def test_a_further_code_means_the_same_language(code: str):
     langcodes = pytest.importorskip("langcodes")
     standard = langcodes.standardize_tag(code, macro=True)
-    assert {"no": "nb"}.get(standard, standard) == MEANT[code]
+    assert {"no": "nb"}.get(standard, standard) == OTHER_CODES[code]
 
 
 @pytest.mark.parametrize("code", sorted(REGIONAL_SCRIPTS))

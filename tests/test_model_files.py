@@ -149,6 +149,16 @@ def test_pickles_and_other_formats_name_the_way_out(folder: Path):
     assert "`xlift convert m DIR`" in refused(folder)
 
 
+@pytest.mark.parametrize("name", ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "other.model"])
+def test_a_tokenizer_without_tokenizer_json_is_refused(folder: Path, name: str):
+    # with and without the package sentencepiece, and whatever the file holds
+    (folder / "tokenizer.json").unlink()
+    (folder / name).write_bytes(b"")
+    message = refused(folder)
+    assert f"m: the folder has no tokenizer.json, only {name}" in message
+    assert ("`xlift convert" in message) == (name != "other.model")
+
+
 def test_the_folders_of_checkpoints_are_named(folder: Path):
     shutil.copytree(folder, folder.parent / "out" / "checkpoint-500")
     assert "for instance 'checkpoint-500'" in refused(folder.parent / "out")

@@ -12,7 +12,7 @@ both have the rules of 'pt'. `same_tag` and `match_code` compare codes.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from xlift.languages import Language
 _FORM = re.compile(r"[A-Za-z]{2,3}([-_]([0-9A-Za-z][-_])?[0-9A-Za-z]{2,8})*")
 _USUAL_FORM = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
-MEANT: dict[str, str] = {
+OTHER_CODES: dict[str, str] = {
     # codes of ISO 639-2/B, codes that ISO 639 withdrew, and the macrolanguage that CLDR reads as Bokmål
     "alb": "sq", "arm": "hy", "baq": "eu", "bur": "my", "chi": "zh", "cze": "cs", "dut": "nl", "fre": "fr", "geo": "ka",
     "ger": "de", "gre": "el", "ice": "is", "ji": "yi", "mac": "mk", "mao": "mi", "may": "ms", "mo": "ro", "mol": "ro",
@@ -43,7 +43,7 @@ REGIONAL_SCRIPTS = {
     "ky-CN": "Arab", "mn-CN": "Mong", "pa-PK": "Arab", "sr-ME": "Latn", "tg-PK": "Arab",
     "ug-KZ": "Cyrl", "uz-AF": "Arab",
 }  # fmt: skip
-"""Language and region -> the script that is meant if the code names none."""
+"""Language and region -> the script of a code that names none."""
 
 _SCRIPTS = {
     "Aran": "Arab",
@@ -54,7 +54,7 @@ _SCRIPTS = {
     "Latf": "Latn",
     "Latg": "Latn",
 }
-"""Script -> the one of the table that it is a part or a style of."""
+"""Script -> the script of the table that it is a part or a style of."""
 _SCRIPT_NAMES = {"Arab": "Arabic", "Cyrl": "Cyrillic", "Deva": "Devanagari", "Latn": "Latin", "Mong": "Mongolian"}
 
 
@@ -110,7 +110,7 @@ def find_language(code: str) -> Language | None:
     tag = _parse(code)
     if tag is None:
         return None
-    primary = languages.canonical(MEANT.get(tag.primary, tag.primary))
+    primary = languages.canonical(OTHER_CODES.get(tag.primary, tag.primary))
     if primary is None:
         return None
     script = tag.script if _is_script(tag.script) else ""
@@ -137,6 +137,11 @@ def folded_code(code: str) -> str:
     """The code of the language that a code means; the code itself if the table has none."""
     language = find_language(code)
     return language.code if language else code
+
+
+def has_language(codes: Iterable[str], code: str) -> bool:
+    """Whether one of some codes means the language of a code: 'pt-BR' is in 'pt'."""
+    return folded_code(code) in map(folded_code, codes)
 
 
 def _identity(code: str) -> tuple[object, ...]:

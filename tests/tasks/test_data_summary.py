@@ -30,7 +30,7 @@ def summary_of(folder: Path, files: dict[str, str], format: str = "classificatio
         for split in task.source.splits()
         for language in task.source.languages(split)
     ]
-    return summarize(task, splits, task.source.column_names(format), meant=declared.get("labels", ()))
+    return summarize(task, splits, task.source.column_names(format), declared_labels=declared.get("labels", ()))
 
 
 def odd_in(folder: Path, files: dict[str, str], **declared: Any) -> list[str]:

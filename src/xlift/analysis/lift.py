@@ -24,7 +24,7 @@ from xlift.analysis.intervals import (
 )
 from xlift.analysis.training_status import OK, worst_status
 from xlift.errors import UserError
-from xlift.language_tags import folded_code
+from xlift.language_tags import has_language
 
 BASELINE = "none"
 """The intermediate of a pipeline without an intermediate stage."""
@@ -104,7 +104,7 @@ class LiftRow:
     @property
     def is_source(self) -> bool:
         """Whether the target was trained on labels of this language, so that the score is not zero-shot."""
-        return _is_trained(self.language, self.train_language)
+        return has_language(self.train_language.split("+"), self.language)
 
     @property
     def sign(self) -> int:
@@ -265,18 +265,10 @@ def _add_language_means(
             parts = [scores.get((pipeline, target, language)) for language in languages]
             if combined := average_estimates(parts, units[target]):
                 scores[pipeline, target, ALL] = combined
-            zero_shot = [
-                part
-                for code, part in zip(languages, parts, strict=True)
-                if not _is_trained(code, target.train_language)
-            ]
+            trained = target.train_language.split("+")
+            zero_shot = [part for code, part in zip(languages, parts, strict=True) if not has_language(trained, code)]
             if 0 < len(zero_shot) < len(languages) and (combined := _average_alone(zero_shot)):
                 scores[pipeline, target, ZERO_SHOT] = combined
-
-
-def _is_trained(code: str, train_language: str) -> bool:
-    """Whether a language is one of those of training; 'en-US' is beside 'en'."""
-    return folded_code(code) in map(folded_code, train_language.split("+"))
 
 
 def _average_alone(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +86,23 @@ def check_data_folder(folder: Path | None) -> Path | None:
             fix="Name the folder of the data files. `isle-*` tasks need no data.",
         )
     return folder
+
+
+def parse_language(code: str, option: str, listed: Collection[str] = ()) -> str:
+    """Return the usual code of a language, which xlift or `listed` knows. Raises UserError for any other code."""
+    from xlift.language_tags import find_language, study_code
+    from xlift.tasks import catalog
+
+    code = code.strip()
+    if code in listed or code in catalog.all_languages():
+        return code
+    if find_language(code) is None:
+        raise UserError(
+            f"unknown language '{code}'",
+            where=option,
+            fix="Use a BCP-47 code (en, sw, quy) or an archipelago one (qta, qtm).",
+        )
+    return study_code(code) or code
 
 
 def create_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, StoreOption, print_warnings
+from xlift.cli.options import DEFAULT_STORE, StoreOption, parse_language, print_warnings
 from xlift.errors import UserError
 from xlift.recipes import Device
 
@@ -77,8 +77,9 @@ def predict(
             raise UserError(
                 "translation needs both languages", fix="Write --source-language en --target-language sw, for example."
             )
-        source = _canonical_code(source_language, "--source-language", folder)
-        target = _canonical_code(target_language, "--target-language", folder)
+        listed = ["", *_card_languages(folder)]
+        source = parse_language(source_language, "--source-language", listed)
+        target = parse_language(target_language, "--target-language", listed)
         rows = InputRows(file, metadata.format, columns, metadata.optional_fields, (source, target), metadata.labels)
         header, format_line = find_writer((out or Path("x.tsv")).suffix.lower(), metadata.format)
         total = rows.check()
@@ -124,22 +125,6 @@ def _columns(pairs: list[str]) -> dict[str, str]:
             )
         columns[name.strip()] = column
     return columns
-
-
-def _canonical_code(code: str, option: str, folder: Path) -> str:
-    """Return the usual code of a language that xlift or the model's card lists. Raises UserError for any other code."""
-    from xlift.language_tags import find_language, study_code
-    from xlift.tasks import catalog
-
-    code = code.strip()
-    is_listed = not code or code in catalog.all_languages() or code in _card_languages(folder)
-    if not is_listed and find_language(code) is None:
-        raise UserError(
-            f"unknown language '{code}'",
-            where=option,
-            fix="Use a BCP-47 code (en, sw, quy) or an archipelago one (qta, qtm).",
-        )
-    return code if is_listed else study_code(code) or code
 
 
 def _card_languages(folder: Path) -> list[str]:

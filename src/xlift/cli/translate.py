@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.options import DataFolderOption, JsonOption, console
+from xlift.cli.options import DataFolderOption, JsonOption, console, parse_language
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def translate(
     from xlift.tasks import catalog
 
     catalog_task = catalog.get(task)
-    codes = (_canonical_code(code, "--target-languages") for code in target_languages.split(",") if code.strip())
+    codes = (parse_language(code, "--target-languages") for code in target_languages.split(",") if code.strip())
     targets = tuple(dict.fromkeys(codes))
     if not targets:
         raise UserError(
@@ -64,7 +64,7 @@ def translate(
     def progress(language: str, done: int, total: int) -> None:
         terminal.print(f"{language}: {done:,} of {total:,} examples", highlight=False)
 
-    source = _canonical_code(source_language, "--source-language")
+    source = parse_language(source_language, "--source-language")
     request = TranslationRequest(catalog_task, source, targets, split, size, seed)
     translator = _make_translator(model, oracle, level, seed, num_beams)
     summaries = run(request, translator, out, data=data, name=name, progress=progress)
@@ -78,21 +78,6 @@ def translate(
             + (f" ({losses})" if losses else "")
         )
     print(f"Task declaration for a study: {out / DECLARATION_FILE}")
-
-
-def _canonical_code(code: str, option: str) -> str:
-    """Return the usual code of a language. Raises UserError for an unknown one."""
-    from xlift.language_tags import find_language, study_code
-    from xlift.tasks import catalog
-
-    code = study_code(code) or code
-    if find_language(code) is None and code not in catalog.all_languages():
-        raise UserError(
-            f"unknown language '{code}'",
-            where=option,
-            fix="Use a BCP-47 code (en, sw, quy) or an archipelago one (qta, qtm).",
-        )
-    return code
 
 
 def _make_translator(model: str | None, oracle: str | None, level: float, seed: int, num_beams: int) -> Translator:

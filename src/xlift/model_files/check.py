@@ -14,7 +14,7 @@ from typing import Any
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of, traits_of
 from xlift.model_files.config import CONFIG, check_config
-from xlift.model_files.contents import read_object
+from xlift.model_files.contents import GGUF_ADVICE, read_object
 from xlift.model_files.tensors import IGNORED, TIED_EMBEDDINGS, Required, required_tensors
 from xlift.model_files.tokenizer import TOKENIZER, TokenizerFacts, check_tokenizer
 from xlift.model_files.weights import INDEX, WEIGHTS, TensorHeader, missing_shards, read_header, read_weight_headers
@@ -104,7 +104,7 @@ def _refuse_other_kinds(folder: Path, name: str) -> None:
     if inside:
         fix = f"{len(inside)} folders inside of it have one, for instance '{inside[-1]}': name one of them."
     elif any(folder.glob("*.gguf")):
-        fix = "`xlift convert FILE.gguf DIR` makes a model folder of the GGUF file."
+        fix = GGUF_ADVICE
     raise UserError(f"'{name}' is not a model: it has no config.json", fix=fix)
 
 
@@ -119,9 +119,7 @@ def _no_weights(folder: Path, name: str) -> UserError:
         if any(folder.glob(pattern)) and not any(folder.glob("*.bin")):
             return UserError(
                 f"'{name}' has no safetensors weights: it has {kind} files only",
-                fix="`xlift convert FILE.gguf DIR` makes a model folder of the GGUF file."
-                if kind == "GGUF"
-                else "take the safetensors of the model that they were made from.",
+                fix=GGUF_ADVICE if kind == "GGUF" else "take the safetensors of the model that they were made from.",
             )
     return UserError(
         f"'{name}' has no safetensors weights",

@@ -9,6 +9,7 @@ from typing import Any
 from xlift.errors import UserError
 
 AGAIN = "copy or download the file again."
+GGUF_ADVICE = "`xlift convert FILE.gguf DIR` makes a model folder of a GGUF file."
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -73,10 +74,7 @@ def refuse_other_content(path: Path, start: bytes, size: int) -> None:
         what = "it is a web page, not the file itself"
         fix = "download the file itself: on the Hub its address has /resolve/, not /blob/, and a private or gated model needs a login."
     elif start.startswith(b"GGUF"):
-        what, fix = (
-            "it is a GGUF file, not safetensors",
-            "`xlift convert FILE.gguf DIR` makes a model folder of a GGUF file.",
-        )
+        what, fix = "it is a GGUF file, not safetensors", GGUF_ADVICE
     elif start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04")):
         what = "it holds pickled weights, which may run code when read"
         fix = "rename it to pytorch_model.bin. `xlift convert` then reads its tensors alone, and writes safetensors."

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -216,8 +215,6 @@ def _check_other_files(folder: Path) -> None:
     if (folder / "vocab.txt").is_file() or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
         return
     found = sorted(path.name for path in folder.glob("*.model"))
-    if found and find_spec("sentencepiece"):
-        return
     raise UserError(
         "the folder has no tokenizer.json" + (f", only {', '.join(found)}" if found else ""), where=str(folder),
         fix=f"`xlift convert {folder} DIR` writes it, and checks that it gives the same tokens."

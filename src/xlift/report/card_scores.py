@@ -10,7 +10,7 @@ from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage,
 from xlift.analysis.robustness import compute_robustness
 from xlift.analysis.scores import load_cells
 from xlift.analysis.training_status import COLLAPSED, RETRIED
-from xlift.language_tags import folded_code
+from xlift.language_tags import has_language
 from xlift.report.markdown import escaped, listed, table
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
@@ -137,5 +137,4 @@ def trained_languages(lineage: TrainingLineage) -> list[str]:
 
 def untrained(codes: Sequence[str], trained: Sequence[str]) -> list[str]:
     """The codes whose language is not that of a trained code: 'pt-BR' is none beside 'pt'."""
-    languages = set(map(folded_code, trained))
-    return [code for code in codes if folded_code(code) not in languages]
+    return [code for code in codes if not has_language(trained, code)]

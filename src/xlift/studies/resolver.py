@@ -325,11 +325,11 @@ class Resolver:
         splits = [survey.summary for survey in surveys]
         columns = source.column_names(task.format)
         errors = {str(error): error for survey in surveys for error in survey.all_errors}  # splits may share a file
-        meant = task.labels if has_labels else ()
-        self.summaries.append(summarize(task, splits, columns, meant=meant))
+        declared_labels = task.labels if has_labels else ()
+        self.summaries.append(summarize(task, splits, columns, declared_labels=declared_labels))
         if present == declared and not errors:
             usages = [usage_of(source.fingerprint(task, language, split, None)) for language, split in present]
-            labels = meant if formats.get(task.format).has_classes else ()
+            labels = declared_labels if formats.get(task.format).has_classes else ()
             used_labels = {label for split in splits for label in split.counts}
             for keys, what in find_unused(source.columns, source.values, labels, usages, used_labels):
                 self.notes[f"{self.file.locate('tasks', index, *keys)}: {what}."] = None

@@ -44,7 +44,7 @@ WRONG_QUESTION = Fault(
 right."""
 PLACEHOLDER_LABELS = Fault(
     "placeholder-labels",
-    "the label is 0 in place of the one that SuperGLUE hides",
+    "the label is always 0, since SuperGLUE hides the labels",
     "https://github.com/google-research/xtreme/blob/master/scripts/download_data.sh",
     rows={"test": {"en": 250}},
     sources=("xtreme",),

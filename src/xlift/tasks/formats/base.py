@@ -171,6 +171,8 @@ class Format:
     """Options of a task that `features` takes."""
     decode_options: Mapping[str, Any] = {}
     """Options of a task that `decode` takes, with their defaults."""
+    usual_answer = ""
+    """A counted answer (`counted_answers`) that all examples may share; a file with any other one alone is odd."""
     candidates = ""
     """What the candidate answers of a prompt are ('label texts'); empty if answers are generated."""
     no_text_mode = ""

@@ -53,6 +53,7 @@ class SpanExample:
 
 class SpanQA(Format):
     name = "span-qa"
+    usual_answer = "with answer"
     output_kind = "span"
     example_class = SpanExample
     revision = 1  # tokens and answers of whole grapheme clusters, also where an answer has no start
@@ -91,7 +92,7 @@ class SpanQA(Format):
         return (example.context, example.question)
 
     def counted_answers(self, example: SpanExample) -> tuple[str, ...]:
-        return ("with answer" if example.answers else "without answer",)
+        return (self.usual_answer if example.answers else "without answer",)
 
     def check_input(self, example: SpanExample) -> str | None:
         return None

@@ -202,16 +202,16 @@ def summarize(
     splits: Sequence[SplitSummary],
     columns: Collection[str],
     *,
-    meant: Collection[str] = (),
+    declared_labels: Collection[str] = (),
 ) -> TaskSummary:
     """Compare the labels and the texts of all splits of a task.
 
     Args:
         columns: names of the columns of the files.
-        meant: the labels that the task declares.
+        declared_labels: the labels that the task declares.
     """
     repeated = [each.find_repeated() for each in splits]
-    odd_labels = list(_odd_labels(task, splits, columns, meant))
+    odd_labels = list(_odd_labels(task, splits, columns, declared_labels))
     odd = [
         *(oddity for _, oddity in odd_labels),
         *_missing_labels(task, splits, odd_labels),
@@ -224,7 +224,7 @@ def summarize(
 
 
 def _odd_labels(
-    task: Task, splits: Sequence[SplitSummary], columns: Collection[str], meant: Collection[str]
+    task: Task, splits: Sequence[SplitSummary], columns: Collection[str], declared_labels: Collection[str]
 ) -> Iterator[tuple[str, Oddity]]:
     """Labels that look like a mistake, each with its first place."""
     if not formats.get(task.format).has_classes:
@@ -233,7 +233,7 @@ def _odd_labels(
     for each in splits:
         totals.update(each.counts)
     counts = {label: totals[label] for label in task.labels if totals[label]}
-    for label, what in find_odd_labels(counts, columns, meant):
+    for label, what in find_odd_labels(counts, columns, declared_labels):
         for each in (each for each in splits if label in each.counts):
             yield label, Oddity(each.places[each.first_rows[label]], what)
             if label.casefold() not in columns:
@@ -256,12 +256,8 @@ def _missing_labels(
     least = 2 if format.has_classes else MIN_CHOICES
     found: list[_Rows] = []
     for each in splits:
-        if (
-            each.is_complete
-            and len(each.counts) == 1
-            and each.num_examples >= least
-            and "with answer" not in each.counts
-        ):
+        is_single = len(each.counts) == 1 and format.usual_answer not in each.counts
+        if is_single and each.is_complete and each.num_examples >= least:
             found.append(_Rows(each))
             found[-1].add(0, f"'{truncate(next(iter(each.counts)), 60)}' is the only label of {each.name}")
     yield from _first_files(found)

@@ -19,19 +19,19 @@ _BESIDE_DIGITS = re.compile(r"(?<=\w)[-_\s]+(?=\w)")
 
 
 def find_odd_labels(
-    counts: Mapping[str, int], columns: Collection[str], meant: Collection[str] = ()
+    counts: Mapping[str, int], columns: Collection[str], declared_labels: Collection[str] = ()
 ) -> Iterator[tuple[str, str]]:
     """(label, what is odd about it).
 
     Args:
         counts: label -> how often it occurs.
         columns: names of the columns of the files.
-        meant: labels that the task declares. They are not taken for misspelt ones.
+        declared_labels: labels that the task declares. They are not taken for misspelt ones.
     """
     names = {column.casefold() for column in columns}
     named: set[str] = set()
     for label in counts:
-        if label.casefold() in names and label not in meant:
+        if label.casefold() in names and label not in declared_labels:
             named.add(label)
             yield label, f"the label {_show(label)} is the name of a column. A header in the middle of the file?"
     by_folded: dict[str, list[str]] = {}
@@ -48,7 +48,7 @@ def find_odd_labels(
                     f"({_times(counts[alike[0]])}) only in {_difference(label, alike[0])}"
                 ),
             )
-    for label, right in _find_misspelt({label: n for label, n in counts.items() if label not in named}, meant):
+    for label, right in _find_misspelt({label: n for label, n in counts.items() if label not in named}, declared_labels):
         yield (
             label,
             f"the label {_show(label)} occurs {_times(counts[label])}. Did you mean {_show(right)} ({_times(counts[right])})?",
@@ -75,7 +75,7 @@ def _difference(label: str, other: str) -> str:
     return "case" if visible(composed).casefold() == visible(other_composed).casefold() else "case, spaces or hyphens"
 
 
-def _find_misspelt(counts: Mapping[str, int], meant: Collection[str]) -> Iterator[tuple[str, str]]:
+def _find_misspelt(counts: Mapping[str, int], declared_labels: Collection[str]) -> Iterator[tuple[str, str]]:
     """(rare label, frequent label that is one letter apart)."""
     shortened: dict[str, list[str]] = {}
     for label, count in counts.items():
@@ -83,7 +83,7 @@ def _find_misspelt(counts: Mapping[str, int], meant: Collection[str]) -> Iterato
             for variant in _without_one(label):
                 shortened.setdefault(variant, []).append(label)
     for label, count in counts.items():
-        if count > MAX_RARE or label in meant:
+        if count > MAX_RARE or label in declared_labels:
             continue
         near = {
             other
