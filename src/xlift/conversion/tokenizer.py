@@ -1,8 +1,8 @@
 """`tokenizer.json` for a model that is published with a SentencePiece file, or that reads bytes (ByT5).
 
 transformers converts the SentencePiece file. The result is compared with SentencePiece itself on a probe: the same pieces for
-every text, and ids that differ by one constant (XLM-R's are one higher). Where transformers forgets the file's own normalization
-(DeBERTa), it is put back.
+every text, and ids that differ by one constant (XLM-R's are one higher). Where transformers loses the file's own normalization
+or its bytes for unknown characters (mT5), they are put back.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.conversion import find_sentencepiece
+from xlift.conversion.normalization import make_normalizer
 from xlift.conversion.probe import probe_texts
 from xlift.errors import UserError
 
@@ -55,8 +56,10 @@ def convert_tokenizer(source: Path, folder: Path) -> list[Path]:
             f"transformers cannot convert the tokenizer: {first_line[:200]}", where=str(model_file), fix=INSTALL
         ) from None
     if find_difference(tokenizer, processor) and proto.normalizer_spec.precompiled_charsmap:
-        _restore_normalization(tokenizer, proto.normalizer_spec)
+        tokenizer.backend_tokenizer.normalizer = make_normalizer(proto.normalizer_spec)
     tokenizer.save_pretrained(folder)
+    if proto.trainer_spec.byte_fallback and find_difference(tokenizer, processor):
+        _restore_byte_fallback(folder / "tokenizer.json")
     difference = find_difference(AutoTokenizer.from_pretrained(folder), processor)
     if difference:
         _name_general_class(folder / "tokenizer_config.json")
@@ -86,14 +89,13 @@ def find_difference(tokenizer: Any, processor: Any) -> str:
     return f"its ids are shifted by {sorted(offsets)[:5]}" if len(offsets) > 1 else ""
 
 
-def _restore_normalization(tokenizer: Any, spec: Any) -> None:
-    """Give the tokenizer the normalization of a SentencePiece file."""
-    from tokenizers import Regex, normalizers
-
-    steps: list[Any] = [normalizers.Precompiled(spec.precompiled_charsmap)]
-    if spec.remove_extra_whitespaces:
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
-    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(steps)
+def _restore_byte_fallback(path: Path) -> None:
+    """Let the tokenizer write unknown characters as their bytes, as mT5's does. The classes of transformers for such files make
+    them the unknown token."""
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["model"]["byte_fallback"] = True
+    tokenizer["decoder"] = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, tokenizer["decoder"]]}
+    path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
 
 
 def _name_general_class(path: Path) -> None:
