@@ -1,17 +1,23 @@
-"""Find pretrained models and their fingerprints: shipped models, folders, and models of the Hub.
+"""Find pretrained models and their fingerprints: shipped models, folders, GGUF files, and models of the Hub.
 
-This module imports neither torch nor transformers, and the Hub's client only for names that are not shipped or folders.
+A model that is published with pickled weights, with a SentencePiece file instead of `tokenizer.json`, or as a GGUF file, is
+converted once (`conversion`). This module imports neither torch nor transformers, and the Hub's client only for names that are not
+shipped or folders.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from xlift.conversion import find_source, has_pickled_weights, has_weights
+from xlift.conversion.cache import convert_once, find_converted
+from xlift.conversion.record import RECORD, ConversionRecord, digest_of, hash_files, read_record
 from xlift.errors import UserError, did_you_mean
 from xlift.model_families import Family, family_of
 from xlift.model_files import check_model_folder
@@ -19,7 +25,10 @@ from xlift.model_files import check_model_folder
 SHIPPED = {"isles": "archipelago/encoder"}
 """Name -> folder inside the package."""
 WEIGHTS_PATTERN = "*.safetensors"
-MODEL_FILE_PATTERNS = ["*.json", WEIGHTS_PATTERN, "*.txt", "*.model"]
+PICKLED_PATTERN = "pytorch_model*.bin"
+SMALL_FILE_PATTERNS = ["*.json", "*.txt", "*.model"]
+DOWNLOADED_PATTERNS = [*SMALL_FILE_PATTERNS, "README.md"]
+"""Of the files that even a plan needs. The model card has the licence."""
 HUB_TIMEOUT = 10.0
 """Seconds to wait for the Hub to resolve a name. Downloads have no limit."""
 
@@ -33,6 +42,12 @@ class Backbone:
     fingerprint: str
     heads: tuple[str, ...] = ()
     """Names of its heads: those of the last stage, where xlift trained it."""
+    provisional: bool = False
+    """Whether the fingerprint, and so the keys of jobs, may change once the weights are here. Only in plans that are not run."""
+    conversion: ConversionRecord | None = None
+    """Where the folder holds the converted files of the model."""
+    source: Path | None = None
+    """Folder or GGUF file of the published files, where these were converted by `find`."""
 
     @property
     def family(self) -> Family:
@@ -69,23 +84,82 @@ def find(name: str, base: Path | None = None, *, weights: bool = True) -> Backbo
                 fix=f"install xlift again; in a checkout, run `xlift pretrain isles-encoder --out {folder}`.",
             )
         return Backbone(name, folder, _fingerprint(folder))
-    for folder in ([base / name] if base else []) + [Path(name)]:
-        if folder.is_dir():
-            check_model_folder(folder, name, weights=weights)
-            return Backbone(folder.resolve().name, folder, _fingerprint(folder), _read_head_names(folder))
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
-        raise UserError(f"no model folder '{name}'", fix="give an existing folder, a Hub id, or 'isles'.")
+    for path in ([base / name] if base else []) + [Path(name)]:
+        if path.is_dir():
+            return _from_folder(path, name, path.resolve().name, weights)
+        if path.is_file() and path.suffix == ".gguf":
+            return _from_folder(path, name, path.stem, weights)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith(".gguf") or not name.strip():
+        raise UserError(f"no model folder '{name}'", fix="give an existing folder, a .gguf file, a Hub id, or 'isles'.")
     return _from_hub(name, weights)
 
 
-@cache
+def _from_folder(path: Path, name: str, short_name: str, weights: bool, commit: str = "") -> Backbone:
+    """
+    Args:
+        path: a model folder or a GGUF file.
+        name: what the user calls it.
+        commit: of a model of the Hub; it identifies the published files.
+    """
+    source = find_source(path)
+    if source is None or not (has_weights(path) or weights and has_pickled_weights(path)):
+        check_model_folder(path, name, weights=weights)
+        record = None if commit else _read_valid_record(path)
+        fingerprint = commit or (_converted_fingerprint(record) if record else _fingerprint(path))
+        return Backbone(short_name, path, fingerprint, _read_head_names(path), not has_weights(path), record)
+    folder = convert_once(source.absolute(), commit or _source_id(source))
+    return _converted(folder, name, short_name, source)
+
+
+def _converted(folder: Path, name: str, short_name: str, source: Path) -> Backbone:
+    try:
+        check_model_folder(folder, name)
+    except UserError as error:
+        where = error.where.replace(str(folder), f"{source}, converted to {folder}")
+        raise UserError(error.what, where=where, fix=error.fix) from None
+    record = read_record(folder)
+    if record is None:
+        raise UserError(
+            f"the converted files of '{name}' are damaged", where=str(folder / RECORD),
+            fix="remove the folder, so that the model is converted again.",
+        )  # fmt: skip
+    return Backbone(short_name, folder, _converted_fingerprint(record), conversion=record, source=source)
+
+
+def _converted_fingerprint(record: ConversionRecord) -> str:
+    return f"{record.source_digest}+{record.written_digest}"
+
+
 def _fingerprint(folder: Path) -> str:
     """SHA-256 over the names and bytes of the model's files."""
-    digest = hashlib.sha256()
-    for path in sorted(p for pattern in MODEL_FILE_PATTERNS for p in folder.glob(pattern) if p.name != "quality.json"):
-        with path.open("rb") as file:
-            digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
+    return digest_of(_file_digests(folder))
+
+
+@cache
+def _file_digests(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of the model's files."""
+    patterns = (*SMALL_FILE_PATTERNS, WEIGHTS_PATTERN)
+    return hash_files(
+        {p for pattern in patterns for p in folder.glob(pattern) if p.name not in ("quality.json", RECORD)}
+    )
+
+
+def _read_valid_record(folder: Path) -> ConversionRecord | None:
+    """The record of a folder that `xlift convert` wrote; None where its files were changed since."""
+    record = read_record(folder)
+    if record is None:
+        return None
+    found = _file_digests(folder)
+    return record if {name: each for name, each in record.written.items() if name in found} == found else None
+
+
+@cache
+def _source_id(source: Path) -> str:
+    """SHA-256 over the published files: those of a folder, or a GGUF file."""
+    if source.is_file():
+        return digest_of(hash_files([source]))
+    pickled = [] if any(source.glob(WEIGHTS_PATTERN)) else source.glob(PICKLED_PATTERN)
+    return digest_of(_file_digests(source) | hash_files(pickled))
 
 
 def _read_head_names(folder: Path) -> tuple[str, ...]:
@@ -99,8 +173,52 @@ def _read_head_names(folder: Path) -> tuple[str, ...]:
 
 
 def _from_hub(name: str, weights: bool) -> Backbone:
+    """Find a model of the Hub. Pickled weights and GGUF files are downloaded only if it has no safetensors."""
+    with _hub_errors(name):
+        folder = _download(name, [*DOWNLOADED_PATTERNS, *([WEIGHTS_PATTERN] if weights else [])])
+        commit = folder.name  # a snapshot's folder has the name of its revision
+        if converted := find_converted(commit):
+            return _converted(converted, name, name, folder)
+        if weights and not has_weights(folder):
+            _download(name, [*DOWNLOADED_PATTERNS, PICKLED_PATTERN], commit)
+        if not has_weights(folder):
+            published = _list_files(name, commit)
+            gguf_files = [each for each in published if each.endswith(".gguf")]
+            if weights and len(gguf_files) == 1:
+                _download(name, [*DOWNLOADED_PATTERNS, *gguf_files], commit)
+            elif weights and gguf_files:
+                raise UserError(
+                    f"'{name}' has {len(gguf_files)} GGUF files, which are several models",
+                    fix=f"download one of them, for instance {gguf_files[0]}, and give its path.",
+                )
+    found = _from_folder(folder, name, name, weights, commit)
+    if not weights and not has_weights(folder):
+        has_safetensors = any(each.endswith(".safetensors") and "/" not in each for each in published)
+        return replace(found, provisional=not has_safetensors or find_source(folder) is not None)
+    return found
+
+
+def _download(name: str, patterns: list[str], commit: str | None = None) -> Path:
+    """Without network this uses earlier downloads, after one request instead of many."""
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=commit, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT))
+
+
+def _list_files(name: str, commit: str) -> list[str]:
+    """All files of a model of the Hub; [] without network."""
+    from huggingface_hub import HfApi
+
     try:
-        from huggingface_hub import snapshot_download
+        return HfApi().list_repo_files(name, revision=commit)
+    except Exception:  # the client raises many types, of its own and of its HTTP library
+        return []
+
+
+@contextmanager
+def _hub_errors(name: str) -> Iterator[None]:
+    """Turn the errors of the Hub's client into UserError."""
+    try:
         from huggingface_hub.errors import (
             GatedRepoError,
             HfHubHTTPError,
@@ -113,9 +231,7 @@ def _from_hub(name: str, weights: bool) -> Backbone:
             name, "it is neither shipped nor a folder; for models of the Hub: pip install huggingface_hub."
         ) from None
     try:
-        # Without network this uses earlier downloads, after one request instead of many.
-        patterns = MODEL_FILE_PATTERNS if weights else [each for each in MODEL_FILE_PATTERNS if each != WEIGHTS_PATTERN]
-        folder = Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT))
+        yield
     except HFValidationError:
         raise _not_found_error(
             name, "it is neither shipped, nor a folder, nor a model id of the Hub (org/name)."
@@ -131,8 +247,6 @@ def _from_hub(name: str, weights: bool) -> Backbone:
         ) from None
     except (HfHubHTTPError, OSError) as error:
         raise _not_found_error(name, f"it is not a folder, and the Hub answered: {_first_line(error)}") from None
-    check_model_folder(folder, name, weights=weights)
-    return Backbone(name, folder, folder.name)  # a snapshot's folder name is its revision
 
 
 def _not_found_error(name: str, reason: str) -> UserError:

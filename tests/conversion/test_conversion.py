@@ -17,7 +17,7 @@ from tests.conversion.checkpoints import LAYOUTS, T5_PIECES, sentencepiece_model
 from tests.support.command import Xlift
 from transformers import AutoTokenizer, ByT5Tokenizer
 
-from xlift.conversion import needs_conversion
+from xlift.conversion import find_source
 from xlift.conversion.checkpoint import convert_checkpoint
 from xlift.conversion.probe import SCRIPTS, probe_texts
 from xlift.conversion.weights import load_pickled
@@ -48,7 +48,7 @@ def test_weights_are_equal_bit_by_bit_and_load(layout: str, shards: int, tmp_pat
     for name, tensor in published.items():
         assert written[name].dtype == tensor.dtype
         assert torch.equal(written[name].view(torch.uint8), tensor.contiguous().view(torch.uint8)), name
-    assert not needs_conversion(folder)
+    assert find_source(folder) is None
     model, tokenizer, _ = load_pretrained(folder)
     state = model.state_dict()
     compared = 0
@@ -197,7 +197,7 @@ def test_a_killed_conversion_leaves_no_folder(tmp_path: Path):
         time.sleep(delay)
         process.kill()
         process.wait()
-        assert not (tmp_path / "converted").exists() or not needs_conversion(tmp_path / "converted")
+        assert not (tmp_path / "converted").exists() or find_source(tmp_path / "converted") is None
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

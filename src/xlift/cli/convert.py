@@ -22,15 +22,16 @@ def convert(
     absent.
     """
     from xlift.conversion import convert as convert_model
-    from xlift.conversion import needs_conversion
+    from xlift.conversion import find_source
     from xlift.execution.exporting import write_folder_atomically
 
     if not source.exists():
         raise UserError("no such file or folder", where=str(source), fix="give a model folder or a .gguf file.")
-    if not needs_conversion(source):
+    found = find_source(source)
+    if found is None:
         raise UserError(
             "nothing to convert", where=str(source), fix="A study can name this model as it is, under `models:`."
         )
     with write_folder_atomically(folder) as draft:
-        convert_model(source.resolve(), draft)
+        convert_model(found.absolute(), draft)
     print(f"Converted {source} to {folder}")

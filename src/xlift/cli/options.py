@@ -68,6 +68,11 @@ def print_warnings(warnings: Sequence[str]) -> None:
         print(f"xlift: warning: {warning}", file=sys.stderr)
 
 
+def print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"xlift: {note}", file=sys.stderr)
+
+
 def write_page(path: Path, text: str) -> None:
     """Write the report page. Raises UserError where the disk refuses it."""
     try:

@@ -23,6 +23,7 @@ from xlift.cli.options import (
     check_data_folder,
     console,
     create_folder,
+    print_notes,
     print_warnings,
     write_page,
 )
@@ -83,6 +84,7 @@ def _run(
     store = Store(root)
     record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
+    print_notes(plan.describe_conversions())
     print_warnings([*plan.warnings, *(str(odd) for summary in plan.summaries for odd in summary.odd)])
     workers = default_workers(plan.engine) if workers is None else workers
     num_slots = max(1, workers)
@@ -154,6 +156,7 @@ def plan(
         )
     opened = Store(store)
     study_plan = make_plan(read_study(study, tuple(set_ or ())), check_data_folder(data), to_run=False)
+    print_notes(study_plan.describe_conversions())
     print_warnings(study_plan.warnings)
     default = 1 if other_device else default_workers(study_plan.engine)
     workers = default if workers is None else max(1, workers)

@@ -14,6 +14,7 @@ transformers.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +26,56 @@ SENTENCEPIECE_FILES = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "
 PICKLED_WEIGHTS, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
 
-def needs_conversion(source: Path) -> bool:
-    """Whether a model folder, or a GGUF file, must be converted before it can be loaded."""
-    if source.is_file():
-        return source.suffix == ".gguf"
-    has_pickled_weights = (source / PICKLED_WEIGHTS).is_file() or (source / PICKLED_INDEX).is_file()
-    lacks_weights = not any(source.glob("*.safetensors"))
-    return (has_pickled_weights and lacks_weights) or lacks_tokenizer_json(source)
+def find_source(path: Path) -> Path | None:
+    """What must be converted before a model can be loaded: a model folder, or a GGUF file; None where nothing must be.
+
+    Raises:
+        UserError: the folder has several GGUF files.
+    """
+    if path.is_file():
+        return path if path.suffix == ".gguf" else None
+    has_safetensors = any(path.glob("*.safetensors"))
+    if not has_safetensors and has_pickled_weights(path):
+        return path
+    gguf_files = sorted(path.glob("*.gguf"))
+    if not has_safetensors and gguf_files:
+        if len(gguf_files) > 1:
+            raise UserError(
+                f"the folder has {len(gguf_files)} GGUF files, which are several models", where=str(path),
+                fix=f"name one of them, for instance '{gguf_files[0]}'.",
+            )  # fmt: skip
+        return gguf_files[0]
+    return path if lacks_tokenizer_json(path) else None
+
+
+def has_pickled_weights(folder: Path) -> bool:
+    return (folder / PICKLED_WEIGHTS).is_file() or (folder / PICKLED_INDEX).is_file()
+
+
+def has_weights(path: Path) -> bool:
+    """Whether the weights of a model folder, or of a GGUF file, are on this machine, with all pickled shards."""
+    if path.is_file() or any(path.glob("*.safetensors")) or any(path.glob("*.gguf")):
+        return True
+    return has_pickled_weights(path) and all(file.is_file() for file in pickled_files(path))
+
+
+def pickled_files(folder: Path) -> list[Path]:
+    """The pickled weights of a folder, in the order of their names. Shards may be missing.
+
+    Raises:
+        UserError: the index is damaged, or names a file outside of the folder.
+    """
+    index = folder / PICKLED_INDEX
+    if not index.is_file():
+        return [folder / PICKLED_WEIGHTS]
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError("the index of the weights is damaged", where=str(index), fix="Download it again.") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise UserError(f"{name!r} is not the name of a file in this folder", where=str(index))
+    return [folder / name for name in names]
 
 
 def lacks_tokenizer_json(source: Path) -> bool:
@@ -63,7 +107,10 @@ def convert(source: Path, folder: Path) -> None:
             installed, or the disk is full. `folder` is then incomplete.
     """
     command = [sys.executable, "-m", "xlift.conversion", str(source), str(folder)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}  # all it reads is in `source`
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+    )
     if done.returncode == 0:
         return
     last_line = done.stderr.strip().rpartition("\n")[2]

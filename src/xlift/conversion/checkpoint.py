@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
 from xlift.conversion import lacks_tokenizer_json
 from xlift.conversion.gguf import convert_gguf
+from xlift.conversion.record import RECORD, hash_files
 from xlift.conversion.tokenizer import convert_tokenizer
 from xlift.conversion.weights import convert_weights
 from xlift.errors import UserError
 
-RECORD = "conversion.json"
 COPIED = ("config.json", "generation_config.json")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
                    "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja")  # fmt: skip
@@ -49,15 +48,9 @@ def _write_record(sources: list[Path], folder: Path) -> None:
     import torch
     import transformers
 
-    written = sorted(path for path in folder.iterdir() if path.is_file())
     record = {
-        "sources": {path.name: _sha256(path) for path in sorted(sources)},
-        "written": {path.name: _sha256(path) for path in written},
+        "sources": hash_files(sources),
+        "written": hash_files(path for path in folder.iterdir() if path.is_file()),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from xlift.conversion import PICKLED_INDEX, PICKLED_WEIGHTS
+from xlift.conversion import PICKLED_WEIGHTS, has_pickled_weights, pickled_files
 from xlift.errors import UserError
 
 INDEX = "model.safetensors.index.json"
@@ -52,24 +52,16 @@ def convert_weights(source: Path, folder: Path) -> list[Path]:
 
 
 def _shards(source: Path) -> list[Path]:
-    """The pickled files of a folder, in the order of their names."""
-    index = source / PICKLED_INDEX
-    if not index.is_file():
-        if not (source / PICKLED_WEIGHTS).is_file():
-            raise UserError(
-                "the folder has no weights", where=str(source), fix=f"expected *.safetensors or {PICKLED_WEIGHTS}."
-            )
-        return [source / PICKLED_WEIGHTS]
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError("the index of the weights is damaged", where=str(index), fix="Download it again.") from None
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
-            raise UserError(f"{name!r} is not the name of a file in this folder", where=str(index))
-        if not (source / name).is_file():
-            raise UserError("a shard of the weights is missing", where=str(source / name), fix="Download it again.")
-    return [source / name for name in names]
+    """The pickled files of a folder. Raises UserError where one is missing."""
+    if not has_pickled_weights(source):
+        raise UserError(
+            "the folder has no weights", where=str(source), fix=f"expected *.safetensors or {PICKLED_WEIGHTS}."
+        )
+    paths = pickled_files(source)
+    for path in paths:
+        if not path.is_file():
+            raise UserError("a shard of the weights is missing", where=str(path), fix="Download it again.")
+    return paths
 
 
 def load_pickled(path: Path) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import xlift
+from xlift.caches import cache_folder
 from xlift.estimate.work import Workload
 from xlift.model_shape import ModelShape
 from xlift.recipes import WIDE, Engine, Precision
@@ -170,10 +171,7 @@ def save_calibration(rates: Rates, shape: ModelShape, precision: Precision, engi
 
 def calibration_folder() -> Path:
     """The folder of saved calibrations. It may not exist yet."""
-    if "XLIFT_CACHE" in os.environ:
-        return Path(os.environ["XLIFT_CACHE"]) / "calibrations"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "xlift" / "calibrations"
+    return cache_folder("calibrations")
 
 
 def _cache_key(shape: ModelShape, precision: Precision, engine: Engine) -> str:

@@ -133,7 +133,16 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
         + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
            if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized randomly for every stage.")
     )  # fmt: skip
-    return " ".join(sentences + describe_recipes(manifests))
+    return " ".join(sentences + describe_recipes(manifests) + _conversions(record))
+
+
+def _conversions(record: Record) -> list[str]:
+    """Sentences on the models that were converted, with the digests of the published and of the converted files."""
+    return [
+        f"{each.name}: {each.description} (SHA-256 of the published files {each.source_digest}, of the converted ones "
+        f"{each.written_digest})."
+        for each in record.conversions
+    ]
 
 
 def _checkpoint_selection(record: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlift.conversion.record import ConversionRecord
 from xlift.recipes import Engine
 from xlift.studies.job import Job
 from xlift.tasks.sources.data_summary import TaskSummary
@@ -51,12 +52,18 @@ class Plan:
     """Fingerprint -> folder of the pretrained models."""
     names: dict[str, str] = field(default_factory=dict)
     """Fingerprint -> name of the pretrained models."""
+    conversions: dict[str, ConversionRecord] = field(default_factory=dict)
+    """Fingerprint -> files of the pretrained models that were converted."""
     engine: Engine = Engine()
     summaries: list[TaskSummary] = field(default_factory=list)
     """What the files of the custom tasks hold."""
     faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Task -> sentences on the known faults in its data."""
     warnings: list[str] = field(default_factory=list)
+
+    def describe_conversions(self) -> list[str]:
+        """'google/mt5-small: its pickled weights were converted to safetensors (cached)'."""
+        return [f"{self.names[key]}: {record.describe()} (cached)" for key, record in self.conversions.items()]
 
     def add(self, job: Job) -> str:
         self.jobs.setdefault(job.key, job)

@@ -44,6 +44,19 @@ class TaskNote:
 
 
 @dataclass(frozen=True)
+class ConvertedModel:
+    """What a report shows about a model that was converted before it was loaded."""
+
+    name: str
+    description: str
+    """A clause: 'its pickled weights were converted to safetensors'."""
+    source_digest: str
+    """SHA-256 over the published files."""
+    written_digest: str
+    """SHA-256 over the converted files."""
+
+
+@dataclass(frozen=True)
 class Record:
     study: Study
     cells: tuple[Cell, ...]
@@ -54,6 +67,7 @@ class Record:
     """code, name, family, script and tier of every language in the study."""
     check: EstimateCheck | None = None
     """The estimate of the last run beside the time it took."""
+    conversions: tuple[ConvertedModel, ...] = ()
 
     @property
     def name(self) -> str:
@@ -91,6 +105,10 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
         },
         languages=tuple(notes),
         check=check,
+        conversions=tuple(
+            ConvertedModel(plan.names[key], each.describe(), each.source_digest, each.written_digest)
+            for key, each in plan.conversions.items()
+        ),
     )
 
 
@@ -143,6 +161,7 @@ def read_record(store: Store, name: str) -> Record:
             },
             languages=tuple(raw["languages"]),
             check=parse_estimate_check(raw.get("check")),
+            conversions=tuple(ConvertedModel(**each) for each in raw.get("conversions", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

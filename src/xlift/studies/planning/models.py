@@ -55,6 +55,8 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
         _warn_of_missing_files(context, found.folder, entry.model, where)
     context.plan.models[found.fingerprint] = found.folder
     name = context.plan.names.setdefault(found.fingerprint, entry.name or found.name)
+    if found.conversion:
+        context.plan.conversions[found.fingerprint] = found.conversion
     name = entry.name or name
     shape = read_model_shape(found.folder)
     facts = check_model_folder(found.folder, entry.model, weights=context.to_run)
