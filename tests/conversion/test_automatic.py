@@ -25,9 +25,7 @@ training: {lr: 0.001, batch_size: 8, max_steps: 2, retries: 0}
 targets:
   - {task: isle-nli, train: {size: 16}, languages: [qtu], size: 8}
 """
-LINE = (
-    "xlift: published: its pickled weights were converted to safetensors, its SentencePiece file to tokenizer.json (cached)"
-)
+LINE = "xlift: published: its pickled weights were converted to safetensors, its SentencePiece file to tokenizer.json (cached)"
 
 
 @pytest.fixture(autouse=True)
