@@ -60,10 +60,14 @@ _llama = partial(Traits, "decoder", "decoder", is_gated=True, supports_tree_atte
 
 MODEL_TYPES: dict[str, Traits] = {
     "albert": _bert(),
+    "apertus": Traits("decoder", "decoder", ties_output=False),
     "bert": _bert(heads="bert", has_pretrained_pooler=True, supports_packing=True),
     "camembert": _roberta(),
+    "cohere2": _llama(),
+    "deberta-v2": Traits(),
     "distilbert": _bert(),
     "electra": _bert(),
+    "eurobert": Traits(is_gated=True, ties_output=False),
     "gemma": _llama(),
     "gemma2": _llama(),
     "gemma3_text": _llama(supports_packing=True, tokens_without_embedding=("<image_soft_token>",)),

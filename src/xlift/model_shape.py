@@ -48,11 +48,9 @@ class ModelShape:
 
     @property
     def num_parameters(self) -> int:
-        return (
-            self.layer_parameters
-            + self.embedding_parameters
-            + (0 if self.tie_word_embeddings else self.output_parameters)
-        )
+        """Without the output layer of an encoder: only masked language modelling has it, and it is not loaded."""
+        has_output = not self.tie_word_embeddings and self.family != "encoder"
+        return self.layer_parameters + self.embedding_parameters + (self.output_parameters if has_output else 0)
 
     @property
     def embedding_parameters(self) -> int:
