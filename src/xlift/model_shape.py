@@ -48,9 +48,16 @@ class ModelShape:
 
     @property
     def num_parameters(self) -> int:
-        """Without the output layer of an encoder: only masked language modelling has it, and it is not loaded."""
-        has_output = not self.tie_word_embeddings and self.family != "encoder"
-        return self.layer_parameters + self.embedding_parameters + (self.output_parameters if has_output else 0)
+        """Of the loaded model. The output layer of an encoder, which only masked language modelling has, is not loaded."""
+        if self.family == "encoder":
+            return self.layer_parameters + self.embedding_parameters
+        return self.stored_parameters
+
+    @property
+    def stored_parameters(self) -> int:
+        """Of the published files, which have the output layer of an encoder too."""
+        outputs = 0 if self.tie_word_embeddings else self.output_parameters
+        return self.layer_parameters + self.embedding_parameters + outputs
 
     @property
     def embedding_parameters(self) -> int:

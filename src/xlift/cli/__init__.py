@@ -55,6 +55,7 @@ for command in (
     studies.plan,
     studies.report,
     info.tasks,
+    info.models,
     fetch.fetch,
     studies.pretrain,
     convert.convert,

@@ -1,4 +1,4 @@
-"""`xlift tasks`, `xlift schema`, `xlift archipelago` and `xlift doctor`: show tasks, the form of a study, languages, the installation."""
+"""`xlift tasks`, `xlift models`, `xlift schema`, `xlift archipelago` and `xlift doctor`: show tasks, the form of a study, languages, the installation."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ def tasks(
         catalogue.print_list(console(), as_json)
     else:
         catalogue.print_task(name, data, console(), as_json)
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models that have a profile, or show one in full."""
+    from xlift.report import model_list
+
+    if name is None:
+        model_list.print_list(console(), as_json)
+    else:
+        model_list.print_model(name, console(), as_json)
 
 
 def schema() -> None:

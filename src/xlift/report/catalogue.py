@@ -124,7 +124,7 @@ def print_task(name: str, data: Path | None, console: Any, as_json: bool) -> Non
     facts["sources"] = _describe_all(facts.pop("sources"))
     del facts["source"]
     facts["known_faults"] = "\n".join(_described_fault(fault) for fault in task.faults)
-    console.print(_grid({key.replace("_", " "): value for key, value in facts.items() if value}))
+    console.print(grid({key.replace("_", " "): value for key, value in facts.items() if value}))
     if citation:
         console.print("\ncitation", style="bold", highlight=False)
         console.print(citation, markup=False, highlight=False, soft_wrap=True)  # to be copied as it is
@@ -132,10 +132,11 @@ def print_task(name: str, data: Path | None, console: Any, as_json: bool) -> Non
     if isinstance(sample, str):
         console.print(sample, markup=False, highlight=False)
     else:
-        console.print(_grid({key: value for key, value in sample.items() if value not in (None, "", [], ())}))
+        console.print(grid({key: value for key, value in sample.items() if value not in (None, "", [], ())}))
 
 
-def _grid(values: dict[str, Any]) -> Any:
+def grid(values: dict[str, Any]) -> Any:
+    """A table of two columns: names in bold, and values."""
     from rich.table import Table
     from rich.text import Text
 
