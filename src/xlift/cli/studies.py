@@ -140,7 +140,7 @@ def plan(
     from xlift.estimate import PlanEstimate
     from xlift.estimate.devices import find_device
     from xlift.execution.local import default_workers
-    from xlift.report import graph
+    from xlift.report import graph, missing
     from xlift.report.data_summary import print_summary, summary_as_json
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check
@@ -166,7 +166,8 @@ def plan(
     if as_json:
         tasks = [summary_as_json(summary) for summary in study_plan.summaries]
         jobs = graph.as_json(study_plan, opened, plan_estimate)
-        print(json.dumps({"jobs": jobs, "tasks": tasks}, indent=1, ensure_ascii=False))
+        content = {"jobs": jobs, "tasks": tasks, "missing": missing.as_json(study_plan)}
+        print(json.dumps(content, indent=1, ensure_ascii=False))
         return
     terminal = console()
     for summary in study_plan.summaries:
@@ -180,6 +181,7 @@ def plan(
         lines.append(f"The last run of this study: {check.describe()}.")
     for line in lines:
         terminal.print(line, highlight=False, markup=False)
+    missing.print_missing(study_plan, study, data, terminal)
 
 
 def _calibrate(plan: Plan, workers: int) -> None:

@@ -8,8 +8,8 @@ characters.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from xlift.model_files import read_tokenizer
 from xlift.recipes import PromptSettings
 from xlift.studies.job import Data, TextMode
 from xlift.tasks import formats
+from xlift.tasks.catalog.sizes import typical_example
 from xlift.tasks.formats.base import Prompt
 from xlift.tasks.task import Task
 
@@ -70,10 +71,13 @@ class Sampler:
     Args:
         tasks: the tasks of the plan, by name.
         data: root folder of data files.
+        missing: (task, language, split) of the data that is not here, whose examples are typical ones.
     """
 
-    def __init__(self, tasks: dict[str, Task], data: Path | None) -> None:
-        self.tasks, self.data = tasks, data
+    def __init__(
+        self, tasks: dict[str, Task], data: Path | None, missing: Container[tuple[str, str, str]] = ()
+    ) -> None:
+        self.tasks, self.data, self.missing = tasks, data, missing
         self._stats: dict[tuple[Any, ...], SampleStats] = {}
         self._samples: dict[tuple[Any, ...], list[Any]] = {}
 
@@ -90,6 +94,8 @@ class Sampler:
             examples = self._examples(task, data)
             loaded = _load_tokenizer(tokenizer) if tokenizer else None
             stats = _count_tokens(task, examples, loaded, length, data.split == "train") if loaded else None
+            if stats and (data.task, data.language, data.split) in self.missing:
+                stats = replace(stats, num_distinct_tokens=0)  # an invented text tells nothing about them
             self._stats[key] = stats or _count_characters(task, examples, length)
         return self._stats[key]
 
@@ -112,6 +118,8 @@ class Sampler:
 
     def _examples(self, task: Task, data: Data) -> list[Any]:
         key = (data.task, data.language, data.split)
+        if key in self.missing:
+            return [typical_example(task)]
         if key not in self._samples:
             stream = task.source.read(task, data.language, data.split, self.data)
             first = list(islice(stream, SAMPLE_RANGE if task.source.kind != "isles" else GENERATED))

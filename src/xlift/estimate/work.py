@@ -14,7 +14,7 @@ import numpy as np
 from xlift.errors import UserError
 from xlift.estimate.tokens import Sampler, SampleStats
 from xlift.memory import saves_memory
-from xlift.model_shape import ADAPTING, FORWARD, TRAINING, ModelShape, read_model_shape, shape_from_architecture
+from xlift.model_shape import ADAPTING, FORWARD, TRAINING, ModelShape, shape_from_architecture
 from xlift.recipes import MAX_LAYER_PAIRS, OPTIMIZERS, PRETRAINING_LENGTH, Lora, OptimizerTraits
 from xlift.steps import divide_steps
 from xlift.studies.job import Data, Job, LayerSpec, MergeSpec, PredictSpec, PretrainSpec, TextMode, TrainSpec
@@ -138,9 +138,10 @@ class PlanWorkloads:
 
     def __init__(self, plan: Plan, store: Store | None, workers: int) -> None:
         self.plan, self.workers = plan, workers
-        self.sampler = Sampler(plan.tasks, plan.data)
+        self.missing_counts = plan.missing_counts()
+        self.sampler = Sampler(plan.tasks, plan.data, self.missing_counts)
         self.roots = root_by_job(plan)
-        self.models = {fingerprint: (read_model_shape(folder), folder) for fingerprint, folder in plan.models.items()}
+        self.models = {f: (shape, plan.models.get(f)) for f, shape in plan.model_shapes().items()}
         predictions = [job for job in plan.jobs.values() if isinstance(job.spec, PredictSpec)]
         self.predictions_by_model = Counter(job.start.id for job in predictions if job.start)
         self.predictions_by_data = Counter(job.spec.data for job in predictions if isinstance(job.spec, PredictSpec))
@@ -275,6 +276,8 @@ class PlanWorkloads:
     def _num_examples(self, data: Data) -> int:
         if data.size is not None:
             return data.size
+        if (missing := self.missing_counts.get((data.task, data.language, data.split))) is not None:
+            return missing
         task = self.plan.tasks[data.task]
         size = task.source.size(task, data.language, data.split, self.plan.data)
         return DEFAULT_NUM_EXAMPLES[data.split] if size is None else size

@@ -20,6 +20,7 @@ from xlift.hub.cache import (
     cache_folders,
     find_corruption,
     find_snapshot,
+    has_model,
     remove_file,
     remove_stale_downloads,
     write_atomically,
@@ -29,5 +30,5 @@ from xlift.hub.errors import PARQUET_BRANCH, FatalTransferError
 
 __all__ = [
     "CACHE_FOLDER", "PARQUET_BRANCH", "FatalTransferError", "FileEntry", "Snapshot", "cache_folders", "download_files",
-    "find_corruption", "find_snapshot", "list_files", "match_files", "remove_file", "remove_stale_downloads", "write_atomically",
+    "find_corruption", "find_snapshot", "has_model", "list_files", "match_files", "remove_file", "remove_stale_downloads", "write_atomically",
 ]  # fmt: skip

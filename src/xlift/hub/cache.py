@@ -96,6 +96,22 @@ def find_snapshot(repository: str, revision: str, cache: Path) -> Snapshot | Non
     return Snapshot(repository, revision, commit, files) if files else None
 
 
+def has_model(name: str) -> bool:
+    """Whether the user's cache has a model with its config and all shards of its weights. Uses no network."""
+    home = cache_folders(None)[0] / ("models--" + name.replace("/", "--"))
+    folder = home / "snapshots" / _read_text(home / "refs" / "main")
+    if not (folder / "config.json").is_file():
+        return False
+    for index in (*folder.glob("*.safetensors.index.json"), *folder.glob("*.bin.index.json")):
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, AttributeError):
+            return False
+        if all((folder / shard).is_file() for shard in shards):
+            return True
+    return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model.bin")) or any(folder.glob("*.gguf"))
+
+
 @lru_cache(maxsize=256)
 def _read_listing(repository: str, revision: str, commit: str, path: Path, mtime_ns: int) -> Snapshot:
     try:

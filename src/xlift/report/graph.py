@@ -125,7 +125,7 @@ def describe_estimate_source(plan_estimate: PlanEstimate, study: str) -> list[st
 
 def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[str, Any]]:
     """Return every job with its key and its estimated time and memory."""
-    jobs = []
+    jobs, provisional = [], plan.provisional_keys()
     for job in plan.jobs.values():
         work = plan_estimate.workloads[job.key]
         jobs.append(
@@ -135,6 +135,7 @@ def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[
                 "estimated_memory_bytes": round(plan_estimate.memory(job).total) if work.shape else None,
                 "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.forward_tokens),
                 "operations": round(work.operations) if work.shape else None, "fits": plan_estimate.fits_device(job),
+                "provisional": job.key in provisional,
             }
         )  # fmt: skip
     return jobs

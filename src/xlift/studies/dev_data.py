@@ -38,9 +38,10 @@ def find_dev_data(
     dev_data: list[Data] = []
     for data in parts.values():
         try:
-            dev = _dev_data_of_part(resolver, data, where)
+            is_optional = recipe.early_stopping is None and _is_present(resolver, data, data.split)
+            dev = _dev_data_of_part(resolver, data, where, is_optional)
         except UserError as error:
-            if recipe.early_stopping is not None or _is_present(resolver, data):
+            if recipe.early_stopping is not None or _is_present(resolver, data, "dev"):
                 raise
             warn(f"{data.task} {data.language} has no dev data here, so a collapse would go unnoticed: {error.what}.")
             continue
@@ -59,8 +60,12 @@ def find_dev_data(
     return tuple(dev_data)
 
 
-def _dev_data_of_part(resolver: Resolver, data: Data, where: Keys) -> Data | str:
-    """The dev data of one part, or the reason why there is none."""
+def _dev_data_of_part(resolver: Resolver, data: Data, where: Keys, is_optional: bool) -> Data | str:
+    """The dev data of one part, or the reason why there is none.
+
+    Args:
+        is_optional: missing files are an error, after which the stage does without them. Otherwise the plan lists them as missing.
+    """
     task = resolver.tasks[data.task]
     if formats.get(task.format).ranks_pool:  # it includes the other languages
         return f"is {task.format}, which is not scored alone"
@@ -68,11 +73,11 @@ def _dev_data_of_part(resolver: Resolver, data: Data, where: Keys) -> Data | str
         return "is trained on its dev split"
     if data.language not in task.source.languages("dev"):
         return "has no dev split"
-    whole = resolver.make_data(task, data.language, "dev", None, 0, where)
+    whole = resolver.make_data(task, data.language, "dev", None, 0, where, is_optional=is_optional)
     if resolver.count_examples(whole) <= MAX_DEV_EXAMPLES:
         return whole
     return resolver.make_data(task, data.language, "dev", MAX_DEV_EXAMPLES, 0, where)
 
 
-def _is_present(resolver: Resolver, data: Data) -> bool:
-    return resolver.tasks[data.task].source.is_present(data.language, "dev", resolver.data)
+def _is_present(resolver: Resolver, data: Data, split: str) -> bool:
+    return resolver.availability.has(resolver.tasks[data.task], data.language, split)

@@ -33,6 +33,10 @@ RESULT_VERSION = {"pretrain": 1, "train": 3, "merge": 1, "layer": 3, "predict": 
 """Incremented for a kind whenever the same spec would give another result."""
 
 
+PROVISIONAL = "provisional:"
+"""Start of the fingerprint of data or of a model that is not on this machine."""
+
+
 class Data(Settings):
     """The examples of one (task, language, split), with their number, sampling and fingerprint."""
 
@@ -184,6 +188,17 @@ class PredictSpec(Settings):
     """As in the recipe of the target's stages."""
     text_mode: TextMode | None = None
     """None: a head predicts."""
+
+
+def data_of(spec: Spec) -> tuple[Data, ...]:
+    """All data that a job reads."""
+    if isinstance(spec, PretrainSpec):
+        return spec.text + spec.tokenizer_text
+    if isinstance(spec, TrainSpec):
+        return (*spec.parts, *spec.dev, *(spec.text_mode.fewshot_data if spec.text_mode else ()))
+    if isinstance(spec, PredictSpec):
+        return (spec.data, *(spec.text_mode.fewshot_data if spec.text_mode else ()))
+    return spec.data if isinstance(spec, LayerSpec) else ()
 
 
 Spec = PretrainSpec | TrainSpec | MergeSpec | LayerSpec | PredictSpec

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
 from xlift.studies.job import PretrainSpec
 from xlift.studies.plan_types import Plan
@@ -32,11 +31,7 @@ def root_by_job(plan: Plan) -> dict[str, str]:
 def threads_by_job(plan: Plan) -> dict[str, int]:
     """Key -> threads of each process of the job. They depend on the hidden size, which no stage changes."""
     roots = root_by_job(plan)
-    hidden_sizes = {
-        fingerprint: shape.hidden_size
-        for fingerprint, folder in plan.models.items()
-        if (shape := read_model_shape(folder))
-    }
+    hidden_sizes = {fingerprint: shape.hidden_size for fingerprint, shape in plan.model_shapes().items() if shape}
     for job in plan.jobs.values():
         if isinstance(job.spec, PretrainSpec):
             hidden_sizes[job.key] = job.spec.architecture.hidden_size

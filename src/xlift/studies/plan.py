@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlift.studies.engine_check import check_engine
+from xlift.studies.missing import refuse
 from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.intermediate import add_row
@@ -27,14 +28,14 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
 
     Args:
         data: root folder of data files; default: the study's `data:`, relative to its file.
-        to_run: False to estimate the study only: models without weights, and jobs that only another machine can do, cause
-            warnings instead of errors.
+        to_run: False to estimate the study only. Then nothing is downloaded, what is missing is in `Plan.missing`, and jobs that
+            only another machine can do cause warnings instead of errors.
 
     Raises:
-        UserError: an unknown task or language, too few examples, missing or broken files, or a job that a family of models
+        UserError: an unknown task or language, too few examples, broken files or (to run) missing ones, or a job that a family of models
             cannot do.
     """
-    resolver, study = Resolver(file, data, check_files=True), file.study
+    resolver, study = Resolver(file, data, check_files=True, to_run=to_run), file.study
     plan = Plan(study.name, data=resolver.data, tasks=resolver.tasks, engine=study.engine, summaries=resolver.summaries)
     context = PlanContext(file, resolver, plan, to_run)
     rows = list_rows(resolver)
@@ -45,6 +46,9 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
                 state = above[seed][row.id] = add_row(context, start, row, seed, above[seed])
                 for index, target in enumerate(study.targets):
                     add_target(context, state, row, index, target, seed)
+    plan.missing += resolver.availability.missing.values()
+    if to_run:
+        refuse(plan.missing, str(file.path))
     check_engine(study.engine, plan.jobs.values(), resolver.tasks, file)
     plan.warnings += [*resolver.notes, *language_notes(plan)]
     plan.faults = resolver.describe_faults()

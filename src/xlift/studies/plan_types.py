@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlift.conversion.record import ConversionRecord
+from xlift.model_shape import ModelShape, read_model_shape
 from xlift.recipes import Engine
-from xlift.studies.job import Job
+from xlift.studies.job import PROVISIONAL, Job, data_of
+from xlift.studies.missing import MissingData, MissingModel
 from xlift.tasks.sources.data_summary import TaskSummary
 from xlift.tasks.task import Task
 
@@ -49,7 +51,11 @@ class Plan:
     """The tasks of the study, custom ones included."""
     data: Path | None = None
     models: dict[str, Path] = field(default_factory=dict)
-    """Fingerprint -> folder of the pretrained models."""
+    """Fingerprint -> folder of the pretrained models that are on this machine."""
+    shapes: dict[str, ModelShape] = field(default_factory=dict)
+    """Provisional fingerprint -> published shape of a pretrained model that is not here."""
+    missing: list[MissingData | MissingModel] = field(default_factory=list)
+    """What is not on this machine. Jobs that need it have provisional keys, so a plan with anything missing is not run."""
     names: dict[str, str] = field(default_factory=dict)
     """Fingerprint -> name of the pretrained models."""
     conversions: dict[str, ConversionRecord] = field(default_factory=dict)
@@ -64,6 +70,26 @@ class Plan:
     def describe_conversions(self) -> list[str]:
         """'google/mt5-small: its pickled weights were converted to safetensors (cached)'."""
         return [f"{self.names[key]}: {record.describe()} (cached)" for key, record in self.conversions.items()]
+
+    def model_shapes(self) -> dict[str, ModelShape | None]:
+        """Fingerprint -> shape of the pretrained models; None if it is unknown."""
+        return {**{fingerprint: read_model_shape(folder) for fingerprint, folder in self.models.items()}, **self.shapes}
+
+    def provisional_keys(self) -> set[str]:
+        """Keys that will change when what is missing is here: of jobs that read it, and of those that start from such a job."""
+        keys: set[str] = set()
+        for job in self.jobs.values():
+            fingerprints = [data.fingerprint for data in data_of(job.spec)] + [
+                job.start.fingerprint if job.start else ""
+            ]
+            if any(each.startswith(PROVISIONAL) for each in fingerprints) or keys.intersection(job.parents):
+                keys.add(job.key)
+        return keys
+
+    def missing_counts(self) -> dict[tuple[str, str, str], int]:
+        """(task, language, split) of missing data -> its number of examples in estimates."""
+        data = (each for each in self.missing if isinstance(each, MissingData))
+        return {(each.task.name, each.language, each.split): each.count.examples for each in data}
 
     def add(self, job: Job) -> str:
         self.jobs.setdefault(job.key, job)

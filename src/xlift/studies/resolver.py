@@ -13,6 +13,7 @@ from typing import Any
 from xlift.errors import ErrorCollector, UserError, combine_errors, did_you_mean
 from xlift.language_tags import match_code
 from xlift.recipes import Noise
+from xlift.studies.availability import Availability
 from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
 from xlift.studies.yaml_document import Keys
@@ -33,14 +34,16 @@ class Resolver:
     Args:
         data: root folder of data files; default: the study's `data:`, relative to its file.
         check_files: read and check every file of the custom tasks.
+        to_run: download missing files from the Hub, since the study will run.
 
     Raises:
         UserError: all errors of the declarations and, with `check_files`, of the files of the custom tasks.
     """
 
-    def __init__(self, file: StudyFile, data: Path | None, *, check_files: bool = False) -> None:
+    def __init__(self, file: StudyFile, data: Path | None, *, check_files: bool = False, to_run: bool = True) -> None:
         self.file = file
         self.data = data if data is not None else (file.folder / file.study.data if file.study.data else None)
+        self.availability = Availability(self.data, to_run=to_run)
         self.notes: dict[str, None] = {}
         """Notes on the requested data, without duplicates and in order."""
         self.faulty_rows: dict[tuple[str, str, str], dict[str, FaultyRows]] = {}
@@ -72,9 +75,10 @@ class Resolver:
         try:
             yield
         except UserError as error:
-            if error.where:
-                raise
-            raise UserError(error.what, where=self.file.locate(*keys), fix=error.fix) from None
+            raise self._at(error, keys) from None
+
+    def _at(self, error: UserError, keys: Keys) -> UserError:
+        return error if error.where else UserError(error.what, where=self.file.locate(*keys), fix=error.fix)
 
     def find_task(self, name: str, where: Keys) -> Task:
         """Find a task by name. Raises UserError if neither the study nor the catalogue has it."""
@@ -98,9 +102,10 @@ class Resolver:
                     task = hold_out(task, settings, f"task '{name}'")
                 except UserError as error:
                     raise self._locate(error, index, self.file.study.tasks[index]) from None
-            if not task.labels and formats.get(task.format).has_classes and isinstance(task.source, FileSource):
+            source, needs_labels = task.source, not task.labels and formats.get(task.format).has_classes
+            if needs_labels and isinstance(source, FileSource) and not self.availability.lacks_files(task):
                 with self.at_place(*where):
-                    labels = task.source.read_labels(task, task.source.splits(), self.data)
+                    labels = source.read_labels(task, source.splits(), self.data)
                 task = replace(task, labels=labels)  # CCGbank's categories are only in its files
         with self.at_place(*where):
             for metric in task.metrics:
@@ -191,31 +196,37 @@ class Resolver:
         seed: int,
         where: Keys,
         noise: Noise | None = None,
+        *,
+        is_optional: bool = False,
     ) -> Data:
         """Describe the examples that a job reads.
 
+        Args:
+            is_optional: missing files are an error, which the caller handles.
+
         Raises:
-            UserError: the files are missing or broken or have fewer examples than `size`, or the noise does not exist.
+            UserError: the files are broken or have fewer examples than `size`, or the noise does not exist.
         """
         with self.at_place(*where):
-            available = task.source.size(task, language, split, self.data)  # reads and checks every row of a file
-            fingerprint = task.source.fingerprint(task, language, split, self.data)
-            notes = task.source.notes(task, language, split, self.data)
-            faulty_rows = task.source.faulty_rows(task, language, split, self.data)
-        for found in faulty_rows:
+            if is_optional:
+                examples = self.availability.find_here(task, language, split)
+            else:
+                examples = self.availability.find(task, language, split, size, lambda error: self._at(error, where))
+        available = examples.size
+        for found in examples.faulty_rows:
             self.faulty_rows.setdefault((task.name, split, found.fault.name), {})[language] = found
-        self.notes |= dict.fromkeys(f"{task.name} {language} {split}: {note}." for note in notes)
-        if size is not None and available is not None and size > available:
+        self.notes |= dict.fromkeys(f"{task.name} {language} {split}: {note}." for note in examples.notes)
+        if size is not None and available is not None and size > available and examples.is_size_known:
             raise UserError(
                 f"size {size} is larger than the data: {task.name}/{language} {split} has {available} examples",
                 where=self.file.locate(*where, "size"), fix=f"use at most {available}, or leave `size` out to use all.",
             )  # fmt: skip
-        if size == available:
+        if size == available and examples.is_size_known:
             size = None  # both mean all examples, so they make one job
         format = formats.get(task.format)
         data = Data(
             task=task.name, language=language, split=split, size=size, seed=0 if size is None else seed,
-            fingerprint=fingerprint, max_length=task.max_length,
+            fingerprint=examples.fingerprint, max_length=task.max_length,
             revision=0 if available is None else format.revision,  # generated texts are the same in every revision
             options=tuple(sorted(task.options.items())) if format.is_trainable else (),
         )  # fmt: skip
@@ -251,7 +262,7 @@ class Resolver:
         if data.size is not None:
             return data.size
         task = self.tasks[data.task]
-        size = task.source.size(task, data.language, data.split, self.data)
+        size = self.availability.count(task, data.language, data.split)
         return DEFAULT_NUM_EXAMPLES[data.split] if size is None else size
 
     def _compatible_tasks(self, task: Task) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from xlift import backbones
 from xlift.errors import UserError
 from xlift.model_families import Family, traits_of
 from xlift.model_files import check_model_folder
-from xlift.model_shape import read_model_shape
-from xlift.studies.job import Data, ModelRef, PretrainSpec, make_job
+from xlift.model_profiles import ModelProfile
+from xlift.model_shape import parse_config, read_model_shape
+from xlift.studies.job import PROVISIONAL, Data, ModelRef, PretrainSpec, make_job
+from xlift.studies.missing import MissingModel
 from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.planning.published import find_published, missing_model
 from xlift.studies.schema.models import NamedModel, PretrainedModel
 from xlift.studies.schema.text import PretrainText
 from xlift.studies.schema.training import PromptSettingsPatch, make_recipe
@@ -47,16 +51,27 @@ def start_states(context: PlanContext, only_pretrained: bool) -> list[ModelState
 
 
 def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelState:
-    with context.resolver.at_place(*where):
-        found = backbones.find(entry.model, context.file.folder, weights=context.to_run)
-        family = found.family
+    published = find_published(entry.model, context.file.folder)
+    if published and not context.to_run:
+        return _published_model(context, entry, published, where)
+    try:
+        with context.resolver.at_place(*where):
+            found = backbones.find(entry.model, context.file.folder, weights=context.to_run)
+            family = found.family
+    except UserError as error:
+        if published is None:
+            raise
+        return _published_model(context, entry, published, where, error)
     is_folder = (context.file.folder / entry.model).is_dir() or Path(entry.model).is_dir()
     if is_folder and not context.to_run:  # those of the Hub will be fetched
         _warn_of_missing_files(context, found.folder, entry.model, where)
-    context.plan.models[found.fingerprint] = found.folder
-    name = context.plan.names.setdefault(found.fingerprint, entry.name or found.name)
+    fingerprint = PROVISIONAL + found.fingerprint if found.provisional else found.fingerprint
+    if not is_folder and not backbones.has_weights(found.folder):
+        context.plan.missing.append(MissingModel(entry.model))
+    context.plan.models[fingerprint] = found.folder
+    name = context.plan.names.setdefault(fingerprint, entry.name or found.name)
     if found.conversion:
-        context.plan.conversions[found.fingerprint] = found.conversion
+        context.plan.conversions[fingerprint] = found.conversion
     name = entry.name or name
     shape = read_model_shape(found.folder)
     facts = check_model_folder(found.folder, entry.model, weights=context.to_run)
@@ -67,9 +82,26 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
             "name it as `eos_token` in its tokenizer_config.json.",
         )  # fmt: skip
     return ModelState(
-        name, ModelRef(fingerprint=found.fingerprint), name, family, shape.num_layers if shape else None,
+        name, ModelRef(fingerprint=fingerprint), name, family, shape.num_layers if shape else None,
         patches, heads=found.heads, facts=facts,
     )  # fmt: skip
+
+
+def _published_model(
+    context: PlanContext, entry: NamedModel, published: ModelProfile, where: Keys, reason: UserError | None = None
+) -> ModelState:
+    """The state of a model that is not here, from its published config.
+
+    Args:
+        reason: why it could not be downloaded.
+    """
+    fingerprint, name = PROVISIONAL + published.name, entry.name or published.name
+    shape = parse_config(published.config)
+    context.plan.shapes[fingerprint] = shape
+    context.plan.names.setdefault(fingerprint, name)
+    context.plan.missing.append(replace(missing_model(published), reason=reason))
+    patches = _prompt_patches(context, entry, name, shape.family, where)
+    return ModelState(name, ModelRef(fingerprint=fingerprint), name, shape.family, shape.num_layers, patches)
 
 
 def _warn_of_missing_files(context: PlanContext, folder: Path, name: str, where: Keys) -> None:
