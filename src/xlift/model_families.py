@@ -20,7 +20,7 @@ class Traits:
 
     family: Family = "encoder"
     """What its config.json does not tell: that a type is a decoder. See `family_of`."""
-    heads: Literal["", "bert", "roberta", "modernbert", "decoder"] = ""
+    heads: Literal["", "bert", "roberta", "deberta", "modernbert", "eurobert", "decoder"] = ""
     """The classes of transformers whose heads it has (models/heads.py), so that they can be exported; '': none are known."""
     has_encoder_tagging_class: bool = False
     """transformers has a class for tagging on its encoder. Of encoder-decoder models."""
@@ -64,10 +64,10 @@ MODEL_TYPES: dict[str, Traits] = {
     "bert": _bert(heads="bert", has_pretrained_pooler=True, supports_packing=True),
     "camembert": _roberta(),
     "cohere2": _llama(),
-    "deberta-v2": Traits(),
+    "deberta-v2": Traits(heads="deberta"),
     "distilbert": _bert(),
     "electra": _bert(),
-    "eurobert": Traits(is_gated=True, ties_output=False),
+    "eurobert": Traits(heads="eurobert", is_gated=True, ties_output=False),
     "gemma": _llama(),
     "gemma2": _llama(),
     "gemma3_text": _llama(supports_packing=True, tokens_without_embedding=("<image_soft_token>",)),

@@ -21,6 +21,7 @@ SPEC = HeadSpec("lm")
 SHAPES = [
     ("xlm-roberta", {}),
     ("bert", {"hidden_act": "relu"}),
+    ("deberta-v2", {"hidden_act": "relu"}),
     ("modernbert", {}),
     (
         "modernbert",

@@ -15,6 +15,8 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     BertConfig,
+    DebertaV2Config,
+    EuroBertConfig,
     Gemma3TextConfig,
     GemmaTokenizer,
     LlamaConfig,
@@ -37,6 +39,8 @@ from xlift.models.model import Model
 
 ENCODERS = ("xlm-roberta", "bert", "modernbert")
 """The encoders."""
+OTHER_ENCODERS = ("deberta-v2", "eurobert")
+"""Encoders with heads of their own, whose rows are not packed. Only tests of heads, export and the language head take them."""
 DECODERS = ("qwen3", "gemma3_text", "llama")
 SEQ2SEQ = ("mt5", "nllb", "mbart")
 ALL_FAMILIES = ENCODERS + DECODERS + SEQ2SEQ
@@ -168,9 +172,12 @@ def _pieces(pre_tokenizer: Any, specials: tuple[str, ...], size: int) -> tuple[d
 
 def config(family: str, **options: Any) -> Any:
     """Two layers of width 32, without dropout, for the tokenizers here."""
-    if family not in ENCODERS:
+    if family not in ENCODERS + OTHER_ENCODERS:
         return _generative_config(family, options)
-    made = {"xlm-roberta": XLMRobertaConfig, "bert": BertConfig, "modernbert": ModernBertConfig}[family]
+    made: Any = {
+        "xlm-roberta": XLMRobertaConfig, "bert": BertConfig, "modernbert": ModernBertConfig, "deberta-v2": DebertaV2Config,
+        "eurobert": EuroBertConfig,
+    }[family]  # fmt: skip
     sizes: dict[str, Any] = {
         "vocab_size": 500,
         "hidden_size": 32,
@@ -184,6 +191,14 @@ def config(family: str, **options: Any) -> Any:
     }
     if family == "modernbert":
         sizes |= {"cls_token_id": 0, "sep_token_id": 2}
+    elif family == "eurobert":
+        sizes |= {"num_key_value_heads": 2, "mask_token_id": 4}
+    elif family == "deberta-v2":  # as mDeBERTa
+        sizes |= {
+            "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "relative_attention": True, "position_buckets": 8,
+            "norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+            "legacy": False,
+        }  # fmt: skip
     else:
         sizes |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         sizes |= {"type_vocab_size": 2 if family == "bert" else 1}
@@ -246,7 +261,7 @@ def encoder(family: str, seed: int = 0, **options: Any) -> Model:
 
 def tokenizer_of(family: str) -> Any:
     """WordPiece with token types for BERT, byte-level BPE for other encoders, the family's for generative models."""
-    if family not in ENCODERS:
+    if family not in ENCODERS + OTHER_ENCODERS:
         return generative_tokenizer(family)
     return tokenizer("wordpiece" if family == "bert" else "bpe")
 

@@ -22,6 +22,7 @@ from transformers.activations import ACT2FN
 
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
+from xlift.models.language_head import LanguageHead, PredictionHead, has_tied_decoder
 from xlift.models.outputs import Head, HeadSpec, Loss
 
 LOGIT_SCALE = 100.0
@@ -77,6 +78,8 @@ class SpanHead(Head):
 class PoolerHead(Head):
     """The tanh pooler on the first token, dropout, linear: BERT on sequences and choices, RoBERTa on choices."""
 
+    backbone_parts = ("pooler.",)
+
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
         self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
@@ -104,17 +107,47 @@ class RobertaSequenceHead(Head):
         return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
-class _PredictionHead(nn.Module):
-    """ModernBERT's dense layer, activation and norm."""
+class DebertaHead(Head):
+    """DeBERTa's pooler (dropout, dense, GELU) on the first token, dropout, linear: sequences and choices. The pooler starts
+    random: the checkpoints have none."""
 
-    def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=config.classifier_bias)
-        self.act = ACT2FN[config.classifier_activation]
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
+    def __init__(self, spec: HeadSpec, config: Any) -> None:
+        super().__init__(spec)
+        rate = getattr(config, "cls_dropout", None)
+        self.pooler = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.hidden_size)})
+        self.pooler_dropout = nn.Dropout(config.pooler_dropout)
+        self.act = ACT2FN[config.pooler_hidden_act]
+        self.dropout = nn.Dropout(_dropout(config) if rate is None else rate)
+        self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        return self.norm(self.act(self.dense(hidden_states)))
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        pooled = self.act(self.pooler["dense"](self.pooler_dropout(hidden_states[:, 0])))
+        logits = self.classifier(self.dropout(pooled))
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
+
+
+class EuroBertHead(Head):
+    """Dense layer, GELU, linear, without dropout: EuroBERT on sequences; transformers has no class of it for choices.
+
+    `config.classifier_pooling` says which: of the mean of the tokens ('mean'), of the first one ('bos'), or of every token,
+    with the mean of their logits as the answer ('late', the default).
+    """
+
+    def __init__(self, spec: HeadSpec, config: Any) -> None:
+        super().__init__(spec)
+        self.pooling = config.classifier_pooling
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        if self.pooling == "bos":
+            hidden_states = hidden_states[:, 0]
+        elif self.pooling == "mean":
+            hidden_states = _mean(hidden_states, attention_mask)
+        logits = self.classifier(functional.gelu(self.dense(hidden_states)))
+        if self.pooling == "late":
+            logits = _mean(logits, attention_mask)
+        return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 
 
 class ModernBertHead(Head):
@@ -126,15 +159,14 @@ class ModernBertHead(Head):
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
         self.pooling = config.classifier_pooling
-        self.head = _PredictionHead(config)
+        self.head = PredictionHead(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.hidden_size, spec.num_labels)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         if not self.spec.output.per_token:
             if self.pooling == "mean":
-                mask = attention_mask.unsqueeze(-1)
-                hidden_states = (hidden_states * mask).sum(dim=1) / mask.sum(dim=1)
+                hidden_states = _mean(hidden_states, attention_mask)
             else:
                 hidden_states = hidden_states[:, 0]
         logits = self.classifier(self.dropout(self.head(hidden_states)))
@@ -183,59 +215,12 @@ class DualHead(Head):
         return Loss(total, is_passage.sum())
 
 
-class LanguageHead(Head):
-    """A masked-LM head: dense layer, activation, norm, and the model's input embeddings as decoder. No dropout, as in
-    transformers.
-
-    It takes selected positions, not whole rows: logits over the vocabulary are the most expensive part of a model. It is used
-    for training only.
-    """
-
-    def __init__(self, spec: HeadSpec, config: Any) -> None:
-        super().__init__(spec)
-        heads = traits_of(config.model_type).heads
-        self.stock = _STOCK_LANGUAGE.get(heads, _STOCK_LANGUAGE["roberta"])
-        if heads == "modernbert":
-            head, has_bias = _PredictionHead(config), config.decoder_bias
-            self.dense, self.act, self.norm = head.dense, head.act, head.norm
-        else:
-            self.dense, has_bias = nn.Linear(config.hidden_size, config.hidden_size), True
-            self.act = ACT2FN[config.hidden_act if heads == "bert" else "gelu"]
-            self.norm = nn.LayerNorm(config.hidden_size, eps=getattr(config, "layer_norm_eps", 1e-5))
-        self.bias = nn.Parameter(torch.empty(config.vocab_size)) if has_bias else None
-
-    def forward(self, hidden_states: Tensor, embeddings: Tensor) -> Tensor:
-        """Logits.
-
-        Args:
-            hidden_states: (positions, hidden).
-            embeddings: (vocabulary, hidden), the model's input embeddings.
-        """
-        return functional.linear(self.norm(self.act(self.dense(hidden_states))), embeddings, self.bias)
-
-    def stock_names(self) -> dict[str, str]:
-        """Name of a tensor here -> its name in the `AutoModelForMaskedLM` of the family."""
-        parts = {name: name.partition(".") for name in self.state_dict()}
-        return {name: self.stock[part] + dot + rest for name, (part, dot, rest) in parts.items()}
-
-
 class TextHead(Head):
     """A head without weights: the model's output layer generates the text (models/text_mode.py). With it, text stages use the
     same training code (parts, schedule, evaluator) as other stages."""
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
-
-
-_STOCK_LANGUAGE = {
-    "roberta": {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias", "decoder": "lm_head.decoder"},
-    "bert": {
-        "dense": "cls.predictions.transform.dense", "norm": "cls.predictions.transform.LayerNorm",
-        "bias": "cls.predictions.bias", "decoder": "cls.predictions.decoder",
-    },
-    "modernbert": {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias", "decoder": "decoder"},
-}  # fmt: skip
-"""`Traits.heads` -> part of a language head -> its name in the transformers class."""
 
 
 def pool(hidden_states: Tensor, attention_mask: Tensor, pooling: str = "mean") -> Tensor:
@@ -259,6 +244,12 @@ def row_state(hidden_states: Tensor, attention_mask: Tensor, pooling: str) -> Te
     return (hidden_states.float() * mask).sum(dim=1) / mask.sum(dim=1)
 
 
+def _mean(values: Tensor, attention_mask: Tensor) -> Tensor:
+    """(rows, tokens, n) -> (rows, n): the mean over the tokens, in the type of the values, as transformers computes it."""
+    mask = attention_mask.unsqueeze(-1)
+    return (values * mask).sum(dim=1) / mask.sum(dim=1)
+
+
 ROW_POOLING: dict[Family, str] = {"encoder": "cls", "decoder": "last", "seq2seq": "mean"}
 """Pooling that represents a row."""
 
@@ -280,6 +271,8 @@ _ROBERTA: dict[str, HeadFactory] = {**_BERT, "sequence": RobertaSequenceHead}
 HEADS: dict[str, dict[str, HeadFactory]] = {
     "": _DEFAULT,
     "bert": _BERT,
+    "deberta": {**_DEFAULT, "sequence": DebertaHead, "choice": DebertaHead},
+    "eurobert": {**_DEFAULT, "sequence": EuroBertHead, "choice": EuroBertHead},
     "roberta": _ROBERTA,
     "modernbert": {**_DEFAULT, **dict.fromkeys(("sequence", "token", "span", "choice"), ModernBertHead)},
     "decoder": _DECODER,
@@ -328,12 +321,6 @@ def make_head(
     return head
 
 
-def has_tied_decoder(config: Any) -> bool:
-    """Whether a masked LM of this config uses its input embeddings as decoder, with the width of its hidden states."""
-    width = getattr(config, "embedding_size", config.hidden_size)  # ELECTRA's may be narrower
-    return getattr(config, "tie_word_embeddings", True) and width == config.hidden_size
-
-
 @torch.no_grad()
 def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
     """Initialize as the family does: normal with `initializer_range`; in ModernBERT (its `_init_weights`) truncated normal,
@@ -361,7 +348,9 @@ def _initialize(head: Head, config: Any, generator: torch.Generator) -> None:
 
 
 def _dropout(config: Any) -> float:
-    """Dropout before a classifier: `classifier_dropout` where set, else `hidden_dropout_prob`, else 0.1."""
+    """Dropout before a classifier: `classifier_dropout` where set, else `hidden_dropout_prob`, else 0.1. EuroBERT has none."""
+    if traits_of(config.model_type).heads == "eurobert":
+        return 0.0
     rate = getattr(config, "classifier_dropout", None)
     return getattr(config, "hidden_dropout_prob", 0.1) if rate is None else rate
 

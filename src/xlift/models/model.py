@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
-from xlift.models.heads import LanguageHead, make_head
+from xlift.models.heads import make_head
+from xlift.models.language_head import LanguageHead
 from xlift.models.layer_states import capture_layer_states, find_layer_list
 from xlift.models.outputs import Head, HeadSpec
 from xlift.models.packing import LENGTHS, run_packed, supports_packing
@@ -203,12 +204,14 @@ class Model(nn.Module):
             prefix = auto._model_mapping[type(config)].base_model_prefix
         weights = {f"{prefix}.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
         if isinstance(module, LanguageHead):
-            head_weights, decoder = module.state_dict(), module.stock["decoder"]
+            head_weights, decoder = module.state_dict(), module.stock.get("decoder")
             weights |= {stock: head_weights[name] for name, stock in module.stock_names().items()}
+            if decoder is None:
+                return weights
             weights[f"{decoder}.weight"] = self.embeddings.detach()
             return weights | ({f"{decoder}.bias": head_weights["bias"]} if "bias" in head_weights else {})
         for name, tensor in module.state_dict().items():
-            weights[f"{prefix}.{name}" if name.startswith("pooler.") else name] = tensor
+            weights[f"{prefix}.{name}" if name.startswith(module.backbone_parts) else name] = tensor
         return weights
 
     def _encoder_state_dict(self, head: str) -> dict[str, Tensor]:

@@ -197,6 +197,9 @@ class Head(nn.Module):
     """Base class of heads. `forward(hidden_states, attention_mask)` takes (rows, tokens, hidden) and (rows, tokens), except in
     `LanguageHead`."""
 
+    backbone_parts: tuple[str, ...] = ()
+    """Beginnings of the names of tensors that lie in the backbone of the transformers class."""
+
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()
         self.spec = spec

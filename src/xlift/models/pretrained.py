@@ -36,7 +36,7 @@ from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
 from xlift.model_files import check_model_folder
 from xlift.model_files.tokenizer import ROLES
-from xlift.models.heads import LanguageHead, has_tied_decoder
+from xlift.models.language_head import LanguageHead, has_tied_decoder
 from xlift.models.outputs import HeadSpec
 
 AUTO_CLASSES: dict[Family, tuple[Collection[str], Any]] = {

@@ -11,7 +11,7 @@ from xlift.errors import UserError
 from xlift.models.backbone import load_head_weights, load_without_heads, read_head_specs
 from xlift.models.compact_vocabulary import CompactVocabulary
 from xlift.models.delta import StoredModel
-from xlift.models.heads import LanguageHead
+from xlift.models.language_head import LanguageHead
 from xlift.models.model import Model
 
 
