@@ -295,7 +295,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(standin: Hub, data: Path, monkeypa
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xlift.hub.download_files", interrupted)
+    monkeypatch.setattr("xlift.hub.client.download_files", interrupted)
     result = run("small-test", "--data", str(data))
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1].startswith("xlift: interrupted.")

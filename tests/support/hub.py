@@ -71,6 +71,8 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_after: int | None = None
     """Close the connection after this many bytes of the body."""
+    hang_after: int | None = None
+    """Send this many bytes of the body and nothing more, until the client gives up."""
     times: int = 1
     """Number of requests that fail; -1 means all."""
 
@@ -248,6 +250,12 @@ class _Handler(BaseHTTPRequestHandler, ABC):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if self.fault.hang_after is not None:
+            self.wfile.write(body[: self.fault.hang_after])
+            self.wfile.flush()
+            self.rfile.read(1)  # returns when the client closes the connection
+            self.close_connection = True
             return
         if self.fault.cut_after is not None and len(body) > self.fault.cut_after:
             self.wfile.write(body[: self.fault.cut_after])

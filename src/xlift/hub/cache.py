@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from xlift.errors import UserError
 from xlift.hub.errors import write_error
@@ -22,6 +23,9 @@ CACHE_FOLDER = "hub"
 STALE_SECONDS = 3600.0
 """A partial download that has not grown for this long is abandoned."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
+
+Kind = Literal["dataset", "model"]
+"""Of a repository."""
 
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})\.parquet")
 
@@ -40,7 +44,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The Parquet files of a repository at one commit."""
+    """The files of a repository at one commit: the Parquet files of a dataset, or all files of a model."""
 
     repository: str
     revision: str
@@ -48,6 +52,7 @@ class Snapshot:
     commit: str
     """40 hexadecimal digits."""
     files: tuple[FileEntry, ...]
+    kind: Kind = "dataset"
 
     def matching(self, patterns: Sequence[str]) -> tuple[FileEntry, ...]:
         """The files that match the patterns, pattern by pattern, each sorted by name (the order of the shards). Empty if a
@@ -56,7 +61,7 @@ class Snapshot:
         return tuple(dict.fromkeys(entry for entries in matches for entry in entries)) if all(matches) else ()
 
     def folder(self, cache: Path) -> Path:
-        return _repository_folder(self.repository, cache) / "snapshots" / self.commit
+        return _repository_folder(self.repository, cache, self.kind) / "snapshots" / self.commit
 
     def complete_paths(self, patterns: Sequence[str], cache: Path) -> tuple[Path, ...]:
         """Paths in a cache of all files that match the patterns; empty if one of them, or a shard of a set, is missing."""
@@ -98,7 +103,7 @@ def find_snapshot(repository: str, revision: str, cache: Path) -> Snapshot | Non
 
 def has_model(name: str) -> bool:
     """Whether the user's cache has a model with its config and all shards of its weights. Uses no network."""
-    home = cache_folders(None)[0] / ("models--" + name.replace("/", "--"))
+    home = _repository_folder(name, cache_folders(None)[0], "model")
     folder = home / "snapshots" / _read_text(home / "refs" / "main")
     if not (folder / "config.json").is_file():
         return False
@@ -124,8 +129,8 @@ def _read_listing(repository: str, revision: str, commit: str, path: Path, mtime
         ) from None
 
 
-def _repository_folder(repository: str, cache: Path) -> Path:
-    return cache / ("datasets--" + repository.replace("/", "--"))
+def _repository_folder(repository: str, cache: Path, kind: Kind = "dataset") -> Path:
+    return cache / (f"{kind}s--" + repository.replace("/", "--"))
 
 
 def _read_text(path: Path) -> str:
@@ -153,7 +158,7 @@ def find_corruption(path: Path, entry: FileEntry) -> str:
 
 def save_listing(snapshot: Snapshot, cache: Path) -> None:
     """Write the list of the commit's files, and the commit of the revision, into the cache."""
-    home = _repository_folder(snapshot.repository, cache)
+    home = _repository_folder(snapshot.repository, cache, snapshot.kind)
     files = {home / "xlift" / f"{snapshot.commit}.json": json.dumps(
         {"repository": snapshot.repository, "revision": snapshot.revision, "commit": snapshot.commit,
          "files": [asdict(entry) for entry in snapshot.files]}, indent=1)}  # fmt: skip
@@ -188,9 +193,9 @@ def remove_file(path: Path) -> None:
     blob.unlink(missing_ok=True)
 
 
-def remove_stale_downloads(repository: str, cache: Path) -> None:
+def remove_stale_downloads(repository: str, cache: Path, kind: Kind = "dataset") -> None:
     """Remove partial files of killed transfers. The client never resumes a partial file of another process."""
-    for path in (_repository_folder(repository, cache) / "blobs").glob("*.incomplete"):
+    for path in (_repository_folder(repository, cache, kind) / "blobs").glob("*.incomplete"):
         with suppress(OSError):  # a running transfer may move its file away at this moment
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 path.unlink()

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError, did_you_mean
-from xlift.hub.cache import COMMIT, FileEntry, Snapshot, check_path, find_corruption, remove_file, save_listing
-from xlift.hub.errors import PARQUET_BRANCH, FatalTransferError, call_with_retries, dataset_url
+from xlift.hub.cache import COMMIT, FileEntry, Kind, Snapshot, check_path, find_corruption, remove_file, save_listing
+from xlift.hub.errors import PARQUET_BRANCH, FatalTransferError, call_with_retries, repository_url
 
 
 @lru_cache(maxsize=256)
-def list_files(repository: str, revision: str) -> Snapshot:
-    """The Parquet files of a repository on the Hub, requested once per process.
+def list_files(repository: str, revision: str, kind: Kind = "dataset") -> Snapshot:
+    """The files of a repository on the Hub (of a dataset: its Parquet files), requested once per process.
 
     Raises:
         UserError: no such repository or revision, no access, no network, or no Parquet file.
@@ -22,10 +22,10 @@ def list_files(repository: str, revision: str) -> Snapshot:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.hf_api import RepoFile
 
-    url = dataset_url(repository, revision)
+    url = repository_url(repository, revision, kind)
     if constants.HF_HUB_OFFLINE:
         raise FatalTransferError(
-            "the dataset is not on this machine, and HF_HUB_OFFLINE forbids requests to the Hub",
+            f"the {kind} is not on this machine, and HF_HUB_OFFLINE forbids requests to the Hub",
             where=url,
             fix="Unset HF_HUB_OFFLINE, or run `xlift fetch TASK --data DIR` on a machine with a network and copy DIR here.",
         )
@@ -33,23 +33,23 @@ def list_files(repository: str, revision: str) -> Snapshot:
     timeout = constants.HF_HUB_ETAG_TIMEOUT
 
     def request_tree() -> tuple[str, list[Any]]:
-        commit = api.dataset_info(repository, revision=revision, timeout=timeout).sha or ""
-        return commit, list(api.list_repo_tree(repository, repo_type="dataset", revision=commit, recursive=True))
+        commit = api.repo_info(repository, repo_type=kind, revision=revision, timeout=timeout).sha or ""
+        return commit, list(api.list_repo_tree(repository, repo_type=kind, revision=commit, recursive=True))
 
-    commit, tree = call_with_retries(request_tree, repository, revision)
+    commit, tree = call_with_retries(request_tree, repository, revision, kind=kind)
     if not COMMIT.fullmatch(commit):
         raise UserError(f"the Hub gives no commit for '{revision}'", where=url, fix="Check HF_ENDPOINT.")
     files = tuple(
         check_path(FileEntry(item.path, item.size, item.lfs.sha256 if item.lfs else "", item.blob_id or ""))
         for item in tree
-        if isinstance(item, RepoFile) and item.path.endswith(".parquet")
+        if isinstance(item, RepoFile) and (kind == "model" or item.path.endswith(".parquet"))
     )
-    if not files:
+    if not files and kind == "dataset":
         raise UserError(
             "the repository has no Parquet files at this revision", where=url,
             fix=f"xlift runs no loading scripts. Try the Hub's own conversion: revision '{PARQUET_BRANCH}'.",
         )  # fmt: skip
-    return Snapshot(repository, revision, commit, files)
+    return Snapshot(repository, revision, commit, files, kind)
 
 
 def match_files(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[FileEntry, ...]:
@@ -62,7 +62,7 @@ def match_files(snapshot: Snapshot, patterns: Sequence[str]) -> tuple[FileEntry,
         if not snapshot.matching((pattern,)):
             names = [entry.path for entry in snapshot.files]
             raise UserError(
-                f"no file matches '{pattern}'", where=dataset_url(snapshot.repository, snapshot.revision),
+                f"no file matches '{pattern}'", where=repository_url(snapshot.repository, snapshot.revision, snapshot.kind),
                 fix=f"{did_you_mean(pattern, names)}Files: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}.",
             )  # fmt: skip
     return snapshot.matching(patterns)
@@ -93,16 +93,16 @@ def download_files(
             remove_file(path)
         call_with_retries(
             lambda entry=entry: hf_hub_download(
-                snapshot.repository, entry.path, repo_type="dataset", revision=snapshot.commit, cache_dir=cache, **options
+                snapshot.repository, entry.path, repo_type=snapshot.kind, revision=snapshot.commit, cache_dir=cache, **options
             ),
-            snapshot.repository, snapshot.revision, entry.path,
+            snapshot.repository, snapshot.revision, entry.path, kind=snapshot.kind,
         )  # fmt: skip
         problem = find_corruption(path, entry)  # the client itself compares only sizes
         if problem:
             remove_file(path)
             raise UserError(
                 f"the downloaded {entry.path} differs from the Hub's: {problem}",
-                where=dataset_url(snapshot.repository, snapshot.revision),
+                where=repository_url(snapshot.repository, snapshot.revision, snapshot.kind),
                 fix="It was removed. Try again. If this repeats, a proxy or mirror (HF_ENDPOINT) changes the files.",
             )
 

@@ -31,12 +31,14 @@ def call_with_retries(
     revision: str,
     file: str = "",
     explain: Callable[[BaseException], UserError] | None = None,
+    kind: str = "dataset",
 ) -> _Result:
     """Call the Hub's client, again while the Hub is busy, and turn its errors into UserError.
 
     Args:
         file: the file that is downloaded, if any. For downloads the client itself waits after a 429.
-        explain: makes the UserError; the default speaks of a dataset download.
+        explain: makes the UserError; the default speaks of a download.
+        kind: of the repository: 'dataset' or 'model'.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -47,7 +49,7 @@ def call_with_retries(
         except (transport, OSError, ValueError, KeyError, TypeError) as error:
             response = getattr(error, "response", None)
             if response is None or response.status_code not in _BUSY[bool(file) :] or attempt == MAX_TRIES:
-                raise (explain(error) if explain else _explain(error, repository, revision, file)) from None
+                raise (explain(error) if explain else _explain(error, repository, revision, file, kind)) from None
             wait = min(_requested_wait(response.headers) or 2.0**attempt, MAX_WAIT)
             logging.getLogger(__name__).warning(
                 "the Hub is busy (%d); trying again in %.0f s", response.status_code, wait
@@ -67,17 +69,17 @@ def _requested_wait(headers: Any) -> float:
     return float(after) if after.isdigit() else float(window[1]) if window else 0.0
 
 
-def _explain(error: BaseException, repository: str, revision: str, file: str) -> UserError:
+def _explain(error: BaseException, repository: str, revision: str, file: str, kind: str) -> UserError:
     """The error as one clause, with a fix."""
     from huggingface_hub import constants, errors
 
-    url = dataset_url(repository, revision)
+    url = repository_url(repository, revision, kind)
     prefix = f"{file}: " if file else ""
     if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__  # the client's own message gives no reason, its cause does
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.HFValidationError):
-        return UserError(f"'{repository}' is not a valid dataset name", fix="Expected ORG/NAME.")
+        return UserError(f"'{repository}' is not a valid {kind} name", fix="Expected ORG/NAME.")
     if isinstance(error, (ValueError, KeyError, TypeError)) and not isinstance(error, OSError):
         return UserError(
             f"{constants.ENDPOINT} does not respond like the Hub: {type(error).__name__}", where=url,
@@ -85,17 +87,17 @@ def _explain(error: BaseException, repository: str, revision: str, file: str) ->
         )  # fmt: skip
     if isinstance(error, errors.GatedRepoError):
         return UserError(
-            f"{prefix}the dataset is gated: its owners require registration", where=url,
+            f"{prefix}the {kind} is gated: its owners require registration", where=url,
             fix="Accept its terms on that page, and log in with `hf auth login` or set HF_TOKEN.",
         )  # fmt: skip
     if isinstance(error, errors.RepositoryNotFoundError):
         return UserError(
-            "the Hub has no such dataset, or it is private", where=url,
-            fix="Check the name. For a private dataset, log in with `hf auth login` or set HF_TOKEN.",
+            f"the Hub has no such {kind}, or it is private", where=url,
+            fix=f"Check the name. For a private {kind}, log in with `hf auth login` or set HF_TOKEN.",
         )  # fmt: skip
     if isinstance(error, errors.RevisionNotFoundError):
         return UserError(
-            f"the dataset has no revision '{revision}'", where=url, fix=f"Try 'main' or '{PARQUET_BRANCH}'."
+            f"the {kind} has no revision '{revision}'", where=url, fix=f"Try 'main' or '{PARQUET_BRANCH}'."
         )
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         return UserError(f"{prefix}the Hub lists this file but does not have it", where=url, fix="Try again later.")
@@ -123,10 +125,12 @@ def _explain(error: BaseException, repository: str, revision: str, file: str) ->
     )  # fmt: skip
 
 
-def dataset_url(repository: str, revision: str) -> str:
+def repository_url(repository: str, revision: str, kind: str = "dataset") -> str:
     from huggingface_hub import constants
 
-    return f"{constants.ENDPOINT}/datasets/{repository}" + (f" ({revision})" if revision != "main" else "")
+    return f"{constants.ENDPOINT}/{'datasets/' * (kind == 'dataset')}{repository}" + (
+        f" ({revision})" if revision != "main" else ""
+    )
 
 
 def write_error(error: OSError, path: Any) -> UserError:

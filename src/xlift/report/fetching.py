@@ -117,7 +117,7 @@ def print_fetched(results: Sequence[FetchResult], console: Any) -> None:
         table.add_column("from", overflow="ellipsis", no_wrap=True)
     for result in results:
         counts = [number for languages in result.counts.values() for number in languages.values()]
-        if not counts and not result.elsewhere:
+        if not counts and not result.elsewhere and (result.kind == "data" or not result.is_complete):
             continue
         origin = [f"{result.repository} at {result.commit[:8]}"] if result.commit else []
         if result.elsewhere:
@@ -125,7 +125,7 @@ def print_fetched(results: Sequence[FetchResult], console: Any) -> None:
         cells = [
             result.task,
             f"{sum(counts):,}" if counts else "",
-            format_bytes(result.bytes) if counts else "",
+            format_bytes(result.bytes) if counts or result.kind == "model" else "",
             ", ".join(origin),
         ]
         table.add_row(*map(Text, cells[: len(table.columns)]))

@@ -11,11 +11,10 @@ authors' own addresses change, and none of them gives a checksum.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 from xlift import hub
 from xlift.errors import UserError, did_you_mean
@@ -33,9 +32,10 @@ Pair = tuple[str, str]
 
 @dataclass
 class FetchResult:
-    """What was fetched for one task."""
+    """What was fetched for one task or model."""
 
     task: str
+    """Name of the task or model."""
     repository: str = ""
     revision: str = ""
     commit: str = ""
@@ -48,6 +48,7 @@ class FetchResult:
     """Number of (language, split) pairs that the folder already has in another layout."""
     problems: list[str] = field(default_factory=list)
     """What is missing or differs from the catalogue; empty if everything is fine."""
+    kind: Literal["data", "model"] = "data"
 
     @property
     def is_complete(self) -> bool:
@@ -62,19 +63,7 @@ class _FetchPlan:
     task: Task
     source: HubSource
     pairs: list[Pair]
-    snapshot: hub.Snapshot
-    entries: tuple[hub.FileEntry, ...]
-
-
-class Display(Protocol):
-    """Shows progress."""
-
-    def start_transfer(self, files: int, bytes: int) -> None:
-        """Called with the amount to download, without the files that are already there."""
-
-    def start_file(self, task: str, name: str) -> None: ...
-    def add_bytes(self, bytes: int) -> None: ...
-    def start_check(self, task: str) -> None: ...
+    transfer: hub.Transfer
 
 
 def suite_names() -> tuple[str, ...]:
@@ -83,7 +72,7 @@ def suite_names() -> tuple[str, ...]:
 
 
 def fetch(
-    names: Sequence[str], data: Path, display: Display, *, languages: Sequence[str] = (), verify: bool = False
+    names: Sequence[str], data: Path, display: hub.Display, *, languages: Sequence[str] = (), verify: bool = False
 ) -> list[FetchResult]:
     """Download suites and tasks into a folder. Complete files are not fetched again.
 
@@ -99,15 +88,31 @@ def fetch(
     Raises:
         UserError: a name is unknown, no task has one of the languages, the Hub cannot be reached, or the disk is full.
     """
-    requested = _select_pairs(names)
+    requested = [(catalog.get(name), pairs) for name, pairs in _select_pairs(names).items()]
+    return fetch_pairs(requested, data, display, languages=languages, verify=verify)
+
+
+def fetch_pairs(
+    requested: Sequence[tuple[Task, Sequence[Pair]]],
+    data: Path,
+    display: hub.Display,
+    *,
+    languages: Sequence[str] = (),
+    verify: bool = False,
+    others: Sequence[hub.Transfer] = (),
+) -> list[FetchResult]:
+    """As `fetch`, for some languages and splits of tasks.
+
+    Args:
+        others: further repositories to download in the same transfer.
+    """
     if languages:
         languages = _match_languages(languages, requested)
-        requested = {name: [pair for pair in pairs if pair[0] in languages] for name, pairs in requested.items()}
     cache = data / hub.CACHE_FOLDER
     results: list[FetchResult] = []
     plans: list[_FetchPlan] = []
-    for name, pairs in requested.items():
-        task = catalog.get(name)
+    for task, all_pairs in requested:
+        pairs = [pair for pair in all_pairs if not languages or pair[0] in languages]
         result = FetchResult(task.name)
         results.append(result)
         source = find_hub_source(task.source)
@@ -121,15 +126,16 @@ def fetch(
             continue
         try:
             snapshot = _snapshot(source, cache)
-            patterns = dict.fromkeys(pattern for pair in missing for pattern in source.patterns(*pair))
+            patterns = dict.fromkeys(pattern for pair in missing for pattern in source.needed_patterns(*pair))
             entries = hub.match_files(snapshot, tuple(patterns))
         except hub.FatalTransferError:
             raise
         except UserError as error:
             result.problems.append(str(error))
         else:
-            plans.append(_FetchPlan(result, task, source, missing, snapshot, entries))
-    _transfer(plans, cache, display, verify)
+            transfer = hub.Transfer(task.name, snapshot, entries, cache, result.problems)
+            plans.append(_FetchPlan(result, task, source, missing, transfer))
+    hub.transfer([*(plan.transfer for plan in plans), *others], display, verify=verify)
     for plan in plans:
         if plan.result.is_complete:
             display.start_check(plan.task.name)
@@ -212,9 +218,9 @@ def _select_pairs(names: Sequence[str]) -> dict[str, list[Pair]]:
     return {name: list(pairs) for name, pairs in selected.items()}
 
 
-def _match_languages(languages: Sequence[str], requested: Mapping[str, list[Pair]]) -> list[str]:
+def _match_languages(languages: Sequence[str], requested: Sequence[tuple[Task, Sequence[Pair]]]) -> list[str]:
     """The codes of the tasks for languages in any spelling."""
-    available = sorted({language for pairs in requested.values() for language, _ in pairs})
+    available = sorted({language for _, pairs in requested for language, _ in pairs})
     matching = [(language, match_code(language, available)) for language in languages]
     for language, codes in matching:
         if not codes:
@@ -250,43 +256,6 @@ def _snapshot(source: HubSource, cache: Path) -> hub.Snapshot:
     return hub.list_files(source.repository, source.revision)
 
 
-def _transfer(plans: list[_FetchPlan], cache: Path, display: Display, verify: bool) -> None:
-    """Download the missing files; a task that fails does not stop the others."""
-    missing: dict[tuple[str, str, str], int] = {}
-    for plan in plans:
-        hub.remove_stale_downloads(plan.snapshot.repository, cache)
-        if verify:
-            display.start_check(plan.task.name)
-        for entry in plan.entries:
-            path = plan.snapshot.folder(cache) / entry.path
-            if verify and path.is_file() and hub.find_corruption(path, entry):
-                hub.remove_file(path)
-            if not path.is_file() or path.stat().st_size != entry.bytes:
-                missing[plan.snapshot.repository, plan.snapshot.commit, entry.path] = entry.bytes
-    _check_disk_space(sum(missing.values()), cache)
-    display.start_transfer(len(missing), sum(missing.values()))
-    for plan in plans:
-        try:
-            for entry in plan.entries:
-                if missing.pop((plan.snapshot.repository, plan.snapshot.commit, entry.path), None) is not None:
-                    display.start_file(plan.task.name, entry.path)
-                hub.download_files(plan.snapshot, (entry,), cache, display.add_bytes)
-        except hub.FatalTransferError:
-            raise
-        except UserError as error:
-            plan.result.problems.append(str(error))
-
-
-def _check_disk_space(needed: int, cache: Path) -> None:
-    folder = next(parent for parent in (cache, *cache.parents) if parent.is_dir())
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"the download needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free", where=str(folder),
-            fix="Free space, or choose a folder on another disk with --data.",
-        )  # fmt: skip
-
-
 def _count_examples(plan: _FetchPlan, data: Path) -> None:
     """Read every row, and compare the counts with the published ones."""
     for language, split in plan.pairs:
@@ -296,7 +265,7 @@ def _count_examples(plan: _FetchPlan, data: Path) -> None:
             plan.result.problems.append(str(error))
             continue
         plan.result.counts.setdefault(split, {})[language] = count
-        expected = published_count(plan.task.counts, language, split)
+        expected = None if plan.source.holdout else published_count(plan.task.counts, language, split)
         if expected is not None and count != expected:
             plan.result.problems.append(f"{language} {split} has {count:,} examples, {expected:,} were published")
 
@@ -305,9 +274,9 @@ def _update_manifest(plan: _FetchPlan, cache: Path) -> None:
     """Add what this call fetched or found of a task to what earlier calls recorded in the manifest."""
     result = plan.result
     result.repository, result.revision = plan.source.repository, plan.source.revision
-    result.commit = plan.snapshot.commit
-    result.files = {entry.path: entry.sha256 or entry.blob for entry in plan.entries}
-    result.bytes = sum(entry.bytes for entry in plan.entries)
+    result.commit, entries = plan.transfer.snapshot.commit, plan.transfer.entries
+    result.files = {entry.path: entry.sha256 or entry.blob for entry in entries}
+    result.bytes = sum(entry.bytes for entry in entries)
     tasks = read_manifest(cache.parent)
     previous = tasks.get(result.task)
     if previous and previous.commit == result.commit:
@@ -315,7 +284,7 @@ def _update_manifest(plan: _FetchPlan, cache: Path) -> None:
         for split, counts in previous.counts.items():
             result.counts[split] = counts | result.counts.get(split, {})
     tasks[result.task] = result
-    entries = {name: asdict(entry) for name, entry in sorted(tasks.items())}
-    for entry in entries.values():
+    recorded = {name: asdict(entry) for name, entry in sorted(tasks.items())}
+    for entry in recorded.values():
         del entry["task"]
-    hub.write_atomically(cache / MANIFEST, json.dumps({"tasks": entries}, indent=1, ensure_ascii=False))
+    hub.write_atomically(cache / MANIFEST, json.dumps({"tasks": recorded}, indent=1, ensure_ascii=False))

@@ -100,20 +100,21 @@ class HubSource:
 
     def _find_local(self, language: str, split: str, data: Path | None) -> tuple[hub.Snapshot, Path] | None:
         """The snapshot on this machine that has all the files, and its cache."""
-        patterns = self._needed_patterns(language, split)
+        patterns = self.needed_patterns(language, split)
         for cache in hub.cache_folders(data):
             snapshot = hub.find_snapshot(self.repository, self.revision, cache)
             if snapshot and snapshot.complete_paths(patterns, cache):
                 return snapshot, cache
         return None
 
-    def _needed_patterns(self, language: str, split: str) -> tuple[str, ...]:
+    def needed_patterns(self, language: str, split: str) -> tuple[str, ...]:
         """The patterns of a language's files, and of the training files by which its rows are divided."""
         patterns, reference = self.patterns(language, split), self._reference(language, split)
         return patterns + (self.patterns(reference, TRAIN) if reference else ())
 
     def _reference(self, language: str, split: str) -> str:
-        return self.holdout.reference if self.holdout and self.holdout.divided_language(language, split) else ""
+        """The language of the training files by which the rows of a split are divided; '' if they are not."""
+        return self.holdout.divided_language(language, split) if self.holdout else ""
 
     def _files(self, task: Task, language: str, split: str, data: Path | None) -> FileSource:
         """The files as a source of this one language and split, downloaded if they are not on this machine.
@@ -124,7 +125,7 @@ class HubSource:
         if language not in self.languages(split):
             available = "; ".join(f"{name}: {' '.join(codes)}" for name, codes in self.available.items())
             raise UserError(f"task '{task.name}' has no {split} examples in '{language}'", fix=f"It has {available}.")
-        patterns = self._needed_patterns(language, split)
+        patterns = self.needed_patterns(language, split)
         local = self._find_local(language, split, data)
         if local is None:
             snapshot, cache = hub.list_files(self.repository, self.revision), hub.cache_folders(None)[0]
