@@ -188,6 +188,10 @@ class Recipe(Settings):
 
         return self.max_steps or sum(int(whole) * num_batches(1, n) + num_batches(rest, n) for n in sizes)
 
+    def with_more_steps(self, more: int, sizes: Iterable[float]) -> Recipe:
+        """The recipe with more steps than `count_steps`."""
+        return self.model_copy(update={"max_steps": self.count_steps(sizes) + more}) if more else self
+
     def count_pretraining_steps(self, num_documents: int) -> int:
         """Number of optimizer steps of pretraining, where batches run over the ends of passes."""
         return self.max_steps or max(1, round(self.epochs * num_documents / self.batch_size))

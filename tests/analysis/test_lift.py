@@ -10,7 +10,8 @@ from xlift.errors import UserError
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n training_status train_language"
+    "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
+    "lift_minus_control_high"
 ).split()
 
 
@@ -243,3 +244,37 @@ def test_rows_with_the_same_id_are_one_unit_of_any_score():
     row = find(compute_lifts([median_cell([0.1, 0.2, 0.3, 0.4, 0.5], ids=ids)]), language="sw")
     assert row.value == pytest.approx(0.3)
     assert row.n == 5
+
+
+def test_a_control_has_the_paired_difference_of_its_intermediate():
+    """The difference of both lifts is the difference of both scores, by seed and example."""
+    strings = {"none": ("0000", "0001"), "nli": ("1110", "1111"), "nli (shuffled)": ("1100", "1011")}
+    cells = [
+        cell(
+            right, intermediate=name, seed=seed, **({"control": "shuffled", "control_of": "nli"} if "(" in name else {})
+        )
+        for name, by_seed in strings.items()
+        for seed, right in enumerate(by_seed)
+    ]
+    rows = compute_lifts(cells)
+    control = find(rows, intermediate="nli (shuffled)", language="sw")
+    lift = find(rows, intermediate="nli", language="sw")
+    assert (control.control, control.control_of) == ("shuffled", "nli")
+    assert control.lift is not None
+    assert lift.lift is not None
+    assert control.lift_minus_control == pytest.approx(lift.lift - control.lift) == pytest.approx(0.25)
+    # as the lift over a baseline with the scores of the control
+    as_baseline = [replace(each, intermediate="none") for each in cells if each.control]
+    same = find(
+        compute_lifts([*as_baseline, *(c for c in cells if c.intermediate == "nli")]), intermediate="nli", language="sw"
+    )
+    assert (control.lift_minus_control_low, control.lift_minus_control_high) == (same.lift_low, same.lift_high)
+    assert control.control_sign == same.sign
+    assert all(row.lift_minus_control is None for row in rows if not row.control)
+
+
+def test_a_control_without_its_intermediate_has_no_difference():
+    rows = compute_lifts(
+        [cell("10", intermediate="nli (text)", control="text", control_of="nli"), cell("00", intermediate="none")]
+    )
+    assert find(rows, intermediate="nli (text)", language="sw").lift_minus_control is None

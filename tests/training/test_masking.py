@@ -19,7 +19,7 @@ from xlift.models.outputs import HeadSpec
 from xlift.models.text_mode import token_loss
 from xlift.recipes import Masking, Recipe, Sampling
 from xlift.tasks import catalog
-from xlift.training import step
+from xlift.training import masking
 from xlift.training.batches import collate
 from xlift.training.masking import Masker, mask_tokens
 from xlift.training.stage import TrainDataset, add_heads, fine_tune, make_features
@@ -30,7 +30,7 @@ def part(name: str, tokenizer: Any, count: int = 16, language: str = "qta", shar
     examples = list(task.source.read(task, language, "train", None, size=count, seed=1))
     features = make_features(task, examples, tokenizer, max_length=48, train=True)
     return TrainDataset(
-        task, features, masker=Masker(Masking(share=share), tokenizer) if task.format == "text" else None
+        task, features, corruption=Masker(Masking(share=share), tokenizer) if task.format == "text" else None
     )
 
 
@@ -171,7 +171,7 @@ def test_text_and_labelled_tasks_are_trained_together(monkeypatch: pytest.Monkey
     assert list(encoder.heads) == ["isle-nli", "MLM"]  # all text is one task
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     masked: list[int] = []
-    monkeypatch.setattr(step, "mask_tokens", lambda *a, **k: (masked.append(k["step"]), mask_tokens(*a, **k))[1])
+    monkeypatch.setattr(masking, "mask_tokens", lambda *a, **k: (masked.append(k["step"]), mask_tokens(*a, **k))[1])
     recipe = Recipe(lr=1e-3, batch_size=4, epochs=1)
     output = fine_tune(encoder, tokenizer.pad_token_id, parts, recipe, Sampling(rule="uniform"), seed=1)
     assert (output.global_step, len(masked)) == (12, 8)

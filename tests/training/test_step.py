@@ -31,7 +31,9 @@ def part(name: str, tokenizer: Any, count: int) -> stage.TrainDataset:
     task = catalog.get(name)
     read = list(task.source.read(task, "qta", "train", None, size=count, seed=1))
     features = stage.make_features(task, read, tokenizer, max_length=64, train=True)
-    return stage.TrainDataset(task, features, masker=Masker(Masking(), tokenizer) if task.format == "text" else None)
+    return stage.TrainDataset(
+        task, features, corruption=Masker(Masking(), tokenizer) if task.format == "text" else None
+    )
 
 
 def gradients(encoder: Model, one: stage.TrainDataset, budget: int) -> tuple[float, dict[str, torch.Tensor]]:

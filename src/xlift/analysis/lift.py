@@ -66,6 +66,10 @@ class ScoredCell:
     """Of the training behind it: 'ok', 'retried' or 'collapsed' (analysis/training_status.py)."""
     noise: str = ""
     """Noise in the texts of the examples; '' for none. Lifts use only cells without noise."""
+    control: str = ""
+    """Of a control: its kind, such as 'shuffled'."""
+    control_of: str = ""
+    """Of a control: the intermediate that it belongs to, with the same language and size."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,14 @@ class LiftRow:
     """The worst status of the runs behind this score: 'ok', 'retried' or 'collapsed'. The baseline does not count."""
     train_language: str = ""
     """Language of the target labels in training, several as 'en+de'; '' without such training and for target 'all'."""
+    control: str = ""
+    """Of a control: its kind ('steps', 'text' or 'shuffled')."""
+    control_of: str = ""
+    """Of a control: the intermediate that it belongs to, with the same language and size."""
+    lift_minus_control: float | None = None
+    """Of a control: the lift of that intermediate minus this lift, paired by seed and example."""
+    lift_minus_control_low: float | None = None
+    lift_minus_control_high: float | None = None
 
     @property
     def is_mean(self) -> bool:
@@ -110,6 +122,11 @@ class LiftRow:
     def sign(self) -> int:
         """+1 or -1 if the interval of the lift excludes zero, else 0."""
         return sign_of(self.lift_low, self.lift_high)
+
+    @property
+    def control_sign(self) -> int:
+        """+1 or -1 if the interval of `lift_minus_control` excludes zero, else 0."""
+        return sign_of(self.lift_minus_control_low, self.lift_minus_control_high)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -173,7 +190,9 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
         UserError: a cell appears twice, has no examples, or has different numbers of ids and counts; or the examples of
             a (target, language) differ between seeds or pipelines.
     """
-    scores, units = estimate_scores(cell for cell in cells if not cell.noise)
+    cells = [cell for cell in cells if not cell.noise]
+    controls = {cell.intermediate: (cell.control, cell.control_of) for cell in cells if cell.control}
+    scores, units = estimate_scores(cells)
     targets = languages_by_target(scores)
     _add_language_means(scores, targets, units)
     _add_target_means(scores, targets, units)
@@ -181,7 +200,7 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
     target_order = {key: i for i, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
     language_order = {ALL: 0, ZERO_SHOT: 1}
     keys = sorted(scores, key=lambda key: (pipeline_order[key[0]], target_order[key[1]], language_order.get(key[2], 2)))
-    return [_row(scores, key, study) for key in keys]
+    return [_row(scores, key, study, *controls.get(key[0].intermediate, ("", ""))) for key in keys]
 
 
 def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[TargetColumn, int]]:
@@ -312,12 +331,16 @@ def average_estimates(parts: Sequence[ScoreEstimate | None], units: int) -> Scor
     )
 
 
-def _row(scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], study: str) -> LiftRow:
+def _row(
+    scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], study: str, control: str, control_of: str
+) -> LiftRow:
     pipeline, target, language = key
     scored = scores[key]
     value = score_interval(scored.estimate, scored.lowest_score)
     baseline = scores.get((PipelineKey(pipeline.model, BASELINE, "", ""), target, language))
     lift, low, high = _lift(scored, baseline) if baseline and pipeline.intermediate != BASELINE else (None, None, None)
+    controlled = scores.get((pipeline._replace(intermediate=control_of), target, language)) if control else None
+    beyond, beyond_low, beyond_high = _lift(controlled, scored) if controlled else (None, None, None)
     return LiftRow(
         study=study,
         **pipeline._asdict(),
@@ -334,6 +357,11 @@ def _row(scores: ScoreEstimates, key: tuple[PipelineKey, TargetColumn, str], stu
         n=scored.n,
         training_status=scored.training_status,
         train_language=target.train_language,
+        control=control,
+        control_of=control_of,
+        lift_minus_control=beyond,
+        lift_minus_control_low=beyond_low,
+        lift_minus_control_high=beyond_high,
     )
 
 

@@ -34,7 +34,7 @@ def choose_pipeline(
     """The only finished pipeline of a study with these field values.
 
     Args:
-        wanted: some of PIPELINE_FIELDS -> value.
+        wanted: some of PIPELINE_FIELDS -> value. A control is found only by its `intermediate`.
         best: of several, take the row with the highest mean over seeds on dev data of the languages that its target was
             trained on, and its best seed. Languages that were only scored do not count.
         study: what `xlift run` is given to run the study, for messages; default: its name.
@@ -44,7 +44,7 @@ def choose_pipeline(
             score. The message names what is missing, and the command that makes it.
     """
     command = f"xlift run {study or record.name}"
-    planned = list(record.cells)
+    planned = [cell for cell in record.cells if "intermediate" in wanted or not cell.control]
     if not planned:
         raise UserError(f"'{record.name}' has no targets, so there is no pipeline to choose", where=str(store.root))
     for name, value in wanted.items():
@@ -124,7 +124,11 @@ def find_pipeline_by_key(store: Store, key_prefix: str, head: str = "") -> Pipel
     pipeline = Pipeline(found[0])
     if manifest["kind"] == "train":
         spec = TrainSpec.model_validate(manifest["spec"])
-        data_by_head = {spec.head or data.task: data for data in spec.mixture if not is_plain_text(data.task)}
+        data_by_head = {
+            spec.head or data.task: data
+            for data in spec.mixture
+            if data.labels != "none" and not is_plain_text(data.task)
+        }
         if head and head not in data_by_head:
             raise UserError(
                 f"the model has no head '{head}'",

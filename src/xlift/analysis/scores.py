@@ -56,7 +56,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     size=cell.size, seed=cell.seed, target=cell.target, language=cell.language, metric=name + suffix,
                     ids=ids, counts=counts, value=metric.compute_score, train_language=cell.train_language,
                     training_status=status_reader.status(key), noise=cell.noise, leave_one_out=metric.leave_one_out,
-                    lowest_score=metric.lowest_score,
+                    lowest_score=metric.lowest_score, control=cell.control, control_of=cell.control_of,
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing

@@ -195,7 +195,7 @@ class PlanWorkloads:
         *,
         train: bool,
     ) -> SampleStats:
-        if mode is None:
+        if mode is None or self._format(data).is_plain_text:
             return self.sampler.sample(data, tokenizer, max_length)
         family = shape.family if shape else "decoder"
         return self.sampler.sample_text_mode(data, tokenizer, max_length, mode, family, train=train)
@@ -223,7 +223,8 @@ class PlanWorkloads:
         ]
         units = [max(1.0, n * sample.units) for n, sample in zip(counts, samples, strict=True)]
         tokens = decoder_tokens = lm_head_tokens = 0.0
-        split = len(spec.mixture)
+        split, family = len(spec.mixture), shape.family if shape else "encoder"
+        recipe = recipe.with_more_steps(spec.more_steps, [min(n, spec.sampling.cap or n) for n in units[:split]])
         divided = divide_steps(units[:split], recipe, spec.sampling, spec.weights, units[split:], spec.mlm)
         steps_by_part = np.concatenate(divided).tolist()
         for data, n, sample, steps in zip(spec.parts, units, samples, steps_by_part, strict=True):
@@ -232,15 +233,21 @@ class PlanWorkloads:
             decoder_tokens += examples * sample.decoder_tokens
             lm_head_tokens += examples * sample.lm_head_tokens
             if self._format(data).is_plain_text:
-                lm_head_tokens += examples * sample.tokens * spec.masking.share
+                # masked tokens, or the spans that an encoder-decoder model writes; a decoder predicts every token
+                hidden = examples * sample.tokens * (1.0 if family == "decoder" else spec.masking.share)
+                lm_head_tokens += hidden
+                decoder_tokens += hidden if family == "seq2seq" else 0.0
         steps = max(1, round(sum(steps_by_part)))
         evaluated, dev_samples = self._dev_evaluation(spec, tokenizer, shape, steps)
         data = [*zip(counts, samples, strict=True), *dev_samples]
         has_text = any(self._format(data).is_plain_text for data in spec.parts)
-        uses_every_row = has_text or (shape is not None and shape.tie_word_embeddings and spec.text_mode is not None)
+        generates = spec.text_mode is not None or (has_text and family != "encoder")
+        uses_every_row = (has_text and family != "decoder") or (
+            shape is not None and shape.tie_word_embeddings and generates
+        )
         return Workload(
             "train", shape, tokens, evaluated[0], _row_length(samples), steps, (tokens + decoder_tokens) / steps,
-            sum(n for n, _ in data), is_text_mode=spec.text_mode is not None, lora=recipe.lora,
+            sum(n for n, _ in data), is_text_mode=generates, lora=recipe.lora,
             trained_vocab_rows=0 if shape is None else self._trained_vocab_rows(shape, [] if uses_every_row else data),
             trained_lm_head_tokens=lm_head_tokens, trained_decoder_tokens=decoder_tokens,
             forward_decoder_tokens=evaluated[1], forward_lm_head_tokens=evaluated[2], generated_tokens=evaluated[3],
@@ -289,7 +296,7 @@ class PlanWorkloads:
         return 1 + len(task.source.languages(data.split)) if pooled else 1
 
     def _format(self, data: Data) -> formats.Format:
-        return formats.get(self.plan.tasks[data.task].format)
+        return formats.get(data.find_task(self.plan.tasks).format)
 
     def _model(self, job: Job) -> tuple[ModelShape | None, Path | None]:
         """Shape of the model that a job starts from, and the folder of its tokenizer."""

@@ -71,6 +71,8 @@ class TokenizerFacts:
     """Name of a special token ('mask_token') -> the token, as far as its files name them."""
     has_defaults: bool = True
     """Whether its class in transformers may have more special tokens than its files name."""
+    has_sentinels: bool = True
+    """Whether it has, or may have, tokens that stand for the spans to write: <extra_id_0> and so on."""
 
     def has(self, special_token: str) -> bool:
         """Whether it has, or may have, a special token."""
@@ -150,7 +152,9 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     if num_embeddings is not None and free + len(added) > num_embeddings:
         _refuse_outside(path, vocabulary | added, num_embeddings, allowed)
     has_none = class_name in GENERIC_CLASSES or (not class_name and model_type in GENERIC_TYPES)
-    facts = TokenizerFacts(free + len(added), special_tokens, not has_none and class_name not in CLASS_TOKENS)
+    has_sentinels = not {"<extra_id_0>", "▁<extra_id_0>"}.isdisjoint(vocabulary | added)  # mT5's begin with the space
+    has_defaults = not has_none and class_name not in CLASS_TOKENS
+    facts = TokenizerFacts(free + len(added), special_tokens, has_defaults, has_sentinels)
     if not facts.has("pad_token") and not facts.has("eos_token"):
         raise UserError(
             "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),

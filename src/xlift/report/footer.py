@@ -11,6 +11,14 @@ from xlift.tasks import metrics
 
 MARKS = {RETRIED: "†", COLLAPSED: "‡"}
 """Training status -> mark of the score."""
+MINUS_CONTROL = "Δ"
+"""Before the lift of an intermediate minus the lift of its control, in the row of the control."""
+CONTROLS = {
+    "steps": "no intermediate, and as many more steps on the target",
+    "text": "the same texts without labels",
+    "shuffled": "the same examples with shuffled labels",
+}
+"""Kind of control -> what it has in place of its intermediate."""
 
 
 def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
@@ -22,9 +30,19 @@ def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
     if not rows:
         return ""
     notes = (
-        f"{_interval_note(rows)}{_source_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}{_status_note(rows)}"
+        f"{_control_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
+        f"{_status_note(rows)}"
     )
     return " ".join([notes, *(f"Known fault of {sentence}" for sentence in faults)])
+
+
+def _control_note(rows: Sequence[LiftRow]) -> str:
+    """Explain the rows of controls."""
+    kinds = dict.fromkeys(row.control for row in rows if row.control)
+    if not kinds:
+        return ""
+    listed = "; ".join(f"({kind}): {CONTROLS[kind]}" for kind in kinds)
+    return f"Controls: {listed}. {MINUS_CONTROL} in their rows: the lift of their intermediate minus their own. "
 
 
 def _source_note(rows: Sequence[LiftRow]) -> str:

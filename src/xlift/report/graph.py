@@ -161,7 +161,8 @@ def _describe_work(job: Job) -> str:
     spec = job.spec
     if isinstance(spec, TrainSpec):
         lora = spec.recipe.lora
-        return "train " + " + ".join(spec.part_names()) + (f" by LoRA of rank {lora.rank}" if lora else "")
+        more = f" and {_count_noun(spec.more_steps, 'step')} more" if spec.more_steps else ""
+        return "train " + " + ".join(spec.part_names()) + (f" by LoRA of rank {lora.rank}" if lora else "") + more
     if isinstance(spec, LayerSpec):
         return "layers by dev pairs of " + " + ".join(dict.fromkeys(data.task for data in spec.data))
     if isinstance(spec, PredictSpec):

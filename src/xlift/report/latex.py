@@ -9,6 +9,7 @@ from xlift.report.tables import (
     HEADINGS,
     footer,
     format_lift,
+    format_minus_control,
     format_score,
     make_language_tables,
     make_overview_table,
@@ -26,6 +27,7 @@ _LATEX = {
     "‡": r"$^{\ddagger}$",
     "▲": "",
     "▼": "",
+    "Δ": r"$\Delta$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -50,16 +52,17 @@ def to_latex(
     for number, table in enumerate(score_tables, start=1):
         lines = []
         for pipeline, line in zip(table.pipelines, table.cells, strict=True):
-            scores, lifts = [], []
+            scores, lifts, differences = [], [], []
             for column, row in enumerate(line):
                 score = latex_escape(format_score(row)) if row else "--"
                 bold = row is not None and to_percent(row.value) == table.best(column)
                 scores.append(rf"\textbf{{{score}}}" if bold else score)
-                lift = latex_escape(format_lift(row)) if row else ""
-                lifts.append(rf"{{\footnotesize {lift}{'$^{*}$' if row and row.sign else ''}}}" if lift else "")
+                lifts.append(_small(format_lift(row), row.sign) if row else "")
+                differences.append(_small(format_minus_control(row), row.control_sign) if row else "")
             lines.append(" & ".join([latex_escape(part) or "--" for part in pipeline] + scores) + r" \\")
-            if any(lifts):
-                lines.append(" & ".join([""] * len(pipeline) + lifts) + r" \\")
+            for below in (lifts, differences):
+                if any(below):
+                    lines.append(" & ".join([""] * len(pipeline) + below) + r" \\")
         about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, faults)) if part)
         about = (
             f"{about} Percent, ± half the interval. Bold: best of its column. Star: lift whose interval excludes zero."
@@ -69,6 +72,11 @@ def to_latex(
             latex_table(words, table.columns, lines, about, f"{label}-{number}" if len(score_tables) > 1 else label)
         )
     return "\n\n".join(tables) + "\n"
+
+
+def _small(difference: str, sign: int) -> str:
+    """A line below a score, with a star if its interval excludes zero."""
+    return rf"{{\footnotesize {latex_escape(difference)}{'$^{*}$' if sign else ''}}}" if difference else ""
 
 
 def latex_table(words: Sequence[str], numbers: Sequence[str], lines: Sequence[str], caption: str, label: str) -> str:

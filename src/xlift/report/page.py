@@ -14,6 +14,7 @@ from xlift.report.tables import (
     SIGNS,
     ScoreTable,
     footer,
+    format_minus_control,
     format_points,
     format_score,
     half_width,
@@ -83,15 +84,36 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
 
 def summarize_lifts(rows: Sequence[LiftRow]) -> str:
     """Summarize the lifts and their uncertainty in a few sentences."""
-    lifts = [row for row in rows if row.lift is not None]
+    lifts = [row for row in rows if row.lift is not None and not row.control]
     if not rows:
         return "There are no results yet."
     if not lifts:
         return "There are scores but no lifts: the study has no finished pipeline without an intermediate task to compare with."
     sentences = [_best_lift_sentence(lifts), _count_sentence([row for row in lifts if not row.is_mean])]
+    sentences.append(_control_sentence(rows))
     if all(row.seeds == 1 for row in lifts):
         sentences.append("There is only one seed, so these intervals do not cover the variation between seeds.")
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _control_sentence(rows: Sequence[LiftRow]) -> str:
+    """Say how many mean lifts are above those of all their controls."""
+    wide = ALL if any(row.target == ALL for row in rows) else None
+    controls = [
+        row for row in rows if row.control and row.language == ALL and row.target == (wide or row.target)
+        and row.lift_minus_control is not None
+    ]  # fmt: skip
+    if not controls:
+        return ""
+    lifts: dict[tuple[str, ...], list[LiftRow]] = {}
+    for row in controls:
+        name = (row.model, row.control_of, row.intermediate_language, row.size, row.target, row.metric)
+        lifts.setdefault(name, []).append(row)
+    above = sum(all(row.control_sign > 0 for row in own) for own in lifts.values())
+    few = "the mean lift" if len(lifts) == 1 else f"{above or 'none'} of {len(lifts)} mean lifts"
+    verb = "exceeds" if above == 1 else "exceed" if len(lifts) > 1 else "does not exceed"
+    whose = "its" if len(lifts) == 1 else "their"
+    return f"{few[0].upper()}{few[1:]} {verb} those of all {whose} controls, by intervals of the difference."
 
 
 def _best_lift_sentence(lifts: list[LiftRow]) -> str:
@@ -173,6 +195,8 @@ def _cell(row: LiftRow, best: float) -> dict[str, Any]:
         "range": "",
         "sign": SIGNS[row.sign],
         "kind": {1: "up", -1: "down", 0: "flat"}[row.sign],
+        "minus_control": format_minus_control(row),
+        "minus_control_kind": {1: "up", -1: "down", 0: "flat"}[row.control_sign],
     }
     if row.lift is not None and row.lift_low is not None and row.lift_high is not None:
         cell |= {

@@ -12,6 +12,7 @@ from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
 from xlift.analysis.training_status import COLLAPSED, RETRIED, own_status
 from xlift.report.contamination import for_page
+from xlift.report.footer import CONTROLS
 from xlift.report.page import PageInfo
 from xlift.report.recipes import describe_recipes
 from xlift.report.robustness import for_page as noise_for_page
@@ -117,7 +118,8 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
     if not cells:
         return ""
     models = dict.fromkeys(cell.model for cell in cells)
-    rows = dict.fromkeys((cell.intermediate, cell.intermediate_language, cell.size) for cell in cells)
+    trained = [cell for cell in cells if not cell.control]
+    rows = dict.fromkeys((cell.intermediate, cell.intermediate_language, cell.size) for cell in trained)
     lifted = [row for row in rows if row[0] != BASELINE]
     seeds = dict.fromkeys(cell.seed for cell in cells)
     start = f"{_join(models)} {'was' if len(models) == 1 else 'were'} fine-tuned"
@@ -126,6 +128,10 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
     else:
         baseline = "; the baseline has none" if len(lifted) < len(rows) else ", without a baseline"
         sentences = [f"{start} on an intermediate stage ({len(lifted)} of them{baseline}), then on each target."]
+    kinds = dict.fromkeys(cell.control for cell in cells if cell.control)
+    if kinds:
+        listed = "; ".join(f"'{kind}', {CONTROLS[kind]}" for kind in kinds)
+        sentences.append(f"Controls have everything in common with an intermediate stage but one thing: {listed}.")
     sentences += [_target(target, record) for target in study.targets]
     sentences.append(
         f"Every pipeline was run with {_count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.lift import ALL, BASELINE, LiftRow
-from xlift.report.footer import MARKS, footer, signature
+from xlift.report.footer import MARKS, MINUS_CONTROL, footer, signature
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -69,16 +69,35 @@ def format_points(value: float) -> str:
 
 def format_lift(row: LiftRow) -> str:
     """'▲+3.2 ±1.1', or '' without a lift."""
-    if row.lift is None or row.lift_low is None or row.lift_high is None:
-        return ""
-    return f"{SIGNS[row.sign]}{format_points(row.lift)} ±{half_width(row.lift_low, row.lift_high)}"
+    return _format_difference(row.lift, row.lift_low, row.lift_high, row.sign)
 
 
 def format_lift_interval(row: LiftRow) -> str:
     """'▲ +3.2 [+2.1, +4.3]', or '' without a lift."""
-    if row.lift is None or row.lift_low is None or row.lift_high is None:
+    return _format_interval(row.lift, row.lift_low, row.lift_high, row.sign)
+
+
+def format_minus_control(row: LiftRow, *, bounds: bool = False) -> str:
+    """'Δ ▲+3.2 ±1.1': the lift minus that of its control, or '' in a row that is no control.
+
+    Args:
+        bounds: as `format_lift_interval`.
+    """
+    difference = (row.lift_minus_control, row.lift_minus_control_low, row.lift_minus_control_high, row.control_sign)
+    text = _format_interval(*difference) if bounds else _format_difference(*difference)
+    return text and f"{MINUS_CONTROL} {text}"
+
+
+def _format_difference(value: float | None, low: float | None, high: float | None, sign: int) -> str:
+    if value is None or low is None or high is None:
         return ""
-    return f"{SIGNS[row.sign]} {format_points(row.lift)} [{format_points(row.lift_low)}, {format_points(row.lift_high)}]".lstrip()
+    return f"{SIGNS[sign]}{format_points(value)} ±{half_width(low, high)}"
+
+
+def _format_interval(value: float | None, low: float | None, high: float | None, sign: int) -> str:
+    if value is None or low is None or high is None:
+        return ""
+    return f"{SIGNS[sign]} {format_points(value)} [{format_points(low)}, {format_points(high)}]".lstrip()
 
 
 def parse_size(size: str) -> float | None:
@@ -105,18 +124,22 @@ def _make_table(rows: Sequence[LiftRow], title: str, column: Callable[[LiftRow],
     for row in rows:
         found.setdefault(tuple(getattr(row, key) for key in keys), {}).setdefault(column(row), row)
     columns = sorted(dict.fromkeys(column(row) for row in rows), key=lambda name: name != first)
-    # Baseline first, then in the study's order, sizes ascending ('full' last).
+    # Baseline first, then in the study's order, sizes ascending ('full' last), controls below what they belong to.
     order = {key: list(dict.fromkeys(getattr(row, key) for row in rows)) for key in keys}
+    controlled = {row.intermediate: row.control_of for row in rows if row.control}
 
     def sort_key(pipeline: PipelineNames) -> list[tuple[bool, float]]:
         parts = dict(zip(keys, pipeline, strict=True))
-        return [
+        name = parts["intermediate"]
+        parts["intermediate"] = controlled.get(name, name)
+        positions = [
             (
                 parts[key] not in ("", BASELINE),
                 (parse_size(parts[key]) or math.inf) if key == "size" else order[key].index(parts[key]),
             )
             for key in keys
         ]
+        return [*positions, (name in controlled, order["intermediate"].index(name))]
 
     pipelines = sorted(found, key=sort_key)
     return ScoreTable(
@@ -213,6 +236,8 @@ class TerminalTable:
                 lift = format_lift_interval(row) if layout.show_bounds else format_lift(row)
                 if lift:
                     text.append("\n" + lift, style=STYLES[row.sign])
+                if difference := format_minus_control(row, bounds=layout.show_bounds):
+                    text.append("\n" + difference, style=STYLES[row.control_sign])
                 texts.append(text)
             table.add_row(*(Text(part or "–") for part in pipeline), *texts)
         return table
@@ -239,11 +264,13 @@ class _ColumnLayout:
     def of(cls, score_table: ScoreTable, width: int) -> _ColumnLayout:
         from rich.cells import cell_len
 
-        def number_widths(format_row_lift: Callable[[LiftRow], str]) -> list[int]:
+        def number_widths(*, bounds: bool) -> list[int]:
             widths = []
             for column, name in enumerate(score_table.columns):
                 rows = [row for line in score_table.cells if (row := line[column])]
-                texts = [*name.split(), *map(format_score, rows), *map(format_row_lift, rows)]
+                lifts = map(format_lift_interval if bounds else format_lift, rows)
+                differences = (format_minus_control(row, bounds=bounds) for row in rows)
+                texts = [*name.split(), *map(format_score, rows), *lifts, *differences]
                 widths.append(max(map(cell_len, texts), default=1))
             return widths
 
@@ -255,9 +282,9 @@ class _ColumnLayout:
             for i, key in enumerate(score_table.keys)
         ]
         keys = [min(each, max(18, width // 4)) for each in key_widths]
-        with_bounds = [*keys, *number_widths(format_lift_interval)]
+        with_bounds = [*keys, *number_widths(bounds=True)]
         show_bounds = len(score_table.columns) == 1 and total_width(with_bounds) <= width
-        numbers = number_widths(format_lift_interval if show_bounds else format_lift)
+        numbers = number_widths(bounds=show_bounds)
         while total_width([*keys, max(numbers, default=1)]) > width and max(keys) > 4:
             keys[keys.index(max(keys))] -= 1
         parts: list[list[int]] = []
@@ -294,7 +321,8 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, faults: 
             for column, row in enumerate(line):
                 score = format_score(row) if row else "–"
                 bold = row is not None and to_percent(row.value) == score_table.best(column)
-                lift = f"<br>{format_lift(row)}" if row and row.lift is not None else ""
+                lines_below = (format_lift(row), format_minus_control(row)) if row else ()
+                lift = "".join(f"<br>{below}" for below in lines_below if below)
                 texts.append((f"**{score}**" if bold else score) + lift)
             lines.append(markdown_row([markdown_escape(part) or "–" for part in pipeline] + texts))
         blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if per_language else "") + "\n".join(lines))

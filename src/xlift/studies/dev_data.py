@@ -33,7 +33,8 @@ def find_dev_data(
     """
     if recipe.early_stopping is None and recipe.retries == 0:
         return ()
-    labelled = (data for data in mixture if not formats.get(resolver.tasks[data.task].format).is_plain_text)
+    is_text = {data: formats.get(data.find_task(resolver.tasks).format).is_plain_text for data in mixture}
+    labelled = (data for data in mixture if data.labels == "given" and not is_text[data])
     parts = {(data.task, data.language): data for data in labelled}
     dev_data: list[Data] = []
     for data in parts.values():

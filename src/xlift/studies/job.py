@@ -8,6 +8,7 @@ does not cover paths, the machine, the number of workers, or names that a study 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ from xlift.recipes import (
     Written,
 )
 from xlift.tasks.sources.base import canonical_json
+from xlift.tasks.task import Task
 
 RESULT_VERSION = {"pretrain": 1, "train": 3, "merge": 1, "layer": 3, "predict": 3}
 """Incremented for a kind whenever the same spec would give another result."""
@@ -35,6 +37,9 @@ RESULT_VERSION = {"pretrain": 1, "train": 3, "merge": 1, "layer": 3, "predict": 
 
 PROVISIONAL = "provisional:"
 """Start of the fingerprint of data or of a model that is not on this machine."""
+
+Labels = Literal["given", "shuffled", "none"]
+LABELS_NAMES: dict[Labels, str] = {"given": "", "shuffled": " with shuffled labels", "none": " as text"}
 
 
 class Data(Settings):
@@ -54,10 +59,17 @@ class Data(Settings):
     noise: Noise | None = None
     revision: int = 0
     """Of the task's format (`Format.revision`)."""
+    labels: Labels = "given"
+    """'shuffled': gold answers that say nothing about their texts, drawn under `seed`. 'none': the texts alone."""
 
     def name(self) -> str:
         parts = (self.task, self.language, str(self.size or ""), noise_name(self.noise) if self.noise else "")
-        return "/".join(filter(None, parts))
+        return "/".join(filter(None, parts)) + LABELS_NAMES[self.labels]
+
+    def find_task(self, tasks: Mapping[str, Task]) -> Task:
+        """The task of the examples: plain text without labels."""
+        task = tasks[self.task]
+        return task.as_text() if self.labels == "none" else task
 
 
 def noise_name(noise: Noise) -> str:
@@ -124,6 +136,8 @@ class TrainSpec(Settings):
     """Text for continued pretraining beside `mixture`; `mlm` sets its share of the steps."""
     mlm: TextShare | None = None
     recipe: Recipe
+    more_steps: int = 0
+    """Steps beyond those of the recipe: of a target stage without an intermediate one, as a control."""
     head: str = ""
     """Name of one head for all parts of `mixture`; '' gives each task a head of its own name."""
     keep_heads: tuple[str, ...] = ()

@@ -39,6 +39,10 @@ class Cell:
     """Name of the noise, such as 'typos 10%'; '' for clean texts."""
     clean_key: str = ""
     """Of the predict job on the same examples without noise."""
+    control: str = ""
+    """Of a control: its kind, such as 'shuffled'."""
+    control_of: str = ""
+    """Of a control: the intermediate that it belongs to, with the same language and size."""
 
 
 @dataclass

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xlift.errors import UserError, did_you_mean
 from xlift.recipes import Masking, Noise, Sampling, TextShare
-from xlift.studies.job import noise_name
+from xlift.studies.job import Labels, noise_name
 from xlift.studies.resolver import Resolver
-from xlift.studies.schema.intermediate import Intermediate, MixturePart, Stage
+from xlift.studies.schema.intermediate import Control, Intermediate, MixturePart, Stage
 from xlift.studies.schema.text import MaskedText
 from xlift.studies.schema.training import RecipePatch
 from xlift.studies.yaml_document import Keys
@@ -29,6 +29,12 @@ class MixtureShare:
     weight: float = 1.0
     """Relative share of the steps under the rule 'weights'."""
     noise: Noise | None = None
+    labels: Labels = "given"
+
+    @property
+    def learned_task(self) -> Task:
+        """The task that a stage learns from it: plain text without labels."""
+        return self.task.as_text() if self.labels == "none" else self.task
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class TrainingStage:
     mlm: MaskedText | None = None
     text: tuple[MixtureShare, ...] = ()
     """The text of `mlm`, a share for each language."""
+    is_control: bool = False
+    """Trains all its steps and is not evaluated on dev, where its labels do not count."""
 
     def weights(self) -> tuple[float, ...]:
         """Weights of `shares` with sum 1, so that 2 to 1 and 4 to 2 are one job; empty for other sampling rules."""
@@ -66,6 +74,10 @@ class IntermediateRow:
     stages: tuple[TrainingStage, ...] = ()
     merge: tuple[tuple[str, float], ...] = ()
     """(id, weight)"""
+    control: Control | None = None
+    """Of a control: its kind. `stages` are then those that it trains in place of those of its row; of 'steps' those of its row."""
+    control_of: str = ""
+    """Of a control: the name of its row, which has the same language and size."""
 
     @property
     def id(self) -> str:
@@ -96,6 +108,42 @@ def list_rows(resolver: Resolver) -> list[IntermediateRow]:
 def _rows_of_entry(
     resolver: Resolver, entry: Intermediate, where: Keys, above: list[IntermediateRow]
 ) -> Iterator[IntermediateRow]:
+    """The rows of an entry, each with its controls below it."""
+    for row in _trained_rows(resolver, entry, where, above):
+        yield row
+        for at, control in enumerate(entry.controls):
+            yield _control_row(resolver, row, control, (*where, "controls", at))
+
+
+def _control_row(resolver: Resolver, row: IntermediateRow, control: Control, where: Keys) -> IntermediateRow:
+    shares = [share for stage in row.stages for share in stage.shares]
+    if control != "steps" and all(formats.get(share.task.format).is_plain_text for share in shares):
+        raise UserError(
+            f"{row.name} is plain text and has no labels, so it has no control '{control}'",
+            where=resolver.file.locate(*where), fix="remove it; `steps` is a control for text too.",
+        )  # fmt: skip
+    stages = row.stages
+    if control == "shuffled":
+        stages = tuple(
+            replace(stage, shares=_with_labels(stage.shares, "shuffled"), is_control=True) for stage in stages
+        )
+    elif control == "text":
+        stages = tuple(
+            replace(stage, shares=_with_labels(stage.shares, "none"), is_control=True, head="", keep_heads=())
+            for stage in stages
+        )
+    return replace(row, name=f"{row.name} ({control})", stages=stages, control=control, control_of=row.name)
+
+
+def _with_labels(shares: tuple[MixtureShare, ...], labels: Labels) -> tuple[MixtureShare, ...]:
+    return tuple(
+        share if formats.get(share.task.format).is_plain_text else replace(share, labels=labels) for share in shares
+    )
+
+
+def _trained_rows(
+    resolver: Resolver, entry: Intermediate, where: Keys, above: list[IntermediateRow]
+) -> Iterator[IntermediateRow]:
     if entry.merge:
         yield _merged_row(resolver, entry, where, above)
         return
@@ -120,7 +168,7 @@ def _merged_row(resolver: Resolver, entry: Intermediate, where: Keys, above: lis
     """Rows with the same name share its weight equally; without weights all rows have equal ones, with sum 1."""
     rows_by_name: list[list[IntermediateRow]] = []
     for at, name in enumerate(entry.merge):
-        rows = [row for row in above if row.name == name and name != "none"]
+        rows = [row for row in above if row.name == name and name != "none" and not row.control]
         if not rows:
             names = list(dict.fromkeys(row.name for row in above if row.name != "none"))
             what = "'none' is the start of every merge" if name == "none" else f"no row '{name}' above to merge"

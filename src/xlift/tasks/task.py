@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,10 @@ class Source(Protocol):
         ...
 
 
+MLM_HEAD = "MLM"
+"""Name of the head of all text tasks. (No task name is in capitals.)"""
+
+
 @dataclass(frozen=True)
 class Task:
     """Declaration of one task. It computes nothing."""
@@ -103,6 +107,9 @@ class Task:
 
     @property
     def head(self) -> str:
-        """Default name of the head that learns the task: the task's name, or 'MLM', which all text tasks share. (No
-        task name is in capitals.)"""
-        return "MLM" if formats.get(self.format).is_plain_text else self.name
+        """Default name of the head that learns the task: the task's name, or MLM_HEAD, which all text tasks share."""
+        return MLM_HEAD if formats.get(self.format).is_plain_text else self.name
+
+    def as_text(self) -> Task:
+        """The task whose examples are the texts of this one, without their labels."""
+        return replace(self, format="text", metrics=(), labels=(), options={})

@@ -16,6 +16,8 @@ from xlift.errors import UserError
 from xlift.recipes import Masking
 from xlift.tasks.formats.base import IGNORE_INDEX
 
+Tensors = dict[str, Tensor]
+
 
 class Masker:
     """Chooses the tokens to predict and masks them: 80% become `<mask>`, 10% a random token, 10% stay (Devlin et al. 2019).
@@ -39,6 +41,11 @@ class Masker:
         is_random = is_target & (draw >= 0.9)
         masked[is_random] = self.ordinary_ids[rng.integers(len(self.ordinary_ids), size=input_ids.shape)][is_random]
         return masked, is_target
+
+    def corrupt(self, inputs: Tensors, *, seed: int, step: int) -> tuple[Tensors, Tensors]:
+        """Mask the batch of a step. Returns the model's inputs, and `label`, the token to predict at each position."""
+        masked, labels = mask_tokens(inputs["input_ids"], self, seed=seed, step=step)
+        return {**inputs, "input_ids": masked}, {"label": labels}
 
 
 def mask_tokens(input_ids: Tensor, masker: Masker, *, seed: int, step: int) -> tuple[Tensor, Tensor]:

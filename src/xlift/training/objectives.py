@@ -14,12 +14,16 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from xlift.errors import UserError
 from xlift.model_families import family_of_config
 from xlift.models.outputs import Loss
+from xlift.models.packing import LENGTHS
 from xlift.models.text_mode import token_loss
 from xlift.recipes import Masking, Written
 from xlift.tasks.formats.base import IGNORE_INDEX
-from xlift.training.masking import Masker, mask_tokens
+from xlift.tasks.prompts.tokenization import sentinel_ids
+from xlift.training.batches import OUTPUT
+from xlift.training.masking import Masker, Tensors, mask_tokens
 
 Objective = Callable[[Sequence[np.ndarray], int], tuple[Loss, int]]
 """(rows of token ids, step number) -> loss with gradient, and the number of tokens read."""
@@ -86,15 +90,11 @@ def _span_corruption(
     model: PreTrainedModel, tokenizer: Any, masking: Masking, writes: Written, seed: int, device: torch.device
 ) -> Objective:
     """Span corruption. The loss is that of the transformers class, which makes decoder inputs from the labels."""
-    sentinels = np.array([n for i in range(len(tokenizer)) if (n := _sentinel_id(tokenizer, i)) is not None])
-    make_pair = corrupt_spans if writes == "spans" else make_denoising_pair
+    corruption = SpanCorruption(masking, tokenizer, writes)
 
     def objective(rows: Sequence[np.ndarray], step: int) -> tuple[Loss, int]:
-        rng = np.random.default_rng([seed, 6, step])
-        pairs = [make_pair(row, tokenizer.eos_token_id, sentinels, masking.share, rng) for row in rows]
-        input_ids, attention_mask = _pad([source for source, _ in pairs], tokenizer.pad_token_id)
-        labels, _ = _pad([target for _, target in pairs], IGNORE_INDEX)
-        input_ids, attention_mask, labels = (each.to(device) for each in (input_ids, attention_mask, labels))
+        tensors = corruption.corrupt_rows(rows, seed=seed, step=step)
+        input_ids, attention_mask, labels = (each.to(device) for each in tensors)
         mean = model(input_ids=input_ids, attention_mask=attention_mask, labels=labels, use_cache=False).loss
         count = (labels != IGNORE_INDEX).sum()
         return Loss(mean * count, count), int(attention_mask.sum() + count)
@@ -102,8 +102,35 @@ def _span_corruption(
     return objective
 
 
-def _sentinel_id(tokenizer: Any, number: int) -> int | None:
-    return tokenizer.get_vocab().get(f"<extra_id_{number}>")
+class SpanCorruption:
+    """Makes the inputs and outputs of an encoder-decoder model from documents, anew in each step."""
+
+    def __init__(self, masking: Masking, tokenizer: Any, writes: Written = "spans") -> None:
+        """Raises UserError if the tokenizer has no sentinel tokens."""
+        self.sentinels = np.array(sentinel_ids(tokenizer))
+        if not len(self.sentinels):
+            what = (
+                "the model's tokenizer has no sentinel tokens such as <extra_id_0>, which stand for the spans to write"
+            )
+            raise UserError(what, fix="use a model that was pretrained with them, such as mT5.")
+        self.share, self.end_id, self.pad_id = masking.share, tokenizer.eos_token_id, tokenizer.pad_token_id
+        self.make_pair = corrupt_spans if writes == "spans" else make_denoising_pair
+
+    def corrupt_rows(self, rows: Sequence[np.ndarray], *, seed: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Input ids and attention mask, each (rows, input tokens), and labels, (rows, output tokens)."""
+        rng = np.random.default_rng([seed, 6, step])
+        pairs = [self.make_pair(row, self.end_id, self.sentinels, self.share, rng) for row in rows]
+        input_ids, attention_mask = _pad([source for source, _ in pairs], self.pad_id)
+        labels, _ = _pad([target for _, target in pairs], IGNORE_INDEX)
+        return input_ids, attention_mask, labels
+
+    def corrupt(self, inputs: Tensors, *, seed: int, step: int) -> tuple[Tensors, Tensors]:
+        """Cut spans out of the batch of a step. Returns the model's inputs, and `output`, what it writes."""
+        lengths = inputs[LENGTHS].tolist()
+        rows = [row[:length] for row, length in zip(inputs["input_ids"].numpy(), lengths, strict=True)]
+        input_ids, attention_mask, labels = self.corrupt_rows(rows, seed=seed, step=step)
+        corrupted = {"input_ids": input_ids, "attention_mask": attention_mask, LENGTHS: attention_mask.sum(dim=1)}
+        return corrupted, {OUTPUT: labels}
 
 
 def corrupt_spans(

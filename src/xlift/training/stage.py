@@ -59,6 +59,7 @@ def fine_tune(
     weights: Sequence[float] = (),
     text_datasets: Sequence[TrainDataset] = (),
     mlm: TextShare | None = None,
+    more_steps: int = 0,
     folder: Path | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
@@ -69,6 +70,7 @@ def fine_tune(
 
     Args:
         text_datasets: text for `mlm`, which sets its share of the steps.
+        more_steps: steps beyond those of the recipe.
 
     Raises:
         UserError, Interrupted: see `run_training_loop`.
@@ -79,6 +81,7 @@ def fine_tune(
     units = [UnitIndex(dataset.features) for dataset in train_datasets]
     text_units = [UnitIndex(dataset.features) for dataset in text_datasets]
     sizes, text_sizes = ([index.num_units for index in part] for part in (units, text_units))
+    recipe = recipe.with_more_steps(more_steps, [min(n, sampling.cap or n) for n in sizes])
     steps = make_schedule(sizes, recipe, sampling, seed, weights=weights, text_sizes=text_sizes, mlm=mlm)
     train_datasets, units = [*train_datasets, *text_datasets], units + text_units
     use_bit_dropout(model)

@@ -32,7 +32,7 @@ from xlift.training.batches import OUTPUT, Step, UnitIndex, collate, collate_tar
 from xlift.training.devices import ProcessGroup, assign_rows_to_ranks, random_state, set_random_state
 from xlift.training.in_batch_negatives import embed_rows
 from xlift.training.loop import StepOutput
-from xlift.training.masking import mask_tokens
+from xlift.training.masking import Masker
 from xlift.training.precision import autocast, no_autocast
 from xlift.training.train_dataset import TrainDataset
 
@@ -131,9 +131,8 @@ class TrainingStep:
             divisor = output.count(targets) * process_group.world_size
             return [(partial(self._loss_of_vectors, dataset, rows, rank_rows, targets), divisor)]
         inputs, targets = collate(features, rows, self.pad_id)
-        if dataset.masker is not None:
-            inputs["input_ids"], labels = mask_tokens(inputs["input_ids"], dataset.masker, seed=self.seed, step=number)
-            targets = {"label": labels}
+        if dataset.corruption is not None:
+            inputs, targets = dataset.corruption.corrupt(inputs, seed=self.seed, step=number)
         rank_batches = [self._split(units, lengths, own) for own in rank_rows]
         batches = rank_batches[process_group.rank]
         count = float(max(1, output.count(targets)))
@@ -156,10 +155,10 @@ class TrainingStep:
     def _loss(self, dataset: TrainDataset, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Loss:
         device, head = self.process_group.device, dataset.head_name
         inputs, targets = move_inputs(inputs, device), move_inputs(targets, device)
-        if dataset.masker is not None:
+        if isinstance(dataset.corruption, Masker):
             logits = partial(self.model.vocabulary_logits, head=head)
             hidden_states = self.model.last_hidden_state(inputs)
-            return token_loss(hidden_states, targets["label"], logits, len(dataset.masker.ordinary_ids))
+            return token_loss(hidden_states, targets["label"], logits, len(dataset.corruption.ordinary_ids))
         if self.model.head(head).spec.output.is_generated:
             return text_loss(self.model, inputs, targets)
         return self.model.head(head).loss(self.model(inputs, head), targets)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xlift.archipelago.random_streams import random_stream
 from xlift.errors import UserError
 from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
 from xlift.studies.job import Data, Job, PretrainSpec
 from xlift.studies.job_numbers import DataNumbers, JobNumbers
 from xlift.studies.store import Draft, Store
+from xlift.tasks import formats
 from xlift.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -74,6 +76,9 @@ def read_examples(context: Context, data: Data, noise_counts: NoiseCounts | None
     """
     task = context.tasks[data.task]
     examples = list(task.source.read(task, data.language, data.split, context.data, size=data.size, seed=data.seed))
+    if data.labels == "shuffled":
+        stream = random_stream("shuffled labels", data.task, data.language, data.split, data.seed)
+        examples = formats.get(task.format).shuffle_labels(examples, stream)
     if data.noise is None:
         return examples
     from xlift.tasks.noise import add_noise_to_examples

@@ -139,30 +139,49 @@ def _make_inputs(stage: _Stage) -> _Inputs:
     """Read and tokenize the parts of the mixture and the dev sets."""
     from xlift.models.text_mode import TEXT
     from xlift.tasks.noise import NoiseCounts
-    from xlift.training.masking import Masker
-    from xlift.training.stage import TrainDataset, make_features
+    from xlift.training.stage import make_features
+    from xlift.training.train_dataset import TrainDataset, make_text_dataset
 
     spec, context, tokenizer, model = stage.spec, stage.context, stage.tokenizer, stage.unused_models[0]
     mode = spec.text_mode
     prompt_encoder = PromptEncoder(mode, context, tokenizer, model.family) if mode else None
     train_datasets, entropies, noise_counts = [], [], NoiseCounts()
     for number, data in enumerate(spec.parts):
-        task = context.tasks[data.task]
+        task = data.find_task(context.tasks)
         max_length = resolve_max_length(spec.recipe.max_length, task, model.max_length)
         examples = read_examples(context, data, noise_counts)
-        is_text = number >= len(spec.mixture)
-        if prompt_encoder and not is_text:
+        if formats.get(task.format).is_plain_text:
+            # `text` trains the head of text tasks, whatever head the parts of `mixture` share
+            head = "" if number >= len(spec.mixture) else spec.head
+            rows = _text_rows(stage, data, examples, max_length=max_length)
+            train_datasets.append(
+                make_text_dataset(task, rows, tokenizer, model.family, spec.masking, max_length=max_length, head=head)
+            )
+            entropies.append(None)
+            continue
+        if prompt_encoder:
             features = prompt_encoder.features(task, examples, data.language, max_length=max_length, train=True)
             entropies.append(label_entropy(task, examples, count_label_tokens(features)))
         else:
             features = make_features(task, examples, tokenizer, max_length=max_length, train=True)
             entropies.append(label_entropy(task, examples, row_lengths=features.input_ids.lengths))
-        # `text` trains the head of text tasks, whatever head the parts of `mixture` share
-        head = "" if is_text else TEXT if prompt_encoder else spec.head
-        masker = Masker(spec.masking, tokenizer) if formats.get(task.format).is_plain_text else None
-        train_datasets.append(TrainDataset(task, features, head, masker))
+        train_datasets.append(TrainDataset(task, features, TEXT if prompt_encoder else spec.head))
     evaluator = DevEvaluator(spec, context, tokenizer, model.max_length, prompt_encoder)
     return _Inputs(train_datasets, entropies, noise_counts, evaluator)
+
+
+def _text_rows(stage: _Stage, data: Data, examples: Sequence[Any], *, max_length: int) -> Features:
+    """Rows of tokens of a text part. The texts of labelled examples make the rows that their labels are learned from in head
+    mode, so that a stage has equally many steps and tokens with and without the labels. In text mode, where labels are a part of
+    the rows, all texts of an example make one row."""
+    from xlift.training.stage import make_features
+
+    task = stage.context.tasks[data.task]
+    if data.labels == "none" and stage.spec.text_mode:
+        texts = formats.get(task.format).texts
+        examples = [TextExample(str(number), " ".join(texts(example))) for number, example in enumerate(examples)]
+        task = task.as_text()
+    return make_features(task, examples, stage.tokenizer, max_length=max_length, train=True)
 
 
 def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe, folder: Path) -> Attempt[_Trained]:
@@ -202,6 +221,7 @@ def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe,
         weights=spec.weights,
         text_datasets=inputs.train_datasets[num_labelled:],
         mlm=spec.mlm,
+        more_steps=spec.more_steps,
         folder=folder,
         engine=engine,
         progress=progress,
@@ -219,7 +239,6 @@ def _save(
 ) -> None:
     """Write the model of the last attempt and the record of the training."""
     from xlift.models import backbone
-    from xlift.models.text_mode import TEXT
 
     (model, compact, transfer), output = last.result, last.output
     files, tokenizer, folder, parent = stage.files, stage.tokenizer, draft.folder / MODEL, parent_model(stage.job)
@@ -235,7 +254,8 @@ def _save(
     numbers.transferred_tensors, numbers.transferred_parameters = transfer.tensors, transfer.parameters
     set_noise_numbers(numbers, inputs.noise_counts)
     if stage.spec.text_mode:
-        text_features = [dataset.features for dataset in inputs.train_datasets if dataset.head == TEXT]
+        prompted = [dataset for dataset in inputs.train_datasets if not formats.get(dataset.task.format).is_plain_text]
+        text_features = [dataset.features for dataset in prompted]
         set_truncation_numbers(numbers, *text_features)
     record = {key: value for key, value in transfer.__dict__.items() if value or key != "checkpoint"}
     (draft.folder / "weight_transfer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -255,7 +275,7 @@ def shrink_vocabulary(
     from xlift.models.compact_vocabulary import find_used_tokens
     from xlift.models.text_mode import TEXT
 
-    if engine.compact_vocabulary == "off" or any(dataset.masker for dataset in train_datasets):
+    if engine.compact_vocabulary == "off" or any(dataset.corruption for dataset in train_datasets):
         return None
     if model.embeddings_name not in stored.tensor_files:
         return None

@@ -33,6 +33,8 @@ class ModelState:
     """Of the training so far."""
     heads: tuple[str, ...] = ()
     """Names of the tasks that the model has heads for."""
+    more_steps: int = 0
+    """Steps to add to its next stage, a target's."""
     facts: ModelFacts | None = None
     """Of a model that exists; None for one that the study pretrains."""
 

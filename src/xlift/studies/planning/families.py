@@ -23,15 +23,11 @@ FAMILY_NAMES: dict[Family, str] = {
 def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], stage: TrainingStage) -> None:
     """Raises UserError if a model cannot be trained on one of the tasks as the stage requires."""
     text = next((task for task in tasks if formats.get(task.format).is_plain_text), None)
-    if text is not None and state.family != "encoder":
-        place = (*stage.where, "mlm" if stage.text else "task")
-        raise context.error(
-            f"{state.model} is {FAMILY_NAMES[state.family]}, and masked language modelling needs an encoder: {text.name}",
-            place, "leave the text out; `pretrain:` trains models of every family on text.",
-        )  # fmt: skip
     if text is not None:
-        _check_masking(context, state, stage.where)
+        _check_text_objective(context, state, stage)
     for task in tasks:
+        if formats.get(task.format).is_plain_text:
+            continue
         if state.prompt_patches is None:
             check_head_mode(context, state, task, stage.where)
         elif formats.get(task.format).no_text_mode:
@@ -84,6 +80,25 @@ def check_pooling(context: PlanContext, state: ModelState, options: Options, whe
         raise context.error(
             f"there is no layer {options.layer}: {part}{state.model} has {layers}", (*where, "layer"),
             f"choose one from 0, the embeddings, to {layers}.",
+        )  # fmt: skip
+
+
+def _check_text_objective(context: PlanContext, state: ModelState, stage: TrainingStage) -> None:
+    """Raises UserError if the model lacks what learning from text needs, or the stage has a setting that it does not use."""
+    where = stage.where
+    if state.family == "decoder" and stage.masking is not None:
+        raise context.error(
+            f"`masking` has no effect for {state.model}, a decoder, which learns to predict the next token",
+            (*where, "masking"), "remove it.",
+        )  # fmt: skip
+    if state.family == "encoder":
+        _check_masking(context, state, where)
+    elif (
+        state.family == "seq2seq" and state.facts and state.facts.tokenizer and not state.facts.tokenizer.has_sentinels
+    ):
+        raise context.error(
+            f"{state.model} learns from text by writing the spans that are cut out, and its tokenizer has no sentinel tokens "
+            "such as <extra_id_0> for them", where, "take a model that was pretrained with them, such as mT5, or leave the text out.",
         )  # fmt: skip
 
 

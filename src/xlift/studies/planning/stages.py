@@ -27,17 +27,19 @@ def add_stage(
     prompt: PromptSettingsPatch = NO_PROMPT_PATCH,
     *,
     text: tuple[Data, ...] = (),
+    more_steps: int = 0,
 ) -> ModelState:
     """Plan a training job and return the model after it.
 
     Args:
         prompt: changes to the prompt settings of the study and the model.
         text: the data of `stage.text`.
+        more_steps: steps beyond those of the recipe.
 
     Raises:
         UserError: the model cannot be trained so, or early stopping has no dev data.
     """
-    tasks = [context.resolver.tasks[data.task] for data in mixture + text]
+    tasks = [data.find_task(context.resolver.tasks) for data in mixture + text]
     check_stage(context, state, tasks, stage)
     check_recipe(context, state, recipe, stage.where)
     spec = TrainSpec(
@@ -48,6 +50,7 @@ def add_stage(
         text=text,
         mlm=stage.text_share(),
         recipe=recipe,
+        more_steps=more_steps,
         head=stage.head,
         keep_heads=stage.keep_heads,
         masking=stage.masking or Masking(),
@@ -58,10 +61,11 @@ def add_stage(
     label = f"train {' + '.join(spec.part_names())} (from {state.path}, seed {seed})"
     sizes = [min(context.resolver.count_examples(data), stage.sampling.cap or 10**12) for data in mixture]
     examples = count_examples(recipe, sizes) / (1 - (stage.mlm.share if stage.mlm else 0))
+    examples += more_steps * recipe.batch_size
     key = context.plan.add(make_job(spec, label, round(examples)))
     if state.prompt_patches is not None:
         return state.after(key, seed)
-    heads = [stage.head or context.plan.tasks[data.task].head for data in mixture]
+    heads = [stage.head or data.find_task(context.plan.tasks).head for data in mixture]
     heads += [context.plan.tasks[data.task].head for data in text[:1]]
     return state.after(key, seed, tuple(dict.fromkeys(heads)))
 

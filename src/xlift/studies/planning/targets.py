@@ -54,6 +54,8 @@ def add_target(
     else:
         check_pooling(context, state, target.options, (*where, "options"))
         check_max_length(context, state, recipe, where)
+    if row.control == "steps" and not train_language:
+        context.warn(f"{row.name}: {target.name or task.name} has no stage to prolong, so its score is that of none.")
     options = {**task.options, **target.options.for_prediction()}
     if recipe.max_length is not None:
         options["max_length"] = recipe.max_length
@@ -81,7 +83,8 @@ def add_target(
                     model=state.model, intermediate=row.name, intermediate_language=row.language, size=row.size, seed=seed,
                     target=target.name or task.name, task=task.name, language=language, train_language=train_language,
                     key=key, dev_key=dev_key, official_key=official_key, official_dev_key=official_dev_key,
-                    noise=noise_name(noise) if noise else "", clean_key=clean_key,
+                    noise=noise_name(noise) if noise else "", clean_key=clean_key, control=row.control or "",
+                    control_of=row.control_of,
                 )
             )  # fmt: skip
             clean_key = clean_key or key
@@ -179,7 +182,7 @@ def _add_training(
     context: PlanContext, state: ModelState, task: Task, target: Target, recipe: Recipe, seed: int, where: Keys
 ) -> tuple[ModelState, tuple[Data, ...]]:
     """The trained model, and the last mixture it was trained on, whose task names the head that predicts."""
-    resolver, where_task = context.resolver, (*where, "train", "task")
+    resolver, where_task, start = context.resolver, (*where, "train", "task"), state
     train = target.train or TargetData()
     names = (train.task,) if isinstance(train.task, str) else train.task
     if names == ("",):
@@ -201,7 +204,8 @@ def _add_training(
         resolver.make_data(last, language, train.split, train.size, seed, (*where, "train")) for language in languages
     )
     stage = TrainingStage((), Sampling(), (), head, kept, where=where)
-    return add_stage(context, state, mixture, stage, recipe, seed, target.prompt), mixture
+    more_steps = start.more_steps
+    return add_stage(context, state, mixture, stage, recipe, seed, target.prompt, more_steps=more_steps), mixture
 
 
 def _check_target(context: PlanContext, task: Task, target: Target, where: Keys) -> None:

@@ -10,6 +10,7 @@ from xlift.studies.job import Data, TextMode
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
 from xlift.studies.yaml_document import Keys
+from xlift.tasks import formats
 from xlift.tasks.task import Task
 
 DECODING_DEFAULTS = {"normalize": True, "num_beams": 1, "max_new_tokens": None}
@@ -51,7 +52,10 @@ def make_text_mode(
     if train:
         settings = settings.model_copy(update=DECODING_DEFAULTS)
     tasks: dict[str, Task] = {}
-    for data in parts:
+    prompted = [data for data in parts if not formats.get(data.find_task(context.resolver.tasks).format).is_plain_text]
+    if not prompted:
+        return TextMode()  # no prompt, so no setting of prompts changes the job
+    for data in prompted:
         task = tasks.setdefault(data.task, context.resolver.tasks[data.task])
         with _template_errors_at(context, where):
             find_template(task, settings, data.language)
@@ -63,6 +67,8 @@ def make_text_mode(
         _make_fewshot_data(context, tasks[name], fewshot_data, settings.num_fewshot, seed, where)
         for name in sorted(tasks)
     )
+    if any(data.labels == "shuffled" for data in prompted):  # the solved examples must not show what labels mean
+        drawn = tuple(data.model_copy(update={"labels": "shuffled"}) for data in drawn)
     return TextMode(prompt=settings, templates=templates, fewshot_data=drawn)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from xlift.recipes import Masking, Noise, Sampling, Settings, setting_error
-from xlift.studies.fields import HeadName, Names, Size, Sizes, TrainSplit
+from xlift.studies.fields import HeadName, Names, Size, Sizes, TrainSplit, check_distinct
 from xlift.studies.schema.text import MaskedText
 from xlift.studies.schema.training import RecipePatch
+
+Control = Literal["steps", "text", "shuffled"]
+"""What a control has in place of the stage that it belongs to. 'steps': as many more steps of the target stage; 'text': the same
+texts without labels, under the objective of pretraining; 'shuffled': the same examples with shuffled labels."""
 
 
 class MixturePart(Settings):
@@ -88,6 +92,8 @@ class Intermediate(Settings):
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None
     mlm: MaskedText | None = None
+    controls: Annotated[tuple[Control, ...], AfterValidator(check_distinct)] = ()
+    """Each makes a row below this one, which shares everything but one thing with it."""
 
     @model_validator(mode="after")
     def _check_keys_fit(self) -> Intermediate:

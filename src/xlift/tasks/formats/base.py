@@ -7,8 +7,9 @@ example, traits, features, decode, prompt and parse, change of texts. Formats us
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -179,6 +180,8 @@ class Format:
     """Why examples have no prompt; empty if they have one."""
     not_translatable = ""
     """Why a model cannot translate the examples text by text; empty if it can."""
+    label_fields: tuple[str, ...] = ()
+    """Fields of the gold answer. `shuffle_labels` exchanges them among examples, unless a format does it in another way."""
 
     def check(self, example: Any, labels: Sequence[str]) -> str | None:
         """The problem with an example ("unknown label 'maybe' (expected ...)"), or None."""
@@ -314,6 +317,31 @@ class Format:
     def change_texts(self, example: Any, change: Change) -> Any:
         """The example with changed texts (noise, translation); its spans and tags follow."""
         raise NotImplementedError
+
+    def shuffle_labels(self, examples: Sequence[Any], rng: Random) -> list[Any]:
+        """The same examples in the same order with gold answers that say nothing about their texts (`controls: shuffled`).
+        The answers are exchanged at random among all examples of a `shuffle_group` that have one, so each is as frequent as
+        before.
+
+        Raises:
+            TypeError: the examples have no gold answer.
+        """
+        if not self.label_fields:
+            raise TypeError(f"the format {self.name} has no labels to shuffle")
+        places: dict[Hashable, list[int]] = {}
+        for place, example in enumerate(examples):
+            if any(getattr(example, field) is not None for field in self.label_fields):
+                places.setdefault(self.shuffle_group(example), []).append(place)
+        result = list(examples)
+        for group in places.values():
+            for place, source in zip(group, rng.sample(group, len(group)), strict=True):
+                answer = {field: getattr(examples[source], field) for field in self.label_fields}
+                result[place] = replace(examples[place], **answer)
+        return result
+
+    def shuffle_group(self, example: Any) -> Hashable:
+        """Examples with the same value exchange their gold answers."""
+        return None
 
 
 def load_code(model_class: str) -> str:

@@ -27,6 +27,7 @@ class Classification(TextPairs):
     pipeline_tag = "text-classification"
     has_probabilities = True
     default_metrics = ("accuracy",)
+    label_fields = ("label",)
     has_classes = True
     has_fixed_answers = True
     candidates = "label texts"

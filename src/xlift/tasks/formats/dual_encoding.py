@@ -58,6 +58,7 @@ class DualEncoding(Format):
     optional_texts = ("context",)
     pipeline_tag = "sentence-similarity"
     default_metrics = ("map@20",)
+    label_fields = ("passage", "context")
     ranks_pool = True
     one_language_per_pass = True  # the candidates are embedded once for all languages anyway
     feature_options = ("query_length",)

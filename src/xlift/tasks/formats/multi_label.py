@@ -36,6 +36,7 @@ class MultiLabel(TextPairs):
     columns = {**TextPairs.columns, "labels": ("labels", "label", "categories")}
     pipeline_tag = "text-classification"
     default_metrics = ("macro-f1", "micro-f1")
+    label_fields = ("labels",)
     has_classes = True
     has_fixed_answers = True
 

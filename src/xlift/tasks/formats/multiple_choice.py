@@ -46,6 +46,7 @@ class MultipleChoice(Format):
     sample_file = "questions.jsonl"
     has_probabilities = True
     default_metrics = ("accuracy",)
+    label_fields = ("label",)
     has_fixed_answers = True
     candidates = "choices"
 
@@ -177,6 +178,10 @@ class MultipleChoice(Format):
         context, question = apply_change(example.context, change), apply_change(example.question, change)
         choices = tuple(apply_change(choice, change) for choice in example.choices)
         return replace(example, context=context, question=question, choices=choices)
+
+    def shuffle_group(self, example: ChoiceExample) -> int:
+        """The index of the right choice exists in every question with as many choices."""
+        return len(example.choices)
 
 
 FORMAT = MultipleChoice()

@@ -36,6 +36,7 @@ class Regression(TextPairs):
     columns = {**TextPairs.columns, "score": ("score", "label", "similarity_score")}
     pipeline_tag = "text-classification"
     default_metrics = ("pearson", "spearman")
+    label_fields = ("score",)
     has_fixed_answers = True
 
     def check(self, example: RegressionExample, labels: Sequence[str]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.span_texts import find_in_context, on_one_line, pad_punctuation
 from xlift.tasks.formats.span_windows import find_answer_tokens, make_windows, tokenize_contexts
 from xlift.tasks.formats.template import Template
-from xlift.tasks.grapheme_clusters import find_whole
+from xlift.tasks.grapheme_clusters import find_whole, widen_span
 
 NO_ANSWER = "no-answer"
 """This label in a task's `labels` means that questions may be unanswerable (SQuAD v2)."""
@@ -312,6 +313,20 @@ class SpanQA(Format):
         return replace(
             example, context=changed.text, question=question, answers=answers, starts=tuple(start for start, _ in kept)
         )
+
+    def shuffle_labels(self, examples: Sequence[SpanExample], rng: Random) -> list[SpanExample]:
+        """Replaces the answer that training uses by a random span of the same context with as many characters, or more where
+        its edges would cut a character as a reader sees it. A question without answer stays so."""
+        return [replace_answer(example, rng) if example.answers else example for example in examples]
+
+
+def replace_answer(example: SpanExample, rng: Random) -> SpanExample:
+    """The example with one random span as its only answer. The span has some visible character."""
+    context, length = example.context, len(example.answers[0])
+    starts = [at for at in range(len(context) - length + 1) if context[at : at + length].strip()]
+    start = rng.choice(starts)
+    start, end = widen_span(context, start, start + length)
+    return replace(example, answers=(context[start:end],), starts=(start,))
 
 
 def _span_probability(

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from random import Random
 from sys import intern
 from typing import Any
 
@@ -254,6 +255,15 @@ class Tagging(Format):
             words.append(changed.text[left:right] if changed.text[left:right].strip() else word)
             start += len(word) + 1
         return replace(example, words=tuple(words))
+
+    def shuffle_labels(self, examples: Sequence[TaggingExample], rng: Random) -> list[TaggingExample]:
+        """Exchanges the tags within each sentence."""
+        return [
+            example
+            if example.tags is None
+            else replace(example, tags=tuple(rng.sample(example.tags, len(example.tags))))
+            for example in examples
+        ]
 
 
 def split_words(text: str) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class Translation(Format):
     input_files = (".txt",)
     pipeline_tag = "translation"
     default_metrics = ("chrf++", "bleu", "on-target")
+    label_fields = ("translation",)
     has_head = False
     has_direction = True
     not_translatable = "its examples already are pairs of a text and its translation"
@@ -135,6 +136,9 @@ class Translation(Format):
     def change_texts(self, example: TranslationExample, change: Change) -> TranslationExample:
         """Changes the source only; the reference stays as it is, so `change` is called once."""
         return replace(example, source=apply_change(example.source, change))
+
+    def shuffle_group(self, example: TranslationExample) -> tuple[str, str]:
+        return example.source_language, example.target_language
 
 
 def language_name(code: str) -> str:
