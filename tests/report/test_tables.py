@@ -25,7 +25,8 @@ from xlift.report.tables import (
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
-    "lift_high n training_status train_language"
+    "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
+    "lift_minus_control_high"
 ).split()
 ROW = LiftRow(
     "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500
