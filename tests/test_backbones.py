@@ -11,6 +11,7 @@ from tests.support.model_folders import SEQ2SEQ, write_heads, write_model_folder
 
 from xlift import backbones
 from xlift.errors import UserError
+from xlift.model_files.tokenizer import probe_digest
 
 
 def test_folder_beside_the_study_precedes_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -27,6 +28,18 @@ def test_fingerprint_depends_on_the_bytes_and_not_the_location(tmp_path: Path):
     )
     assert one == same
     assert one != other
+
+
+def test_ids_of_the_tokenizer_are_part_of_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another version of the library `tokenizers` may give other ids for the same file."""
+    folder = model_folder(tmp_path / "m")
+    before = backbones.find(str(folder)), backbones.find("isles")
+    assert "+" not in before[1].fingerprint
+    monkeypatch.setattr(backbones, "probe_digest", lambda _: "other ids")
+    after = backbones.find(str(folder)), backbones.find("isles")
+    for old, new in zip(before, after, strict=True):
+        assert old.fingerprint != new.fingerprint
+        assert old.fingerprint.partition("+")[0] == new.fingerprint.partition("+")[0]
 
 
 def test_tokenizer_is_part_of_the_fingerprint(tmp_path: Path):
@@ -111,7 +124,7 @@ def test_hub_model_is_identified_by_its_revision(tmp_path: Path, monkeypatch: py
     folder = model_folder(tmp_path / "snapshots" / "abc123")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
     found = backbones.find("org/model")
-    assert (found.name, found.fingerprint) == ("org/model", "abc123")
+    assert (found.name, found.fingerprint) == ("org/model", f"abc123+{probe_digest(folder)}")
 
 
 def test_hub_model_without_safetensors_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -139,6 +152,7 @@ def test_weights_are_downloaded_only_if_needed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     found = backbones.find("org/large", weights=False)
     assert (found.fingerprint, found.family) == ("0123abc", "seq2seq")
+    assert found.provisional
     assert not any("safetensors" in pattern for pattern in asked[0])
     assert backbones.find(str(folder), weights=False).name == "0123abc"
     with pytest.raises(UserError, match="no safetensors weights"):

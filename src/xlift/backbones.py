@@ -21,9 +21,12 @@ from xlift.conversion.record import RECORD, ConversionRecord, digest_of, hash_fi
 from xlift.errors import UserError, did_you_mean
 from xlift.model_families import Family, family_of
 from xlift.model_files import check_model_folder
+from xlift.model_files.tokenizer import probe_digest
 
 SHIPPED = {"isles": "archipelago/encoder"}
 """Name -> folder inside the package."""
+SHIPPED_PROBES = {"isles": "2f6468d0b2be04924885c50c0d17e6458782e87a2cc1feb912557e91e5464ed8"}
+"""Name -> `probe_digest` of its tokenizer. The fingerprint of a shipped model has the digest only where it is another one."""
 WEIGHTS_PATTERN = "*.safetensors"
 PICKLED_PATTERN = "pytorch_model*.bin"
 SMALL_FILE_PATTERNS = ["*.json", "*.txt", "*.model"]
@@ -83,7 +86,9 @@ def find(name: str, base: Path | None = None, *, weights: bool = True) -> Backbo
                 f"the model '{name}' is not in this installation of xlift",
                 fix=f"install xlift again; in a checkout, run `xlift pretrain isles-encoder --out {folder}`.",
             )
-        return Backbone(name, folder, _fingerprint(folder))
+        probe = probe_digest(folder)
+        fingerprint = _fingerprint(folder) if probe == SHIPPED_PROBES[name] else _join(_fingerprint(folder), probe)
+        return Backbone(name, folder, fingerprint)
     for path in ([base / name] if base else []) + [Path(name)]:
         if path.is_dir():
             return _from_folder(path, name, path.resolve().name, weights)
@@ -105,7 +110,8 @@ def _from_folder(path: Path, name: str, short_name: str, weights: bool, commit: 
     if source is None or not (has_weights(path) or weights and has_pickled_weights(path)):
         check_model_folder(path, name, weights=weights)
         record = None if commit else _read_valid_record(path)
-        fingerprint = commit or (_converted_fingerprint(record) if record else _fingerprint(path))
+        files = commit or (_converted_fingerprint(record) if record else _fingerprint(path))
+        fingerprint = _join(files, probe_digest(path))
         return Backbone(short_name, path, fingerprint, _read_head_names(path), not has_weights(path), record)
     folder = convert_once(source.absolute(), commit or _source_id(source))
     return _converted(folder, name, short_name, source)
@@ -123,11 +129,17 @@ def _converted(folder: Path, name: str, short_name: str, source: Path) -> Backbo
             f"the converted files of '{name}' are damaged", where=str(folder / RECORD),
             fix="remove the folder, so that the model is converted again.",
         )  # fmt: skip
-    return Backbone(short_name, folder, _converted_fingerprint(record), conversion=record, source=source)
+    fingerprint = _join(_converted_fingerprint(record), probe_digest(folder))
+    return Backbone(short_name, folder, fingerprint, conversion=record, source=source)
 
 
 def _converted_fingerprint(record: ConversionRecord) -> str:
-    return f"{record.source_digest}+{record.written_digest}"
+    return _join(record.source_digest, record.written_digest)
+
+
+def _join(*digests: str) -> str:
+    """A fingerprint of several digests, without empty ones."""
+    return "+".join(filter(None, digests))
 
 
 def _fingerprint(folder: Path) -> str:

@@ -214,13 +214,14 @@ def test_a_model_of_the_hub_is_found_and_loaded(standin: Hub, tmp_path: Path):
     from tests.support.tiny import model_folder
 
     from xlift import backbones
+    from xlift.model_files.tokenizer import probe_digest
     from xlift.models.pretrained import load_pretrained
 
     folder = model_folder(tmp_path / "tiny")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     commit = standin.commit("model", "org/tiny", files)
     found = backbones.find("org/tiny")
-    assert (found.name, found.fingerprint) == ("org/tiny", commit)
+    assert (found.name, found.fingerprint) == ("org/tiny", f"{commit}+{probe_digest(folder)}")
     assert load_pretrained(found.folder)
 
 

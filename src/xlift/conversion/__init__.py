@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from xlift.errors import UserError
 
@@ -92,11 +93,17 @@ def find_sentencepiece(source: Path) -> Path | None:
 
 def has_byte_tokenizer(source: Path) -> bool:
     """Whether the model reads bytes (ByT5), which needs no tokenizer file."""
+    configs = [read_json_object(source / name) for name in ("tokenizer_config.json", "config.json")]
+    return "ByT5Tokenizer" in [config.get("tokenizer_class") for config in configs]
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; {} where there is none."""
     try:
-        config = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
-        return config.get("tokenizer_class") == "ByT5Tokenizer"
-    except (OSError, ValueError, AttributeError):
-        return False
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def convert(source: Path, folder: Path) -> None:

@@ -11,9 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xlift.conversion import find_sentencepiece
+from xlift.conversion import find_sentencepiece, read_json_object
 from xlift.conversion.normalization import make_normalizer
 from xlift.conversion.probe import probe_texts
+from xlift.conversion.sentencepiece_ids import ID_OFFSETS
 from xlift.errors import UserError
 
 INSTALL = "pip install 'xlift[convert]' installs what the conversion needs."
@@ -33,11 +34,11 @@ def convert_tokenizer(source: Path, folder: Path) -> list[Path]:
     model_file = find_sentencepiece(source)
     if model_file is None:
         _write_byte_tokenizer(folder)
-        return [source / "tokenizer_config.json"]
+        return [path for path in [source / "tokenizer_config.json"] if path.is_file()]
     try:
         import sentencepiece
         from sentencepiece.sentencepiece_model_pb2 import ModelProto  # pyright: ignore[reportAttributeAccessIssue]
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer, PreTrainedTokenizerFast
     except ImportError as error:
         raise UserError(f"the package {error.name} is not installed", where=str(model_file), fix=INSTALL) from None
     try:
@@ -60,10 +61,13 @@ def convert_tokenizer(source: Path, folder: Path) -> list[Path]:
     tokenizer.save_pretrained(folder)
     if proto.trainer_spec.byte_fallback and find_difference(tokenizer, processor):
         _restore_byte_fallback(folder / "tokenizer.json")
-    difference = find_difference(AutoTokenizer.from_pretrained(folder), processor)
+    model_type = str(read_json_object(source / "config.json").get("model_type"))
+    difference = find_difference(AutoTokenizer.from_pretrained(folder), processor, model_type)
     if difference:
-        _name_general_class(folder / "tokenizer_config.json")
-        difference = find_difference(AutoTokenizer.from_pretrained(folder), processor)
+        if getattr(tokenizer, "src_lang", None) is None:
+            name_general_class(folder / "tokenizer_config.json")
+        # classes that add language tokens (NLLB) must stay: models.tokenizer_loading gives them the parts of tokenizer.json
+        difference = find_difference(PreTrainedTokenizerFast.from_pretrained(folder), processor, model_type)
     if difference:
         raise UserError(
             f"the converted tokenizer differs from SentencePiece: {difference}",
@@ -73,8 +77,12 @@ def convert_tokenizer(source: Path, folder: Path) -> list[Path]:
     return [model_file, *(path for path in [source / "tokenizer_config.json"] if path.is_file())]
 
 
-def find_difference(tokenizer: Any, processor: Any) -> str:
-    """The first difference between a tokenizer of transformers and a SentencePiece processor, as a clause; '' if there is none."""
+def find_difference(tokenizer: Any, processor: Any, model_type: str = "") -> str:
+    """The first difference between a tokenizer of transformers and a SentencePiece processor, as a clause; '' if there is none.
+
+    Args:
+        model_type: of `config.json`; it declares by how much the ids are shifted.
+    """
     unknown, unknown_id = tokenizer.unk_token, processor.unk_id()
     for text in probe_texts():
         found = tokenizer.convert_ids_to_tokens(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -86,7 +94,10 @@ def find_difference(tokenizer: Any, processor: Any) -> str:
         for n in range(processor.get_piece_size())
         if not (processor.is_control(n) or processor.is_unknown(n) or processor.is_unused(n))
     }
-    return f"its ids are shifted by {sorted(offsets)[:5]}" if len(offsets) > 1 else ""
+    declared = ID_OFFSETS.get(model_type)
+    if len(offsets) > 1 or (declared is not None and offsets != {declared}):
+        return f"its ids are shifted by {sorted(offsets)[:5]}" + ("" if declared is None else f", expected {declared}")
+    return ""
 
 
 def _restore_byte_fallback(path: Path) -> None:
@@ -98,7 +109,7 @@ def _restore_byte_fallback(path: Path) -> None:
     path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
 
 
-def _name_general_class(path: Path) -> None:
+def name_general_class(path: Path) -> None:
     """Let transformers load `tokenizer.json` as it is. Some classes of version 5 build another tokenizer from its vocabulary."""
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(

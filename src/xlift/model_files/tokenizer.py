@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.conversion import lacks_tokenizer_json
+from xlift.conversion.probe import probe_texts
 from xlift.errors import UserError
 from xlift.model_families import traits_of
 from xlift.model_files.contents import AGAIN, kind_of, read_object
@@ -92,6 +95,21 @@ def read_tokenizer(folder: Path) -> Any:
     except OSError as error:
         raise UserError(f"it cannot be read: {error.strerror or error}", where=str(path)) from None
     return _read_tokenizer(path, stat.st_size, stat.st_mtime_ns)
+
+
+def probe_digest(folder: Path) -> str:
+    """SHA-256 over the ids that a folder's tokenizer.json gives for the texts of `conversion.probe`, special tokens included; ''
+    where there is no such file.
+
+    The bytes of the file do not determine the ids: the version of the library `tokenizers` does too.
+
+    Raises:
+        UserError: as `read_tokenizer`.
+    """
+    if not (folder / TOKENIZER).is_file():
+        return ""
+    rows = read_tokenizer(folder).encode_batch(list(probe_texts()))
+    return hashlib.sha256(json.dumps([row.ids for row in rows]).encode()).hexdigest()
 
 
 @lru_cache(maxsize=8)

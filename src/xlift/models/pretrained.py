@@ -22,7 +22,6 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
-    AutoTokenizer,
     PreTrainedModel,
 )
 from transformers.models.auto.modeling_auto import (
@@ -35,9 +34,9 @@ from transformers.utils import logging
 from xlift.errors import UserError
 from xlift.model_families import Family, family_of_config, traits_of
 from xlift.model_files import check_model_folder
-from xlift.model_files.tokenizer import ROLES
 from xlift.models.language_head import LanguageHead, has_tied_decoder
 from xlift.models.outputs import HeadSpec
+from xlift.models.tokenizer_loading import check_tokenizer, load_tokenizer
 
 AUTO_CLASSES: dict[Family, tuple[Collection[str], Any]] = {
     "encoder": (MODEL_FOR_MASKED_LM_MAPPING_NAMES, AutoModel),
@@ -66,7 +65,9 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-            tokenizer = _load_tokenizer(name)
+            tokenizer = load_tokenizer(name)
+    except UserError:
+        raise
     except Exception as error:  # transformers raises many types for damaged files
         raise UserError(
             f"the model cannot be loaded: {first_line(error)}",
@@ -76,7 +77,7 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
         ) from error
     _check_weights(model, info, name)
     _check_output_layer(model, Path(name))
-    _check_tokenizer(tokenizer, config.vocab_size, name, traits_of(config.model_type).tokens_without_embedding)
+    check_tokenizer(tokenizer, config.vocab_size, name, traits_of(config.model_type).tokens_without_embedding)
     pooler = {}
     if getattr(model, "pooler", None) is not None:
         is_pretrained = traits_of(config.model_type).has_pretrained_pooler
@@ -84,37 +85,6 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
             pooler = {key: tensor.clone() for key, tensor in model.pooler.state_dict().items()}
         model.pooler = None
     return model, tokenizer, pooler
-
-
-def _load_tokenizer(name: str) -> Any:
-    """Load a tokenizer. One without a padding token (Llama's) pads with its end token. No token is added, and attention masks
-    mark the padding."""
-    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _check_tokenizer(tokenizer: Any, num_embeddings: int, name: str, allowed: Collection[str]) -> None:
-    """Raises UserError for a tokenizer that is empty or belongs to another model.
-
-    Args:
-        num_embeddings: rows of the model's input embeddings.
-        name: of the model, for the message.
-        allowed: tokens that need no row: the tokenizer of Gemma's text-only models has an image token after their last row.
-    """
-    special_ids = [getattr(tokenizer, f"{each}_id", None) for each in ROLES]
-    needed = max(tokenizer.vocab_size, *(token_id + 1 for token_id in special_ids if token_id is not None), 0)
-    if len(tokenizer) > num_embeddings:  # tokens that its class adds, which no file names
-        others = [n for token, n in tokenizer.get_vocab().items() if token not in allowed]
-        needed = max(needed, *(n + 1 for n in others))
-    # if the tokenizer's files are missing, transformers silently returns an empty tokenizer
-    if tokenizer.vocab_size <= len(tokenizer.all_special_ids) or needed > num_embeddings:
-        raise UserError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model {num_embeddings}",
-            where=name,
-            fix="check that the tokenizer's files are there and belong to this model.",
-        )
 
 
 def _auto_class(config: Any, name: str) -> Any:
@@ -150,7 +120,9 @@ def build_model(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedMod
             model, info = model_class.from_pretrained(
                 None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
             )
-            tokenizer = _load_tokenizer(name)
+            tokenizer = load_tokenizer(name)
+    except UserError:
+        raise
     except Exception as error:  # as above
         raise UserError(f"the model cannot be loaded: {first_line(error)}", where=name) from error
     _check_weights(model, info, name)

@@ -23,6 +23,7 @@ from xlift.models.export import CLASSES, ExportMetadata, class_of, read_export_m
 from xlift.models.model import Model
 from xlift.models.outputs import OUTPUTS
 from xlift.models.pretrained import check_folder, first_line, load_pretrained, silence_transformers
+from xlift.models.tokenizer_loading import load_tokenizer
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Device, PromptSettings
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features, softmax
@@ -70,8 +71,6 @@ def load_exported_model(folder: Path, device: Device = "auto") -> LoadedModel:
     Raises:
         UserError: the folder holds another model, or a file of it is missing or damaged.
     """
-    from transformers import AutoTokenizer
-
     metadata = read_export_metadata(folder)
     if metadata.is_text_mode:
         backbone, tokenizer, _ = load_pretrained(folder)
@@ -85,10 +84,12 @@ def load_exported_model(folder: Path, device: Device = "auto") -> LoadedModel:
     check_folder(str(folder), exported=True)
     try:
         with silence_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = load_tokenizer(folder)
             model, info = class_of(metadata.kind, family_in(folder)).from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
+    except UserError:
+        raise
     except Exception as error:  # transformers raises many types for damaged files
         raise UserError(f"the model cannot be loaded: {first_line(error)}", where=str(folder)) from error
     if info["missing_keys"]:

@@ -16,6 +16,7 @@ from xlift.model_families import Family
 from xlift.models.model import Model
 from xlift.models.outputs import OUTPUTS
 from xlift.models.pretrained import first_line, silence_transformers
+from xlift.models.tokenizer_loading import save_tokenizer
 
 CLASSES: dict[str, Any] = {
     kind: getattr(transformers, f"AutoModelFor{output.stock_class}")
@@ -130,7 +131,7 @@ def write_model(
     folder.mkdir(parents=True, exist_ok=True)
     with silence_transformers():
         stock.save_pretrained(folder)
-        _with_max_length(tokenizer, model, head, max_length).save_pretrained(folder)
+        save_tokenizer(_with_max_length(tokenizer, model, head, max_length), folder)
     kind, auto = model.head(head).spec.kind if head else "", auto_class(model, head)
     del stock
     with silence_transformers():
