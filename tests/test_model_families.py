@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from xlift.model_families import MODEL_TYPES, family_of, traits_of
+from xlift.model_families import MODEL_TYPES, family_of, family_of_json, traits_of
 from xlift.model_shape import parse_config
 from xlift.recipes import Architecture
 
@@ -33,3 +33,6 @@ def test_family_and_shape_agree_with_transformers(model_type: str) -> None:
 def test_a_decoder_of_an_unknown_type_is_recognized_by_its_class() -> None:
     assert family_of("new", False, ["NewForCausalLM"]) == "decoder"
     assert family_of("new", False, None) == "encoder"
+    # EmbeddingGemma: a decoder's layers that read in both directions; Gemma 3 with images has a text as the value
+    assert family_of_json({"model_type": "gemma3_text", "use_bidirectional_attention": True}) == "encoder"
+    assert family_of_json({"model_type": "gemma3_text", "use_bidirectional_attention": "vision"}) == "decoder"

@@ -7,7 +7,7 @@ from transformers.models.auto import modeling_auto
 
 from xlift.errors import UserError
 from xlift.language_tags import find_language
-from xlift.model_families import MODEL_TYPES, family_of
+from xlift.model_families import MODEL_TYPES, family_of_json
 from xlift.model_profiles import ModelProfile, all_profiles, find_profile, get_profile
 from xlift.model_shape import parse_config
 from xlift.recipes import Recipe
@@ -97,7 +97,7 @@ def test_model_types_are_known():
         config = profile.config
         text = config.get("text_config", config)
         assert text["model_type"] in {*MODEL_TYPES, "m2m_100"}, profile.name
-        assert family_of(text["model_type"], bool(text.get("is_encoder_decoder")), None) == parse_config(config).family
+        assert family_of_json(text) == parse_config(config).family
 
 
 def test_codes_are_languages_of_the_table():

@@ -19,7 +19,7 @@ from xlift.conversion import find_source, has_pickled_weights, has_weights
 from xlift.conversion.cache import convert_once, find_converted
 from xlift.conversion.record import RECORD, ConversionRecord, digest_of, hash_files, read_record
 from xlift.errors import UserError, did_you_mean
-from xlift.model_families import Family, family_of
+from xlift.model_families import Family, family_of_json
 from xlift.model_files import check_model_folder
 from xlift.model_files.tokenizer import probe_digest
 
@@ -63,8 +63,7 @@ def family_in(folder: Path) -> Family:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        is_encoder_decoder, architectures = bool(config.get("is_encoder_decoder")), config.get("architectures")
-        return family_of(str(config["model_type"]), is_encoder_decoder, architectures)
+        return family_of_json(config)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"the model's config cannot be read: {error!r}", where=str(path)) from None
 

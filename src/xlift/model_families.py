@@ -45,6 +45,8 @@ class Traits:
     from version 1.1 on)."""
     scales_tied_output: bool = False
     """A tied output layer reads states divided by the square root of their width."""
+    logit_scale: str = ""
+    """Key of the config by whose value the logits over the vocabulary are multiplied (Cohere)."""
     new_model: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the config of a model with random weights, beside sizes and tokens. Such a model has no dropout."""
     tokens_without_embedding: tuple[str, ...] = ()
@@ -63,7 +65,8 @@ MODEL_TYPES: dict[str, Traits] = {
     "apertus": Traits("decoder", "decoder", ties_output=False),
     "bert": _bert(heads="bert", has_pretrained_pooler=True, supports_packing=True),
     "camembert": _roberta(),
-    "cohere2": _llama(),
+    "cohere": _llama(logit_scale="logit_scale"),
+    "cohere2": _llama(logit_scale="logit_scale"),
     "deberta-v2": Traits(heads="deberta"),
     "distilbert": _bert(),
     "electra": _bert(),
@@ -98,19 +101,39 @@ MODEL_TYPES: dict[str, Traits] = {
 """Model type -> its traits."""
 
 
+BIDIRECTIONAL = "use_bidirectional_attention"
+"""Key of a config. Models of images and text have a text as its value, which says what of an image they read so."""
+
+
 def traits_of(model_type: str) -> Traits:
     return MODEL_TYPES.get(model_type, Traits())
 
 
-def family_of(model_type: str, is_encoder_decoder: bool, architectures: Sequence[str] | None) -> Family:
+def family_of(
+    model_type: str, is_encoder_decoder: bool, architectures: Sequence[str] | None, is_bidirectional: bool = False
+) -> Family:
     """The family of a model with these values in its config.json. A decoder that is not in MODEL_TYPES is recognized by the
-    name of its class."""
+    name of its class.
+
+    Args:
+        is_bidirectional: `use_bidirectional_attention`: a decoder's layers that read in both directions are an encoder
+            (EmbeddingGemma). It cannot generate text: each token would see the next one.
+    """
     if is_encoder_decoder:
         return "seq2seq"
+    if is_bidirectional:
+        return "encoder"
     is_causal_lm = any(name.endswith("ForCausalLM") for name in architectures or ())
     return "decoder" if traits_of(model_type).family == "decoder" or is_causal_lm else "encoder"
 
 
 def family_of_config(config: Any) -> Family:
     """The family of a model with this config of transformers."""
-    return family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures)
+    is_bidirectional = getattr(config, BIDIRECTIONAL, None) is True
+    return family_of(config.model_type, bool(config.is_encoder_decoder), config.architectures, is_bidirectional)
+
+
+def family_of_json(config: Mapping[str, Any]) -> Family:
+    """The family of a model with this config.json."""
+    is_encoder_decoder, is_bidirectional = bool(config.get("is_encoder_decoder")), config.get(BIDIRECTIONAL) is True
+    return family_of(str(config["model_type"]), is_encoder_decoder, config.get("architectures"), is_bidirectional)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlift.model_families import Family, family_of, traits_of
+from xlift.model_families import Family, family_of_json, traits_of
 from xlift.recipes import Architecture
 
 FORWARD, TRAINING, ADAPTING = 1, 3, 2
@@ -153,7 +153,7 @@ def parse_config(config: Mapping[str, Any]) -> ModelShape:
     if "text_config" in config and "num_hidden_layers" not in config:  # a model of images and text
         return parse_config({"model_type": model_type, **config["text_config"]})
     traits = traits_of(model_type)
-    family = family_of(model_type, bool(config.get("is_encoder_decoder")), config.get("architectures"))
+    family = family_of_json(config)
 
     def size(*names: str) -> int:
         """The value of the first of these keys, whose names differ between families."""

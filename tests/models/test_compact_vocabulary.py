@@ -165,6 +165,12 @@ class TestFindUsedTokens:
         assert ids is not None
         assert ids.tolist() == [0, 1, 2, 4, 7, 9, 499]  # 1 is the padding token
 
+    def test_a_special_token_without_a_row_does_not_count(self) -> None:
+        ids = find_used_tokens(self.model, [rows([7])], [0, 500], min_saved=0)  # Gemma 3's image token
+        assert ids is not None
+        assert 0 in ids
+        assert max(ids) < 500
+
     @pytest.mark.parametrize(("used", "small"), [(400, True), (401, False)])
     def test_none_where_most_rows_are_in_use(self, used: int, small: bool) -> None:
         assert (find_used_tokens(self.model, [rows(list(range(used)))], [], min_saved=0) is not None) == small

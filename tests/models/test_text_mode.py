@@ -15,6 +15,7 @@ from xlift.errors import UserError
 from xlift.model_families import MODEL_TYPES
 from xlift.models import text_mode
 from xlift.models.model import Model
+from xlift.models.output_layer import check_vocabulary_logits
 from xlift.models.text_mode import best_candidate, candidate_scores, generate, text_loss
 from xlift.tasks.formats.base import IGNORE_INDEX
 
@@ -170,6 +171,25 @@ def test_loss_in_parts_has_the_same_gradient(family: str, monkeypatch: pytest.Mo
     assert full.keys() == cut.keys()
     for name, gradient in full.items():
         torch.testing.assert_close(cut[name], gradient, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "is_known"), [("granite", False), ("hyperclovax", False), ("olmo", True), ("phi", True), ("stablelm", True)]
+)  # fmt: skip
+def test_a_type_that_changes_its_logits_is_refused(family: str, is_known: bool) -> None:
+    """The output layer alone would give other likelihoods than the model."""
+    sizes = {"intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 8, "vocab_size": 90,
+             "hidden_size": 32, "num_hidden_layers": 2}  # fmt: skip
+    options = {"logits_scaling": 4.0} if not is_known else {}
+    config = AutoConfig.for_model(family, **sizes, **options, pad_token_id=0, architectures=["OneForCausalLM"])
+    assert family not in MODEL_TYPES
+    model = Model(AutoModelForCausalLM.from_config(config)).train()
+    if is_known:
+        check_vocabulary_logits(model)
+        assert model.backbone.training
+    else:
+        with pytest.raises(UserError, match=f"models of type '{family}' change their logits"):
+            check_vocabulary_logits(model)
 
 
 def test_encoder_cannot_generate_text() -> None:

@@ -241,9 +241,8 @@ def _generative_config(family: str, options: dict[str, Any]) -> Any:
 
 def backbone(family: str, seed: int = 0, **options: Any) -> PreTrainedModel:
     """A random backbone without pooler, in evaluation mode; generative models include the output layer."""
-    auto: Any = (
-        AutoModelForCausalLM if family in DECODERS else AutoModelForSeq2SeqLM if family in SEQ2SEQ else AutoModel
-    )
+    is_decoder = family in DECODERS and not options.get("use_bidirectional_attention")
+    auto: Any = AutoModelForCausalLM if is_decoder else AutoModelForSeq2SeqLM if family in SEQ2SEQ else AutoModel
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = auto.from_config(config(family, **options))

@@ -12,6 +12,7 @@ import torch
 from xlift.evaluation.batching import concatenate_features, default_token_budget, inference_autocast
 from xlift.models.constrained_decoding import AnswerConstraint
 from xlift.models.model import Model
+from xlift.models.output_layer import check_vocabulary_logits
 from xlift.models.text_mode import best_candidate, candidate_scores, check_can_generate, generate
 from xlift.recipes import Precision, PromptSettings
 from xlift.tasks.formats.base import Features
@@ -68,6 +69,7 @@ def predict_texts(
         Interrupted: `progress.should_stop()` returned true.
     """
     check_can_generate(model)
+    check_vocabulary_logits(model)
     model.eval()
     budget, progress = budget or default_token_budget(model), progress or Progress()
     rows = _join_rows(parts, prompt_settings)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.model_families import Family, family_of, traits_of
+from xlift.model_families import Family, family_of_json, traits_of
 from xlift.model_files.config import CONFIG, check_config
 from xlift.model_files.contents import GGUF_ADVICE, read_object
 from xlift.model_files.tensors import IGNORED, TIED_EMBEDDINGS, Required, required_tensors
@@ -141,7 +141,7 @@ def _check_weights(folder: Path, name: str, config: Mapping[str, Any], exported:
         )
     tensors = read_weight_headers(folder)
     required = required_tensors(config)
-    family = family_of(config["model_type"], bool(config.get("is_encoder_decoder")), config.get("architectures"))
+    family = family_of_json(config)
     if required is None:
         _check_embeddings(folder, config, tensors)
     elif not (exported and family == "seq2seq"):  # mT5's tags are on the encoder alone
@@ -217,8 +217,7 @@ def _fix_missing(config: Mapping[str, Any], missing: list[str], extra: list[str]
     if missing == ["lm_head.weight"]:
         return (
             "its output layer is missing, and config.json has tie_word_embeddings: false: save it with "
-            f"{CLASSES[family_of(config['model_type'], bool(config.get('is_encoder_decoder')), config.get('architectures'))]}"
-            ".from_pretrained(...).save_pretrained(folder), since AutoModel drops it. If the model really generates with its input "
+            f"{CLASSES[family_of_json(config)]}.from_pretrained(...).save_pretrained(folder), since AutoModel drops it. If the model really generates with its input "
             "embeddings, set tie_word_embeddings to true."
         )
     if len(missing) == len(list(wanted)):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError, did_you_mean
-from xlift.model_families import Family, family_of, traits_of
+from xlift.model_families import BIDIRECTIONAL, Family, family_of_json, traits_of
 from xlift.model_files.config_values import check_values
 from xlift.model_files.contents import kind_of, read_object
 from xlift.model_files.known_types import KNOWN_TYPES, LISTED_VERSION
@@ -67,8 +67,9 @@ def _check_type(config: Mapping[str, Any], path: Path) -> None:
             "the weights are quantized, and xlift trains full ones", where=str(path),
             fix="take the model that it was made from; `lora: {quantize: true}` quantizes it for training.",
         )  # fmt: skip
-    family = family_of(model_type, bool(config.get("is_encoder_decoder")), config.get("architectures"))
-    if model_type in KNOWN_TYPES[family] or not _is_listed_version():
+    family = family_of_json(config)
+    types = KNOWN_TYPES["decoder"] if config.get(BIDIRECTIONAL) is True else KNOWN_TYPES[family]
+    if model_type in types or not _is_listed_version():
         return
     if "auto_map" in config:
         raise UserError(

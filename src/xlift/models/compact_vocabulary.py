@@ -43,7 +43,8 @@ def find_used_tokens(
     Args:
         features: all inputs during training, dev examples included (`input_ids`, `decoder_labels` and candidates: rows of
             ids). Where the model generates some answers freely, it may read any token: all embeddings stay.
-        special_ids: other ids that the model may read, such as the padding token's.
+        special_ids: other ids that the model may read, such as the padding token's. Ids after the last row do not count:
+            Gemma 3's tokenizer has an image token there.
         uses_output_layer: whether the stage uses the output layer; False where it has heads only.
         min_saved: instead of `memory.MIN_SAVED_NUMBERS`.
     """
@@ -51,7 +52,7 @@ def find_used_tokens(
     if not isinstance(embeddings, nn.Embedding) or not _is_read_only(embeddings, model, uses_output_layer):
         return None
     is_used = np.zeros(embeddings.num_embeddings, dtype=bool)
-    is_used[list(special_ids)] = True
+    is_used[[token for token in special_ids if token < len(is_used)]] = True
     for holder in _modules_with_weight(embeddings, model):
         if isinstance(holder, nn.Embedding) and holder.padding_idx is not None:
             is_used[holder.padding_idx] = True

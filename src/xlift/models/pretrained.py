@@ -32,7 +32,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from xlift.errors import UserError
-from xlift.model_families import Family, family_of_config, traits_of
+from xlift.model_families import BIDIRECTIONAL, Family, family_of_config, traits_of
 from xlift.model_files import check_model_folder
 from xlift.models.language_head import LanguageHead, has_tied_decoder
 from xlift.models.outputs import HeadSpec
@@ -98,6 +98,8 @@ def _auto_class(config: Any, name: str) -> Any:
         )
     family = family_of_config(config)
     types, auto = AUTO_CLASSES[family]
+    if getattr(config, BIDIRECTIONAL, None) is True:
+        types = AUTO_CLASSES["decoder"][0]
     if config.model_type not in types:
         raise UserError(
             f"a model of type '{config.model_type}' is not an encoder, decoder or encoder-decoder model of text",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from xlift.memory import MAX_LOGITS
 from xlift.model_families import traits_of
 from xlift.models.constrained_decoding import AnswerConstraint
 from xlift.models.model import Model
+from xlift.models.output_layer import decoder_of, output_layer, vocabulary_logits
 from xlift.models.outputs import Loss
 from xlift.models.packing import LENGTHS, move_inputs
 from xlift.tasks.formats.base import IGNORE_INDEX
@@ -71,7 +72,7 @@ def text_loss(model: Model, inputs: dict[str, Tensor], targets: dict[str, Tensor
     """
     if model.family == "seq2seq":
         labels = targets["output"]
-        states = _decoder(model)(
+        states = decoder_of(model)(
             input_ids=make_decoder_input_ids(model, labels),
             encoder_hidden_states=model.last_hidden_state(inputs),
             encoder_attention_mask=inputs["attention_mask"],
@@ -80,7 +81,7 @@ def text_loss(model: Model, inputs: dict[str, Tensor], targets: dict[str, Tensor
     else:
         check_can_generate(model)
         states, labels = model.last_hidden_state(inputs)[:, :-1], targets["label"][:, 1:]
-    return token_loss(states, labels, partial(vocabulary_logits, model), _output_layer(model).weight.shape[0])
+    return token_loss(states, labels, partial(vocabulary_logits, model), output_layer(model).weight.shape[0])
 
 
 def check_can_generate(model: Model) -> None:
@@ -90,20 +91,6 @@ def check_can_generate(model: Model) -> None:
             f"a model of type '{model.backbone.config.model_type}' is an encoder and cannot generate text",
             fix="give it `mode: head`, or use a decoder or an encoder-decoder model.",
         )
-
-
-def vocabulary_logits(model: Model, states: Tensor) -> Tensor:
-    """(positions, hidden) of the last layer -> (positions, vocabulary), as in the transformers class."""
-    backbone: Any = model.backbone
-    config = backbone.config
-    is_scaled = traits_of(config.model_type).scales_tied_output and config.tie_word_embeddings
-    is_scaled = getattr(config, "scale_decoder_outputs", is_scaled)
-    logits = _output_layer(model)(states * config.d_model**-0.5 if is_scaled else states)
-    if (bias := getattr(backbone, "final_logits_bias", None)) is not None:  # BART's
-        logits = logits + bias
-    if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma's
-        logits = torch.tanh(logits / cap) * cap
-    return logits
 
 
 def make_decoder_input_ids(model: Model, labels: Tensor) -> Tensor:
@@ -234,7 +221,7 @@ def _score_with_encoder(
 ) -> Tensor:  # fmt: skip
     """As `_score_tree`, by an encoder-decoder model. It encodes every source once, and decodes the start token of its answers
     once."""
-    device, decoder = model.device, _decoder(model)
+    device, decoder = model.device, decoder_of(model)
     lengths = torch.tensor([len(source) for source in sources])
     input_ids = torch.from_numpy(_pad(sources, pad_token_id)).to(device)
     mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long().to(device)
@@ -284,7 +271,7 @@ def _token_log_likelihoods(model: Model, states: Tensor, predictors: np.ndarray,
     used_states = states[torch.from_numpy(used).to(states.device)]
     token_ids = torch.from_numpy(tokens.astype(np.int64)).to(states.device)
     state_index = torch.from_numpy(inverse).to(states.device)
-    weight = _output_layer(model).weight
+    weight = output_layer(model).weight
     max_positions = max(1, MAX_LOGITS // len(weight))
     result = torch.empty(len(tokens), device=states.device)
     with torch.autocast(states.device.type, enabled=False):  # bfloat16 would make different answers equal
@@ -351,14 +338,6 @@ def generate(
     answers = output[:, prefix_length:].cpu().numpy()
     is_end = np.isin(answers, [*stop_ids, pad_token_id])
     return [row[: int(end.argmax()) if end.any() else len(row)] for row, end in zip(answers, is_end, strict=True)]
-
-
-def _decoder(model: Model) -> Any:
-    return cast(Any, model.backbone).get_decoder()
-
-
-def _output_layer(model: Model) -> Any:
-    return cast(Any, model.backbone).get_output_embeddings()
 
 
 def _pad(rows: Rows, fill: int, *, left: bool = False) -> np.ndarray:

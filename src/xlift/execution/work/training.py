@@ -125,6 +125,7 @@ def train(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers], 
 
 def _load(job: Job, context: Context, store: Store) -> _Stage:
     from xlift.models.backbone import load_without_heads
+    from xlift.models.output_layer import check_vocabulary_logits
     from xlift.models.text_mode import check_can_generate
 
     assert isinstance(job.spec, TrainSpec)
@@ -132,6 +133,7 @@ def _load(job: Job, context: Context, store: Store) -> _Stage:
     model, tokenizer = load_without_heads(files)
     if job.spec.text_mode:
         check_can_generate(model)
+        check_vocabulary_logits(model)
     return _Stage(job, job.spec, context, files, tokenizer, [model])
 
 
