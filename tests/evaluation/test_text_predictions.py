@@ -124,9 +124,9 @@ def test_each_request_is_decoded_with_its_template(monkeypatch: pytest.MonkeyPat
         PredictionRequest(examples, features(seed), prompt=each) for seed, each in zip((1, 3), prompt, strict=True)
     ]
     passes: list[PromptSettings] = []
-    run = text_predictions.predict_texts
+    run = text_predictions.predict_texts_with_scores
     monkeypatch.setattr(
-        "xlift.evaluation.predict.predict_texts",
+        "xlift.evaluation.predict.predict_texts_with_scores",
         lambda model, tokenizer, parts, prompt_settings, *more: (
             passes.append(prompt_settings) or run(model, tokenizer, parts, prompt_settings, *more)
         ),

@@ -74,8 +74,10 @@ def test_artifacts_of_one_pass_equal_those_of_single_jobs(
 
 def test_the_time_of_a_pass_is_divided_by_tokens(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = trained(tmp_path, store, LANGUAGES)
-    run = predict.compute_outputs
-    monkeypatch.setattr(predict, "compute_outputs", lambda *args, **kwargs: (time.sleep(1.5), run(*args, **kwargs))[1])
+    run = predict.compute_row_outputs
+    monkeypatch.setattr(
+        predict, "compute_row_outputs", lambda *args, **kwargs: (time.sleep(1.5), run(*args, **kwargs))[1]
+    )
     together = jobs(plan, "predict")
     started = time.perf_counter()
     list(run_jobs(together, context(plan), store, Progress()))
@@ -91,14 +93,14 @@ def test_an_error_in_one_language_does_not_stop_the_others(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = trained(tmp_path, store, LANGUAGES)
-    read = prediction.read_examples
+    read = prediction.read_clean_examples
 
     def damaged(context: Context, data: Any, *kwargs: Any) -> Any:
         if data.language == "qtu":
             raise UserError("a row is wrong", where="qtu.tsv:7")
         return read(context, data, *kwargs)
 
-    monkeypatch.setattr(prediction, "read_examples", damaged)
+    monkeypatch.setattr(prediction, "read_clean_examples", damaged)
     monkeypatch.setattr(prediction, "_FEATURES", {})
     outcomes = {
         job.label: outcome for job, outcome in run_jobs(jobs(plan, "predict"), context(plan), store, Progress())

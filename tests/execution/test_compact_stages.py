@@ -21,13 +21,14 @@ from xlift.cli import app
 from xlift.errors import UserError
 from xlift.execution.work import run_job
 from xlift.execution.work.model_loading import find_model_files, load_model
-from xlift.execution.work.shared import PREDICTIONS, Context
+from xlift.execution.work.shared import Context
 from xlift.models import backbone
 from xlift.models.delta import VocabularyDelta, read_delta
 from xlift.models.model import Model
 from xlift.recipes import Engine
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan
+from xlift.studies.predictions import PREDICTIONS
 from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress
 

@@ -15,10 +15,10 @@ from tests.support.tiny_study import plan_of, run_inline, write_study
 
 from xlift.execution.work import run_job, run_jobs
 from xlift.execution.work.evaluator import compute_score, label_entropy
-from xlift.execution.work.shared import PREDICTIONS
 from xlift.models import backbone
 from xlift.recipes import Lora
 from xlift.studies.job import Job, MergeSpec, make_job
+from xlift.studies.predictions import PREDICTIONS
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
 from xlift.training.progress import Progress

@@ -18,13 +18,14 @@ from transformers import AutoModel
 from xlift import recipes
 from xlift.errors import UserError
 from xlift.execution.work import prediction, run_job
-from xlift.execution.work.shared import PREDICTIONS, Context, threads_for
+from xlift.execution.work.shared import Context, threads_for
 from xlift.models import backbone
 from xlift.recipes import Engine
 from xlift.studies.job import Job, PredictSpec, TrainSpec
 from xlift.studies.placement import threads_by_job
 from xlift.studies.plan import Plan
 from xlift.studies.planning import families
+from xlift.studies.predictions import PREDICTIONS
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
 from xlift.training import checkpoint, loop

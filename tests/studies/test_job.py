@@ -55,7 +55,7 @@ PINNED = {
     "train": "b4aeb6f87efe166262490fcdc046afd834b855cda7856d8af63d84c22895a5b4",
     "merge": "8ea3616a82a023c191ea5bfaf2eea57959633d7bf3995352158f0f218b78ee54",
     "layer": "d2f3b0844ffc24a236a5a514751cdccbbda661c84b5e7c586f6f3d89178e3615",
-    "predict": "8bb04857379badd641b56e3e09e034cdc0c01ea85269a70eafd0fff60b59ae27",
+    "predict": "333dc8297eb18d7781613c10a51898b4ae5b54c469afe0c6b3ee1cfdfca3408e",
 }
 """A change here invalidates all stored results of users: increment RESULT_VERSION if the results differ, else find out what
 changed the key."""

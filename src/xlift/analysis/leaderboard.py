@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlift.analysis.scores import mined_pairs, read_predictions
+from xlift.analysis.scores import mined_pairs
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
+from xlift.studies.predictions import read_predictions
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.suites.definitions import Suite

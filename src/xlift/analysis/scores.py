@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +10,11 @@ from xlift.analysis.lift import ScoredCell
 from xlift.analysis.natural import add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.studies.plan import Cell
+from xlift.studies.predictions import read_predictions
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import metrics
 
-PREDICTIONS_FILE = "predictions.parquet"
 AT_OFFICIAL_LAYER = " at the official layer"
 """Suffix of the name of a metric at the official layer, beside the same metric at a layer chosen on dev pairs."""
 
@@ -77,14 +75,3 @@ def mined_pairs(store: Store, key: str, dev_key: str, metric: str) -> list[tuple
     assert fit_threshold is not None
     apply_threshold = fit_threshold(*read_predictions(store, dev_key)[1:])
     return [(p["text"], p["translation"]) for p in read_predictions(store, key)[2] if apply_threshold(p) is not None]
-
-
-def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:
-    """Ids, references and predictions of one predict job."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(store.open(key).file(PREDICTIONS_FILE))
-    references, predictions = (
-        [json.loads(value) for value in table[name].to_pylist()] for name in ("gold", "prediction")
-    )
-    return table["id"].to_pylist(), references, predictions

@@ -12,11 +12,11 @@ import torch
 from xlift.errors import UserError
 from xlift.evaluation.batching import concatenate_features, default_token_budget, inference_autocast, iterate_batches
 from xlift.evaluation.embeddings import Pooling, compute_dual_vectors, compute_pooled_vectors
-from xlift.evaluation.text_predictions import PromptContext, predict_texts
+from xlift.evaluation.text_predictions import PromptContext, RowOutputs, predict_texts_with_scores
 from xlift.models.model import Model
 from xlift.recipes import Precision
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.base import Features, ScoreKind
 from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.task import Task
 from xlift.training.precision import no_autocast
@@ -58,8 +58,15 @@ def predict(
     return decode(task, request, outputs)
 
 
-@torch.inference_mode()
 def compute_outputs(
+    model: Model, pad_token_id: int, task: Task, requests: Sequence[PredictionRequest], head: str, **options: Any
+) -> list[Any]:
+    """The values of `compute_row_outputs`, which has the same arguments."""
+    return [each.values for each in compute_row_outputs(model, pad_token_id, task, requests, head, **options)]
+
+
+@torch.inference_mode()
+def compute_row_outputs(
     model: Model,
     pad_token_id: int,
     task: Task,
@@ -69,7 +76,7 @@ def compute_outputs(
     budget: int | None = None,
     precision: Precision = "fp32",
     progress: Progress | None = None,
-) -> list[Any]:
+) -> list[RowOutputs]:
     """Compute the outputs that `decode` needs for each request. The rows of all requests are batched together, sorted by length.
 
     Requests with the same features, for another layer or pooling, share their rows. Batching requests together changes
@@ -96,7 +103,7 @@ def compute_outputs(
 def _head_outputs(
     model: Model, pad_token_id: int, format: formats.Format, requests: Sequence[PredictionRequest], head: str,
     budget: int, progress: Progress,
-) -> list[Any]:  # fmt: skip
+) -> list[RowOutputs]:  # fmt: skip
     parts = list({id(each.features): each.features for each in requests}.values())
     part_index = {id(part): index for index, part in enumerate(parts)}
     index_of_request = [part_index[id(each.features)] for each in requests]
@@ -106,10 +113,11 @@ def _head_outputs(
         for index, pooling in zip(index_of_request, poolings, strict=True):
             wanted[index].add(pooling)
         vectors = compute_pooled_vectors(model, parts, wanted, pad_token_id, budget, progress)
-        return [vectors[index][pooling] for index, pooling in zip(index_of_request, poolings, strict=True)]
+        pairs = zip(index_of_request, poolings, strict=True)
+        return [RowOutputs(vectors[index][pooling]) for index, pooling in pairs]
     if format.ranks_pool:
         args = pad_token_id, budget, progress
-        outputs = [compute_dual_vectors(model, head, part, *args) if len(part) else [] for part in parts]
+        outputs = [RowOutputs(compute_dual_vectors(model, head, part, *args) if len(part) else []) for part in parts]
     else:
         outputs = _reduced_outputs(model, head, parts, pad_token_id, budget, progress)
     return [outputs[index] for index in index_of_request]
@@ -118,14 +126,14 @@ def _head_outputs(
 def _text_outputs(
     model: Model, requests: Sequence[PredictionRequest], budget: int | None, precision: Precision,
     progress: Progress | None,
-) -> list[list[int | str]]:  # fmt: skip
+) -> list[RowOutputs]:  # fmt: skip
     """For each row the index of its best candidate, or the generated text. Requests with equal prompt settings share a pass."""
-    outputs: dict[int, list[int | str]] = {}
+    outputs: dict[int, RowOutputs] = {}
     prompts = [each.prompt for each in requests if each.prompt is not None]
     for settings in dict.fromkeys(each.prompt_settings for each in prompts):
         chosen = [each for each, prompt in zip(requests, prompts, strict=True) if prompt.prompt_settings == settings]
         parts = list({id(each.features): each.features for each in chosen}.values())
-        answers = predict_texts(model, prompts[0].tokenizer, parts, settings, budget, precision, progress)
+        answers = predict_texts_with_scores(model, prompts[0].tokenizer, parts, settings, budget, precision, progress)
         outputs |= {id(part): answer for part, answer in zip(parts, answers, strict=True)}
     return [outputs[id(each.features)] for each in requests]
 
@@ -141,21 +149,46 @@ def decode(task: Task, request: PredictionRequest, outputs: Any) -> list[Any]:
     return format.decode(request.examples, request.features, outputs, task.labels, **options)
 
 
+def decode_with_scores(task: Task, request: PredictionRequest, outputs: RowOutputs) -> tuple[list[Any], list[Any]]:
+    """Decode the outputs of `compute_row_outputs` to predictions, and for each the scores by which it was decided."""
+    if request.prompt is not None:
+        return decode(task, request, outputs.values), list(outputs.scores or ())
+    format = formats.get(task.format)
+    options = {name: request.options.get(name, default) for name, default in format.decode_options.items()}
+    return format.decode_with_scores(
+        request.examples, request.features, outputs.values, outputs.scores, task.labels, **options
+    )
+
+
+def score_kind(task: Task, request: PredictionRequest) -> ScoreKind:
+    """What the scores of `decode_with_scores` are."""
+    if request.prompt is None:
+        return formats.get(task.format).score_kind
+    if not any(len(given) for given in request.features.extra["candidates"]):
+        return ""
+    return "log-likelihood per token" if request.prompt.prompt_settings.normalize else "log-likelihood"
+
+
 def _reduced_outputs(
     model: Model, head_name: str, parts: Sequence[Features], pad_token_id: int, budget: int, progress: Progress
-) -> list[list[Any]]:
+) -> list[RowOutputs]:
     """A head's reduced outputs, row by row, for each part."""
     head = model.head(head_name)
     outputs: list[Any] = [None] * sum(map(len, parts))
+    scores: list[Any] = [None] * len(outputs)
     for rows, inputs in iterate_batches(model, concatenate_features(parts), pad_token_id, budget, progress):
         states = model.last_hidden_state(inputs)
         with no_autocast(model.device):  # a head costs little, and bfloat16 would make different logits equal
-            reduced = head.reduce(head(states.float(), inputs["attention_mask"]))
-        batch = head.split_rows(reduced, inputs["attention_mask"])
-        for row, output in zip(rows.tolist(), batch, strict=True):
-            outputs[row] = output
+            logits = head(states.float(), inputs["attention_mask"])
+            reduced, row_scores = head.reduce(logits), head.scores(logits)
+        for found, into in ((reduced, outputs), (row_scores, scores)):
+            if found is not None:
+                for row, output in zip(rows.tolist(), head.split_rows(found, inputs["attention_mask"]), strict=True):
+                    into[row] = output
     ends = np.cumsum([len(part) for part in parts]).tolist()
-    return [outputs[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]
+    slices = [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    has_scores = head.spec.output.scores is not None
+    return [RowOutputs(outputs[each], scores[each] if has_scores else None) for each in slices]
 
 
 def _resolve_pooling(model: Model, options: dict[str, Any]) -> Pooling:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from xlift.evaluation.batching import concatenate_features, default_token_budget
 from xlift.models.constrained_decoding import AnswerConstraint
 from xlift.models.model import Model
 from xlift.models.output_layer import check_vocabulary_logits
-from xlift.models.text_mode import best_candidate, candidate_scores, check_can_generate, generate
+from xlift.models.text_mode import candidate_scores, check_can_generate, compared_scores, generate
 from xlift.recipes import Precision, PromptSettings
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.template import Template
@@ -46,7 +46,16 @@ class _Rows:
     """(rows,) the first token of the answer; -1 for none."""
 
 
-@torch.inference_mode()
+class RowOutputs(NamedTuple):
+    """The outputs of a model for some rows."""
+
+    values: Any
+    """For each row what the format decodes. In text mode the index of the best candidate, or the generated text."""
+    scores: list[Any] | None = None
+    """For each row the scores behind its value, if the value has lost them. In text mode (candidates,) log likelihoods as they
+    were compared; None for a generated text."""
+
+
 def predict_texts(
     model: Model,
     tokenizer: Any,
@@ -56,7 +65,23 @@ def predict_texts(
     precision: Precision = "fp32",
     progress: Progress | None = None,
 ) -> list[list[int | str]]:
-    """For each part, for each of its rows: the index of the best candidate, or the generated text.
+    """The answers of `predict_texts_with_scores`."""
+    outputs = predict_texts_with_scores(model, tokenizer, parts, prompt_settings, budget, precision, progress)
+    return [each.values for each in outputs]
+
+
+@torch.inference_mode()
+def predict_texts_with_scores(
+    model: Model,
+    tokenizer: Any,
+    parts: Sequence[Features],
+    prompt_settings: PromptSettings,
+    budget: int | None = None,
+    precision: Precision = "fp32",
+    progress: Progress | None = None,
+) -> list[RowOutputs]:
+    """For each part, for each of its rows: the index of the best candidate with the log likelihoods of all, or the generated
+    text.
 
     Args:
         parts: made by `tasks.prompts.tokenization.text_features` with `train=False`.
@@ -74,13 +99,14 @@ def predict_texts(
     budget, progress = budget or default_token_budget(model), progress or Progress()
     rows = _join_rows(parts, prompt_settings)
     answers: list[Any] = [None] * len(rows.sources)
+    scores: list[Any] = [None] * len(rows.sources)
     has_candidates = np.array([len(given) > 0 for given in rows.candidates], dtype=bool)
     done = 0
 
-    def store(which: np.ndarray, batch: Sequence[int | str]) -> None:
+    def store(which: np.ndarray, batch: Sequence[tuple[int | str, np.ndarray | None]]) -> None:
         nonlocal done
-        for row, answer in zip(which.tolist(), batch, strict=True):
-            answers[row] = answer
+        for row, (answer, likelihoods) in zip(which.tolist(), batch, strict=True):
+            answers[row], scores[row] = answer, likelihoods
         done += len(which)
         progress.report(done, len(answers))
 
@@ -95,7 +121,8 @@ def predict_texts(
                 which, _generate_answers(model, tokenizer, rows, which, prompt_settings)
             ))  # fmt: skip
     ends = np.cumsum([len(part) for part in parts]).tolist()
-    return [answers[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]
+    slices = [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    return [RowOutputs(answers[each], scores[each]) for each in slices]
 
 
 def _join_rows(parts: Sequence[Features], settings: PromptSettings) -> _Rows:
@@ -146,15 +173,18 @@ def _for_each_batch(
 
 def _choose_candidates(
     model: Model, tokenizer: Any, rows: _Rows, which: np.ndarray, settings: PromptSettings, budget: int
-) -> list[int | str]:
+) -> list[tuple[int | str, np.ndarray | None]]:
     sources, candidates = [rows.sources[row] for row in which], [rows.candidates[row] for row in which]
     scores = candidate_scores(model, sources, candidates, tokenizer.pad_token_id, budget=2 * budget)
-    return [best_candidate(each, given, settings.normalize) for each, given in zip(scores, candidates, strict=True)]
+    compared = [
+        compared_scores(each, given, settings.normalize) for each, given in zip(scores, candidates, strict=True)
+    ]
+    return [(int(np.argmax(each)), each) for each in compared]
 
 
 def _generate_answers(
     model: Model, tokenizer: Any, rows: _Rows, which: np.ndarray, settings: PromptSettings
-) -> list[int | str]:
+) -> list[tuple[int | str, np.ndarray | None]]:
     bos, lengths = rows.forced_bos_token_ids[which], rows.max_new_tokens[which]
     stop_ids = stop_token_ids(model, tokenizer)
     constraints = {slots: AnswerConstraint(slots, stop_ids) for row in which if (slots := rows.slots[row])}
@@ -170,7 +200,7 @@ def _generate_answers(
     )
     # greedy output does not depend on the maximal length, so it can be cut afterwards
     shortened = [row[:limit] for row, limit in zip(generated, lengths.tolist(), strict=True)]
-    return list(decode_answers(tokenizer, shortened))
+    return [(answer, None) for answer in decode_answers(tokenizer, shortened)]
 
 
 def stop_token_ids(model: Model, tokenizer: Any) -> list[int]:

@@ -56,6 +56,9 @@ class OutputKind:
     """(logits in float32, targets) -> loss over the targets that are known. None: the head itself or the whole model has it."""
     reduce: Callable[[Tensor], Tensor] = Tensor.float
     """Logits -> the output that a format decodes, still padded and on the device. Full logits never leave the device."""
+    scores: Callable[[Tensor], Tensor] | None = None
+    """Logits -> the scores behind a reduced output that has lost them, to be kept with the predictions: the probability of
+    every label, or of the chosen label of each token. None: the reduced output has the scores."""
     num_labels: int | None = 0
     """Size of the classifier; None: one for each label of the task."""
     per_token: bool = False
@@ -136,13 +139,22 @@ def _argmax(logits: Tensor) -> Tensor:
     return logits.argmax(dim=-1)
 
 
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.float().softmax(dim=-1)
+
+
+def _largest_softmax(logits: Tensor) -> Tensor:
+    return _softmax(logits).amax(dim=-1)
+
+
 OUTPUTS: dict[str, OutputKind] = {
     "sequence": OutputKind(
-        "sequence", _count_labels, _label_loss, _argmax, num_labels=None,
+        "sequence", _count_labels, _label_loss, _argmax, _softmax, num_labels=None,
         stock_class="SequenceClassification", problem_type="single_label_classification",
     ),
     "token": OutputKind(
-        "token", _count_labels, _label_loss, _argmax, num_labels=None, per_token=True, stock_class="TokenClassification"
+        "token", _count_labels, _label_loss, _argmax, _largest_softmax, num_labels=None, per_token=True,
+        stock_class="TokenClassification",
     ),
     "span": OutputKind(
         "span", lambda targets: int(_is_labelled(targets, "start").sum()), _span_loss,
@@ -159,7 +171,7 @@ OUTPUTS: dict[str, OutputKind] = {
     ),
     "labels": OutputKind(
         "sequence", lambda targets: int((~targets["labels"].isnan()).sum()), _binary_loss, lambda logits: logits > 0,
-        num_labels=None, stock_class="SequenceClassification", problem_type="multi_label_classification",
+        lambda logits: logits.float().sigmoid(), num_labels=None, stock_class="SequenceClassification", problem_type="multi_label_classification",
     ),
     "dual": OutputKind("dual", lambda targets: int((targets["side"] == 1).sum()), compares_rows=True),
     "lm": OutputKind("lm", _count_labels, _label_loss, per_token=True),
@@ -212,6 +224,11 @@ class Head(nn.Module):
     def reduce(self, logits: Tensor) -> Tensor:
         """The output that a format decodes, still padded and on the device."""
         return self.spec.output.reduce(logits)
+
+    def scores(self, logits: Tensor) -> Tensor | None:
+        """The scores behind the reduced output, if it has lost them (`OutputKind.scores`)."""
+        compute = self.spec.output.scores
+        return None if compute is None else compute(logits)
 
     def split_rows(self, reduced: Tensor, attention_mask: Tensor) -> list[np.ndarray]:
         """Reduced outputs on the CPU, one array per row, without the padding on the right."""

@@ -138,7 +138,12 @@ def best_candidate(scores: np.ndarray, candidates: Rows, normalize: bool) -> int
     Args:
         normalize: compare log likelihoods per token (with the end token) instead of those of whole answers.
     """
-    return int(np.argmax(scores / [len(answer) for answer in candidates] if normalize else scores))
+    return int(np.argmax(compared_scores(scores, candidates, normalize)))
+
+
+def compared_scores(scores: np.ndarray, candidates: Rows, normalize: bool) -> np.ndarray:
+    """The scores by which `best_candidate` compares the answers."""
+    return scores / [len(answer) for answer in candidates] if normalize else scores
 
 
 def _score_tree(model: Model, sources: Rows, candidates: Sequence[Rows], pad_token_id: int) -> Tensor:

@@ -26,6 +26,9 @@ from xlift.errors import UserError
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
 
 MANIFEST = "manifest.json"
+SCORES = "scores.parquet"
+"""The scores behind predictions. Their last digits depend on which languages shared a batch, so this file is no part of an
+artifact's digest; the manifest has its SHA-256 as that of any other file."""
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 _REPAIR = "run `xlift store verify --repair` to move broken artifacts aside, then `xlift run` to make them again; nothing else is lost"
@@ -59,7 +62,7 @@ class Artifact:
 
     @property
     def sha256(self) -> str:
-        """Digest of names and contents of all files; equal artifacts have equal digests."""
+        """Digest of names and contents of all files except SCORES; equal results have equal digests."""
         return self.manifest["sha256"]
 
     def file(self, name: str) -> Path:
@@ -80,7 +83,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
         ValueError, TypeError: the folder has a link, a device or a manifest already, or `content` is not JSON.
     """
     files = {name: _flush_and_hash(folder / name) for name in _plain_files(folder)}
-    digest = files_digest({name: each["sha256"] for name, each in files.items()})
+    digest = files_digest({name: each["sha256"] for name, each in files.items() if name != SCORES})
     (folder / MANIFEST).write_bytes(_add_seal({**content, "files": files, "sha256": digest}))
     _flush_and_hash(folder / MANIFEST)
     for parent, _, _ in os.walk(folder):
@@ -142,7 +145,7 @@ def files_digest(digests: Mapping[str, str]) -> str:
     """SHA-256 of an artifact, from the name and SHA-256 of each of its files: equal files, equal digest.
 
     To compute it by hand, in an artifact's folder:
-    `find . -type f ! -path ./manifest.json -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`
+    `find . -type f ! -path ./manifest.json ! -path ./scores.parquet -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`
     """
     listing = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     return hashlib.sha256(listing.encode()).hexdigest()

@@ -14,10 +14,11 @@ from xlift.execution.work.model_loading import load_model, parent_model
 from xlift.execution.work.prompt_features import PromptEncoder, set_truncation_numbers
 from xlift.execution.work.shared import (
     LAYERS,
-    PREDICTIONS,
     Context,
+    add_noise,
     count_tokens,
     model_folder,
+    read_clean_examples,
     read_examples,
     resolve_max_length,
     set_noise_numbers,
@@ -25,6 +26,7 @@ from xlift.execution.work.shared import (
 )
 from xlift.studies.job import Job, LayerSpec, PredictSpec
 from xlift.studies.job_numbers import DataNumbers, PredictNumbers
+from xlift.studies.predictions import DecisionScores, make_unit, write_predictions, write_scores
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
@@ -34,7 +36,7 @@ from xlift.training.progress import Interrupted, Progress
 
 if TYPE_CHECKING:
     from xlift.evaluation.predict import PredictionRequest
-    from xlift.evaluation.text_predictions import PromptContext
+    from xlift.evaluation.text_predictions import PromptContext, RowOutputs
     from xlift.models.delta import ParentModel
     from xlift.models.model import Model
     from xlift.tasks.noise import NoiseCounts
@@ -81,6 +83,8 @@ class _PreparedJob:
     """The layer chosen on dev, if any."""
     noise_counts: NoiseCounts
     """Counts of the noise in its examples."""
+    units: list[str | None]
+    """For each example what it shares a text with (`Format.unit_text`)."""
 
 
 def predict(
@@ -90,7 +94,7 @@ def predict(
 
     The time of the pass is divided among the jobs by their tokens.
     """
-    from xlift.evaluation.predict import compute_outputs, decode
+    from xlift.evaluation.predict import compute_row_outputs
 
     spec = jobs[0].spec
     assert isinstance(spec, PredictSpec)
@@ -108,7 +112,7 @@ def predict(
         return
     started = time.perf_counter()
     requests = [each.request for each in prepared]
-    outputs = compute_outputs(
+    outputs: list[Any] = compute_row_outputs(
         model,
         tokenizer.pad_token_id,
         task,
@@ -125,8 +129,7 @@ def predict(
         started = time.perf_counter()
         try:
             with write_artifact(each.job, store, spent=each.seconds) as draft:
-                predictions = decode(task, each.request, outputs[number])
-                _write_results(task, each, predictions, draft)
+                _write_results(task, each, outputs[number], draft)
         except Exception as error:
             yield each.job, error
         else:
@@ -148,7 +151,7 @@ def _prepare(job: Job, task: Task, context: Context, store: Store) -> _PreparedJ
         saved = json.loads(store.open(spec.layer_job).file(LAYERS).read_text(encoding="utf-8"))
         layer = options["layer"] = choose_layer(saved["accuracies"], spec.data.language)
     request = PredictionRequest(test_set.examples, test_set.features, options, test_set.prompt)
-    return _PreparedJob(job, request, time.perf_counter() - started, layer, test_set.noise_counts)
+    return _PreparedJob(job, request, time.perf_counter() - started, layer, test_set.noise_counts, test_set.units)
 
 
 def _token_shares(requests: Sequence[PredictionRequest]) -> list[float]:
@@ -158,33 +161,29 @@ def _token_shares(requests: Sequence[PredictionRequest]) -> list[float]:
     return [own / (sum(tokens) or 1) for own in tokens]
 
 
-def _write_results(
-    task: Task, prepared: _PreparedJob, predictions: Sequence[Any], draft: Draft[PredictNumbers]
-) -> None:
+def _write_results(task: Task, prepared: _PreparedJob, outputs: RowOutputs, draft: Draft[PredictNumbers]) -> None:
+    from xlift.evaluation.predict import decode_with_scores, score_kind
+
     format, request = formats.get(task.format), prepared.request
-    pairs = zip(request.examples, predictions, strict=True)
-    rows = [(e.id, format.gold(e), prediction) for e, prediction in pairs if not format.is_candidate(e)]
-    write_predictions(draft.folder / PREDICTIONS, *map(list, zip(*rows, strict=True)) if rows else ([], [], []))
+    predictions, scores = decode_with_scores(task, request, outputs)
+    kept = [n for n, example in enumerate(request.examples) if not format.is_candidate(example)]
+    examples = [request.examples[n] for n in kept]
+    write_predictions(
+        draft.folder,
+        [example.id for example in examples],
+        [format.gold(example) for example in examples],
+        [predictions[n] for n in kept],
+        [prepared.units[n] for n in kept],
+    )
+    if kind := score_kind(task, request):
+        labels = task.labels if format.has_classes and not format.tags_words else ()
+        write_scores(draft.folder, DecisionScores(kind, tuple(labels), [scores[n] for n in kept]))
     draft.numbers.tokens = count_tokens(request.features)
     set_noise_numbers(draft.numbers, prepared.noise_counts)
     if request.prompt is not None:
         set_truncation_numbers(draft.numbers, request.features)
     if prepared.layer is not None:
         draft.numbers.layer = prepared.layer
-
-
-def write_predictions(path: Path, ids: list[str], gold: list[Any], predictions: list[Any]) -> None:
-    """Write a Parquet table `id, gold, prediction`. Gold and prediction are JSON in the form that the format's metrics read.
-
-    Scores are always computed from this table, so a new metric or interval needs no new predictions."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def to_json(values: list[Any]) -> list[str]:
-        return [json.dumps(value, ensure_ascii=False) for value in values]
-
-    table = pa.table({"id": ids, "gold": to_json(gold), "prediction": to_json(predictions)})
-    pq.write_table(table, path, compression="zstd")
 
 
 _MODEL: dict[ParentModel, tuple[Model, Any]] = {}
@@ -217,6 +216,8 @@ class _TestSet:
     """How to generate answers; None: a head or hidden states give them."""
     noise_counts: NoiseCounts
     """Counts of the noise in the examples."""
+    units: list[str | None]
+    """For each example what it shares a text with, without noise."""
 
 
 _FEATURES: dict[tuple[Any, ...], _TestSet] = {}
@@ -237,18 +238,29 @@ def _load_test_set(job: Job, context: Context, store: Store, max_length: int) ->
     test_set = _FEATURES.pop(key, None)
     if test_set is None:
         noise_counts = NoiseCounts()
-        examples, task = read_examples(context, data, noise_counts), context.tasks[data.task]
+        task, clean_examples = context.tasks[data.task], read_clean_examples(context, data)
+        examples = add_noise(context, data, clean_examples, noise_counts)
+        units = _find_units(task, clean_examples, examples)
         if mode:
             encoder = PromptEncoder(mode, context, tokenizer, model.family)
             features = encoder.features(task, examples, data.language, max_length=max_length, train=False)
-            test_set = _TestSet(examples, features, encoder.prompt_context(task, data.language), noise_counts)
+            test_set = _TestSet(examples, features, encoder.prompt_context(task, data.language), noise_counts, units)
         else:
             features = make_features(task, examples, tokenizer, max_length=max_length, train=False)
-            test_set = _TestSet(examples, features, None, noise_counts)
+            test_set = _TestSet(examples, features, None, noise_counts, units)
     _FEATURES[key] = test_set
     while len(_FEATURES) > 1 and sum(count_tokens(each.features) for each in _FEATURES.values()) > _FEATURES_TOKENS:
         del _FEATURES[next(iter(_FEATURES))]
     return test_set
+
+
+def _find_units(task: Task, clean_examples: Sequence[Any], examples: Sequence[Any]) -> list[str | None]:
+    """The unit of each example, from its texts without noise, which may change one text in two ways."""
+    unit_text = formats.get(task.format).unit_text
+    if examples is clean_examples:
+        return [make_unit(unit_text(example)) for example in examples]
+    units = {example.id: make_unit(unit_text(example)) for example in clean_examples}
+    return [units[example.id] for example in examples]
 
 
 def tokenizer_digest(folder: Path) -> str:

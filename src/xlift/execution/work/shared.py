@@ -24,7 +24,6 @@ from xlift.tasks.task import Task
 if TYPE_CHECKING:
     from xlift.tasks.noise import NoiseCounts
 
-PREDICTIONS = "predictions.parquet"
 MODEL = "model"
 LAYERS = "layers.json"
 """Accuracy of every layer on dev pairs, by language."""
@@ -69,22 +68,32 @@ def resolve_max_length(requested: int | None, task: Task, max_positions: int | N
 
 
 def read_examples(context: Context, data: Data, noise_counts: NoiseCounts | None = None) -> list[Any]:
-    """Read the examples of some data, and add the noise that it specifies.
+    """Read the examples of some data, and add the noise that it specifies; see `add_noise`."""
+    return add_noise(context, data, read_clean_examples(context, data), noise_counts)
 
-    Args:
-        noise_counts: counts to which those of the noise are added.
-    """
+
+def read_clean_examples(context: Context, data: Data) -> list[Any]:
+    """Read the examples of some data without the noise that it specifies."""
     task = context.tasks[data.task]
     examples = list(task.source.read(task, data.language, data.split, context.data, size=data.size, seed=data.seed))
     if data.labels == "shuffled":
         stream = random_stream("shuffled labels", data.task, data.language, data.split, data.seed)
         examples = formats.get(task.format).shuffle_labels(examples, stream)
+    return examples
+
+
+def add_noise(context: Context, data: Data, examples: list[Any], noise_counts: NoiseCounts | None = None) -> list[Any]:
+    """Add the noise that some data specifies to its examples.
+
+    Args:
+        noise_counts: counts to which those of the noise are added.
+    """
     if data.noise is None:
         return examples
     from xlift.tasks.noise import add_noise_to_examples
 
     return add_noise_to_examples(
-        task, examples, data.noise, data.language, data=context.data, noise_counts=noise_counts
+        context.tasks[data.task], examples, data.noise, data.language, data=context.data, noise_counts=noise_counts
     )
 
 

@@ -99,6 +99,12 @@ class Prompt:
     and how much of the answer then remains (tagging)."""
 
 
+ScoreKind = Literal["", "probability", "logit", "similarity", "log-likelihood", "log-likelihood per token"]
+"""What the scores of predictions are; '' for none."""
+Scores = Sequence[float] | np.ndarray | None
+"""The numbers by which one prediction was decided; None if there are none."""
+
+
 class ScoredAnswer(NamedTuple):
     """A prediction with the score that `xlift predict` writes. Scores are not calibrated."""
 
@@ -136,6 +142,8 @@ class Format:
     """Name of an input file, for the card of an exported model."""
     pipeline_tag = ""
     """`pipeline_tag` of the Hub for an exported model; empty if none fits."""
+    score_kind: ScoreKind = ""
+    """What the scores of `decode_with_scores` are; empty if there are none."""
     has_probabilities = False
     """Whether scores of predictions are a softmax over logits."""
     exported_max_length = 128
@@ -228,6 +236,11 @@ class Format:
         """Whether an example is only a candidate of a pool and has no answer of its own."""
         return False
 
+    def unit_text(self, example: Any) -> str:
+        """The text that related examples share: the paragraph of several questions, the premise of several hypotheses.
+        '' if the example has none. Such examples are not independent."""
+        return ""
+
     def fixed_offsets(self, example: Any) -> Mapping[str, Collection[int]]:
         """Text -> character offsets that no change of the text may cross (ends of answers)."""
         return {}
@@ -268,6 +281,24 @@ class Format:
         dual and pooled: (dimension,) float vector.
         """
         raise TypeError(f"the format {self.name} has nothing to decode")
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[Any],
+        features: Features,
+        outputs: Any,
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+        **options: Any,
+    ) -> tuple[list[Any], list[Scores]]:
+        """The predictions of `decode`, and for each the scores by which it was decided (None without any).
+
+        Args:
+            row_scores: for each row the scores that its output has lost: sequence: (labels,) probabilities; token:
+                (tokens,) probability of the chosen label; labels: (labels,) probabilities. None for other kinds.
+            options: `decode_options`.
+        """
+        return self.decode(examples, features, outputs, labels, **options), [None] * len(examples)
 
     def decode_logits(
         self, examples: Sequence[Any], features: Features, logits: list[Any], labels: Sequence[str]

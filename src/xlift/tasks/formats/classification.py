@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xlift.tasks.formats.base import IGNORE_INDEX, WHERE, Features, Prompt, ScoredAnswer, entropy, softmax
+from xlift.tasks.formats.base import IGNORE_INDEX, WHERE, Features, Prompt, ScoredAnswer, Scores, entropy, softmax
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 
@@ -25,6 +25,7 @@ class Classification(TextPairs):
     example_class = ClassificationExample
     columns = {**TextPairs.columns, "label": ("label", "gold_label", "category")}
     pipeline_tag = "text-classification"
+    score_kind = "probability"
     has_probabilities = True
     default_metrics = ("accuracy",)
     label_fields = ("label",)
@@ -68,6 +69,17 @@ class Classification(TextPairs):
     ) -> list[str]:
         """The label with the highest score; ties go to the first in `labels`."""
         return [labels[int(class_index)] for class_index in outputs]
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[ClassificationExample],
+        features: Features,
+        outputs: list[Any],
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+    ) -> tuple[list[str], list[Scores]]:
+        """The scores are the probability of every label."""
+        return self.decode(examples, features, outputs, labels), list(row_scores or [None] * len(examples))
 
     def decode_logits(
         self, examples: Sequence[ClassificationExample], features: Features, logits: list[Any], labels: Sequence[str]

@@ -16,7 +16,7 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format
+from xlift.tasks.formats.base import Features, Format, Scores
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.retrieval import FORMAT as RETRIEVAL
 
@@ -59,6 +59,7 @@ class DualEncoding(Format):
     pipeline_tag = "sentence-similarity"
     default_metrics = ("map@20",)
     label_fields = ("passage", "context")
+    score_kind = "similarity"
     ranks_pool = True
     one_language_per_pass = True  # the candidates are embedded once for all languages anyway
     feature_options = ("query_length",)
@@ -145,8 +146,19 @@ class DualEncoding(Format):
         outputs: list[Any] | np.ndarray,
         labels: Sequence[str],
     ) -> list[dict[str, list[Any]] | None]:
+        return self.decode_with_scores(examples, features, outputs, None, labels)[0]
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[DualExample],
+        features: Features,
+        outputs: list[Any] | np.ndarray,
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+    ) -> tuple[list[dict[str, list[Any]] | None], list[Scores]]:
         """For each query the ids of its `TOP_K` nearest candidates and the rank (from 1) of every relevant one, in the
-        order of `gold` (None if it is not in the pool); None for an example that is only a candidate.
+        order of `gold` (None if it is not in the pool); None for an example that is only a candidate. The scores are the
+        similarities of the nearest candidates.
 
         Ties go to the first candidate. (The official script leaves them to an unstable sort.)
 
@@ -158,8 +170,9 @@ class DualEncoding(Format):
         ids = [examples[i].id for i in features.example_index[passages].tolist()]
         position = {id: i for i, id in enumerate(ids)}
         predictions: list[dict[str, list[Any]] | None] = [None] * len(examples)
+        decision_scores: list[Scores] = [None] * len(examples)
         if not len(queries) or not ids:
-            return predictions
+            return predictions, decision_scores
         vectors = np.asarray(outputs, dtype=np.float32)
         pool = vectors[passages]
         block_size = max(1, SCORES_PER_BLOCK // len(ids))
@@ -168,11 +181,13 @@ class DualEncoding(Format):
             for row, scores in zip(rows, vectors[rows] @ pool.T, strict=True):
                 query = int(features.example_index[row])
                 relevant = [position.get(id) for id in self.gold(examples[query]) or ()]
+                top = top_k_indices(scores, TOP_K)
                 predictions[query] = {
-                    "top": [ids[i] for i in top_k_indices(scores, TOP_K)],
+                    "top": [ids[i] for i in top],
                     "ranks": [None if i is None else rank_of(scores, i) for i in relevant],
                 }
-        return predictions
+                decision_scores[query] = scores[top]
+        return predictions, decision_scores
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
         return RETRIEVAL.usage(metadata, model_class)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.base import Features, Format
 from xlift.tasks.formats.retrieval import PairExample, Retrieval
 from xlift.tasks.nearest import Neighbours, find_neighbours, unit_vectors
 
@@ -44,6 +44,7 @@ class Mining(Retrieval):
     example_class = MiningExample
     columns = {**Retrieval.columns, "text_id": ("text_id",), "translation_id": ("translation_id",)}
     default_metrics = ("mining-f1", "bucc-f1")
+    score_kind = ""  # the predictions have the scores
     one_language_per_pass = True  # the last bits of its scores depend on the other rows of a batch
     decode_options = {"center": False, "margin": "ratio"}
 
@@ -78,6 +79,8 @@ class Mining(Retrieval):
             token_type_ids=token_type_ids,
             targets={"side": np.array(sides, dtype=np.int64)},
         )
+
+    decode_with_scores = Format.decode_with_scores
 
     def decode(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xlift.errors import UserError
-from xlift.tasks.formats.base import Features, Prompt, ScoredAnswer, entropy
+from xlift.tasks.formats.base import Features, Prompt, ScoredAnswer, Scores, entropy
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 
@@ -35,6 +35,7 @@ class MultiLabel(TextPairs):
     example_class = MultiLabelExample
     columns = {**TextPairs.columns, "labels": ("labels", "label", "categories")}
     pipeline_tag = "text-classification"
+    score_kind = "probability"
     default_metrics = ("macro-f1", "micro-f1")
     label_fields = ("labels",)
     has_classes = True
@@ -88,6 +89,17 @@ class MultiLabel(TextPairs):
     ) -> list[list[str]]:
         """The labels with a probability above one half."""
         return [[label for label, chosen in zip(labels, row, strict=True) if chosen] for row in outputs]
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[MultiLabelExample],
+        features: Features,
+        outputs: list[Any],
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+    ) -> tuple[list[list[str]], list[Scores]]:
+        """The scores are the probability of every label."""
+        return self.decode(examples, features, outputs, labels), list(row_scores or [None] * len(examples))
 
     def decode_logits(
         self, examples: Sequence[MultiLabelExample], features: Features, logits: list[Any], labels: Sequence[str]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt, ScoredAnswer, load_code, softmax
+from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt, ScoredAnswer, Scores, load_code, softmax
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
@@ -44,6 +44,7 @@ class MultipleChoice(Format):
     optional_texts = ("question",)
     input_fields = ("context", "question", "choices")
     sample_file = "questions.jsonl"
+    score_kind = "probability"
     has_probabilities = True
     default_metrics = ("accuracy",)
     label_fields = ("label",)
@@ -57,6 +58,9 @@ class MultipleChoice(Format):
         if example.label is not None and not 0 <= example.label < number:
             return f"unknown label {example.label} (expected 0 to {number - 1})"
         return None
+
+    def unit_text(self, example: ChoiceExample) -> str:
+        return example.context
 
     def texts(self, example: ChoiceExample) -> tuple[str, ...]:
         return tuple(text for text in (example.context, example.question, *example.choices) if text)
@@ -130,6 +134,20 @@ class MultipleChoice(Format):
         """The index of the choice with the highest score; ties go to the first."""
         ends = np.cumsum([len(e.choices) for e in examples], dtype=int)
         return [int(np.argmax(scores)) for scores in np.split(np.array(outputs, dtype=np.float64), ends)[:-1]]
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[ChoiceExample],
+        features: Features,
+        outputs: list[Any],
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+    ) -> tuple[list[int], list[Scores]]:
+        """The scores are the probability of every choice."""
+        ends = np.cumsum([len(e.choices) for e in examples], dtype=int)
+        logits = np.split(np.array(outputs, dtype=np.float64), ends)[:-1]
+        scores: list[Scores] = [softmax(each) for each in logits]
+        return self.decode(examples, features, outputs, labels), scores
 
     def decode_logits(
         self, examples: Sequence[ChoiceExample], features: Features, logits: list[Any], labels: Sequence[str]

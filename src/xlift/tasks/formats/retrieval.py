@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, load_code
+from xlift.tasks.formats.base import Features, Format, ScoreKind, Scores, load_code
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.nearest import find_neighbours, unit_vectors
 
@@ -43,6 +43,7 @@ class Retrieval(Format):
     }
     pipeline_tag = "sentence-similarity"
     default_metrics: tuple[str, ...] = ("accuracy",)
+    score_kind: ScoreKind = "similarity"
     is_trainable = False
     decode_options: Mapping[str, Any] = {"center": False}
     no_text_mode = "it compares hidden states"
@@ -90,18 +91,32 @@ class Retrieval(Format):
             outputs: one pooled (dimension,) vector per row.
             center: subtract each side's mean first, which removes what all vectors of a language share.
         """
+        return self.decode_with_scores(examples, features, outputs, None, labels, center=center)[0]
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[PairExample],
+        features: Features,
+        outputs: Sequence[np.ndarray] | np.ndarray,
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+        *,
+        center: bool = False,
+    ) -> tuple[list[Any], list[Scores]]:
+        """The score is the cosine similarity of the nearest text."""
         indexed = [i for i, example in enumerate(examples) if example.text.strip()]
         queried = [i for i, example in enumerate(examples) if example.is_complete]
         predictions: list[str | None] = [None] * len(examples)
+        scores: list[Scores] = [None] * len(examples)
         if not queried:
-            return predictions
+            return predictions, scores
         vectors = np.asarray(outputs, dtype=np.float32)
         index = unit_vectors(vectors[[2 * i for i in indexed]], center)
         queries = unit_vectors(vectors[[2 * i + 1 for i in queried]], center)
         nearest, _ = find_neighbours(queries, index, 1)
-        for i, position in zip(queried, nearest.index[:, 0], strict=True):
-            predictions[i] = examples[indexed[position]].id
-        return predictions
+        for i, position, similarity in zip(queried, nearest.index[:, 0], nearest.similarity[:, 0], strict=True):
+            predictions[i], scores[i] = examples[indexed[position]].id, [float(similarity)]
+        return predictions, scores
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
         layer, how = metadata.pooling["layer"], metadata.pooling["pooling"]

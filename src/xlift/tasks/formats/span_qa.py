@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, Prompt, ScoredAnswer, load_code
+from xlift.tasks.formats.base import Features, Format, Prompt, ScoredAnswer, Scores, load_code
 from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.span_texts import find_in_context, on_one_line, pad_punctuation
@@ -70,6 +70,7 @@ class SpanQA(Format):
     input_files = (".json",)
     sample_file = "questions.json"
     pipeline_tag = "question-answering"
+    score_kind = "logit"
     has_probabilities = True
     exported_max_length = 384
     default_metrics = ("squad-f1", "squad-em")
@@ -88,6 +89,9 @@ class SpanQA(Format):
             if found != answer:
                 return f"answer '{answer}' is not at character {start} of the context (found there: '{found}')"
         return None
+
+    def unit_text(self, example: SpanExample) -> str:
+        return example.context
 
     def texts(self, example: SpanExample) -> tuple[str, ...]:
         return (example.context, example.question)
@@ -199,10 +203,22 @@ class SpanQA(Format):
     def decode(
         self, examples: Sequence[SpanExample], features: Features, outputs: list[Any], labels: Sequence[str]
     ) -> list[str]:
+        return self.decode_with_scores(examples, features, outputs, None, labels)[0]
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[SpanExample],
+        features: Features,
+        outputs: list[Any],
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+    ) -> tuple[list[str], list[Scores]]:
         """The text of the best span over all windows of an example; '' is "no answer".
 
         If the task has the label 'no-answer', '' wins if the lowest null score of the windows is above the best span's
         (SQuAD v2 with threshold 0). Ties go to the earlier window, start and end.
+
+        The scores are those of the best span and of the null span: each the sum of a start and an end logit.
         """
         score, start, end = best_spans(outputs, features.extra["context"], [len(b) for b in features.extra["begins"]])
         texts = [""] * len(examples)
@@ -218,7 +234,7 @@ class SpanQA(Format):
                 texts[n] = examples[n].context[int(begin) : int(stop)].strip()
         if NO_ANSWER in labels:
             texts = ["" if null[n] > best[n] else text for n, text in enumerate(texts)]
-        return texts
+        return texts, list(np.stack([best, null], axis=1))
 
     def decode_logits(
         self, examples: Sequence[SpanExample], features: Features, logits: list[Any], labels: Sequence[str]

@@ -31,6 +31,7 @@ from xlift.tasks.formats.base import (
     Format,
     Prompt,
     ScoredAnswer,
+    Scores,
     entropy,
     load_code,
     softmax,
@@ -71,6 +72,7 @@ class Tagging(Format):
     default_metrics = ("tag-accuracy",)
     has_classes = True
     tags_words = True
+    score_kind = "probability"
     long_texts = "split"
     not_translatable = "a translation has other words than its source, so its tags are unknown"
 
@@ -161,6 +163,23 @@ class Tagging(Format):
         for n, first, classes in zip(features.example_index, features.extra["first"], outputs, strict=True):
             predictions[n] += [labels[label] for label in np.asarray(classes)[first].tolist()]
         return predictions
+
+    def decode_with_scores(
+        self,
+        examples: Sequence[TaggingExample],
+        features: Features,
+        outputs: list[Any],
+        row_scores: Sequence[np.ndarray] | None,
+        labels: Sequence[str],
+    ) -> tuple[list[list[str]], list[Scores]]:
+        """The scores are the probability of the tag of each word."""
+        scores: list[Scores] = [None] * len(examples)
+        if row_scores is not None:
+            words: list[list[np.ndarray]] = [[] for _ in examples]
+            for n, first, row in zip(features.example_index, features.extra["first"], row_scores, strict=True):
+                words[n].append(np.asarray(row)[first])
+            scores = [np.concatenate(parts) if parts else np.zeros(0) for parts in words]
+        return self.decode(examples, features, outputs, labels), scores
 
     def decode_logits(
         self, examples: Sequence[TaggingExample], features: Features, logits: list[Any], labels: Sequence[str]

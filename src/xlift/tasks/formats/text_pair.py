@@ -40,6 +40,10 @@ class TextPairs(Format):
     def texts(self, example: TextPairExample) -> tuple[str, ...]:
         return (example.text_a,) if example.text_b is None else (example.text_a, example.text_b)
 
+    def unit_text(self, example: TextPairExample) -> str:
+        """The first text of a pair."""
+        return "" if example.text_b is None else example.text_a
+
     def change_texts(self, example: Example, change: Change) -> Example:
         text_a, text_b = apply_change(example.text_a, change), example.text_b
         return replace(example, text_a=text_a, text_b=text_b and apply_change(text_b, change))

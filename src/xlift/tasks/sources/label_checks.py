@@ -48,7 +48,9 @@ def find_odd_labels(
                     f"({_times(counts[alike[0]])}) only in {_difference(label, alike[0])}"
                 ),
             )
-    for label, right in _find_misspelt({label: n for label, n in counts.items() if label not in named}, declared_labels):
+    for label, right in _find_misspelt(
+        {label: n for label, n in counts.items() if label not in named}, declared_labels
+    ):
         yield (
             label,
             f"the label {_show(label)} occurs {_times(counts[label])}. Did you mean {_show(right)} ({_times(counts[right])})?",

@@ -1,0 +1,153 @@
+"""The tables of a prediction job. In both, one row is one example, in the same order.
+
+`predictions.parquet`, from which all metrics and intervals are computed, so that a new one needs no new predictions:
+
+| column       | content                                                                                    |
+| ------------ | ------------------------------------------------------------------------------------------ |
+| `id`         | id of the example                                                                          |
+| `gold`       | gold answer as JSON, in the form that the format's metrics read                            |
+| `prediction` | prediction as JSON, in the same form                                                       |
+| `unit`       | examples with an equal unit share a paragraph or a premise; null if the format has no unit |
+
+`scores.parquet`, if the model decided by scores: the column `scores`, a list of numbers for each example. Its metadata says
+what they are (`ScoreKind`) and, if there is one for each label of the task, lists the labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlift.errors import UserError
+from xlift.studies.artifact import SCORES
+from xlift.studies.store import Store
+from xlift.tasks.formats.base import ScoreKind
+
+PREDICTIONS = "predictions.parquet"
+
+UNIT_DIGITS = 16
+"""Hexadecimal digits of a unit: 64 bits of the SHA-256 of the text that its examples share."""
+
+
+@dataclass(frozen=True)
+class DecisionScores:
+    """The scores of some predictions."""
+
+    kind: ScoreKind
+    labels: tuple[str, ...]
+    """The label of each number of a row; empty if the numbers belong to something else."""
+    rows: Sequence[Any]
+    """For each example a list of numbers, or None."""
+
+
+def make_unit(text: str) -> str | None:
+    """The unit of examples that share a text; None for no text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:UNIT_DIGITS] if text else None
+
+
+def write_predictions(
+    folder: Path,
+    ids: Sequence[str],
+    gold: Sequence[Any],
+    predictions: Sequence[Any],
+    units: Sequence[str | None],
+) -> None:
+    """Write `predictions.parquet` to a folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def to_json(values: Sequence[Any]) -> list[str]:
+        return [json.dumps(value, ensure_ascii=False) for value in values]
+
+    columns = {"id": list(ids), "gold": to_json(gold), "prediction": to_json(predictions), "unit": list(units)}
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    compact: Any = ["gold", "prediction", "unit"]
+    pq.write_table(table, folder / PREDICTIONS, compression="zstd", use_dictionary=compact, write_statistics=False)
+
+
+def write_scores(folder: Path, scores: DecisionScores) -> None:
+    """Write `scores.parquet` to a folder. Probabilities are rounded to float16 (three digits), other scores to float32."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number, numpy_number = (pa.float16(), np.float16) if scores.kind == "probability" else (pa.float32(), np.float32)
+    rows = [None if row is None else np.asarray(row, dtype=numpy_number) for row in scores.rows]
+    metadata = {"kind": scores.kind, "labels": json.dumps(scores.labels, ensure_ascii=False)}
+    field = pa.field("scores", pa.list_(number), metadata=metadata)
+    pq.write_table(
+        pa.table([pa.array(rows, field.type)], schema=pa.schema([field])),
+        folder / SCORES,
+        compression="zstd",
+        use_dictionary=False,
+        column_encoding={"scores.list.element": "BYTE_STREAM_SPLIT"},
+        write_statistics=False,
+    )
+
+
+def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:
+    """Ids, references and predictions of one predict job.
+
+    Raises:
+        UserError: the artifact is missing or damaged.
+    """
+    table = _read_columns(store, key, ["id", "gold", "prediction"])
+    try:
+        references, predictions = (
+            [json.loads(value) for value in table[name].to_pylist()] for name in ("gold", "prediction")
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _not_readable(store, key, error) from None
+    return table["id"].to_pylist(), references, predictions
+
+
+def read_scores(store: Store, key: str) -> DecisionScores | None:
+    """The scores of one predict job, in the order of `read_predictions`; None if it has none.
+
+    Raises:
+        UserError: the artifact is missing or damaged.
+    """
+    if SCORES not in store.open(key).manifest["files"]:
+        return None
+    column = _read_columns(store, key, ["scores"], SCORES)
+    metadata = column.schema.field("scores").metadata or {}
+    try:
+        kind, labels = metadata.get(b"kind", b"").decode(), json.loads(metadata.get(b"labels", b"[]"))
+        return DecisionScores(kind, tuple(labels), column["scores"].to_pylist())  # pyright: ignore[reportArgumentType]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _not_readable(store, key, error) from None
+
+
+def read_units(store: Store, key: str) -> list[str | None]:
+    """The unit of each example of one predict job, in the order of `read_predictions`; None for an example without one.
+
+    Raises:
+        UserError: the artifact is missing or damaged.
+    """
+    return _read_columns(store, key, ["unit"])["unit"].to_pylist()
+
+
+def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDICTIONS) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = store.open(key).file(file)
+    try:
+        table = pq.read_table(path, columns=columns)
+    except pa.ArrowException as error:
+        raise _not_readable(store, key, error) from None
+    if missing := set(columns) - set(table.column_names):
+        raise _not_readable(store, key, f"it has no column '{min(missing)}'")
+    return table
+
+
+def _not_readable(store: Store, key: str, why: object) -> UserError:
+    return UserError(
+        f"the predictions {key[:12]} cannot be read: {str(why).splitlines()[0]}",
+        where=str(store.root),
+        fix="`xlift store verify --repair` moves damaged artifacts aside. `xlift run` makes them again.",
+    )
