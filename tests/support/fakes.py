@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from tests.support.model_folders import write_tokenizer, write_weights
 
 from xlift.errors import UserError
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.plan import Plan, make_plan
+from xlift.studies.predictions import DecisionScores, make_unit, write_predictions, write_scores
 from xlift.studies.record import make_record, write_record
 from xlift.studies.store import Store
 from xlift.studies.study_file import read_study
@@ -97,14 +95,12 @@ def finished_study(
             gold: list[Any] = [formats.get(task.format).gold(example) for example in examples]
             rng = random.Random(job.key)
             predictions = [right if rng.random() < 0.5 else rng.choice(gold) for right in gold]
-            table = pa.table(
-                {
-                    "id": [example.id for example in examples],
-                    "gold": [json.dumps(value) for value in gold],
-                    "prediction": [json.dumps(value) for value in predictions],
-                }
-            )
-            pq.write_table(table, draft.folder / "predictions.parquet")
+            format = formats.get(task.format)
+            units = [make_unit(format.unit_text(example)) for example in examples]
+            write_predictions(draft.folder, [example.id for example in examples], gold, predictions, units)
+            if format.score_kind:
+                rows = [[rng.random(), rng.random()] for _ in gold]
+                write_scores(draft.folder, DecisionScores(format.score_kind, (), rows))
     return plan, store
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from xlift.analysis.lift import ScoredCell
 from xlift.analysis.natural import add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
+from xlift.errors import UserError
 from xlift.studies.plan import Cell
 from xlift.studies.predictions import read_predictions
 from xlift.studies.record import Record
@@ -66,7 +67,14 @@ def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) ->
     if definition.fit_threshold:
         apply_threshold = definition.fit_threshold(*read_predictions(store, dev_key)[1:])
         predictions = [apply_threshold(prediction) for prediction in predictions]
-    return ids, definition.count_examples(references, predictions, language)
+    try:
+        return ids, definition.count_examples(references, predictions, language)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise UserError(
+            f"the predictions {key[:12]} are not of the form that the metric {metric} reads: {error}",
+            where=str(store.root),
+            fix="`xlift store verify` finds damaged files; a bundle from elsewhere may be wrong.",
+        ) from None
 
 
 def mined_pairs(store: Store, key: str, dev_key: str, metric: str) -> list[tuple[str, str]]:

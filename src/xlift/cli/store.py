@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xlift.cli.export import find_pretrained_folder
-from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, open_existing_store
+from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, open_existing_store, print_warnings
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
@@ -105,9 +105,21 @@ def store_du(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
 @app.command("export")
 def store_export(
     key: Annotated[
-        str, typer.Argument(help="Key of the job or its first characters (see `xlift store ls`).", show_default=False)
+        str,
+        typer.Argument(
+            help="Key of the job or its first characters (see `xlift store ls`). With --results: a study.",
+            show_default=False,
+        ),
     ],
-    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    folder: Annotated[Path | None, typer.Argument(help="A new folder.", show_default=False)] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            help="Write the results of a study, without weights: a new file FILE.zip or folder.",
+            show_default=False,
+        ),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     model: Annotated[
         str,
@@ -116,15 +128,23 @@ def store_export(
         ),
     ] = "",
 ) -> None:
-    """Write the complete model of a job to a folder.
+    """Write the complete model of a job to a folder, or the results of a study to a bundle.
 
     Artifacts of large models hold only the weights that a stage changed. transformers can load the folder, and a study can
-    name it under `models:`.
+    name it under `models:`. A bundle (--results) has the study, its manifests and its predictions. `xlift report` makes every
+    table and page from it, and `xlift run --from` counts its jobs as done.
     """
+    if (folder is None) == (results is None):
+        raise UserError(
+            "expected a folder or --results", fix="Give a key and a folder, or a study and --results FILE.zip."
+        )
+    if results is not None:
+        return _export_results(key, results, store)
     from xlift.execution.work.model_loading import find_model_files
     from xlift.models.backbone import load_stored_model, save
 
     opened = open_existing_store(store)
+    assert folder is not None
     if folder.exists():
         raise UserError(f"'{folder}' exists already", fix="Name a new folder.")
     stored = find_model_files(
@@ -135,6 +155,20 @@ def store_export(
     else:
         save(*load_stored_model(stored), folder)
     print(f"Wrote {folder}")
+
+
+def _export_results(study: str, path: Path, root: Path) -> None:
+    from xlift.cli.studies import find_study_name
+    from xlift.studies.bundle import export_results
+    from xlift.studies.record import read_record
+
+    opened = open_existing_store(root)
+    record = read_record(opened, find_study_name(study))
+    missing = export_results(opened, record.name, path)
+    if missing:
+        print_warnings([f"the study is not finished: {len(missing)} of {len(record.keys)} jobs are missing."])
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    print(f"Wrote {path} ({_bytes(sum(file.stat().st_size for file in files))})")
 
 
 def _complete_key(store: Store, prefix: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,6 +45,9 @@ def run(
     set_: SetOption = None,
     workers: WorkersOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no table.")] = False,
+    bundle: Annotated[
+        Path | None, typer.Option("--from", help="A bundle of results whose finished jobs count as done.")
+    ] = None,
 ) -> None:
     """Run a study and print its lift table.
 
@@ -51,7 +56,7 @@ def run(
     from xlift.studies.study_file import read_study
 
     file = read_study(study, tuple(set_ or ()))
-    plan, opened, record = _run(file, store, data, workers, quiet)
+    plan, opened, record = _run(file, store, data, workers, quiet, bundle)
     compare_after_run(plan, opened, study_command("contamination", study, store, data, set_))
     if plan.cells and not quiet:
         from xlift.report.robustness import TerminalNoiseTable
@@ -68,20 +73,30 @@ def run(
 
 
 def _run(
-    file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool
+    file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool, bundle: Path | None = None
 ) -> tuple[Plan, Store, Record]:
-    """Run the jobs that the store does not have, and record the study in the store."""
+    """Run the jobs that the store does not have, and record the study in the store.
+
+    Args:
+        bundle: results to copy into the store first.
+    """
     from xlift.estimate import PlanEstimate
     from xlift.estimate.run_estimate import estimate_run
     from xlift.execution.local import Stopped, WorkerBug, default_workers, run_plan
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
+    from xlift.studies.bundle import import_jobs, open_bundle
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check, make_record, write_record
+    from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.store import Store
     from xlift.units import format_duration
 
+    opened_bundle = open_bundle(bundle) if bundle else None
     plan = make_plan(file, check_data_folder(data))
     store = Store(root)
+    if opened_bundle:
+        imported = import_jobs(opened_bundle, plan.jobs, store)
+        print(f"{len(imported)} of {len(plan.jobs)} jobs are taken from {bundle}.", file=sys.stderr)
     record = make_record(file, plan, last_check(store, plan.name))
     write_record(record, store)
     print_notes(plan.describe_conversions())
@@ -90,7 +105,10 @@ def _run(
     num_slots = max(1, workers)
     plan_estimate = PlanEstimate(plan, store, num_slots)
     estimator = plan_estimate.estimator
-    run_estimate = estimate_run(plan_estimate, [job for job in plan.jobs.values() if not store.has(job.key)])
+    to_run = list_jobs_to_run(plan, store)
+    if line := describe_repeated(to_run, store):
+        print(line, file=sys.stderr)
+    run_estimate = estimate_run(plan_estimate, to_run)
     terminal = console(stderr=True)
     try:
         if quiet:
@@ -144,6 +162,7 @@ def plan(
     from xlift.report.data_summary import print_summary, summary_as_json
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check
+    from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.store import Store
     from xlift.studies.study_file import read_study
 
@@ -173,8 +192,11 @@ def plan(
     for summary in study_plan.summaries:
         print_summary(summary, terminal)
     graph.print_plan(study_plan, opened, plan_estimate, terminal)
-    done = {key for key in study_plan.jobs if opened.has(key)}
+    to_run = list_jobs_to_run(study_plan, opened)
+    done = study_plan.jobs.keys() - {job.key for job in to_run}
     lines = graph.describe_remaining(study_plan, done, plan_estimate)
+    if line := describe_repeated(to_run, opened):
+        lines.append(line)
     if len(done) < len(study_plan.jobs):
         lines += graph.describe_estimate_source(plan_estimate, study)
     if check := last_check(opened, study_plan.name):
@@ -194,7 +216,9 @@ def _calibrate(plan: Plan, workers: int) -> None:
 
 
 def report(
-    study: StudyArgument,
+    study: Annotated[
+        str, typer.Argument(help="A YAML file, the name of a study, or a bundle of results (a folder or a zip file).")
+    ],
     store: StoreOption = DEFAULT_STORE,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
     as_json: JsonOption = False,
@@ -209,21 +233,19 @@ def report(
 ) -> None:
     """Print the lift table of a finished study.
 
-    Reads only the store. A second table shows the effect of noise if the study has noisy targets. JSON and CSV hold one
+    Reads only the store, or only the bundle. A second table shows the effect of noise if the study has noisy targets. JSON and CSV hold one
     table: lifts, or noise with --noise.
     """
     from xlift.report import robustness, tables
     from xlift.report.latex import to_latex
     from xlift.report.page import render_page
     from xlift.report.study import make_report
-    from xlift.studies.record import read_record
-    from xlift.studies.store import Store
 
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
     if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
-    opened = Store(store)
-    study_report = make_report(read_record(opened, find_study_name(study)), opened, every_metric=metrics)
+    with _open_results(study, store) as (record, opened):
+        study_report = make_report(record, opened, every_metric=metrics)
     rows, noise_rows, faults = study_report.rows, study_report.noise_rows, study_report.info.faults
     print_warnings(study_report.info.warnings)
     if html:
@@ -249,6 +271,22 @@ def report(
         if not noise:
             console().print(tables.TerminalTable(rows, per_language=languages, faults=faults))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
+
+
+@contextmanager
+def _open_results(study: str, root: Path) -> Iterator[tuple[Record, Store]]:
+    """The record of a study and the store that has its results: that of a bundle, if `study` is one."""
+    from xlift.studies.bundle import store_of_bundle
+    from xlift.studies.bundle_files import is_bundle
+    from xlift.studies.record import read_record
+    from xlift.studies.store import Store
+
+    if is_bundle(Path(study)):
+        with store_of_bundle(Path(study)) as (name, store):
+            yield read_record(store, name), store
+    else:
+        store = Store(root)
+        yield read_record(store, find_study_name(study)), store
 
 
 def find_study_name(study: str) -> str:

@@ -43,12 +43,12 @@ class Estimator:
     def learn(self, store: Store, jobs: Iterable[Job]) -> None:
         """Observe those of the jobs that this machine has finished, from their manifests."""
         here = _machine_key(describe_environment()["machine"])
-        done = [job for job in jobs if store.has(job.key)]
+        done = [job for job in jobs if store.is_done(job.key)]
         for job in done[:: max(1, len(done) // MAX_MANIFESTS)]:
             try:
-                manifest = store.open(job.key, verify=False).manifest
-                if _machine_key(manifest["machine"]) == here:
-                    self.observe(job, float(manifest["seconds"]))
+                artifact = store.find(job.key)
+                if artifact and _machine_key(artifact.manifest["machine"]) == here:
+                    self.observe(job, float(artifact.manifest["seconds"]))
             except UserError:
                 continue  # damaged; `xlift store verify` reports it
 

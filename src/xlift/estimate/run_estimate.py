@@ -29,9 +29,12 @@ class RunEstimate:
         by_kind: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for job in self.jobs:
             try:
-                seconds = float(store.open(job.key, verify=False).manifest["seconds"])
+                artifact = store.find(job.key)
             except UserError:
                 continue
+            if artifact is None:
+                continue
+            seconds = float(artifact.manifest["seconds"])
             by_kind[job.kind][0] += self.seconds[job.key]
             by_kind[job.kind][1] += seconds
         rounded = {kind: (round(both[0], 3), round(both[1], 3)) for kind, both in by_kind.items()}

@@ -314,11 +314,12 @@ def _recorded_tokens(plan: Plan, store: Store, roots: dict[str, str]) -> dict[tu
     num_manifests = 0
     for job in plan.jobs.values():
         key = _similarity_key(job, roots)
-        if key in recorded or num_manifests == MAX_MANIFESTS or not store.has(job.key):
+        if key in recorded or num_manifests == MAX_MANIFESTS or not store.is_done(job.key):
             continue
         num_manifests += 1
         try:
-            numbers = store.open(job.key, verify=False).numbers
+            artifact = store.find(job.key)
+            numbers = artifact.numbers if artifact else None
         except UserError:
             continue  # damaged; `xlift store verify` reports it
         if isinstance(numbers, DataNumbers) and numbers.tokens:

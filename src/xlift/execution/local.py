@@ -30,6 +30,7 @@ from xlift.recipes import BLAS_THREADS, Engine
 from xlift.studies.job import Job, PredictSpec
 from xlift.studies.placement import slots_by_job, uses_gpu
 from xlift.studies.plan import Plan
+from xlift.studies.remaining import list_jobs_to_run
 from xlift.studies.store import Store
 
 LOCK_POLL_SECONDS = 0.5
@@ -73,7 +74,7 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
         Stopped: one of STOP_SIGNALS arrived.
         WorkerBug: an internal error in a job.
     """
-    todo = [job for job in plan.jobs.values() if not store.has(job.key)]
+    todo = list_jobs_to_run(plan, store)
     display.begin(todo, len(plan.jobs) - len(todo))
     if not todo:
         return Outcome(0, 0.0)

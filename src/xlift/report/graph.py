@@ -13,6 +13,7 @@ from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import SHARE, suggest_memory_savings
 from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec, noise_name
 from xlift.studies.plan import Plan
+from xlift.studies.remaining import list_jobs_to_run
 from xlift.studies.store import Store
 from xlift.units import format_count, format_duration, format_gigabytes
 
@@ -25,7 +26,7 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
     from rich.text import Text
     from rich.tree import Tree
 
-    done = {key for key in plan.jobs if store.has(key)}
+    done = plan.jobs.keys() - {job.key for job in list_jobs_to_run(plan, store)}
     children: dict[str, list[Job]] = {}
     for job in plan.jobs.values():
         children.setdefault(_tree_parent(job), []).append(job)
@@ -126,11 +127,12 @@ def describe_estimate_source(plan_estimate: PlanEstimate, study: str) -> list[st
 def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[str, Any]]:
     """Return every job with its key and its estimated time and memory."""
     jobs, provisional = [], plan.provisional_keys()
+    to_run = {job.key for job in list_jobs_to_run(plan, store)}
     for job in plan.jobs.values():
         work = plan_estimate.workloads[job.key]
         jobs.append(
             {
-                "key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": store.has(job.key),
+                "key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": job.key not in to_run,
                 "estimated_seconds": round(plan_estimate.seconds(job), 1),
                 "estimated_memory_bytes": round(plan_estimate.memory(job).total) if work.shape else None,
                 "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.forward_tokens),

@@ -247,7 +247,7 @@ def _last_start_time(record: Record, store: Store) -> str:
 
 
 def _artifacts(record: Record, store: Store) -> list[Artifact]:
-    return [store.open(key, verify=False) for key in record.keys if store.has(key)]
+    return [artifact for key in record.keys if (artifact := store.find(key))]
 
 
 def _join(words: Any) -> str:

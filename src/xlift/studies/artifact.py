@@ -83,23 +83,56 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
         ValueError, TypeError: the folder has a link, a device or a manifest already, or `content` is not JSON.
     """
     files = {name: _flush_and_hash(folder / name) for name in _plain_files(folder)}
-    digest = files_digest({name: each["sha256"] for name, each in files.items() if name != SCORES})
-    (folder / MANIFEST).write_bytes(_add_seal({**content, "files": files, "sha256": digest}))
+    (folder / MANIFEST).write_bytes(add_seal({**content, "files": files, "sha256": _digest_results(files)}))
     _flush_and_hash(folder / MANIFEST)
     for parent, _, _ in os.walk(folder):
         flush_folder(Path(parent))
 
 
+def write_manifest_file(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Write a manifest without the files of its artifact, atomically."""
+    path.parent.mkdir(exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_bytes(add_seal(manifest))
+    _flush_and_hash(new)
+    os.replace(new, path)
+    flush_folder(path.parent)
+
+
+def copy_artifact(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Write the files of an artifact that was made elsewhere, and its manifest, and flush all of it to the disk.
+
+    Raises:
+        ValueError: the files are not those of the manifest.
+    """
+    if files.keys() != manifest["files"].keys() or manifest["sha256"] != _digest_results(manifest["files"]):
+        raise ValueError("its files are not those of its manifest")
+    for name, content in files.items():
+        if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
+            raise ValueError(f"{name} does not match its SHA-256")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / MANIFEST).write_bytes(add_seal(manifest))
+    for name in (*files, MANIFEST):
+        _flush_and_hash(folder / name)
+    flush_folder(folder)
+
+
 def read_manifest(folder: Path, key: str) -> dict[str, Any]:
     """Read the manifest of an artifact. Raises UserError if it is missing, damaged or of another key."""
+    return read_manifest_file(folder / MANIFEST, key)
+
+
+def read_manifest_file(path: Path, key: str) -> dict[str, Any]:
+    """Read a manifest. Raises UserError if it is missing, damaged or of another key."""
     try:
-        content = _check_seal((folder / MANIFEST).read_bytes())
+        content = check_seal(path.read_bytes())
         if content["key"] != key:
             raise ValueError(f"it belongs to {content['key']}")
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{MANIFEST} is missing", where=str(folder), fix=_REPAIR) from None
+        raise UserError(f"{path.name} is missing", where=str(path.parent), fix=_REPAIR) from None
     except ValueError as error:
-        raise UserError(f"{MANIFEST} is damaged: {error}", where=str(folder), fix=_REPAIR) from None
+        raise UserError(f"{path.name} is damaged: {error}", where=str(path.parent), fix=_REPAIR) from None
     return content
 
 
@@ -190,12 +223,18 @@ def _plain_files(folder: Path) -> list[str]:
     return sorted(files)
 
 
-def _add_seal(content: dict[str, Any]) -> bytes:
+def _digest_results(files: Mapping[str, Mapping[str, Any]]) -> str:
+    return files_digest({name: each["sha256"] for name, each in files.items() if name != SCORES})
+
+
+def add_seal(content: Mapping[str, Any]) -> bytes:
+    """A manifest as bytes: its content and the digest of it."""
     content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: tuples become lists
     return (json.dumps({**content, "seal": _seal(content)}, indent=1) + "\n").encode()
 
 
-def _check_seal(data: bytes) -> dict[str, Any]:
+def check_seal(data: bytes) -> dict[str, Any]:
+    """The content of a manifest without its seal. Raises ValueError if it does not match the seal."""
     content = json.loads(data.decode())
     if not isinstance(content, dict) or content.pop("seal", None) != _seal(content):
         raise ValueError("its content does not match its seal")
@@ -207,7 +246,7 @@ def _check_seal(data: bytes) -> dict[str, Any]:
     return content
 
 
-def _seal(content: dict[str, Any]) -> str:
+def _seal(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,3 +151,55 @@ def _not_readable(store: Store, key: str, why: object) -> UserError:
         where=str(store.root),
         fix="`xlift store verify --repair` moves damaged artifacts aside. `xlift run` makes them again.",
     )
+
+
+MAX_ROWS = 5_000_000
+MAX_TABLE_BYTES = 1_000_000_000
+"""Of a table that is not from this machine, with every text written out."""
+
+
+def check_tables(files: Mapping[str, bytes]) -> None:
+    """Check the size of tables that are not from this machine before they are read: a small file can hold very long columns.
+
+    Args:
+        files: name -> content.
+
+    Raises:
+        ValueError: a table is too large, has other columns, or cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    for name, content in files.items():
+        try:
+            file = pq.ParquetFile(pa.BufferReader(content))
+            metadata = file.metadata
+            if tuple(file.schema_arrow.names) != _COLUMNS.get(name):
+                raise ValueError(f"{name} has the columns {', '.join(file.schema_arrow.names)[:100]}")
+            groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+            chunks = [group.column(n) for group in groups for n in range(group.num_columns)]
+            is_small = metadata.num_rows <= MAX_ROWS and sum(chunk.num_values for chunk in chunks) <= 20 * MAX_ROWS
+            if not is_small or sum(chunk.total_uncompressed_size for chunk in chunks) > MAX_TABLE_BYTES:
+                raise ValueError(f"{name} is too large")
+            if name == PREDICTIONS:
+                texts = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(_COLUMNS[name]))
+                _check_texts(texts.read(), pa, pc)
+        except pa.ArrowException as error:
+            raise ValueError(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+_COLUMNS = {PREDICTIONS: ("id", "gold", "prediction", "unit"), SCORES: ("scores",)}
+
+
+def _check_texts(table: Any, pa: Any, pc: Any) -> None:
+    """Raises ValueError if the columns are no texts, or too long when they are written out."""
+    total = 0
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks:
+            if not pa.types.is_dictionary(chunk.type) or not pa.types.is_string(chunk.type.value_type):
+                raise ValueError(f"the column {name} has no texts")
+            lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+            total += pc.sum(lengths).as_py() or 0
+    if total > MAX_TABLE_BYTES:
+        raise ValueError(f"{PREDICTIONS} is too large")

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
+from pydantic import TypeAdapter, ValidationError
+
 from xlift.errors import UserError, did_you_mean
 from xlift.language_tags import find_language
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
@@ -143,32 +145,27 @@ def read_record(store: Store, name: str) -> Record:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw["study"]["name"] != name:
             raise ValueError(f"it belongs to '{raw['study']['name']}'")
-        return Record(
-            study=Study.model_validate(raw["study"]),
-            cells=tuple(Cell(**cell) for cell in raw["cells"]),
-            keys=tuple(raw["keys"]),
-            tasks={
-                key: TaskNote(
-                    note["title"],
-                    note["format"],
-                    tuple(note["metrics"]),
-                    tuple(note.get("origins", ())),
-                    tuple(note.get("faults", ())),
-                    note.get("optional_fields", {}),
-                    tuple(note.get("held_out", ())),
-                )
-                for key, note in raw["tasks"].items()
-            },
-            languages=tuple(raw["languages"]),
-            check=parse_estimate_check(raw.get("check")),
-            conversions=tuple(ConvertedModel(**each) for each in raw.get("conversions", ())),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raw["check"] = parse_estimate_check(raw.get("check"))
+        for cell in raw["cells"]:
+            Cell(**cell)  # refuses unknown fields, which pydantic ignores in dataclasses
+        record = TypeAdapter(Record).validate_python(raw)
+        if missing := {cell.task for cell in record.cells} - record.tasks.keys():
+            raise ValueError(f"it has scores of the task {min(missing)!r} and no note on it")
+        return record
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"the record is damaged: {error}",
+            f"the record is damaged: {_first_problem(error)}",
             where=str(path),
             fix="run `xlift run` with the study to write it again; no artifact is lost.",
         ) from None
+
+
+def _first_problem(error: Exception) -> str:
+    """The message of an error on one line; of pydantic's, the place and the message of its first problem."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def last_check(store: Store, name: str) -> EstimateCheck | None:

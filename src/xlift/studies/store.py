@@ -32,11 +32,14 @@ from xlift.studies.artifact import (
     MANIFEST,
     Artifact,
     check_file,
+    copy_artifact,
     describe_environment,
     flush_folder,
     hash_file_cached,
     read_manifest,
+    read_manifest_file,
     write_manifest,
+    write_manifest_file,
 )
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
 from xlift.studies.locks import STALE_AFTER, Lock, Locks
@@ -76,11 +79,31 @@ class Store:
         """Whether the artifact is finished. Takes one stat call and reads no content."""
         return os.path.exists(self._layout.artifact(key) / MANIFEST)
 
+    def is_done(self, key: str) -> bool:
+        """Whether the job is finished: its artifact is here, or its manifest without the files."""
+        return self.has(key) or os.path.exists(self._layout.manifest(key))
+
     def path(self, key: str) -> Path:
         """The folder of a finished artifact. Raises UserError if there is none."""
         if not self.has(key):
-            raise UserError(f"no artifact {key}", where=str(self.root), fix="run `xlift run` with its study to make it")
+            what, fix = f"no artifact {key}", "run `xlift run` with its study to make it"
+            if self.is_done(key):
+                what += ": only its manifest is here, without weights"
+                fix = "train it again: `xlift run` with its study, `--set keep=all`, into another store"
+            raise UserError(what, where=str(self.root), fix=fix)
         return self._layout.artifact(key)
+
+    def find(self, key: str) -> Artifact | None:
+        """The artifact of a finished job, whose files may be missing (`is_done`), or None. Reads the manifest only.
+
+        Raises:
+            UserError: the manifest is damaged.
+        """
+        if self.has(key):
+            return self.open(key, verify=False)
+        with self._layout.disk_errors():
+            path = self._layout.manifest(key)
+            return Artifact(key, self._layout.artifact(key), read_manifest_file(path, key)) if path.exists() else None
 
     def open(self, key: str, *, verify: bool = True) -> Artifact:
         """Open a finished artifact. Each of its files is hashed, once per process, unless `verify` is off.
@@ -184,6 +207,35 @@ class Store:
                     raise self._takeover_error(key) from error
                 raise
             shutil.rmtree(self._layout.partials / key, ignore_errors=True)  # gc removes leftovers
+
+    def copy_artifact(self, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Copy an artifact that was made elsewhere into the store, unless it is here.
+
+        Args:
+            manifest: its sealed manifest, checked.
+            files: name -> content of all its files.
+
+        Raises:
+            ValueError: the files are not those of the manifest.
+            UserError: another process is working on it, or the disk refuses.
+        """
+        with self._layout.disk_errors(), self.lock(manifest["key"], timeout=60) as lock:
+            if self.has(lock.key):
+                return
+            draft = self._layout.tmp / f"{lock.key}.{lock.token}"
+            draft.mkdir(parents=True)
+            try:
+                copy_artifact(draft, manifest, files)
+                self._publish(draft, lock)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+
+    def copy_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Record a job as done by its sealed manifest alone, unless it is done. Raises UserError where the disk refuses."""
+        if not self.is_done(manifest["key"]):
+            with self._layout.disk_errors():
+                self._create()
+                write_manifest_file(self._layout.manifest(manifest["key"]), manifest)
 
     def write_json(self, folder: str, name: str, value: Any, what: str) -> None:
         """Write `<folder>/<name>.json` atomically: a small file that is no artifact, such as the record of a study.

@@ -2,6 +2,7 @@
 
     <root>/xlift-store.json          the version of this layout; a folder without it is not a store
     <root>/artifacts/ab/<key>/        one finished artifact: its files and manifest.json
+    <root>/manifests/<key>.json      the manifest of a finished job whose files are not here: removed, or from a bundle
     <root>/partial/<key>/            checkpoints of an unfinished job
     <root>/tmp/<key>.<token>/        an artifact being written, or being removed
     <root>/locks/<key>               the process that works on it (studies/locks.py)
@@ -43,6 +44,7 @@ class StoreLayout:
         self.root = root
         self.artifacts, self.partials, self.tmp = root / "artifacts", root / "partial", root / "tmp"
         self.locks, self.aside = root / "locks", root / "aside"
+        self.manifests = root / "manifests"
 
     def artifact(self, key: str) -> Path:
         """The folder of an artifact, present or not. Raises UserError for an invalid key."""
@@ -52,6 +54,14 @@ class StoreLayout:
                 fix="a key has 16 to 64 hexadecimal digits; `xlift store ls` lists those in the store",
             )
         return self.artifacts / key[:2] / key
+
+    def manifest(self, key: str) -> Path:
+        """The file of a manifest without files, present or not. Raises UserError for an invalid key."""
+        return self.manifests / f"{self.artifact(key).name}.json"
+
+    def manifest_keys(self) -> list[str]:
+        """Keys of all manifests without files, sorted, broken ones too."""
+        return [key for key, _ in list_keyed(self.manifests)]
 
     def artifact_keys(self) -> list[str]:
         """Keys of all folders in `artifacts`, sorted, broken ones too."""
