@@ -150,7 +150,8 @@ class Recipe(Settings):
     """Default: train all steps and keep the last checkpoint."""
     retries: int = Field(default=2, ge=0, le=5)
     """How often a stage restarts with half the learning rate if it ends at chance on dev data of its own languages, or its loss
-    becomes NaN or infinite (execution/work/evaluator.py). 0: never, and without evaluation."""
+    becomes NaN or infinite (execution/work/evaluator.py). In bf16 it first goes to fp32, which is not counted. 0: never, and without
+    evaluation."""
     lr_scheduler_type: Literal["linear", "constant"] = "linear"
     """After the warm-up: linear decay to zero, or constant (mT5's fine-tuning)."""
     optimizer: Optimizer = "adamw"

@@ -14,6 +14,7 @@ import pytest
 from tests.support.tiny_study import plan_of, run_inline, write_study
 
 from xlift.analysis.training_status import TrainingStatusReader
+from xlift.evaluation import predict as prediction
 from xlift.execution.work import run_job
 from xlift.execution.work.evaluator import (
     ATTEMPTS_FILE,
@@ -26,10 +27,13 @@ from xlift.execution.work.evaluator import (
 )
 from xlift.execution.work.shared import Context
 from xlift.recipes import Recipe
+from xlift.report.study import make_report
 from xlift.studies import dev_data
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan
+from xlift.studies.record import make_record
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 from xlift.tasks import catalog
 from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
@@ -247,6 +251,56 @@ def test_every_attempt_halves_the_learning_rate_in_its_own_folder(tmp_path: Path
     assert not (tmp_path / CHECKPOINT_FILE).exists()  # the checkpoint of a finished attempt is deleted
 
 
+def overflow() -> Diverged:
+    error = Diverged("the loss is not a number at step 3 of 9")
+    error.precision = "bf16"
+    return error
+
+
+def test_a_stage_goes_to_fp32_before_its_learning_rate_is_halved(tmp_path: Path) -> None:
+    recipes: list[tuple[float, str]] = []
+    train_once, seen = outcomes(overflow(), DIVERGED, BAD, GOOD)
+
+    def recorded(recipe: Recipe, folder: Path) -> Attempt[float]:
+        recipes.append((recipe.lr, recipe.precision))
+        return train_once(recipe, folder)
+
+    attempt, results = train_with_retries(Recipe(lr=0.8), tmp_path, recorded)
+    assert recipes == [(0.8, "auto"), (0.8, "fp32"), (0.4, "fp32"), (0.2, "fp32")]
+    assert [folder for _, folder in seen] == [tmp_path.name, "attempt-2", "attempt-3", "attempt-4"]
+    assert attempt.result == 0.2
+    assert [(each["precision"], each["outcome"]) for each in results] == [
+        ("bf16", "diverged"), ("fp32", "diverged"), ("fp32", "collapsed"), ("fp32", "ok"),
+    ]  # fmt: skip
+
+
+def test_fp32_is_not_counted_as_a_retry(tmp_path: Path) -> None:
+    for name, given in {"a": (overflow(), GOOD), "b": (BAD, overflow(), GOOD)}.items():
+        (tmp_path / name).mkdir()
+        _, results = train_with_retries(Recipe(lr=0.8, retries=1), tmp_path / name, outcomes(*given)[0])
+        assert results[-1]["outcome"] == "ok"
+        assert results[-1]["lr"] == (0.8 if name == "a" else 0.4)
+    (tmp_path / "c").mkdir()
+    with pytest.raises(Diverged):
+        train_with_retries(Recipe(lr=0.8, retries=1), tmp_path / "c", outcomes(overflow(), DIVERGED, DIVERGED)[0])
+    (tmp_path / "d").mkdir()
+    with pytest.raises(Diverged):  # no stage is trained again
+        train_with_retries(Recipe(lr=0.8, retries=0), tmp_path / "d", outcomes(overflow())[0])
+
+
+def test_a_stage_killed_in_fp32_resumes_in_fp32(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train_with_retries(Recipe(lr=0.8), tmp_path, outcomes(overflow(), Interrupted())[0])
+    again, recipes = outcomes(GOOD)[0], []
+
+    def recorded(recipe: Recipe, folder: Path) -> Attempt[float]:
+        recipes.append((recipe.lr, recipe.precision, folder.name))
+        return again(recipe, folder)
+
+    train_with_retries(Recipe(lr=0.8), tmp_path, recorded)
+    assert recipes == [(0.8, "fp32", "attempt-2")]
+
+
 def test_the_last_attempt_is_kept_unless_it_diverged(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     train_once, _ = outcomes(BAD, BAD)
@@ -307,6 +361,44 @@ def test_a_diverged_stage_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run_job(half, context, store, Progress())
     weights = [store.open(each.key).file("model/model.safetensors").read_bytes() for each in (job, half)]
     assert weights[0] == weights[1]
+
+
+def test_stages_that_overflow_in_half_precision_end_in_fp32_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, trained, predicted = TrainingStep.__call__, [], []
+    compute_outputs = prediction.compute_outputs
+
+    def overflows(self: TrainingStep, number: int) -> StepOutput:
+        trained.append(self.precision)
+        done = step(self, number)
+        return replace(done, loss=math.inf) if self.precision == "bf16" and number == 2 else done
+
+    def recorded(*given: Any, **options: Any) -> Any:
+        predicted.append(options.get("precision"))
+        return compute_outputs(*given, **options)
+
+    monkeypatch.setattr(TrainingStep, "__call__", overflows)
+    monkeypatch.setattr(prediction, "compute_outputs", recorded)
+    monkeypatch.setattr(Attempt, "collapsed", False)  # four steps teach nothing
+    recipe = {"lr": 0.01, "precision": "bf16", "retries": 1, "max_steps": 4}
+    plan, job, _ = planned(tmp_path, recipe, [{"task": "isle-pos", "size": 24}])
+    store = Store(tmp_path / "store")
+    run_inline(plan, store)
+    stages = [each for each in plan.jobs.values() if each.kind == "train"]
+    assert trained[:7] == ["bf16"] * 3 + ["fp32"] * 4
+    numbers, training = read_results(store, job)
+    assert (numbers["precision"], numbers["attempts"], numbers["went_to_fp32"]) == ("fp32", 2, True)
+    assert [(each["lr"], each["precision"]) for each in training["attempts"]] == [(0.01, "bf16"), (0.01, "fp32")]
+    assert TrainingStatusReader(store).status(plan.cells[0].key) == "fp32"
+    # the predictions of such a model are in fp32 too; those during training always are
+    assert predicted
+    assert "bf16" not in predicted
+    report = make_report(make_record(read_study(str(tmp_path / "study.yaml")), plan), store)
+    assert f"The loss of {len(stages)} of {len(stages)} training runs was not a number in bfloat16." in "".join(
+        report.info.warnings
+    )
+    assert {row.training_status for row in report.rows} == {"fp32"}
 
 
 def test_span_qa_bound_allows_a_good_constant_answer() -> None:

@@ -63,7 +63,7 @@ class ScoredCell:
     train_language: str = ""
     """Language of the target labels in training; '' if there were none. Lifts compare only equal ones."""
     training_status: str = OK
-    """Of the training behind it: 'ok', 'retried' or 'collapsed' (analysis/training_status.py)."""
+    """Of the training behind it: 'ok', 'fp32', 'retried' or 'collapsed' (analysis/training_status.py)."""
     noise: str = ""
     """Noise in the texts of the examples; '' for none. Lifts use only cells without noise."""
     control: str = ""
@@ -96,7 +96,7 @@ class LiftRow:
     n: int
     """Number of test examples; the sum for 'all'."""
     training_status: str = OK
-    """The worst status of the runs behind this score: 'ok', 'retried' or 'collapsed'. The baseline does not count."""
+    """The worst status of the runs behind this score: 'ok', 'fp32', 'retried' or 'collapsed'. The baseline does not count."""
     train_language: str = ""
     """Language of the target labels in training, several as 'en+de'; '' without such training and for target 'all'."""
     control: str = ""

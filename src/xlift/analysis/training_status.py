@@ -8,11 +8,13 @@ from xlift.studies.job_numbers import JobNumbers, TrainNumbers
 from xlift.studies.store import Store
 
 OK = "ok"
+FP32 = "fp32"
+"""The loss of a stage in bf16 was not a number, and an attempt in fp32 with the same learning rate succeeded."""
 RETRIED = "retried"
 """A stage collapsed or diverged, and a later attempt with a lower learning rate did not."""
 COLLAPSED = "collapsed"
 """The last attempt of a stage collapsed too: its model is no better than a constant answer."""
-_BY_SEVERITY = (OK, RETRIED, COLLAPSED)
+_BY_SEVERITY = (OK, FP32, RETRIED, COLLAPSED)
 
 
 def worst_status(statuses: Iterable[str]) -> str:
@@ -24,7 +26,10 @@ def own_status(numbers: JobNumbers) -> str:
     """The training status of a single job; OK if it trains nothing."""
     if not isinstance(numbers, TrainNumbers):
         return OK
-    return COLLAPSED if numbers.collapsed else RETRIED if (numbers.attempts or 1) > 1 else OK
+    if numbers.collapsed:
+        return COLLAPSED
+    went_to_fp32 = bool(numbers.went_to_fp32)
+    return RETRIED if (numbers.attempts or 1) - went_to_fp32 > 1 else FP32 if went_to_fp32 else OK
 
 
 class TrainingStatusReader:

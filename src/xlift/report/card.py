@@ -203,7 +203,9 @@ def _training(pipeline: Pipeline, lineage: TrainingLineage, store: Store) -> str
         attempts = numbers.attempts or 1
         if numbers.collapsed:
             details.append("ended at chance")
-        elif attempts > 1:
+        if numbers.went_to_fp32:
+            details.append("in float32, since the loss was not a number in bfloat16")
+        if not numbers.collapsed and attempts - bool(numbers.went_to_fp32) > 1:
             details.append(f"attempt {attempts}, learning rate halved each time")
         data = "<br>".join(dict.fromkeys(escaped(_describe_data(each)) for each in stage.spec.parts))
         lines.append([

@@ -9,14 +9,14 @@ from xlift.analysis.lift import ALL, BASELINE, ZERO_SHOT, LiftRow, compute_lifts
 from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage, trace_lineage
 from xlift.analysis.robustness import compute_robustness
 from xlift.analysis.scores import load_cells
-from xlift.analysis.training_status import COLLAPSED, RETRIED
+from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED
 from xlift.language_tags import has_language
 from xlift.report.markdown import escaped, listed, table
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 
-MARKS = {RETRIED: "†", COLLAPSED: "‡"}
+MARKS = {FP32: "§", RETRIED: "†", COLLAPSED: "‡"}
 
 
 def model_rows(pipeline: Pipeline, store: Store) -> list[LiftRow]:
@@ -85,6 +85,10 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
     if mean := _all_seeds(pipeline, store):
         sentences.append(mean)
     statuses = {row.training_status for row in rows}
+    if FP32 in statuses:
+        sentences.append(
+            f"{MARKS[FP32]} The loss of a stage was not a number in bfloat16. The stage was trained again in float32."
+        )
     if RETRIED in statuses:
         sentences.append(
             f"{MARKS[RETRIED]} A stage collapsed to chance or diverged, then succeeded with a lower learning rate."

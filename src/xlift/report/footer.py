@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from xlift.analysis.lift import ZERO_SHOT, LiftRow
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
-from xlift.analysis.training_status import COLLAPSED, RETRIED
+from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED
 from xlift.tasks import metrics
 
-MARKS = {RETRIED: "†", COLLAPSED: "‡"}
+MARKS = {FP32: "§", RETRIED: "†", COLLAPSED: "‡"}
 """Training status -> mark of the score."""
 MINUS_CONTROL = "Δ"
 """Before the lift of an intermediate minus the lift of its control, in the row of the control."""
@@ -73,6 +73,11 @@ def _status_note(rows: Sequence[LiftRow]) -> str:
     """Explain the marks of scores."""
     found = {row.training_status for row in rows}
     note = ""
+    if FP32 in found:
+        note += (
+            f" {MARKS[FP32]}: the loss of a training stage behind this score was not a number in bfloat16. The stage was trained again "
+            "in float32."
+        )
     if RETRIED in found:
         note += (
             f" {MARKS[RETRIED]}: a training stage behind this score ended at chance on dev data of its training language, or its "

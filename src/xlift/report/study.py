@@ -10,7 +10,7 @@ from typing import Any
 from xlift.analysis.lift import BASELINE, LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
-from xlift.analysis.training_status import COLLAPSED, RETRIED, own_status
+from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
 from xlift.report.contamination import for_page
 from xlift.report.footer import CONTROLS
 from xlift.report.page import PageInfo
@@ -74,6 +74,11 @@ def _training_warnings(artifacts: Sequence[Artifact]) -> list[str]:
     statuses = [own_status(artifact.numbers) for artifact in artifacts if artifact.kind == "train"]
     collapsed, retried = statuses.count(COLLAPSED), statuses.count(RETRIED)
     sentences = []
+    if in_fp32 := statuses.count(FP32):
+        sentences.append(
+            f"The loss of {in_fp32} of {len(statuses)} training runs was not a number in bfloat16. They were trained again in float32 "
+            f"with the same learning rate (scores marked {MARKS[FP32]}; the attempts are in each training.json)."
+        )
     if retried:
         sentences.append(
             f"{retried} of {len(statuses)} training runs collapsed to chance or diverged, then succeeded with a lower learning rate "

@@ -59,6 +59,8 @@ class TrainNumbers(DataNumbers):
     devices: int | None = None
     """If there are several."""
     attempts: int | None = None
+    went_to_fp32: bool | None = None
+    """Whether an attempt in bf16 diverged, so that later ones were in fp32."""
     collapsed: bool | None = None
     """Whether the last attempt collapsed too. None without an evaluation on dev."""
     trained_embeddings: int | None = None

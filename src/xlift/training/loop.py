@@ -47,6 +47,9 @@ Interrupted; the resumed run then repeats the evaluation."""
 class Diverged(UserError):
     """The loss or the gradient is not a number."""
 
+    precision: str = "fp32"
+    """Precision of the arithmetic of the stage: 'bf16' or 'fp32'."""
+
 
 @dataclass(frozen=True)
 class StepOutput:

@@ -25,7 +25,7 @@ from xlift.training.allocator import keep_freed_memory, release_freed_memory
 from xlift.training.batches import UnitIndex, make_schedule
 from xlift.training.budget import token_budget
 from xlift.training.checkpoint import read_resume_invariants
-from xlift.training.loop import Evaluate, StepOutput, TrainOutput, run_training_loop
+from xlift.training.loop import Diverged, Evaluate, StepOutput, TrainOutput, run_training_loop
 from xlift.training.precision import resolve_precision
 from xlift.training.progress import Progress
 from xlift.training.step import TrainingStep
@@ -117,18 +117,22 @@ def fine_tune(
         with training_step.gathered_for_evaluation():
             return process_group.broadcast_numbers([float(score) for score in evaluate()])
 
-    output = run_training_loop(
-        model,
-        len(steps),
-        step_and_record_budget,
-        recipe,
-        seed=seed,
-        folder=folder,
-        progress=progress,
-        evaluate=evaluate_on_all_ranks if evaluate else None,
-        resume_invariants=resume_invariants,
-        process_group=process_group,
-    )
+    try:
+        output = run_training_loop(
+            model,
+            len(steps),
+            step_and_record_budget,
+            recipe,
+            seed=seed,
+            folder=folder,
+            progress=progress,
+            evaluate=evaluate_on_all_ranks if evaluate else None,
+            resume_invariants=resume_invariants,
+            process_group=process_group,
+        )
+    except Diverged as error:
+        error.precision = training_step.precision
+        raise
     devices.move_to_cpu(model)
     release_freed_memory()
     output.token_budget, output.precision = training_step.budget, training_step.precision

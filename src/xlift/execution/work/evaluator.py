@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -215,6 +215,9 @@ def train_with_retries(
 ) -> tuple[Attempt[Result], list[dict[str, Any]]]:
     """Train a stage, and while it collapses or diverges, retry with half the learning rate, at most `recipe.retries` times.
 
+    A stage that diverges in bf16 is first retried in fp32 with the same learning rate, and stays in fp32. This retry is not one of
+    `recipe.retries`, but does not happen where these are 0.
+
     The result of an attempt is saved before the next one starts, and each attempt has its own folder, so a killed stage
     resumes in its last attempt.
 
@@ -233,23 +236,33 @@ def train_with_retries(
 
     results = _read_attempts(folder / ATTEMPTS_FILE)
     while True:
-        attempt_recipe = recipe.model_copy(update={"lr": recipe.lr / 2 ** len(results)})
+        overflows = sum(map(is_overflow, results))
+        halvings = len(results) - overflows
+        changes: dict[str, Any] = {"lr": recipe.lr / 2**halvings} | ({"precision": "fp32"} if overflows else {})
+        attempt_recipe = recipe.model_copy(update=changes)
         attempt_folder = folder / f"attempt-{len(results) + 1}" if results else folder
         attempt_folder.mkdir(exist_ok=True)
-        is_last = len(results) >= recipe.retries
+        is_last = halvings >= recipe.retries
         try:
             attempt = train_once(attempt_recipe, attempt_folder)
             outcome = "collapsed" if attempt.collapsed else "ok"
-            results.append({"lr": attempt_recipe.lr, "outcome": outcome, "dev": attempt.dev})
+            precision = attempt.output.precision
+            results.append({"lr": attempt_recipe.lr, "precision": precision, "outcome": outcome, "dev": attempt.dev})
             if is_last or not attempt.collapsed:
                 return attempt, results
             del attempt  # two models might not fit into memory
         except Diverged as error:
-            if is_last:
+            diverged = {"precision": error.precision, "outcome": "diverged", "reason": error.what}
+            if is_last and not (recipe.retries and is_overflow(diverged)):
                 raise
-            results.append({"lr": attempt_recipe.lr, "outcome": "diverged", "reason": error.what})
+            results.append({"lr": attempt_recipe.lr, **diverged})
         _write_attempts(folder / ATTEMPTS_FILE, results)
         (attempt_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def is_overflow(result: Mapping[str, Any]) -> bool:
+    """Whether an attempt diverged in bf16, after which a stage goes to fp32."""
+    return result["outcome"] == "diverged" and result.get("precision") == "bf16"
 
 
 def _read_attempts(path: Path) -> list[dict[str, Any]]:

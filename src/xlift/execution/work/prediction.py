@@ -25,7 +25,7 @@ from xlift.execution.work.shared import (
     write_artifact,
 )
 from xlift.studies.job import Job, LayerSpec, PredictSpec
-from xlift.studies.job_numbers import DataNumbers, PredictNumbers
+from xlift.studies.job_numbers import DataNumbers, PredictNumbers, TrainNumbers
 from xlift.studies.predictions import DecisionScores, make_unit, write_predictions, write_scores
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
@@ -39,7 +39,14 @@ if TYPE_CHECKING:
     from xlift.evaluation.text_predictions import PromptContext, RowOutputs
     from xlift.models.delta import ParentModel
     from xlift.models.model import Model
+    from xlift.recipes import Precision
     from xlift.tasks.noise import NoiseCounts
+
+
+def _precision(spec: LayerSpec | PredictSpec, store: Store) -> Precision:
+    """That of the spec, but fp32 for a model that diverged in bf16 in training: its outputs would not be numbers either."""
+    numbers = store.open(spec.model.job, verify=False).numbers if spec.model.job else None
+    return "fp32" if isinstance(numbers, TrainNumbers) and numbers.went_to_fp32 else spec.precision
 
 
 def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft[DataNumbers], progress: Progress) -> None:
@@ -64,7 +71,7 @@ def evaluate_layers(job: Job, context: Context, store: Store, draft: Draft[DataN
             spec.options,
             progress,
             budget=context.engine.token_budget,
-            precision=spec.precision,
+            precision=_precision(spec, store),
         )
         num_tokens += count_tokens(features)
     draft.numbers.tokens = num_tokens
@@ -119,7 +126,7 @@ def predict(
         requests,
         spec.head,
         budget=context.engine.token_budget,
-        precision=spec.precision,
+        precision=_precision(spec, store),
         progress=progress,
     )
     pass_seconds = time.perf_counter() - started

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xlift.execution.work.evaluator import Attempt, DevEvaluator, label_entropy, train_with_retries
+from xlift.execution.work.evaluator import Attempt, DevEvaluator, is_overflow, label_entropy, train_with_retries
 from xlift.execution.work.model_loading import find_start_model_files, parent_model
 from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, set_truncation_numbers
 from xlift.execution.work.shared import MODEL, Context, read_examples, resolve_max_length, set_noise_numbers
@@ -304,6 +304,7 @@ def write_training_record(
     record: dict[str, Any] = {"losses": output.losses, "grad_norms": output.grad_norms, "spikes": output.spikes}
     if attempts:
         numbers.attempts = len(attempts)
+        numbers.went_to_fp32 = True if any(map(is_overflow, attempts)) else None
         record |= {"best_step": output.best_step, "dev": output.dev_scores, "attempts": attempts}
     if attempts and attempts[-1]["dev"]:  # empty if nothing was evaluated
         numbers.collapsed = attempts[-1]["outcome"] == "collapsed"
