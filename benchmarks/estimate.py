@@ -68,7 +68,7 @@ def measure(plan: Plan, root: Path, workers: int) -> tuple[float, EstimateCheck,
     guess = PlanEstimate(plan, store, workers).total_seconds(jobs)
     start_time = time.monotonic()
     for subject in list_subjects(plan):
-        calibrate(subject, plan.engine, workers, lambda line: print(line, file=sys.stderr))
+        calibrate(subject, subject.engine, workers, lambda line: print(line, file=sys.stderr))
     seconds = time.monotonic() - start_time
     plan_estimate = PlanEstimate(plan, store, workers)
     assert plan_estimate.is_measured

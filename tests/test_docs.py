@@ -13,13 +13,14 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from tests.support import tiny
+from tests.support.model_folders import family_folder
 from tests.support.pages import DOCS, OF_THE_HUB, ROOT, blocks, commands, section, shell, table
 from typer.main import get_command
 
 from xlift import recipes
 from xlift.cli import app
 from xlift.studies.plan import make_plan
-from xlift.studies.schema import intermediate, models, targets, text, training
+from xlift.studies.schema import engine, intermediate, models, targets, text, training
 from xlift.studies.study import Study, shipped_studies
 from xlift.studies.study_file import StudyFile, read_study
 from xlift.studies.yaml_document import parse_yaml
@@ -91,12 +92,14 @@ SECTIONS: dict[type[BaseModel], str] = {
     recipes.Masking: "`masking`",
     custom.CustomTask: "`tasks`",
 }
-"""RecipePatch is a part of Training and has no table of its own."""
+"""RecipePatch is a part of Training, and EnginePatch of Engine. They have no table of their own."""
 PATCHED: dict[type[BaseModel], type[BaseModel]] = {
     training.Training: recipes.Recipe,
     training.PromptSettingsPatch: recipes.PromptSettings,
 }
 """Where the defaults of a patch stand."""
+FAMILIES = {"mt5": "seq2seq", "Qwen": "decoder"}
+"""Part of a Hub id -> family of the small model that stands in for it."""
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -123,7 +126,7 @@ def test_models_are_found_inside_of_unions_and_lists():
 
 
 def test_every_part_of_a_study_has_a_section():
-    assert reached(Study, set()) | {custom.CustomTask} == {*SECTIONS, training.RecipePatch}
+    assert reached(Study, set()) | {custom.CustomTask} == {*SECTIONS, training.RecipePatch, engine.EnginePatch}
 
 
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda model: model.__name__)
@@ -216,8 +219,13 @@ def test_studies_of_the_page_can_be_planned(page, number, tmp_path):
         (tmp_path / f"text.{language}.txt").write_text("one\ntwo\n", encoding="utf-8")
     tiny.model_folder(tmp_path / "tiny-model")
     written = BASE | parse_yaml(block.text, page).value
-    if all(isinstance(model, str) for model in written.get("models", [])):
+    models_written = written.get("models", [])
+    if all(isinstance(model, str) for model in models_written):
         written["models"] = ["tiny-model"]  # no network, and none of the reader's folders
+    for model in models_written:
+        if isinstance(model, dict) and "/" in model.get("model", ""):  # of the Hub
+            family = next((kind for name, kind in FAMILIES.items() if name in model["model"]), "encoder")
+            model["name"], model["model"] = model["model"], str(family_folder(tmp_path / family, family))
     path = tmp_path / (block.file or "study.yaml")
     path.write_text(yaml.safe_dump(written), encoding="utf-8")
     file: StudyFile = read_study(str(path))

@@ -15,7 +15,7 @@ from xlift.studies.study_file import read_study
 
 def test_a_patch_has_every_field_of_a_recipe_with_the_same_bounds():
     # RecipePatch repeats Recipe with None as the default; a field added to one only would be silently unsettable.
-    assert set(RecipePatch.model_fields) == set(Recipe.model_fields)
+    assert set(RecipePatch.model_fields) == {"recipe", *Recipe.model_fields}
     for name, field in Recipe.model_fields.items():
         assert RecipePatch.model_fields[name].metadata == field.metadata, name
 

@@ -194,7 +194,8 @@ def plan(
     graph.print_plan(study_plan, opened, plan_estimate, terminal)
     to_run = list_jobs_to_run(study_plan, opened)
     done = study_plan.jobs.keys() - {job.key for job in to_run}
-    lines = graph.describe_remaining(study_plan, done, plan_estimate)
+    lines = graph.describe_plan_recipes(study_plan)
+    lines += graph.describe_remaining(study_plan, done, plan_estimate)
     if line := describe_repeated(to_run, opened):
         lines.append(line)
     if len(done) < len(study_plan.jobs):
@@ -212,7 +213,7 @@ def _calibrate(plan: Plan, workers: int) -> None:
 
     for subject in list_subjects(plan):
         print(f"Measuring {subject.name} for {workers} workers.", file=sys.stderr)
-        calibrate(subject, plan.engine, workers)
+        calibrate(subject, subject.engine, workers)
 
 
 def report(

@@ -38,8 +38,8 @@ class PlanEstimate:
         workloads = PlanWorkloads(plan, store, workers)
         self.roots = workloads.roots
         self.workloads: dict[str, Workload] = {job.key: workloads.workload(job) for job in plan.jobs.values()}
-        self.rates: dict[tuple[ModelShape, Precision], rates.CachedRates] = {}
-        """Rates of every shape and precision that the plan trains or predicts with."""
+        self.rates: dict[tuple[ModelShape, Precision, Engine], rates.CachedRates] = {}
+        """Rates of every shape, precision and engine that the plan trains or predicts with."""
         self.precision = _precision_by_job(plan)
         for job in plan.jobs.values():
             self._find_rates(job)
@@ -53,8 +53,8 @@ class PlanEstimate:
         if work.shape is None:
             return seconds_by_examples(job)
         if self.device is not None:
-            return self.device.seconds(work, self.plan.engine)
-        cached, engine = self._find_rates(job), self.plan.engine
+            return self.device.seconds(work, self.plan.engine_of(job.key))
+        cached, engine = self._find_rates(job), self.plan.engine_of(job.key)
         threads, processes = float(self.threads[job.key]), float(num_processes(job.kind, engine))
         if cached.is_measured:  # with the threads and processes of a training stage
             threads /= num_threads("train", work.shape.hidden_size, engine)
@@ -70,9 +70,9 @@ class PlanEstimate:
         """Peak bytes of each process of a job.
 
         Args:
-            engine: replaces the engine of the study.
+            engine: replaces that of the plan.
         """
-        work, engine = self.workloads[job.key], engine or self.plan.engine
+        work, engine = self.workloads[job.key], engine or self.plan.engine_of(job.key)
         half = work.shape is not None and self._uses_bf16(job, work.shape)
         if self.device is not None and not self.device.is_cpu:
             return memory_of(work, engine, half=half, process=CONTEXT, device=self.device.memory)
@@ -85,7 +85,7 @@ class PlanEstimate:
     def find_sharding(self, job: Job) -> tuple[int, float, float] | None:
         """The smallest number of devices that hold a stage with fsdp: their number, bytes of each, seconds. None if
         MAX_DEVICES do not suffice, or the job is no training stage."""
-        work, engine = self.workloads[job.key], self.plan.engine
+        work, engine = self.workloads[job.key], self.plan.engine_of(job.key)
         if self.device is None or work.kind != "train" or not work.optimizer.is_elementwise:
             return None
         for devices in range(2, MAX_DEVICES + 1):
@@ -118,12 +118,13 @@ class PlanEstimate:
         shape, precision = self.workloads[job.key].shape, self.precision[job.key]
         if shape is None:
             return rates.CachedRates(rates.scale_recorded_rates(None, precision), is_measured=False)
-        if (shape, precision) not in self.rates:
-            calibration = rates.load_calibration(shape, precision, self.plan.engine, self.workers)
-            self.rates[shape, precision] = calibration or rates.CachedRates(
+        engine = self.plan.engine_of(job.key)
+        if (shape, precision, engine) not in self.rates:
+            calibration = rates.load_calibration(shape, precision, engine, self.workers)
+            self.rates[shape, precision, engine] = calibration or rates.CachedRates(
                 rates.scale_recorded_rates(shape, precision), is_measured=False
             )
-        return self.rates[shape, precision]
+        return self.rates[shape, precision, engine]
 
     def _uses_bf16(self, job: Job, shape: ModelShape) -> bool:
         precision = self.precision[job.key]

@@ -15,7 +15,7 @@ from xlift.errors import UserError
 from xlift.estimate.tokens import Sampler, SampleStats
 from xlift.memory import saves_memory
 from xlift.model_shape import ADAPTING, FORWARD, TRAINING, ModelShape, shape_from_architecture
-from xlift.recipes import MAX_LAYER_PAIRS, OPTIMIZERS, PRETRAINING_LENGTH, Lora, OptimizerTraits
+from xlift.recipes import MAX_LAYER_PAIRS, OPTIMIZERS, PRETRAINING_LENGTH, Engine, Lora, OptimizerTraits
 from xlift.steps import divide_steps
 from xlift.studies.job import Data, Job, LayerSpec, MergeSpec, PredictSpec, PretrainSpec, TextMode, TrainSpec
 from xlift.studies.job_numbers import DataNumbers
@@ -166,7 +166,7 @@ class PlanWorkloads:
         if isinstance(spec, PretrainSpec):
             return self._pretrain(job, spec, shape)
         if isinstance(spec, TrainSpec):
-            return self._train(spec, shape, tokenizer)
+            return self._train(spec, shape, tokenizer, self.plan.engine_of(job.key))
         if isinstance(spec, MergeSpec):
             return Workload("merge", shape, num_model_loads=len(spec.weights) + 1)
         max_length = spec.options.get("max_length")
@@ -216,7 +216,7 @@ class PlanWorkloads:
             trained_decoder_tokens=predicted if shape and shape.family == "seq2seq" else 0.0,
         )  # fmt: skip
 
-    def _train(self, spec: TrainSpec, shape: ModelShape | None, tokenizer: Path | None) -> Workload:
+    def _train(self, spec: TrainSpec, shape: ModelShape | None, tokenizer: Path | None, engine: Engine) -> Workload:
         recipe, counts = spec.recipe, [self._num_examples(data) for data in spec.parts]
         samples = [
             self._sample(data, tokenizer, recipe.max_length, spec.text_mode, shape, train=True) for data in spec.parts
@@ -242,8 +242,10 @@ class PlanWorkloads:
         data = [*zip(counts, samples, strict=True), *dev_samples]
         has_text = any(self._format(data).is_plain_text for data in spec.parts)
         generates = spec.text_mode is not None or (has_text and family != "encoder")
-        uses_every_row = (has_text and family != "decoder") or (
-            shape is not None and shape.tie_word_embeddings and generates
+        uses_every_row = (
+            engine.compact_vocabulary == "off"
+            or (has_text and family != "decoder")
+            or (shape is not None and shape.tie_word_embeddings and generates)
         )
         return Workload(
             "train", shape, tokens, evaluated[0], _row_length(samples), steps, (tokens + decoder_tokens) / steps,
@@ -275,7 +277,7 @@ class PlanWorkloads:
             data: number of examples and sample of everything that it reads; empty if it needs every row.
         """
         sampled = all(sample.num_distinct_tokens for _, sample in data)
-        if not data or self.plan.engine.compact_vocabulary == "off" or not sampled:
+        if not data or not sampled:
             return shape.vocab_size
         used = min(shape.vocab_size, ceil(sum(_num_distinct(n * sample.tokens, sample) for n, sample in data)))
         return used if saves_memory(used, shape.vocab_size, shape.hidden_size) else shape.vocab_size

@@ -61,15 +61,17 @@ class Subject:
     folder: Path | None
     architecture: Architecture | None
     precision: Precision
+    engine: Engine = Engine()
 
 
 def list_subjects(plan: Plan) -> list[Subject]:
-    """The models of a plan, one for each shape and precision."""
+    """The models of a plan, one for each shape, precision and engine."""
     plan_estimate = PlanEstimate(plan, None, 1)
-    subjects: dict[tuple[ModelShape, Precision], Subject] = {}
+    subjects: dict[tuple[ModelShape, Precision, Engine], Subject] = {}
     for job in plan.jobs.values():
         shape, precision = plan_estimate.workloads[job.key].shape, plan_estimate.precision[job.key]
-        if shape is None or (shape, precision) in subjects:
+        engine = plan.engine_of(job.key)
+        if shape is None or (shape, precision, engine) in subjects:
             continue
         root = plan_estimate.roots[job.key]
         if root in plan.models:
@@ -78,7 +80,7 @@ def list_subjects(plan: Plan) -> list[Subject]:
             spec = plan.jobs[root].spec
             assert isinstance(spec, PretrainSpec)
             name, folder, architecture = plan.jobs[root].label.removeprefix("pretrain "), None, spec.architecture
-        subjects[shape, precision] = Subject(name, shape, folder, architecture, precision)
+        subjects[shape, precision, engine] = Subject(name, shape, folder, architecture, precision, engine)
     return list(subjects.values())
 
 

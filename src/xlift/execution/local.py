@@ -82,7 +82,7 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     if workers is None:
         workers = default_workers(plan.engine)
     with _record_stop_signals(at_once_from=2 if workers == 0 else None) as received:
-        context = Context(plan.data, plan.tasks, plan.models, plan.engine)
+        context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines)
         job_slots = slots_by_job(plan, gpu=uses_gpu(plan.engine))
         runner_class = _PlanRunner if workers else _InProcessRunner
         runner = runner_class(todo, context, store, display, max(1, workers), job_slots, received)

@@ -11,6 +11,7 @@ from typing import Any
 
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import SHARE, suggest_memory_savings
+from xlift.report.recipes import TrainedStage, list_recipes
 from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec, noise_name
 from xlift.studies.plan import Plan
 from xlift.studies.remaining import list_jobs_to_run
@@ -60,6 +61,16 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
     )
 
 
+def describe_plan_recipes(plan: Plan) -> list[str]:
+    """Return lines on how the stages of a plan are trained, with every level of `training:` applied."""
+    stages = [
+        TrainedStage(plan.model_of.get(job.key, ""), job.spec)
+        for job in plan.jobs.values()
+        if isinstance(job.spec, TrainSpec)
+    ]
+    return list_recipes(stages)
+
+
 def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) -> list[str]:
     """Return lines on the remaining time, tokens and memory, and on jobs that do not fit on the device."""
     left = [job for key, job in plan.jobs.items() if key not in done]
@@ -72,7 +83,7 @@ def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) 
     else:
         devices = plan_estimate.workers
         if any(job.kind == "train" for job in left):
-            devices *= plan.engine.devices
+            devices *= max(plan.engine_of(job.key).devices for job in left)
         place = f"on {on.title}" if devices == 1 else f"on {devices} devices ({on.title})"
     lines = [f"{len(done)} done, {len(left)} left: {time} {place}."]
     works = [plan_estimate.workloads[job.key] for job in left]
@@ -90,8 +101,8 @@ def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) 
 def _memory_warnings(left: Sequence[Job], plan_estimate: PlanEstimate) -> list[str]:
     """Return a line for each kind of job that needs more memory than the device has, with advice."""
     lines: dict[str, str] = {}
-    engine = plan_estimate.plan.engine
     for job in left:
+        engine = plan_estimate.plan.engine_of(job.key)
         if plan_estimate.fits_device(job) or plan_estimate.device is None:
             continue
         need, available = (
@@ -136,6 +147,7 @@ def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[
                 "estimated_seconds": round(plan_estimate.seconds(job), 1),
                 "estimated_memory_bytes": round(plan_estimate.memory(job).total) if work.shape else None,
                 "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.forward_tokens),
+                "recipe": job.spec.recipe.model_dump(mode="json") if isinstance(job.spec, TrainSpec) else None,
                 "operations": round(work.operations) if work.shape else None, "fits": plan_estimate.fits_device(job),
                 "provisional": job.key in provisional,
             }
@@ -154,8 +166,7 @@ def _tree_parent(job: Job) -> str:
 
 def _model_name(job: Job, plan: Plan) -> str:
     """Return the name of the pretrained model that a job starts from; '' for other jobs."""
-    fingerprint = job.start.fingerprint if job.start else ""
-    return plan.names.get(fingerprint, fingerprint[:8])
+    return plan.model_of.get(job.key, "") if job.start and job.start.fingerprint else ""
 
 
 def _describe_work(job: Job) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from xlift.recipes import WIDE, Recipe
 from xlift.studies.job import TrainSpec
+from xlift.studies.plan import Cell
 
 PRECISIONS = {
     "fp32": "float32",
@@ -17,28 +19,87 @@ PRECISIONS = {
 }
 
 
-def describe_recipes(manifests: Sequence[dict[str, Any]]) -> list[str]:
-    """Return one sentence for each distinct recipe of the trained stages, with their tasks if there are several recipes.
+@dataclass(frozen=True)
+class TrainedStage:
+    model: str
+    """Name of the model in the study."""
+    spec: TrainSpec
+
+
+def describe_recipes(stages: Iterable[TrainedStage]) -> list[str]:
+    """Return one sentence for each distinct recipe, with its tasks if there are several recipes, and its models if others
+    have other recipes."""
+    groups = _group(stages, lambda stage: describe_recipe(stage.spec.recipe, _max_length(stage.spec)))
+    if len(groups) == 1:
+        return [f"Each stage was trained with {recipe}." for recipe in groups]
+    return [f"Stages {which} were trained with {recipe}." for recipe, which in groups.items()]
+
+
+def list_recipes(stages: Iterable[TrainedStage]) -> list[str]:
+    """Return one line for each distinct recipe, as settings under their keys: 'Training of b on isle-nli: lr 0.001, ...'.
+    Settings at their default are left out, except the main ones."""
+    groups = _group(stages, lambda stage: _settings(stage.spec.recipe, _max_length(stage.spec)))
+    return [f"Training {which}: {settings}." for settings, which in groups.items()]
+
+
+def _group(stages: Iterable[TrainedStage], describe: Callable[[TrainedStage], str]) -> dict[str, str]:
+    """Text of a recipe -> the stages that have it: 'of b on isle-nli and isle-qa', or without models if all have it."""
+    models, alike = dict[str, None](), dict[str, list[TrainedStage]]()
+    for stage in stages:
+        alike.setdefault(describe(stage), []).append(stage)
+        models[stage.model] = None
+    names: dict[str, str] = {}
+    for text, group in alike.items():
+        tasks = dict.fromkeys(" + ".join(dict.fromkeys(data.task for data in each.spec.mixture)) for each in group)
+        those = dict.fromkeys(each.model for each in group)
+        names[text] = (
+            f"of {_join_words(list(those))} " if len(those) < len(models) else ""
+        ) + f"on {_join_words(list(tasks))}"
+    return names
+
+
+def _max_length(spec: TrainSpec) -> int:
+    return spec.recipe.max_length or max(data.max_length for data in spec.parts)
+
+
+def _settings(recipe: Recipe, max_length: int) -> str:
+    """'lr 0.0005, batch_size 32, epochs 3, max_length 128', and what differs from the defaults."""
+    length = "epochs" if recipe.max_steps is None else "max_steps"
+    main = {"lr": recipe.lr, "batch_size": recipe.batch_size, length: getattr(recipe, length), "max_length": max_length}
+    others = recipe.model_dump(exclude_defaults=True, exclude={*main, "epochs", "max_steps"})
+    return ", ".join(f"{key} {_show(value)}" for key, value in {**main, **others}.items())
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_show(inner)}" for key, inner in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def trained_stages(cells: Iterable[Cell], manifests: Sequence[dict[str, Any]]) -> list[TrainedStage]:
+    """The trained stages among some artifacts; stages of another xlift version are skipped.
 
     Args:
-        manifests: of a study's artifacts; stages of another xlift version are skipped.
+        cells: of the study; they name the model of each prediction, and so of its parents.
     """
-    recipe_tasks: dict[str, dict[str, None]] = {}
+    parents = {manifest["key"]: manifest["parents"] for manifest in manifests}
+    models: dict[str, str] = {}
+    for cell in cells:
+        waiting = [cell.key]
+        while waiting:
+            key = waiting.pop()
+            if key not in models:
+                models[key] = cell.model
+                waiting += parents.get(key, ())
+    stages = []
     for manifest in manifests:
-        if manifest["kind"] != "train":
-            continue
         try:
-            spec = TrainSpec.model_validate(manifest["spec"])
+            if manifest["kind"] == "train":
+                spec = TrainSpec.model_validate(manifest["spec"])
+                stages.append(TrainedStage(models.get(manifest["key"], ""), spec))
         except ValidationError:
             continue
-        length = spec.recipe.max_length or max(data.max_length for data in spec.parts)
-        tasks = " + ".join(dict.fromkeys(data.task for data in spec.mixture))
-        recipe_tasks.setdefault(describe_recipe(spec.recipe, length), {})[tasks] = None
-    if len(recipe_tasks) == 1:
-        return [f"Each stage was trained with {recipe}." for recipe in recipe_tasks]
-    return [
-        f"Stages on {_join_words(list(tasks))} were trained with {recipe}." for recipe, tasks in recipe_tasks.items()
-    ]
+    return stages
 
 
 def describe_recipe(recipe: Recipe, max_length: int) -> str:
@@ -63,6 +124,8 @@ def describe_recipe(recipe: Recipe, max_length: int) -> str:
         f"at most {max_length} tokens a sequence",
         PRECISIONS[recipe.precision],
     ]
+    if recipe.early_stopping:
+        parts.insert(-2, f"the best checkpoint on dev of one every {recipe.early_stopping.eval_steps} steps")
     if recipe.lora:
         parts.insert(0, f"LoRA of rank {recipe.lora.rank} (alpha {recipe.lora.alpha:g})")
     return f"{', '.join(parts[:-1])}, and {parts[-1]}"

@@ -14,7 +14,7 @@ from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
 from xlift.report.contamination import for_page
 from xlift.report.footer import CONTROLS
 from xlift.report.page import PageInfo
-from xlift.report.recipes import describe_recipes
+from xlift.report.recipes import describe_recipes, trained_stages
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS
 from xlift.studies.artifact import Artifact
@@ -22,8 +22,9 @@ from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.schema.intermediate import Intermediate, Stage
+from xlift.studies.schema.models import NamedModel, PretrainedModel
 from xlift.studies.schema.targets import Target, TargetData
-from xlift.studies.schema.training import RecipePatch, make_prompt_settings
+from xlift.studies.schema.training import RecipePatch, Training, make_prompt_settings
 from xlift.studies.store import Store
 from xlift.studies.study import Study
 from xlift.tasks import formats
@@ -140,11 +141,11 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
     sentences += [_target(target, record) for target in study.targets]
     sentences.append(
         f"Every pipeline was run with {_count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
-        f"initial head and the order of examples. {_checkpoint_selection(record)} "
+        f"initial head and the order of examples. {_checkpoint_selection(record, manifests)} "
         + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
            if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized randomly for every stage.")
     )  # fmt: skip
-    return " ".join(sentences + describe_recipes(manifests) + _conversions(record))
+    return " ".join(sentences + describe_recipes(trained_stages(cells, manifests)) + _conversions(record))
 
 
 def _conversions(record: Record) -> list[str]:
@@ -156,12 +157,14 @@ def _conversions(record: Record) -> list[str]:
     ]
 
 
-def _checkpoint_selection(record: Record) -> str:
+def _checkpoint_selection(record: Record, manifests: Sequence[dict[str, Any]]) -> str:
     """Describe how checkpoints were selected."""
     study = record.study
-    recipes: list[RecipePatch] = [study.training, study.training.intermediate, study.training.target]
-    recipes += [each.training for each in (*_intermediate_stages(study), *study.targets)]
-    if any(recipe.early_stopping for recipe in recipes):
+    levels: list[RecipePatch] = [study.training, *(each.training for each in _model_entries(study))]
+    levels += [part for level in levels if isinstance(level, Training) for part in (level.intermediate, level.target)]
+    levels += [each.training for each in (*_intermediate_stages(study), *study.targets)]
+    recipes = [manifest["spec"].get("recipe", {}) for manifest in manifests if manifest["kind"] == "train"]
+    if any(level.early_stopping for level in levels) or any(recipe.get("early_stopping") for recipe in recipes):
         return (
             "Stages with `early_stopping` used the checkpoint with the best score on dev data of their training languages; other "
             "stages used the last checkpoint."
@@ -169,6 +172,10 @@ def _checkpoint_selection(record: Record) -> str:
     if any(cell.dev_key or cell.official_key for cell in record.cells):
         return "The last checkpoint was used: no model was selected on a dev set."
     return "The last checkpoint was used: nothing was selected on a dev set in any language."
+
+
+def _model_entries(study: Study) -> list[NamedModel | PretrainedModel]:
+    return [entry for entry in study.models if not isinstance(entry, str)]
 
 
 def _intermediate_stages(study: Study) -> list[Intermediate | Stage]:

@@ -35,7 +35,9 @@ def threads_by_job(plan: Plan) -> dict[str, int]:
     for job in plan.jobs.values():
         if isinstance(job.spec, PretrainSpec):
             hidden_sizes[job.key] = job.spec.architecture.hidden_size
-    return {key: num_threads(job.kind, hidden_sizes.get(roots[key]), plan.engine) for key, job in plan.jobs.items()}
+    return {
+        key: num_threads(job.kind, hidden_sizes.get(roots[key]), plan.engine_of(key)) for key, job in plan.jobs.items()
+    }
 
 
 def num_processes(kind: str, engine: Engine) -> int:
@@ -46,4 +48,4 @@ def num_processes(kind: str, engine: Engine) -> int:
 def slots_by_job(plan: Plan, *, gpu: bool) -> dict[str, int]:
     """Key -> worker slots of the job: one per process or, without a GPU, one per thread of each process."""
     threads = {} if gpu else threads_by_job(plan)
-    return {key: threads.get(key, 1) * num_processes(job.kind, plan.engine) for key, job in plan.jobs.items()}
+    return {key: threads.get(key, 1) * num_processes(job.kind, plan.engine_of(key)) for key, job in plan.jobs.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xlift.studies.engine_check import check_engine
 from xlift.studies.missing import refuse
 from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
@@ -46,10 +45,11 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
                 state = above[seed][row.id] = add_row(context, start, row, seed, above[seed])
                 for index, target in enumerate(study.targets):
                     add_target(context, state, row, index, target, seed)
+        for key in plan.jobs:
+            plan.assign(key, start.model, start.engine)
     plan.missing += resolver.availability.missing.values()
     if to_run:
         refuse(plan.missing, str(file.path))
-    check_engine(study.engine, plan.jobs.values(), resolver.tasks, file)
     plan.warnings += [*resolver.notes, *language_notes(plan)]
     plan.faults = resolver.describe_faults()
     plan.warnings += [sentence for sentences in plan.faults.values() for sentence in sentences]

@@ -65,6 +65,11 @@ class Plan:
     conversions: dict[str, ConversionRecord] = field(default_factory=dict)
     """Fingerprint -> files of the pretrained models that were converted."""
     engine: Engine = Engine()
+    """Of the study."""
+    model_of: dict[str, str] = field(default_factory=dict)
+    """Key of a job -> name of its model in the study; of the first, if models share the job."""
+    engines: dict[str, Engine] = field(default_factory=dict)
+    """Key of a job -> its engine, where the entry of its model changes the study's."""
     summaries: list[TaskSummary] = field(default_factory=list)
     """What the files of the custom tasks hold."""
     faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -94,6 +99,17 @@ class Plan:
         """(task, language, split) of missing data -> its number of examples in estimates."""
         data = (each for each in self.missing if isinstance(each, MissingData))
         return {(each.task.name, each.language, each.split): each.count.examples for each in data}
+
+    def engine_of(self, key: str) -> Engine:
+        """The engine of a job."""
+        return self.engines.get(key, self.engine)
+
+    def assign(self, key: str, model: str, engine: Engine) -> None:
+        """Assign a job to a model of the study and its engine, unless an earlier model has planned it too."""
+        if key not in self.model_of:
+            self.model_of[key] = model
+            if engine != self.engine:
+                self.engines[key] = engine
 
     def add(self, job: Job) -> str:
         self.jobs.setdefault(job.key, job)

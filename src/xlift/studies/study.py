@@ -27,7 +27,7 @@ from xlift.studies.fields import Seed, check_distinct
 from xlift.studies.schema.intermediate import IntermediateEntry
 from xlift.studies.schema.models import Model, PretrainedModel
 from xlift.studies.schema.targets import Target
-from xlift.studies.schema.training import PER_DEVICE, PromptSettingsPatch, Training
+from xlift.studies.schema.training import PER_DEVICE, NamedOrTraining, PromptSettingsPatch, Training
 
 
 class Study(Settings):
@@ -39,7 +39,7 @@ class Study(Settings):
     seeds: Annotated[tuple[Seed, ...], AfterValidator(check_distinct)] = Field(default=(1,), min_length=1)
     intermediate: tuple[IntermediateEntry, ...] = ("none",)
     targets: tuple[Target, ...] = ()
-    training: Training = Training()
+    training: NamedOrTraining = Training()
     prompt: PromptSettingsPatch = PromptSettingsPatch()
     """For models in text mode."""
     engine: Engine = Engine()
@@ -55,12 +55,16 @@ class Study(Settings):
     @model_validator(mode="before")
     @classmethod
     def _check_per_device_batch(cls, given: Any) -> Any:
-        engine = given.get("engine") if isinstance(given, dict) else None
-        devices = engine.get("devices") if isinstance(engine, dict) else None
-        if isinstance(devices, int) and devices > 1:
-            for keys in _find_key(given, PER_DEVICE):
-                what = f"`{PER_DEVICE}` needs one device, and `engine:` has {devices}"
-                raise setting_error(what, "write `batch_size:`, the examples of a step over all devices.", *keys)
+        if not isinstance(given, dict):
+            return given
+        models = given.get("models")
+        for entry in (given, *(models if isinstance(models, tuple) else ())):
+            engine = entry.get("engine") if isinstance(entry, dict) else None
+            devices = engine.get("devices") if isinstance(engine, dict) else None
+            if isinstance(devices, int) and devices > 1:
+                for keys in _find_key(given, PER_DEVICE):
+                    what = f"`{PER_DEVICE}` needs one device, and `engine:` has {devices}"
+                    raise setting_error(what, "write `batch_size:`, the examples of a step over all devices.", *keys)
         return given
 
     @field_validator("name")

@@ -178,7 +178,10 @@ def _locate(path: Path, document: Document, overrides: Iterable[Override], keys:
 
 def _first_error(error: ValidationError, path: Path, document: Document, overrides: tuple[Override, ...]) -> UserError:
     """The first error in the order of the file, as a UserError."""
-    details = [(_error_keys(detail, document.value), detail) for detail in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    # pydantic does not count invalid items, so a list of one invalid item is too short for it as well
+    errors = [each for each in errors if each["type"] != "too_short" or not each["input"]]
+    details = [(_error_keys(detail, document.value), detail) for detail in errors]
     keys, detail = min(details, key=lambda each: document.line(each[0]) or 0)
     where, context, found = _locate(path, document, overrides, keys), detail.get("ctx", {}), detail["input"]
     if detail["type"] == "missing":

@@ -31,6 +31,7 @@ def run_jobs(
     """
     import torch
 
+    context = context.for_job(jobs[0].key)
     torch.set_num_threads(threads_for(jobs[0], context, store))
     if jobs[0].kind == "predict":
         yield from prediction.predict(jobs, context, store, progress)

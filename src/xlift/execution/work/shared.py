@@ -7,7 +7,7 @@ import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,12 @@ class Context:
     models: dict[str, Path] = field(default_factory=dict)
     """Fingerprint -> folder of pretrained models."""
     engine: Engine = Engine()
+    engines: dict[str, Engine] = field(default_factory=dict)
+    """Key of a job -> its engine, if it has its own."""
+
+    def for_job(self, key: str) -> Context:
+        """The context with the engine of a job."""
+        return replace(self, engine=self.engines[key], engines={}) if key in self.engines else self
 
 
 def model_folder(job: Job, context: Context, store: Store) -> Path:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.model_files import ModelFacts
+from xlift.recipes import Engine, Recipe
 from xlift.studies.job import ModelRef
 from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
-from xlift.studies.schema.training import PromptSettingsPatch
+from xlift.studies.schema.training import PromptSettingsPatch, RecipePatch, Training, make_recipe
 from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
 from xlift.studies.yaml_document import Keys
+from xlift.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class ModelState:
     """Steps to add to its next stage, a target's."""
     facts: ModelFacts | None = None
     """Of a model that exists; None for one that the study pretrains."""
+    index: int = 0
+    """Of its entry under `models:`."""
+    training: Training = Training()
+    """The training settings of the model's entry."""
+    engine: Engine = Engine()
+    """The study's engine with the settings of the model's entry."""
 
     @property
     def label(self) -> str:
@@ -67,6 +77,23 @@ class PlanContext:
         """Add a warning to the plan, once."""
         if warning not in self.plan.warnings:
             self.plan.warnings.append(warning)
+
+    def make_recipe(
+        self,
+        state: ModelState,
+        section: Literal["intermediate", "target"],
+        patches: Iterable[RecipePatch],
+        tasks: Iterable[Task],
+    ) -> Recipe:
+        """The recipe of a stage: the settings of the study, then of the model, then `patches`, those of its row or target.
+
+        Args:
+            tasks: the tasks whose settings a published recipe takes.
+        """
+        levels = [
+            patch for level in (self.study.training, state.training) for patch in (level, getattr(level, section))
+        ]
+        return make_recipe(*levels, *patches, tasks={task.name: task for task in tasks}, note=self.warn)
 
     def error(self, what: str, where: Keys, fix: str) -> UserError:
         return UserError(what, where=self.file.locate(*where), fix=fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from xlift.model_families import Family
 from xlift.recipes import Recipe
@@ -28,6 +29,12 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
     for task in tasks:
         if formats.get(task.format).is_plain_text:
             continue
+        if formats.get(task.format).ranks_pool and state.engine.strategy == "fsdp":
+            # its step needs the vectors of all rows at once, and its scale is a scalar, which cannot be sharded
+            raise context.error(
+                f"a dual encoder cannot be trained with fsdp: {task.name}", _engine_place(context, state, "strategy"),
+                "use `strategy: ddp`, which divides its batches among the processes.",
+            )  # fmt: skip
         if state.prompt_patches is None:
             check_head_mode(context, state, task, stage.where)
         elif formats.get(task.format).no_text_mode:
@@ -126,23 +133,24 @@ def check_max_length(context: PlanContext, state: ModelState, recipe: Recipe, wh
     if recipe.max_length and limit and recipe.max_length > limit:
         raise context.error(
             f"max_length {recipe.max_length} is more than the {limit} positions of {state.model}",
-            _training_place(context, where, "max_length"), f"set it to at most {limit}.",
+            _training_place(context, state, where, "max_length"), f"set it to at most {limit}.",
         )  # fmt: skip
 
 
 def check_recipe(context: PlanContext, state: ModelState, recipe: Recipe, where: Keys) -> None:
     """Raises UserError if the model, this machine or the engine cannot do what the recipe requires."""
     check_max_length(context, state, recipe, where)
-    engine = context.study.engine
+    engine = state.engine
     if not recipe.optimizer_traits.is_elementwise and engine.strategy == "fsdp":
         raise context.error(
             f"{recipe.optimizer_traits.name} does not work with `strategy: fsdp`: its moments are of whole rows and columns",
-            ("engine", "strategy"),
+            _engine_place(context, state, "strategy"),
             "take `strategy: ddp`, or `optimizer: adamw`.",
         )  # fmt: skip
     if recipe.lora and recipe.lora.quantize and engine.strategy == "fsdp":
         raise context.error(
-            "`quantize: true` does not work with `strategy: fsdp`: 4-bit matrices cannot be sharded", ("engine", "strategy"),
+            "`quantize: true` does not work with `strategy: fsdp`: 4-bit matrices cannot be sharded",
+            _engine_place(context, state, "strategy"),
             "take `strategy: ddp`, or leave `quantize` out.",
         )  # fmt: skip
     if recipe.lora and recipe.lora.quantize:
@@ -150,14 +158,38 @@ def check_recipe(context: PlanContext, state: ModelState, recipe: Recipe, where:
         missing += [] if find_spec("bitsandbytes") else ["the package bitsandbytes"]
         if missing:
             context.refuse_to_run(
-                f"`quantize: true` needs {' and '.join(missing)}", _training_place(context, where, "lora"),
+                f"`quantize: true` needs {' and '.join(missing)}", _training_place(context, state, where, "lora"),
                 "leave `quantize` out (LoRA works without it), or run it on a machine that has them.",
             )  # fmt: skip
 
 
-def _training_place(context: PlanContext, where: Keys, key: str) -> Keys:
-    """The nearest place of a key of `training:` that applies at a place."""
+def _engine_place(context: PlanContext, state: ModelState, key: str) -> Keys:
+    """The place of a key of `engine:` that applies to a model."""
+    place: Keys = ("models", state.index, "engine", key)
+    return place if place in context.file.document.lines else ("engine", key)
+
+
+def _training_place(context: PlanContext, state: ModelState, where: Keys, key: str) -> Keys:
+    """The place in the study that sets a key of a recipe at a place: the key itself or a published recipe, at the nearest level."""
     section = "target" if where[:1] == ("targets",) else "intermediate"
-    places: list[Keys] = [(*where[:n], "training", key) for n in range(len(where), 1, -1)]
-    places += [("training", section, key), ("training", key)]
-    return next((place for place in places if place in context.file.document.lines), places[-1])
+    levels: list[Keys] = [(*where[:n], "training") for n in range(len(where), 1, -1)]
+    for at in (("models", state.index), ()):
+        levels += [(*at, "training", section), (*at, "training")]
+    for level in levels:
+        value = _value_at(context.file.document.value, level)
+        if isinstance(value, str):
+            return level
+        for name in (key, "recipe"):
+            if isinstance(value, dict) and name in value:
+                return (*level, name)
+    return ("training", key)
+
+
+def _value_at(value: Any, keys: Keys) -> Any:
+    """The value at some keys of a study; None if it has none there."""
+    for key in keys:
+        if isinstance(value, dict):
+            value = value.get(key)
+        else:
+            value = value[key] if isinstance(value, list) and isinstance(key, int) and key < len(value) else None
+    return value

@@ -11,7 +11,6 @@ from xlift.studies.job import Data, MergeSpec, make_job
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.rows import IntermediateRow, MixtureShare, TrainingStage
-from xlift.studies.schema.training import make_recipe
 from xlift.tasks import formats
 from xlift.tasks.task import MLM_HEAD
 
@@ -33,26 +32,26 @@ def add_row(
     state = start
     for stage in row.stages:
         if row.control == "steps":
-            state = replace(state, more_steps=state.more_steps + _count_steps(context, stage, seed))
+            state = replace(state, more_steps=state.more_steps + _count_steps(context, state, stage, seed))
         else:
             state = _add_intermediate_stage(context, state, stage, seed)
         state = replace(state, path=path)
     return state
 
 
-def _count_steps(context: PlanContext, stage: TrainingStage, seed: int) -> int:
+def _count_steps(context: PlanContext, state: ModelState, stage: TrainingStage, seed: int) -> int:
     """Optimizer steps of a stage, early stopping aside."""
     sizes, text_sizes = (
         [context.resolver.count_examples(data) for data in _make_data(context, shares, seed)]
         for shares in (stage.shares, stage.text)
     )
-    recipe = _make_stage_recipe(context, stage)
+    recipe = _make_stage_recipe(context, state, stage)
     divided = divide_steps(sizes, recipe, stage.sampling, stage.weights(), text_sizes, stage.text_share())
     return sum(round(steps.sum()) for steps in divided)
 
 
-def _make_stage_recipe(context: PlanContext, stage: TrainingStage) -> Recipe:
-    recipe = make_recipe(context.study.training, context.study.training.intermediate, *stage.training)
+def _make_stage_recipe(context: PlanContext, state: ModelState, stage: TrainingStage) -> Recipe:
+    recipe = context.make_recipe(state, "intermediate", stage.training, [share.task for share in stage.shares])
     return recipe.model_copy(update={"early_stopping": None}) if stage.is_control else recipe
 
 
@@ -92,7 +91,7 @@ def _add_intermediate_stage(context: PlanContext, state: ModelState, stage: Trai
         _check_kept_heads(context, stage, state)
     _check_text(context, stage, state)
     mixture, text = (_make_data(context, shares, seed) for shares in (stage.shares, stage.text))
-    return add_stage(context, state, mixture, stage, _make_stage_recipe(context, stage), seed, text=text)
+    return add_stage(context, state, mixture, stage, _make_stage_recipe(context, state, stage), seed, text=text)
 
 
 def _check_kept_heads(context: PlanContext, stage: TrainingStage, state: ModelState) -> None:

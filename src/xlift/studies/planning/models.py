@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from xlift import backbones
 from xlift.errors import UserError
 from xlift.model_families import Family, traits_of
 from xlift.model_files import check_model_folder
 from xlift.model_profiles import ModelProfile
 from xlift.model_shape import parse_config, read_model_shape
+from xlift.recipes import Engine
 from xlift.studies.job import PROVISIONAL, Data, ModelRef, PretrainSpec, make_job
 from xlift.studies.missing import MissingModel
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.published import find_published, missing_model
+from xlift.studies.schema.engine import make_engine
 from xlift.studies.schema.models import NamedModel, PretrainedModel
 from xlift.studies.schema.text import PretrainText
 from xlift.studies.schema.training import PromptSettingsPatch, make_recipe
@@ -38,7 +42,11 @@ def start_states(context: PlanContext, only_pretrained: bool) -> list[ModelState
         elif only_pretrained:
             continue
         else:
-            start = _named_model(context, NamedModel(model=entry) if isinstance(entry, str) else entry, where)
+            entry = NamedModel(model=entry) if isinstance(entry, str) else entry
+            start = _named_model(context, entry, where)
+        start = replace(start, index=index, training=entry.training, engine=_engine(context, entry, where))
+        if start.ref.job:
+            context.plan.assign(start.ref.job, start.model, start.engine)
         if start.model in starts:
             raise context.error(
                 f"two models are called '{start.model}'", where,
@@ -102,6 +110,15 @@ def _published_model(
     context.plan.missing.append(replace(missing_model(published), reason=reason))
     patches = _prompt_patches(context, entry, name, shape.family, where)
     return ModelState(name, ModelRef(fingerprint=fingerprint), name, shape.family, shape.num_layers, patches)
+
+
+def _engine(context: PlanContext, entry: NamedModel | PretrainedModel, where: Keys) -> Engine:
+    try:
+        return make_engine(context.study.engine, entry.engine)
+    except ValidationError as error:
+        (detail,) = error.errors()
+        found = detail.get("ctx", {})
+        raise context.error(detail["msg"], (*where, "engine", *found.get("keys", ())), found.get("fix", "")) from None
 
 
 def _warn_of_missing_files(context: PlanContext, folder: Path, name: str, where: Keys) -> None:

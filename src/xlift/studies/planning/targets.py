@@ -15,7 +15,6 @@ from xlift.studies.planning.stages import add_stage
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import IntermediateRow, TrainingStage
 from xlift.studies.schema.targets import Options, Target, TargetData
-from xlift.studies.schema.training import make_recipe
 from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats, metrics
 from xlift.tasks.task import Task
@@ -41,7 +40,9 @@ def add_target(
     resolver, where = context.resolver, ("targets", index)
     task = resolver.find_task(target.task, (*where, "task"))
     _check_target(context, task, target, where)
-    recipe = make_recipe(context.study.training, context.study.training.target, target.training)
+    recipe = context.make_recipe(
+        state, "target", (target.training,), [task] if formats.get(task.format).is_trainable else []
+    )
     head, train_language, fewshot_data = "", "", None
     is_trainable = formats.get(task.format).is_trainable
     is_text_mode = is_trainable and state.prompt_patches is not None

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from xlift.recipes import Masking, Noise, Sampling, Settings, setting_error
 from xlift.studies.fields import HeadName, Names, Size, Sizes, TrainSplit, check_distinct
 from xlift.studies.schema.text import MaskedText
-from xlift.studies.schema.training import RecipePatch
+from xlift.studies.schema.training import NamedOrPatch, RecipePatch
 
 Control = Literal["steps", "text", "shuffled"]
 """What a control has in place of the stage that it belongs to. 'steps': as many more steps of the target stage; 'text': the same
@@ -50,7 +50,7 @@ class Stage(Settings):
 
     mixture: tuple[MixturePart, ...] = Field(min_length=1)
     sampling: Sampling = Sampling()
-    training: RecipePatch = RecipePatch()
+    training: NamedOrPatch = RecipePatch()
     head: HeadName = ""
     """Name of one head for all parts (SNLI, MNLI and ANLI as one task); by default each task has its own."""
     keep_heads: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Intermediate(Settings):
     """Of the names in `merge`; default: equal ones with sum 1. Rows with the same name share its weight equally."""
     noise: Noise | None = None
     sampling: Sampling = Sampling()
-    training: RecipePatch = RecipePatch()
+    training: NamedOrPatch = RecipePatch()
     head: HeadName = ""
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None

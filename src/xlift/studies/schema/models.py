@@ -8,8 +8,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from xlift.recipes import Architecture, Masking, Settings, TokenizerRecipe, Written, setting_error
 from xlift.studies.fields import Seed
+from xlift.studies.schema.engine import EnginePatch
 from xlift.studies.schema.text import PretrainText
-from xlift.studies.schema.training import PromptSettingsPatch, RecipePatch
+from xlift.studies.schema.training import NamedOrTraining, PromptSettingsPatch, RecipePatch, Training
 
 AnswerMode = Literal["head", "text"]
 """A task head predicts, or the model generates text from a prompt."""
@@ -34,7 +35,12 @@ class Pretrain(Settings):
 
     @model_validator(mode="after")
     def _check_training(self) -> Pretrain:
-        if self.training.early_stopping is not None:
+        if self.training.recipe is not None:
+            what = f"the recipe {self.training.recipe} is for training on labels, and this is pretraining"
+            raise setting_error(
+                what, "write its settings, such as `{lr: 0.003, batch_size: 64}`.", "training", "recipe"
+            )
+        if self.training.early_stopping:
             what = "pretraining has no dev data for early stopping"
             raise setting_error(what, "remove it.", "training", "early_stopping")
         if self.training.lora:
@@ -49,7 +55,10 @@ class PretrainedModel(Settings):
     name: str = Field(min_length=1)
     pretrain: Pretrain
     mode: AnswerMode | None = None
+    training: NamedOrTraining = Training()
+    """Of its stages on labels; the pretraining has its own."""
     prompt: PromptSettingsPatch = PromptSettingsPatch()
+    engine: EnginePatch = EnginePatch()
 
 
 class NamedModel(Settings):
@@ -61,7 +70,10 @@ class NamedModel(Settings):
     """The name of a shipped model, a folder, or a model id of the Hub."""
     mode: AnswerMode | None = None
     """Default: head for encoders, text for decoders and encoder-decoder models."""
+    training: NamedOrTraining = Training()
+    """Overrides the study's `training`; that of a row or a target overrides it."""
     prompt: PromptSettingsPatch = PromptSettingsPatch()
+    engine: EnginePatch = EnginePatch()
 
 
 def _shape(given: Any) -> str | None:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Discriminator, Field, Tag, field_validator
+from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, field_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from xlift.published_recipes import RECIPES, RecipeName, settings_for
 from xlift.recipes import EarlyStopping, Lora, Optimizer, Precision, PromptSettings, Recipe, Settings, check_warmup
+from xlift.tasks import formats
+from xlift.tasks.task import Task
 
 PER_DEVICE = "per_device_train_batch_size"
 """Hugging Face's name of `batch_size`; it means the same only with one device (study.py checks that)."""
 
 
-def _lora_shape(given: Any) -> str | None:
-    return "(mapping)" if isinstance(given, dict | Lora) else "(one)" if given is None or given is False else None
+def _section_or_not(given: Any) -> str | None:
+    return "(mapping)" if isinstance(given, dict | Settings) else "(one)" if given is None or given is False else None
 
 
 LoraOrNot = Annotated[
     Annotated[Lora, Tag("(mapping)")] | Annotated[Literal[False] | None, Tag("(one)")],
     Discriminator(
-        _lora_shape, custom_error_type="shape",
+        _section_or_not, custom_error_type="shape",
         custom_error_message="expected false, or a mapping such as {rank: 8}",
+    ),
+]  # fmt: skip
+EarlyStoppingOrNot = Annotated[
+    Annotated[EarlyStopping, Tag("(mapping)")] | Annotated[Literal[False] | None, Tag("(one)")],
+    Discriminator(
+        _section_or_not, custom_error_type="shape",
+        custom_error_message="expected false, or a mapping such as {eval_steps: 200}",
     ),
 ]  # fmt: skip
 
@@ -28,6 +41,8 @@ LoraOrNot = Annotated[
 class RecipePatch(Settings):
     """Any part of a recipe; missing parts come from the next wider level. Accepts Hugging Face's long names."""
 
+    recipe: RecipeName | None = None
+    """A published recipe: all of its settings for the stage's task, which the other keys beside it override."""
     lr: float | None = Field(default=None, gt=0, validation_alias=AliasChoices("lr", "learning_rate"))
     batch_size: int | None = Field(default=None, ge=1, validation_alias=AliasChoices("batch_size", PER_DEVICE))
     epochs: float | None = Field(default=None, gt=0, validation_alias=AliasChoices("epochs", "num_train_epochs"))
@@ -38,7 +53,8 @@ class RecipePatch(Settings):
     adam_epsilon: float | None = Field(default=None, gt=0)
     max_grad_norm: float | None = Field(default=None, gt=0)
     max_length: int | None = Field(default=None, ge=8)
-    early_stopping: EarlyStopping | None = None
+    early_stopping: EarlyStoppingOrNot | None = None
+    """False: train all steps and keep the last checkpoint, although a wider level or a published recipe stops early."""
     retries: int | None = Field(default=None, ge=0, le=5)
     lr_scheduler_type: Literal["linear", "constant"] | None = None
     optimizer: Optimizer | None = None
@@ -49,11 +65,29 @@ class RecipePatch(Settings):
     _warmup = field_validator("warmup_steps")(check_warmup)
 
 
+def _by_name(given: Any) -> Any:
+    return {"recipe": given} if isinstance(given, str) else given
+
+
+class _NameInSchema:
+    """Allows the name of a recipe in the JSON schema, so that a wrong key is still found where it is."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"if": {"type": "string"}, "then": {"enum": list(RECIPES)}, "else": handler(schema)}
+
+
+NamedOrPatch = Annotated[RecipePatch, BeforeValidator(_by_name), _NameInSchema()]
+"""The name of a published recipe, or settings."""
+
+
 class Training(RecipePatch):
     """The recipe of all stages, and its changes for intermediate or target stages."""
 
-    intermediate: RecipePatch = RecipePatch()
-    target: RecipePatch = RecipePatch()
+    intermediate: NamedOrPatch = RecipePatch()
+    target: NamedOrPatch = RecipePatch()
+
+
+NamedOrTraining = Annotated[Training, BeforeValidator(_by_name), _NameInSchema()]
 
 
 class PromptSettingsPatch(Settings):
@@ -67,21 +101,48 @@ class PromptSettingsPatch(Settings):
     max_new_tokens: int | None = Field(default=None, ge=1)
 
 
-def make_recipe(*patches: RecipePatch) -> Recipe:
-    """Apply patches to the default recipe; later ones override earlier ones."""
+def make_recipe(
+    *patches: RecipePatch, tasks: Mapping[str, Task] | None = None, note: Callable[[str], None] = lambda text: None
+) -> Recipe:
+    """Apply patches to the default recipe, key by key; later ones override earlier ones.
+
+    Args:
+        tasks: the tasks of the stage, whose settings a published recipe takes; without tasks, published recipes are left out.
+        note: receives a note for each published recipe that has no settings for these tasks.
+    """
     values: dict[str, Any] = {}
     for patch in patches:
-        given = {
-            key: value
-            for key, value in patch.model_dump(include=set(RecipePatch.model_fields)).items()
-            if value is not None
-        }
-        if "epochs" in given and "max_steps" not in given:
-            values.pop("max_steps", None)  # `epochs` of a nearer level overrides `max_steps` of a wider one
-        values.update(given)
-    if values.get("lora") is False:
-        del values["lora"]
-    return Recipe(**values)
+        if patch.recipe and tasks:
+            _apply(values, _published_settings(patch.recipe, tasks, note))
+        _apply(values, patch.model_dump(include=set(RecipePatch.model_fields) - {"recipe"}, exclude_unset=True))
+    return Recipe(**{key: value for key, value in values.items() if value is not False})
+
+
+def _published_settings(name: RecipeName, tasks: Mapping[str, Task], note: Callable[[str], None]) -> dict[str, Any]:
+    settings, text = settings_for(name, {task: tasks[task].official for task in tasks})
+    if text:
+        note(text)
+    without_dev = [task.name for task in tasks.values() if not _can_stop_early(task)]
+    if "early_stopping" in settings and without_dev:
+        del settings["early_stopping"]
+        what = f"{' and '.join(without_dev)} cannot be scored on dev data"
+        note(f"the recipe {name} keeps the best checkpoint, and {what}, so the last one is kept there.")
+    return settings
+
+
+def _can_stop_early(task: Task) -> bool:
+    format = formats.get(task.format)
+    return "dev" in task.source.splits() and not (format.is_plain_text or format.ranks_pool)
+
+
+def _apply(values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Override values in place; those of `lora` and `early_stopping` key by key."""
+    given = {key: value for key, value in given.items() if value is not None}
+    if "epochs" in given and "max_steps" not in given:
+        values.pop("max_steps", None)  # `epochs` of a nearer level overrides `max_steps` of a wider one
+    for key, value in given.items():
+        before = values.get(key)
+        values[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
 
 
 def make_prompt_settings(*patches: PromptSettingsPatch) -> PromptSettings:

@@ -1,4 +1,4 @@
-"""Helpers for declarations: languages per split, the Hub's conversions, the settings of the benchmarks."""
+"""Helpers for declarations: languages per split, the Hub's conversions, faults and labels that tasks share."""
 
 from __future__ import annotations
 
@@ -50,44 +50,6 @@ def hub(
         **options,
     )
 
-
-def xtreme(
-    lr: float, large: float, epochs: int, max_length: int = 128, *, warmup_steps: float = 0.0, weight_decay: float = 0.0,
-    batch_size: int = 32,
-) -> dict[str, dict[str, Any]]:  # fmt: skip
-    """What XTREME's `scripts/train_*.sh` set, for models of base size and for XLM-R large; linear decay, clipping at 1.
-
-    Its warm-up on questions is 500 steps, which is longer than one of its runs on TyDi QA.
-    """
-    recipe = {"batch_size": batch_size, "epochs": epochs, "max_length": max_length, "warmup_steps": warmup_steps}
-    recipe["weight_decay"] = weight_decay
-    return {"xtreme": {"lr": lr, **recipe}, "xtreme-large": {"lr": large, **recipe}}
-
-
-def jiant(epochs: int, max_length: int = 256, batch_size: int = 32) -> dict[str, dict[str, Any]]:
-    """The settings of jiant's `scripts/benchmarks/xtreme`, for every model."""
-    rest = {
-        "batch_size": batch_size,
-        "epochs": epochs,
-        "max_length": max_length,
-        "warmup_steps": 0.1,
-        "weight_decay": 0.01,
-    }
-    return {"jiant": {"lr": 1e-5, **rest}}
-
-
-INTERMEDIATE = jiant(3)
-"""Settings of jiant's simple interface, which its guide to X-STILTs uses: the same for every intermediate task."""
-
-MT5: dict[str, dict[str, Any]] = {
-    "mt5": {
-        "lr": 1e-3, "lr_scheduler_type": "constant", "warmup_steps": 0.0, "optimizer": "adafactor", "weight_decay": 0.0,
-        "batch_size": 128, "max_length": 1024, "early_stopping": {"eval_steps": 200},
-    },
-}  # fmt: skip
-"""Settings of mT5's fine-tuning on every task (Xue et al. 2021, 4.1), for text-to-text models: Adafactor at a constant rate,
-batches of 2 ** 17 tokens (128 rows of T5's 1,024), and the best on dev of a checkpoint every 200 steps. The number of steps
-is not given; their README's example of XNLI has 20,000. Dropout is that of the model config."""
 
 REMOVED_LABELS = Fault(
     "removed-labels",

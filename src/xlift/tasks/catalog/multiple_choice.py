@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.common import (
-    CHOICE_FROM_ONE,
-    CHOICE_OF_LETTER,
-    ENGLISH,
-    INTERMEDIATE,
-    hub,
-    in_splits,
-    split_codes,
-    xtreme,
-)
+from xlift.published_recipes import INTERMEDIATE, xtreme
+from xlift.tasks.catalog.common import CHOICE_FROM_ONE, CHOICE_OF_LETTER, ENGLISH, hub, in_splits, split_codes
 from xlift.tasks.catalog.flores import BELEBELE as BELEBELE_CODES
 from xlift.tasks.faults import Correction, Fault
 from xlift.tasks.sources.fallback import FallbackSource

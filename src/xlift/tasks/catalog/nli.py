@@ -5,17 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xlift.hub import PARQUET_BRANCH
-from xlift.tasks.catalog.common import (
-    ENGLISH,
-    INTERMEDIATE,
-    MT5,
-    REMOVED_LABELS,
-    hub,
-    in_splits,
-    jiant,
-    split_codes,
-    xtreme,
-)
+from xlift.published_recipes import INTERMEDIATE, jiant, mt5, xtreme
+from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, hub, in_splits, split_codes
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
@@ -177,7 +168,7 @@ XNLI = nli_task(
     train_task=("mnli",),
     suites={"xtreme": XNLI_LANGUAGES, "xtreme-r": XNLI_LANGUAGES},
     counts={"dev": 2_490, "test": 5_010},
-    official=xtreme(2e-5, 3e-5, 5) | jiant(2) | MT5,
+    official=xtreme(2e-5, 3e-5, 5, eval_steps=100) | jiant(2) | mt5(8000, batch_tokens=2**20),
     licence="CC BY-NC 4.0 (Korean: CC BY-SA 4.0)",
     url="https://github.com/facebookresearch/XNLI",
     citations=("conneau-etal-2018-xnli", "ham-etal-2020-kornli"),

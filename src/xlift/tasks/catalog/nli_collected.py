@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.common import ENGLISH, INTERMEDIATE, in_splits
+from xlift.published_recipes import INTERMEDIATE
+from xlift.tasks.catalog.common import ENGLISH, in_splits
 from xlift.tasks.catalog.nli import nli_task
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource

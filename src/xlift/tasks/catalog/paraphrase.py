@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.common import (
-    ENGLISH,
-    INTERMEDIATE,
-    MT5,
-    REMOVED_LABELS,
-    hub,
-    in_splits,
-    jiant,
-    split_codes,
-    xtreme,
-)
+from xlift.published_recipes import INTERMEDIATE, jiant, mt5, xtreme
+from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, hub, in_splits, split_codes
 from xlift.tasks.faults import Fault
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
@@ -113,7 +104,7 @@ PAWSX = Task(
     train_language="en",
     suites={"xtreme": PAWSX_LANGUAGES},
     counts={"train": 49_401, "dev": 2_000, "test": 2_000},
-    official=xtreme(2e-5, 2e-5, 5) | jiant(5) | MT5,
+    official=xtreme(2e-5, 2e-5, 5, eval_steps=200) | jiant(5) | mt5(12_000),
     licence="free for any purpose, with acknowledgement of Google LLC",
     url="https://github.com/google-research-datasets/paws/tree/master/pawsx",
     citations=("yang-etal-2019-paws-x",),

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.common import (
-    ENGLISH,
-    INTERMEDIATE,
-    MT5,
-    REMOVED_LABELS,
-    hub,
-    in_splits,
-    jiant,
-    split_codes,
-    xtreme,
-)
+from xlift.published_recipes import INTERMEDIATE, jiant, mt5, xtreme
+from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, hub, in_splits, split_codes
 from xlift.tasks.sources.division import DocumentShare
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
@@ -135,7 +126,7 @@ XQUAD = _qa_task(
     train_task=("squad",),
     suites={"xtreme": XQUAD_LANGUAGES, "xtreme-r": (*XQUAD_LANGUAGES, "ro")},
     counts={"test": 1_190},
-    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
+    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | mt5(8000),
     licence="CC BY-SA 4.0",
     url="https://github.com/google-deepmind/xquad",
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
@@ -246,7 +237,7 @@ MLQA = _qa_task(
         "dev": {"en": 1_148, "es": 500, "de": 512, "ar": 517, "hi": 507, "vi": 511, "zh": 504},
         "test": {"en": 11_590, "es": 5_253, "de": 4_517, "ar": 5_335, "hi": 4_918, "vi": 5_495, "zh": 5_137},
     },
-    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
+    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | mt5(12_000),
     licence="CC BY-SA 3.0",
     url="https://github.com/facebookresearch/MLQA",
     citations=("lewis-etal-2020-mlqa",),
@@ -300,7 +291,7 @@ TYDIQA = _qa_task(
                   "sw": 2_755, "te": 5_563},
         "test": {"en": 440, "ar": 921, "bn": 113, "fi": 782, "id": 565, "ko": 276, "ru": 812, "sw": 499, "te": 669},
     },
-    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | MT5,
+    official=xtreme(3e-5, 3e-5, 3, 384, warmup_steps=500, weight_decay=1e-4) | jiant(2, 384, 16) | mt5(8000),
     licence="Apache 2.0",
     url="https://github.com/google-research-datasets/tydiqa",
     citations=("clark-etal-2020-tydi",),

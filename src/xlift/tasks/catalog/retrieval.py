@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from xlift.tasks.catalog.common import (
-    ENGLISH,
-    REMOVED_LABELS,
-    hub,
-    in_splits,
-    split_codes,
-    xtreme,
-)
+from xlift.published_recipes import xtreme
+from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, hub, in_splits, split_codes
 from xlift.tasks.catalog.flores import FLORES
 from xlift.tasks.catalog.question_answering import XQUAD_LANGUAGES
 from xlift.tasks.sources.fallback import FallbackSource

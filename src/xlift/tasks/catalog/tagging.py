@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlift.tasks.catalog.common import (
-    ENGLISH,
-    INTERMEDIATE,
-    MT5,
-    REMOVED_LABELS,
-    Languages,
-    hub,
-    in_splits,
-    jiant,
-    split_codes,
-    xtreme,
-)
+from xlift.published_recipes import INTERMEDIATE, jiant, mt5, xtreme
+from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, Languages, hub, in_splits, split_codes
 from xlift.tasks.metrics.chunks import UPOS
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
@@ -99,7 +89,7 @@ UDPOS = _pos_task(
     )),
     suites={"xtreme": UDPOS_LANGUAGES, "xtreme-r": UDPOS_R},
     counts={"train": {"en": 21_253}, "dev": {"en": 3_974}},
-    official=xtreme(2e-5, 2e-5, 10) | jiant(10),
+    official=xtreme(2e-5, 2e-5, 10, eval_steps=500) | jiant(10),
     note="All treebanks of a language one after the other, as in XTREME: version 2.5, and 2.7 for lt, pl, ro, uk and wo. Other "
     "treebanks or versions give other scores. The Hub's copy is of 2.5 and differs slightly from XTREME's (22,458 German test "
     "sentences; the paper counts at most 20,436). XTREME reports chunk F1 by seqeval 0.0.12, shown second; accuracy per word "
@@ -193,7 +183,7 @@ PANX = Task(
         vi 20000 10000 10000
         yo   100   100   100
     """),
-    official=xtreme(2e-5, 2e-5, 10) | jiant(10) | MT5,
+    official=xtreme(2e-5, 2e-5, 10, eval_steps=1000) | jiant(10) | mt5(12_000, batch_tokens=2**16),
     licence="ODC-BY (of the splits by Rahimi et al.)",
     url="https://github.com/afshinrahimi/mmner",
     citations=("pan-etal-2017-cross", "rahimi-etal-2019-massively"),
