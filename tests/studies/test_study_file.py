@@ -78,7 +78,7 @@ ADDED = {
     "a wrong learning_rate": ("training: {learning_rate: -1}", "study.yaml:7: training.learning_rate: expected more than 0", ""),
     "warm-up of half a step too many": ("training: {warmup_steps: 1.5}", "study.yaml:7: training.warmup_steps: 1.5 is neither a whole number of steps nor a share", "a share below 1"),
     "per-device batches on two devices": ("training: {target: {per_device_train_batch_size: 8}}\nengine: {devices: 2}", "study.yaml:7: training.target.per_device_train_batch_size: `per_device_train_batch_size` needs one device, and `engine:` has 2", "`batch_size:`"),
-    "an old key": ("training: {beta2: 0.9}", "study.yaml:7: training.beta2: unknown key 'beta2'", "Allowed keys: lr, batch_size, epochs, max_steps"),
+    "an old key": ("training: {beta2: 0.9}", "study.yaml:7: training.beta2: unknown key 'beta2'", "Allowed keys: recipe, lr, batch_size, epochs, max_steps"),
     "early stopping without its interval": ("training: {early_stopping: {patience: 2}}", "study.yaml:7: training.early_stopping.eval_steps: 'eval_steps' is missing", "add it. Allowed keys: eval_steps, patience."),
     "a text where a section belongs": ("engine: fast", "study.yaml:7: engine: expected lines of `key: value`, found 'fast'", "Allowed keys: token_budget, compact_vocabulary"),
     "lr below zero": ("training: {lr: -0.1}", "study.yaml:7: training.lr: expected more than 0, found -0.1", ""),
