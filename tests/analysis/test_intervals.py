@@ -130,7 +130,9 @@ def test_interval_of_a_correlation_is_close_to_fishers(strength):
     value, low, high = score_interval(estimate(points(x, y)[None], correlation), lowest=-1.0)
     assert value == pytest.approx(np.corrcoef(x, y)[0, 1])
     half = 1.96 / np.sqrt(397)
-    assert (low, high) == pytest.approx((np.tanh(np.arctanh(value) - half), np.tanh(np.arctanh(value) + half)), abs=0.02)
+    assert (low, high) == pytest.approx(
+        (np.tanh(np.arctanh(value) - half), np.tanh(np.arctanh(value) + half)), abs=0.02
+    )
 
 
 def test_interval_of_a_correlation_stays_in_its_range():

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xlift.analysis.lift import ScoredCell, compute_lifts
+from xlift.analysis.estimates import ScoredCell
+from xlift.analysis.lift import compute_lifts
 from xlift.analysis.natural import PUBLISHED, add_published_noise
 from xlift.analysis.robustness import compute_robustness
 from xlift.studies.plan import Cell

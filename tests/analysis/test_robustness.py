@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xlift.analysis.lift import ALL, ScoredCell, compute_lifts
+from xlift.analysis.estimates import ALL, ScoredCell
+from xlift.analysis.lift import compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.errors import UserError
 

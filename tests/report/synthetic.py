@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xlift.analysis.lift import LiftRow, ScoredCell, compute_lifts
+from xlift.analysis.estimates import ScoredCell
+from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.report.page import PageInfo
 
 LANGUAGES = {

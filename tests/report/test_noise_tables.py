@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from tests.report.synthetic import info, rows
 
-from xlift.analysis.lift import ScoredCell
+from xlift.analysis.estimates import ScoredCell
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.report.charts import noise_curves
 from xlift.report.page import render_page

@@ -104,6 +104,7 @@ def test_page_without_results():
 
 def row(**changed) -> LiftRow:
     base = LiftRow("s", "m", "nli", "en", "full", 2, "all", "all", "mean", 0.7, 0.68, 0.72, 0.03, 0.01, 0.05, 500)
+    base = replace(base, lift_p=0.004, in_best_set=False)
     return replace(base, **changed)
 
 
@@ -111,47 +112,59 @@ def language(**changed) -> LiftRow:
     return row(target="xnli", language="sw", metric="accuracy", **changed)
 
 
-def test_summary_names_the_highest_lift_with_its_interval_and_the_number_expected_by_chance():
-    other = {"intermediate": "qa", "lift": 0.01, "lift_low": -0.02, "lift_high": 0.04}
-    said = summarize_lifts([row(), language(), row(**other), language(**other)])
-    assert said == (
-        "nli has the highest lift: on average +3.0 points over 1 target and 1 language (95% interval +1.0 to +5.0). "
-        "Of 2 lifts by target and language, 1 gain and 0 losses exclude zero; about 1 would by chance if "
-        "no task had an effect."
+UNSURE = {"intermediate": "qa", "lift": 0.01, "lift_low": -0.02, "lift_high": 0.04, "lift_p": 0.5}
+
+
+def test_summary_names_the_highest_lift_if_it_is_separable_from_all_others():
+    summary = summarize_lifts([row(in_best_set=True), language(), row(**UNSURE), language(**UNSURE)])
+    assert summary == (
+        "nli has the highest lift: on average +3.0 points (95% interval +1.0 to +5.0) over 1 target and 1 language. "
+        "Of 2 lifts by target and language, 1 gain and 0 losses differ from zero (false discovery rate 5%)."
     )
 
 
-def test_summary_prefers_a_lift_whose_interval_excludes_zero():
-    higher = {"intermediate": "qa", "lift": 0.04, "lift_low": -0.01, "lift_high": 0.09}
-    said = summarize_lifts([row(), language(), row(**higher), language(**higher)])
-    assert said.startswith("nli has the highest lift whose interval excludes zero: on average +3.0 points")
-    assert "qa has a higher mean, but its interval does not exclude zero." in said
+def test_summary_names_no_winner_among_inseparable_lifts():
+    others = [row(intermediate=name, lift=0.02, in_best_set=True) for name in ("qa", "pos")]
+    summary = summarize_lifts([row(in_best_set=True), *others, row(intermediate="mlm", lift=-0.05)])
+    assert summary.startswith("The highest mean lift is that of nli: +3.0 points")
+    assert "It cannot be told apart from qa and pos." in summary
+    assert "has the highest lift" not in summary
+
+
+def test_summary_names_a_lower_lift_that_differs_from_zero():
+    higher = {"intermediate": "qa", "lift": 0.04, "lift_low": -0.01, "lift_high": 0.09, "lift_p": 0.2}
+    summary = summarize_lifts([row(), language(), row(**higher), language(**higher)])
+    assert summary.startswith("nli raises the average: +3.0 points")
+    assert "qa has a higher mean, which cannot be told from zero." in summary
 
 
 @pytest.mark.parametrize(
     ("bounds", "words"),
     [
-        ((0.01, -0.01, 0.03), "No intermediate task has a mean lift whose interval excludes zero. The highest is nli"),
-        ((-0.02, -0.03, -0.01), "No intermediate task raises the average. The smallest loss is that of nli"),
+        ((0.01, -0.01, 0.03, 0.4), "No intermediate task has a mean lift that can be told from zero. The highest is that of nli"),
+        ((-0.02, -0.03, -0.01, 0.01), "No intermediate task raises the average. The smallest loss is that of nli"),
     ],
-)
-def test_summary_says_that_no_task_has_a_lift(bounds: tuple[float, float, float], words: str):
-    changed = dict(zip(("lift", "lift_low", "lift_high"), bounds, strict=True))
-    unsure = language(lift=0.0, lift_low=-0.1, lift_high=0.1)
-    said = summarize_lifts([row(**changed), unsure, unsure])
-    assert said.startswith(words)
-    assert "none excludes zero" in said
+)  # fmt: skip
+def test_summary_says_that_no_task_has_a_lift(bounds: tuple[float, float, float, float], words: str):
+    changed = dict(zip(("lift", "lift_low", "lift_high", "lift_p"), bounds, strict=True))
+    unsure = language(**UNSURE)
+    summary = summarize_lifts([row(**changed), unsure, unsure])
+    assert summary.startswith(words)
+    assert "none differs from zero" in summary
 
 
 def test_summary_warns_of_a_single_seed():
-    assert "only one seed" in summarize_lifts([row(seeds=1), language(seeds=1)])
+    once = {"seeds": 1, "lift_p": None, "in_best_set": None}
+    summary = summarize_lifts([row(**once), language(**once)])
+    assert "only one seed" in summary
+    assert "nli" not in summary
 
 
 def test_summary_without_lifts_gives_the_reason():
     assert "no lifts" in summarize_lifts([row(lift=None, lift_low=None, lift_high=None)])
 
 
-def test_heat_map_has_every_lift_and_pale_cells_for_intervals_with_zero():
+def test_heat_map_has_every_lift_and_pale_cells_for_lifts_near_zero():
     study = rows(**SMALL)
     svg = heatmaps(study)["isle-pairs"]
     lifts = [r for r in study if r.target == "isle-pairs" and r.lift is not None]

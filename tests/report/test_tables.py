@@ -26,11 +26,12 @@ from xlift.report.tables import (
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
-    "lift_minus_control_high"
+    "lift_minus_control_high lift_p in_best_set is_unstable"
 ).split()
 ROW = LiftRow(
-    "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500
-)
+    "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500,
+    lift_p=0.003, in_best_set=True,
+)  # fmt: skip
 BASE = replace(
     ROW,
     intermediate="none",
@@ -42,6 +43,8 @@ BASE = replace(
     lift=None,
     lift_low=None,
     lift_high=None,
+    lift_p=None,
+    in_best_set=False,
 )
 
 
@@ -112,7 +115,7 @@ def test_no_heading_name_or_score_is_broken(width: int, per_language: bool):
 
 def test_marks_without_colour():
     loss = replace(ROW, intermediate="qa", lift=-0.02, lift_low=-0.03, lift_high=-0.01)
-    unsure = replace(ROW, intermediate="tags", lift=0.01, lift_low=-0.01, lift_high=0.03)
+    unsure = replace(ROW, intermediate="tags", lift=0.01, lift_low=-0.01, lift_high=0.03, lift_p=0.3)
     text = printed(TerminalTable([BASE, ROW, loss, unsure]), 80, no_color=True)
     assert "▲ +3.2" in text
     assert "▼ −2.0" in text
@@ -129,10 +132,18 @@ def test_baseline_comes_first_and_sizes_ascend():
     assert make_overview_table(mixed).pipelines == [("none", ""), ("nli", "500"), ("nli", "10k"), ("nli", "full")]
 
 
-def test_values_that_print_equal_are_all_best():
-    score_table = make_overview_table([BASE, ROW, replace(ROW, intermediate="qa", value=0.7144)])
-    assert to_markdown([BASE, ROW, replace(ROW, intermediate="qa", value=0.7144)]).count("**71.4") == 2
-    assert score_table.best(0) == 71.4
+def test_scores_that_cannot_be_told_apart_from_the_highest_are_all_bold():
+    text = to_markdown(
+        [BASE, ROW, replace(ROW, intermediate="qa", value=0.701), replace(ROW, value=0.6, in_best_set=False)]
+    )
+    assert text.count("**71.4") == text.count("**70.1") == 1
+    assert "**68.2" not in text
+
+
+def test_no_score_is_bold_with_one_seed():
+    once = [replace(row, seeds=1, lift_p=None, in_best_set=None) for row in (BASE, ROW)]
+    assert "**" not in to_markdown(once)
+    assert "▲" not in to_markdown(once).partition("Percent.")[0]
 
 
 def test_two_metrics_of_a_target_are_two_columns():
@@ -211,7 +222,7 @@ def test_latex_escapes_every_special_character():
     assert text.isascii()
 
 
-def test_latex_marks_the_best_and_intervals_without_zero():
+def test_latex_marks_the_best_and_lifts_that_differ_from_zero():
     text = to_latex([BASE, ROW])
     assert r"\textbf{71.4 $\pm$2.0}" in text
     assert r"+3.2 $\pm$2.1$^{*}$" in text

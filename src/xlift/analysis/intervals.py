@@ -11,11 +11,12 @@ Three deterministic steps:
 2. A mean over languages or targets, or a difference of two pipelines, is the same sum of scores and of influences.
    Examples that are translations of each other share a column, so they are resampled jointly.
 3. `score_interval`, `lift_interval`: variance over seeds plus variance over examples, and Student's t with the degrees
-   of freedom of Welch (1947) and Satterthwaite (1946).
+   of freedom of Welch (1947) and Satterthwaite (1946). The variance between seeds contains the seed x example part, so
+   it is taken out of the variance over examples.
 
-The sum counts the seed x example part twice. Subtracting it once is unbiased but under-covers with two or three seeds;
-`benchmarks/coverage.py` compares with that, with Banerjee's (1960) bound, Owen's (2007) pigeonhole
-bootstrap and Rao and Wu's (1988) rescaled bootstrap.
+Two or three seeds estimate their variance badly: with two, the width of an interval is mostly chance. A `SeedPool`
+(seed_variance.py) brings in the other pipelines of the same target, weighted as `PRIOR_FREEDOM` degrees of freedom.
+`benchmarks/coverage.py` measures how often the intervals contain the true value.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 
 LEVEL = 0.95
+PRIOR_FREEDOM = 4.0
+"""Weight of the pooled variance between seeds, in degrees of freedom. benchmarks/coverage.py shows what it gives."""
 
 Value = Callable[[np.ndarray], np.ndarray]
 """(..., K) summed counts -> (...) scores."""
@@ -57,6 +60,21 @@ class Estimate:
     def __sub__(self, other: Estimate) -> Estimate:
         """The paired difference: seed by seed, example by example."""
         return Estimate(self.scores - other.scores, self.influence - other.influence)
+
+
+class SeedPool(NamedTuple):
+    """The variance between seeds that all pipelines of a target show together."""
+
+    variance: float
+    """Of one seed's value, in squared units of the score."""
+    freedom: float
+    """Its degrees of freedom."""
+    is_unstable: bool = False
+    """Whether it is the variance of one pipeline alone, which varies far more than the others."""
+
+    def scaled(self, factor: float) -> SeedPool:
+        """The pool of the values times `factor`."""
+        return self._replace(variance=self.variance * factor**2)
 
 
 class Spread(NamedTuple):
@@ -98,21 +116,36 @@ def mean(estimates: list[Estimate], columns: list[np.ndarray], units: int) -> Es
     return Estimate(np.mean([e.scores for e in estimates], axis=0), influence / len(estimates))
 
 
-def spread(estimate: Estimate) -> Spread:
-    """Variance of the mean over seeds, and its degrees of freedom. With one seed it covers examples only."""
+def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0) -> Spread:
+    """Variance of the mean over seeds, and its degrees of freedom. With one seed it covers examples only.
+
+    Args:
+        pool: the variance between seeds that the pipelines share; None to use that of the estimate alone.
+        floor: added to the variance over examples.
+    """
     seeds, units = estimate.influence.shape
     if units < 2:
         return Spread(0.0, 0.0)
-    over_examples = float(np.square(estimate.influence.mean(axis=0)).sum())
+    over_examples = float(np.square(estimate.influence.mean(axis=0)).sum()) + floor
     if seeds == 1:
         return Spread(over_examples, units - 1.0)
-    over_seeds = float(estimate.scores.var(ddof=1)) / seeds
-    variance = over_seeds + over_examples
+    seed_variance, seed_freedom = float(estimate.scores.var(ddof=1)), seeds - 1.0
+    if pool is not None:
+        moderated = PRIOR_FREEDOM * pool.variance + seed_freedom * seed_variance
+        seed_variance = moderated / (PRIOR_FREEDOM + seed_freedom)
+        # The estimate's own seeds are among those of the pool.
+        seed_freedom = min(PRIOR_FREEDOM + seed_freedom, pool.freedom)
+    seed_example = float(estimate.influence.var(axis=0, ddof=1).sum()) / seeds
+    example_only = max(0.0, over_examples - seed_example)
+    over_seeds = seed_variance / seeds
+    variance = over_seeds + example_only
+    if pool is None:  # a few seeds may agree by chance
+        variance = max(variance, over_examples)
     if variance == 0:
         return Spread(0.0, units - 1.0)
     # Shares do not underflow when squared; tiny variances would.
-    seed_share, example_share = over_seeds / variance, over_examples / variance
-    return Spread(variance, 1 / (seed_share**2 / (seeds - 1) + example_share**2 / (units - 1)))
+    seed_share = over_seeds / variance
+    return Spread(variance, 1 / (seed_share**2 / seed_freedom + (1 - seed_share) ** 2 / (units - 1)))
 
 
 def _quantile(freedom: float) -> float:
@@ -121,7 +154,7 @@ def _quantile(freedom: float) -> float:
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
-def score_interval(estimate: Estimate, lowest: float = 0.0) -> Interval:
+def score_interval(estimate: Estimate, lowest: float = 0.0, pool: SeedPool | None = None) -> Interval:
     """Interval of a score in `lowest`..1: Wilson's (1927), with the effective number of examples that gives the same
     variance.
 
@@ -130,9 +163,10 @@ def score_interval(estimate: Estimate, lowest: float = 0.0) -> Interval:
     """
     if lowest:
         width = 1 - lowest
-        interval = score_interval(Estimate((estimate.scores - lowest) / width, estimate.influence / width))
+        scaled = Estimate((estimate.scores - lowest) / width, estimate.influence / width)
+        interval = score_interval(scaled, pool=pool and pool.scaled(1 / width))
         return Interval(estimate.value, interval.low * width + lowest, interval.high * width + lowest)
-    value, (variance, freedom) = estimate.value, spread(estimate)
+    value, (variance, freedom) = estimate.value, spread(estimate, pool)
     if freedom == 0:
         return Interval(value, 0.0, 1.0)
     t2 = _quantile(freedom) ** 2
@@ -146,13 +180,37 @@ def score_interval(estimate: Estimate, lowest: float = 0.0) -> Interval:
     return Interval(value, float(max(0.0, min(centre - half, value))), float(min(1.0, max(centre + half, value))))
 
 
-def lift_interval(estimate: Estimate, lower_bound: float = -1.0, upper_bound: float = 1.0) -> Interval:
+def lift_interval(
+    estimate: Estimate,
+    lower_bound: float = -1.0,
+    upper_bound: float = 1.0,
+    pool: SeedPool | None = None,
+    floor: float = 0.0,
+) -> Interval:
     """Interval of a difference of scores: value ± t·sd, clipped to `lower_bound` and `upper_bound`."""
-    value, (variance, freedom) = estimate.value, spread(estimate)
+    value, (variance, freedom) = estimate.value, spread(estimate, pool, floor)
     if freedom == 0:
         return Interval(value, lower_bound, upper_bound)
     half = _quantile(freedom) * np.sqrt(variance)
     return Interval(value, float(max(lower_bound, value - half)), float(min(upper_bound, value + half)))
+
+
+def example_floor(estimate: Estimate) -> float:
+    """1/n², to be added to the variance of a difference over n examples (Agresti and Min 2005): a few examples may carry
+    all of it, and where none of them was drawn the others show no variance."""
+    return estimate.influence.shape[1] ** -2.0
+
+
+def p_value(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0, null: float = 0.0) -> float:
+    """One-sided p-value of "the difference is at most `null`": small if the estimate is far above it. 1 - p is that of
+    "at least `null`". 0.5 where nothing can be estimated."""
+    from scipy.special import stdtr
+
+    variance, freedom = spread(estimate, pool, floor)
+    distance = estimate.value - null
+    if freedom == 0 or (variance == 0 and distance == 0):
+        return 0.5
+    return float(stdtr(freedom, -distance / np.sqrt(variance))) if variance else float(distance < 0)
 
 
 def ratio(numerator: Estimate, denominator: Estimate) -> Estimate:

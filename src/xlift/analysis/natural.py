@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from xlift.analysis.lift import ScoredCell
+from xlift.analysis.estimates import ScoredCell
 from xlift.studies.plan import Cell
 
 

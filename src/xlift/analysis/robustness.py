@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from xlift.analysis.intervals import Interval, lift_interval, ratio, sign_of
-from xlift.analysis.lift import (
+from xlift.analysis.estimates import (
     ALL,
     BASELINE,
     PipelineKey,
@@ -33,6 +32,7 @@ from xlift.analysis.lift import (
     estimate_scores,
     languages_by_target,
 )
+from xlift.analysis.intervals import Interval, lift_interval, ratio, sign_of
 from xlift.analysis.training_status import OK, worst_status
 
 
@@ -76,8 +76,8 @@ class RobustnessRow:
 
     @property
     def sign(self) -> int:
-        """+1 or -1 if the interval of the gain excludes zero, else 0."""
-        return sign_of(self.gain_low, self.gain_high)
+        """+1 or -1 if the interval of the gain excludes zero, else 0. With one seed it is 0."""
+        return sign_of(self.gain_low, self.gain_high) if self.seeds > 1 else 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xlift.analysis.lift import ScoredCell
+from xlift.analysis.estimates import ScoredCell
 from xlift.analysis.natural import add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.errors import UserError

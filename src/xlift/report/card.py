@@ -15,7 +15,8 @@ import yaml
 
 from xlift import backbones
 from xlift.analysis.contamination_report import DataSplit, read_contamination_report
-from xlift.analysis.lift import BASELINE, LiftRow
+from xlift.analysis.estimates import BASELINE
+from xlift.analysis.lift import LiftRow
 from xlift.analysis.pipelines import (
     Pipeline,
     TaskInfo,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from xlift.analysis.lift import ALL, BASELINE, ZERO_SHOT, LiftRow, compute_lifts
+from xlift.analysis.estimates import ALL, BASELINE, ZERO_SHOT
+from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage, trace_lineage
 from xlift.analysis.robustness import compute_robustness
 from xlift.analysis.scores import load_cells

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.lift import ALL, BASELINE, LiftRow
+from xlift.analysis.estimates import ALL, BASELINE
+from xlift.analysis.lift import LiftRow
 from xlift.analysis.robustness import RobustnessRow
 from xlift.report.tables import PIPELINE_KEYS, ScoreTable, format_points, make_language_tables, parse_size
 
@@ -38,7 +39,7 @@ MAX_INTERVAL_MARGIN = 25.0
 def heatmaps(rows: Sequence[LiftRow]) -> dict[str, str]:
     """Target -> SVG: intermediates x languages, each cell the lift in percentage points.
 
-    The colour scale is symmetric around zero and the same for all targets. A cell whose interval excludes zero is strongly
+    The colour scale is symmetric around zero and the same for all targets. A cell whose lift differs from zero is strongly
     coloured and bold; other cells are pale. Targets without a lift have no map.
     """
     tables, largest = make_language_tables(rows), largest_lift(rows)

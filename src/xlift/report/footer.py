@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xlift.analysis.lift import ZERO_SHOT, LiftRow
+from xlift.analysis.estimates import ZERO_SHOT
+from xlift.analysis.lift import LiftRow
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED
 from xlift.tasks import metrics

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from xlift.analysis.lift import LiftRow
 from xlift.report.tables import (
+    BOLD_NOTE,
     HEADINGS,
+    SIGN_NOTE,
     footer,
     format_lift,
     format_minus_control,
     format_score,
     make_language_tables,
     make_overview_table,
-    to_percent,
 )
 
 _LATEX = {
@@ -47,16 +48,17 @@ def to_latex(
     caption: str = "",
     label: str = "tab:lift",
 ) -> str:
-    """Return `table` environments for booktabs. The best score of a column is bold; a lift whose interval excludes zero has a star."""
+    """Return `table` environments for booktabs. The scores of a column that cannot be told apart from its highest are bold; a
+    lift that differs from zero has a star."""
     tables = []
     score_tables = make_language_tables(rows) if per_language else [make_overview_table(rows)]
     for number, table in enumerate(score_tables, start=1):
         lines = []
         for pipeline, line in zip(table.pipelines, table.cells, strict=True):
             scores, lifts, differences = [], [], []
-            for column, row in enumerate(line):
+            for row in line:
                 score = latex_escape(format_score(row)) if row else "--"
-                bold = row is not None and to_percent(row.value) == table.best(column)
+                bold = row is not None and row.in_best_set
                 scores.append(rf"\textbf{{{score}}}" if bold else score)
                 lifts.append(_small(format_lift(row), row.sign) if row else "")
                 differences.append(_small(format_minus_control(row), row.control_sign) if row else "")
@@ -65,9 +67,7 @@ def to_latex(
                 if any(below):
                     lines.append(" & ".join([""] * len(pipeline) + below) + r" \\")
         about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, faults)) if part)
-        about = (
-            f"{about} Percent, ± half the interval. Bold: best of its column. Star: lift whose interval excludes zero."
-        )
+        about = f"{about} Percent, ± half the interval. {BOLD_NOTE} Star: {SIGN_NOTE}"
         words = [HEADINGS[key] for key in table.keys]
         tables.append(
             latex_table(words, table.columns, lines, about, f"{label}-{number}" if len(score_tables) > 1 else label)

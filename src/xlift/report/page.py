@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlift.analysis.lift import ALL, LiftRow
+from xlift.analysis.estimates import ALL
+from xlift.analysis.lift import LiftRow
 from xlift.report import charts
 from xlift.report.tables import (
     HEADINGS,
@@ -89,10 +90,17 @@ def summarize_lifts(rows: Sequence[LiftRow]) -> str:
         return "There are no results yet."
     if not lifts:
         return "There are scores but no lifts: the study has no finished pipeline without an intermediate task to compare with."
-    sentences = [_best_lift_sentence(lifts), _count_sentence([row for row in lifts if not row.is_mean])]
-    sentences.append(_control_sentence(rows))
     if all(row.seeds == 1 for row in lifts):
-        sentences.append("There is only one seed, so these intervals do not cover the variation between seeds.")
+        return (
+            "There is only one seed, so no lift can be told from the variation between seeds: nothing is marked, named or counted. "
+            "Add seeds (`seeds: [0, 1, 2]`); finished jobs are used again."
+        )
+    sentences = [_mean_lift_sentence(lifts), _count_sentence([row for row in lifts if not row.is_mean])]
+    sentences.append(_control_sentence(rows))
+    if any(row.is_unstable for row in lifts):
+        sentences.append(
+            "Where one pipeline varies over seeds far more than the others, its own variance is used, which few seeds estimate badly."
+        )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -101,7 +109,7 @@ def _control_sentence(rows: Sequence[LiftRow]) -> str:
     wide = ALL if any(row.target == ALL for row in rows) else None
     controls = [
         row for row in rows if row.control and row.language == ALL and row.target == (wide or row.target)
-        and row.lift_minus_control is not None
+        and row.lift_minus_control is not None and row.seeds > 1
     ]  # fmt: skip
     if not controls:
         return ""
@@ -116,33 +124,51 @@ def _control_sentence(rows: Sequence[LiftRow]) -> str:
     return f"{few[0].upper()}{few[1:]} {verb} those of all {whose} controls, by intervals of the difference."
 
 
-def _best_lift_sentence(lifts: list[LiftRow]) -> str:
-    """Describe the highest mean lift, preferring lifts whose interval is above zero. Means are over all targets, or over the
-    languages of the only target."""
+def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
+    """Describe the mean lifts: over all targets, or over the languages of the only target. An intermediate task is named
+    as the best only if its lift is above zero and no other one is inseparable from it."""
     means = [row for row in lifts if row.language == ALL and row.target == ALL]
     if not means and len({(row.target, row.metric) for row in lifts}) == 1:
         means = [row for row in lifts if row.language == ALL]
     if not means:
         return "No intermediate task has results on all targets yet, so there is no average to compare."
-    highest_above_zero = max(means, key=lambda row: (row.sign > 0, row.lift or 0))
-    highest = max(means, key=lambda row: row.lift or 0)
-    best = highest_above_zero if highest_above_zero.sign > 0 else highest
     targets = len({row.target for row in lifts} - {ALL})
     languages = len({row.language for row in lifts if not row.is_mean})
     over = f"over {targets} target{'s' * (targets > 1)} and {languages} language{'s' * (languages > 1)}"
-    assert best.lift is not None
-    assert best.lift_low is not None
-    assert best.lift_high is not None
-    size = f"{format_points(best.lift)} points {over} (95% interval {format_points(best.lift_low)} to {format_points(best.lift_high)})"
-    name = _pipeline_name(best, means)
-    if best.sign > 0:
-        higher = f" {_pipeline_name(highest, means)} has a higher mean, but its interval does not exclude zero."
-        if best is highest:
-            return f"{name} has the highest lift: on average {size}."
-        return f"{name} has the highest lift whose interval excludes zero: on average {size}.{higher}"
-    if best.sign < 0:
-        return f"No intermediate task raises the average. The smallest loss is that of {name}: {size}."
-    return f"No intermediate task has a mean lift whose interval excludes zero. The highest is {name} with {size}."
+    highest = max(means, key=lambda row: row.lift or 0)
+    name, size = _pipeline_name(highest, means), f"{_lift_with_interval(highest)} {over}"
+    above = [row for row in means if row.sign > 0]
+    if not above:
+        if highest.sign < 0:
+            return f"No intermediate task raises the average. The smallest loss is that of {name}: {size}."
+        return (
+            f"No intermediate task has a mean lift that can be told from zero. The highest is that of {name}: {size}."
+        )
+    tied = [row for row in means if row.in_best_set and row is not highest]
+    if highest.sign > 0 and not tied:
+        return f"{name} has the highest lift: on average {size}."
+    if highest.sign > 0:
+        others = [_pipeline_name(row, means) for row in sorted(tied, key=lambda row: -(row.lift or 0))]
+        return f"The highest mean lift is that of {name}: {size}. It cannot be told apart from {_join_names(others)}."
+    best = max(above, key=lambda row: row.lift or 0)
+    return (
+        f"{_pipeline_name(best, means)} raises the average: {_lift_with_interval(best)} {over}. {name} has a higher mean, which cannot "
+        "be told from zero."
+    )
+
+
+def _lift_with_interval(row: LiftRow) -> str:
+    assert row.lift is not None
+    assert row.lift_low is not None
+    assert row.lift_high is not None
+    return f"{format_points(row.lift)} points (95% interval {format_points(row.lift_low)} to {format_points(row.lift_high)})"
+
+
+def _join_names(names: Sequence[str], most: int = 4) -> str:
+    """'a, b and c', or the first few and the number of the others."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} others"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _pipeline_name(row: LiftRow, among: list[LiftRow]) -> str:
@@ -156,16 +182,14 @@ def _pipeline_name(row: LiftRow, among: list[LiftRow]) -> str:
 
 
 def _count_sentence(lifts: list[LiftRow]) -> str:
-    if len(lifts) < 2:  # `_best_lift_sentence` describes a single lift
+    lifts = [row for row in lifts if row.seeds > 1]
+    if len(lifts) < 2:  # `_mean_lift_sentence` describes a single lift
         return ""
     up, down = (sum(row.sign == sign for row in lifts) for sign in (1, -1))
-    counts = "none excludes zero"
+    counts = "none differs from zero"
     if up + down:
-        counts = f"{up} gain{'s' * (up != 1)} and {down} loss{'es' * (down != 1)} exclude zero"
-    return (
-        f"Of {len(lifts)} lifts by target and language, {counts}; "
-        f"about {max(1, round(0.05 * len(lifts)))} would by chance if no task had an effect."
-    )
+        counts = f"{up} gain{'s' * (up != 1)} and {down} loss{'es' * (down != 1)} differ from zero"
+    return f"Of {len(lifts)} lifts by target and language, {counts} (false discovery rate 5%)."
 
 
 def _table_view(score_table: ScoreTable) -> dict[str, Any]:
@@ -177,19 +201,19 @@ def _table_view(score_table: ScoreTable) -> dict[str, Any]:
         "lines": [
             {
                 "pipeline": pipeline,
-                "cells": [row and _cell(row, score_table.best(column)) for column, row in enumerate(line)],
+                "cells": [row and _cell(row) for row in line],
             }
             for pipeline, line in zip(score_table.pipelines, score_table.cells, strict=True)
         ],
     }
 
 
-def _cell(row: LiftRow, best: float) -> dict[str, Any]:
+def _cell(row: LiftRow) -> dict[str, Any]:
     score, _, doubt = format_score(row).partition(" ")
     cell = {
         "score": score,
         "doubt": doubt,
-        "best": to_percent(row.value) == best,
+        "best": bool(row.in_best_set),
         "lift": "",
         "lift_doubt": "",
         "range": "",

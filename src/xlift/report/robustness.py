@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.lift import ALL
+from xlift.analysis.estimates import ALL
 from xlift.analysis.robustness import RobustnessRow
 from xlift.report.latex import latex_escape, latex_table
 from xlift.report.tables import (

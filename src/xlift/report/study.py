@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlift.analysis.lift import BASELINE, LiftRow, compute_lifts
+from xlift.analysis.estimates import BASELINE
+from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status

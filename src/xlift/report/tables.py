@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.lift import ALL, BASELINE, LiftRow
+from xlift.analysis.estimates import ALL, BASELINE
+from xlift.analysis.lift import LiftRow
 from xlift.report.footer import MARKS, MINUS_CONTROL, footer, signature
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ HEADINGS = {"model": "model", "intermediate": "intermediate", "intermediate_lang
 STYLES = {1: "not bold green", -1: "not bold red", 0: "not bold dim"}
 """Sign of a lift -> style in the terminal."""
 SIGNS = {1: "▲", -1: "▼", 0: ""}
-"""Marks of a lift whose interval excludes zero, readable without colours."""
+"""Marks of a lift that differs from zero, readable without colours."""
 
 PipelineNames = tuple[str, ...]
 
@@ -43,10 +44,6 @@ class ScoreTable:
     columns: list[str]
     cells: list[list[LiftRow | None]]
     """[pipeline][column]"""
-
-    def best(self, column: int) -> float:
-        """Return the highest rounded value of a column, so that equal printed values are ties."""
-        return max((to_percent(row.value) for line in self.cells if (row := line[column])), default=math.nan)
 
 
 def to_percent(value: float) -> float:
@@ -182,7 +179,12 @@ def make_language_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
     ]
 
 
-LEGEND = "Percent. ± is half the interval. Bold: best of its column. ▲▼: lift whose interval excludes zero."
+BOLD_NOTE = "Bold: the highest score of a column and those that cannot be told apart from it (paired, Holm at 5%)."
+SIGN_NOTE = (
+    "lift that differs from zero at 5%, adjusted by Holm for the pipelines of a mean and by Benjamini and Hochberg for the "
+    "pipelines and languages of a target."
+)
+LEGEND = f"Percent. ± is half the interval. {BOLD_NOTE} ▲▼: {SIGN_NOTE}"
 
 
 @dataclass(frozen=True)
@@ -230,9 +232,7 @@ class TerminalTable:
                 if row is None:
                     texts.append(Text("–", style="dim"))
                     continue
-                text = Text(
-                    format_score(row), style="bold" if to_percent(row.value) == score_table.best(column) else ""
-                )
+                text = Text(format_score(row), style="bold" if row.in_best_set else "")
                 lift = format_lift_interval(row) if layout.show_bounds else format_lift(row)
                 if lift:
                     text.append("\n" + lift, style=STYLES[row.sign])
@@ -318,9 +318,9 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, faults: 
         ]
         for pipeline, line in zip(score_table.pipelines, score_table.cells, strict=True):
             texts = []
-            for column, row in enumerate(line):
+            for row in line:
                 score = format_score(row) if row else "–"
-                bold = row is not None and to_percent(row.value) == score_table.best(column)
+                bold = row is not None and row.in_best_set
                 lines_below = (format_lift(row), format_minus_control(row)) if row else ()
                 lift = "".join(f"<br>{below}" for below in lines_below if below)
                 texts.append((f"**{score}**" if bold else score) + lift)

@@ -1,0 +1,238 @@
+"""Scored cells, and estimates of every pipeline, target and language over their seeds and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from xlift.analysis.intervals import Estimate, LeaveOneOut, Value, linearise, mean
+from xlift.analysis.training_status import OK, worst_status
+from xlift.errors import UserError
+from xlift.language_tags import has_language
+
+BASELINE = "none"
+"""The intermediate of a pipeline without an intermediate stage."""
+ALL = "all"
+"""As a language: the unweighted mean over a target's languages. As a target: the mean over a model's targets."""
+ZERO_SHOT = "zero-shot"
+"""As a language: the unweighted mean over the languages that the target was not trained on, where it is scored in others too."""
+MEANS = (ALL, ZERO_SHOT)
+MEAN = "mean"
+"""The metric of target 'all', which averages different metrics (as the average in XTREME's tables)."""
+
+
+@dataclass(frozen=True)
+class ScoredCell:
+    """The predictions of one run (pipeline and seed) on one target in one language, as counts."""
+
+    model: str
+    intermediate: str
+    """'none' is the baseline."""
+    intermediate_language: str
+    size: str
+    seed: int
+    target: str
+    language: str
+    metric: str
+    ids: list[str]
+    """(n,) ids of the examples. Resampling treats rows with the same id, in any language, as one unit."""
+    counts: np.ndarray
+    """(n, K) sufficient counts: accuracy (correct, total), F1 (tp, predicted, gold), SQuAD F1 (sum, 1)."""
+    value: Value
+    """(..., K) summed counts -> (...) scores; with `leave_one_out`: (n, K) counts -> the score."""
+    leave_one_out: LeaveOneOut | None = None
+    """For a score that is no function of sums (tasks/metrics/base.py)."""
+    lowest_score: float = 0.0
+    """Scores are in `lowest_score`..1."""
+    train_language: str = ""
+    """Language of the target labels in training; '' if there were none. Lifts compare only equal ones."""
+    training_status: str = OK
+    """Of the training behind it: 'ok', 'fp32', 'retried' or 'collapsed' (analysis/training_status.py)."""
+    noise: str = ""
+    """Noise in the texts of the examples; '' for none. Lifts use only cells without noise."""
+    control: str = ""
+    """Of a control: its kind, such as 'shuffled'."""
+    control_of: str = ""
+    """Of a control: the intermediate that it belongs to, with the same language and size."""
+
+
+class PipelineKey(NamedTuple):
+    """A pipeline without its target."""
+
+    model: str
+    intermediate: str
+    intermediate_language: str
+    size: str
+
+
+class TargetColumn(NamedTuple):
+    """A target, its metric and its conditions: one column of the results."""
+
+    name: str
+    metric: str
+    train_language: str
+    noise: str = ""
+
+    @property
+    def clean(self) -> TargetColumn:
+        """The same target without noise. Both use the same columns of examples."""
+        return self._replace(noise="")
+
+
+@dataclass(frozen=True)
+class ScoreEstimate:
+    """The estimate for one pipeline, target and language (or mean over languages), with its seeds and examples."""
+
+    seeds: tuple[int, ...]
+    estimate: Estimate
+    columns: np.ndarray
+    """(units,) column of each unit of the estimate among all example ids of the target."""
+    n: int
+    training_status: str
+    lowest_score: float = 0.0
+    """The score is in `lowest_score`..1."""
+
+    def select_seeds(self, seeds: Sequence[int]) -> Estimate:
+        """The estimate for some of its seeds, in the given order."""
+        indices = [self.seeds.index(seed) for seed in seeds]
+        return Estimate(self.estimate.scores[indices], self.estimate.influence[indices])
+
+
+ScoreEstimates = dict[tuple[PipelineKey, TargetColumn, str], ScoreEstimate]
+
+
+def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[TargetColumn, int]]:
+    """Estimates by (pipeline, target, language), and the number of distinct example ids of each target without noise.
+
+    Raises:
+        UserError: as `compute_lifts`.
+    """
+    groups: dict[tuple[PipelineKey, TargetColumn, str], dict[int, ScoredCell]] = {}
+    for cell in scored:
+        pipeline = PipelineKey(cell.model, cell.intermediate, cell.intermediate_language, cell.size)
+        if cell.intermediate == BASELINE:
+            pipeline = PipelineKey(cell.model, BASELINE, "", "")
+        key = (pipeline, TargetColumn(cell.target, cell.metric, cell.train_language, cell.noise), cell.language)
+        if cell.seed in groups.setdefault(key, {}):
+            raise UserError("two scores for the same pipeline, seed and language", where=_describe(cell))
+        if len(cell.ids) != len(cell.counts) or not len(cell.ids):
+            raise UserError(
+                f"{len(cell.ids)} ids but {len(cell.counts)} scored examples",
+                where=_describe(cell),
+                fix="give every scored example one id, and at least one example.",
+            )
+        groups[key][cell.seed] = cell
+
+    columns: dict[TargetColumn, dict[str, int]] = {}
+    first: dict[tuple[TargetColumn, str], ScoredCell] = {}
+    scores: ScoreEstimates = {}
+    for (pipeline, target, language), by_seed in groups.items():
+        cells = list(by_seed.values())
+        reference = first.setdefault((target.clean, language), cells[0])
+        for cell in cells:
+            if cell.ids != reference.ids and sorted(cell.ids) != sorted(reference.ids):
+                raise UserError(
+                    "scored on other examples than the pipeline it is compared with",
+                    where=_describe(cell),
+                    fix=f"predict again on the same test set as {_describe(reference)}.",
+                )
+        linearised = [_linearise(cell) for cell in cells]
+        estimate = Estimate(
+            np.array([score for score, _ in linearised]), np.stack([influence for _, influence in linearised])
+        )
+        index = columns.setdefault(target.clean, {})
+        column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(reference.ids)])
+        training_status = worst_status(cell.training_status for cell in cells)
+        scores[pipeline, target, language] = ScoreEstimate(
+            tuple(by_seed), estimate, column, len(reference.ids), training_status, reference.lowest_score
+        )
+    return scores, {target: len(index) for target, index in columns.items()}
+
+
+def _linearise(cell: ScoredCell) -> tuple[float, np.ndarray]:
+    """The score of a cell, and (units,) influences by sorted id. Rows with the same id are one unit."""
+    ids, unit = np.unique(cell.ids, return_inverse=True)
+    if cell.leave_one_out:
+        score, influence = linearise(cell.counts, cell.value, cell.leave_one_out)
+        return score, np.bincount(unit, influence)
+    counts = np.zeros((len(ids), cell.counts.shape[1]))
+    np.add.at(counts, unit, cell.counts)
+    return linearise(counts, cell.value)
+
+
+def _describe(cell: ScoredCell) -> str:
+    return f"{cell.model} / {cell.intermediate} / {cell.target} ({cell.language}), seed {cell.seed}"
+
+
+def languages_by_target(scores: ScoreEstimates) -> dict[str, dict[TargetColumn, list[str]]]:
+    """Model -> target -> languages, each in order of first appearance."""
+    by_model: dict[str, dict[TargetColumn, list[str]]] = {}
+    for pipeline, target, language in scores:
+        languages = by_model.setdefault(pipeline.model, {}).setdefault(target, [])
+        if language not in languages:
+            languages.append(language)
+    return by_model
+
+
+def add_language_means(
+    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
+) -> None:
+    for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
+        for target, languages in targets[pipeline.model].items():
+            parts = [scores.get((pipeline, target, language)) for language in languages]
+            if combined := average_estimates(parts, units[target]):
+                scores[pipeline, target, ALL] = combined
+            trained = target.train_language.split("+")
+            zero_shot = [part for code, part in zip(languages, parts, strict=True) if not has_language(trained, code)]
+            if 0 < len(zero_shot) < len(languages) and (combined := _average_alone(zero_shot)):
+                scores[pipeline, target, ZERO_SHOT] = combined
+
+
+def _average_alone(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:
+    """`average_estimates` over the examples of these parts alone."""
+    used = np.unique(np.concatenate([part.columns for part in parts if part is not None] or [np.empty(0, dtype=int)]))
+    return average_estimates(
+        [part and replace(part, columns=np.searchsorted(used, part.columns)) for part in parts], len(used)
+    )
+
+
+def add_target_means(
+    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
+) -> None:
+    for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
+        primary = {(target.name, target.train_language): target for target in reversed(targets[pipeline.model])}
+        if len(primary) < 2:
+            continue
+        # Examples of different targets are different units, so each target gets its own columns.
+        parts, offset = [], 0
+        for target in primary.values():
+            part = scores.get((pipeline, target, ALL))
+            parts.append(part and replace(part, columns=part.columns + offset))
+            offset += units[target]
+        if combined := average_estimates(parts, offset):
+            scores[pipeline, TargetColumn(ALL, MEAN, ""), ALL] = combined
+
+
+def average_estimates(parts: Sequence[ScoreEstimate | None], units: int) -> ScoreEstimate | None:
+    """The mean of all parts over their common seeds; None if a part is missing or there is no common seed."""
+    present = [part for part in parts if part is not None]
+    if len(present) < len(parts):
+        return None
+    seeds = [seed for seed in present[0].seeds if all(seed in part.seeds for part in present)]
+    if not seeds:
+        return None
+    estimate = mean([part.select_seeds(seeds) for part in present], [part.columns for part in present], units)
+    training_status = worst_status(part.training_status for part in present)
+    lowest_score = float(np.mean([part.lowest_score for part in present]))
+    return ScoreEstimate(
+        tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), training_status, lowest_score
+    )
+
+
+def paired_difference(one: ScoreEstimate, other: ScoreEstimate) -> Estimate | None:
+    """The difference over the common seeds, paired by example; None without a common seed."""
+    seeds = [seed for seed in one.seeds if seed in other.seeds]
+    return one.select_seeds(seeds) - other.select_seeds(seeds) if seeds else None

@@ -1,0 +1,124 @@
+"""The variance between seeds that the pipelines of a target show together, since each alone has too few seeds.
+
+All pipelines of a model are trained with the same seeds. So their scores on one target and language are a table of
+pipelines x seeds, and its residuals after the effects of pipelines and of seeds measure what a lift varies by: its two
+pipelines have twice their variance. A score varies with the effect of its seed too, so scores use the mean variance
+within pipelines. The pool moderates the
+variance of each pipeline, as in Smyth (2004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from xlift.analysis.estimates import MEANS, PipelineKey, ScoreEstimate, ScoreEstimates, TargetColumn
+from xlift.analysis.intervals import SeedPool
+
+GUARD = 0.99
+"""A pipeline whose variance is above this quantile of F, over that of the others, keeps its own."""
+
+
+class Variance(NamedTuple):
+    """A mean square and its degrees of freedom."""
+
+    mean_square: float
+    freedom: float
+
+
+@dataclass(frozen=True)
+class SeedTable:
+    """Scores of pipelines and seeds on one target, in one or several languages."""
+
+    scores: np.ndarray
+    """(P, S, L) scores of P pipelines under the same S seeds, at least two, in L languages."""
+
+    def difference_pool(self, pipeline: int, other: int = 0) -> SeedPool | None:
+        """The variance of the difference of two pipelines; None with fewer than three pipelines."""
+        own = (self.scores[pipeline] - self.scores[other]).var(axis=0, ddof=1).mean()
+        return self._pool(_residual, pipeline, 2.0, float(own))
+
+    def score_pool(self, pipeline: int) -> SeedPool | None:
+        """The variance of the score of a pipeline; None with fewer than three pipelines."""
+        return self._pool(_within, pipeline, 1.0, float(self.scores[pipeline].var(axis=0, ddof=1).mean()))
+
+    def _pool(
+        self, variance: Callable[[np.ndarray], Variance], pipeline: int, factor: float, own: float
+    ) -> SeedPool | None:
+        """The pool of all pipelines; or `own`, if it is far above that of the pipelines other than `pipeline`."""
+        from scipy.special import fdtri
+
+        pipelines, seeds, languages = self.scores.shape
+        if pipelines < 3:
+            return None
+        every, others = variance(self.scores), variance(np.delete(self.scores, pipeline, axis=0))
+        # Languages of a run are not independent, so they do not count in the degrees of freedom of the guard.
+        limit = float(fdtri(seeds - 1, others.freedom / languages, GUARD)) * factor * others.mean_square
+        if own > limit:
+            return SeedPool(own, (seeds - 1) * languages, is_unstable=True)
+        return SeedPool(factor * every.mean_square, every.freedom)
+
+
+@dataclass(frozen=True)
+class SeedPools:
+    """The pools of all scores of a study. Each covers the pipelines of one model on one target."""
+
+    _tables: dict[tuple[str, TargetColumn, str], tuple[SeedTable, list[PipelineKey]]]
+
+    @classmethod
+    def of(cls, scores: ScoreEstimates) -> SeedPools:
+        """The tables of all (model, target, language) whose pipelines have two seeds in common. A single language uses
+        the variances of all languages of its target."""
+        columns: dict[tuple[str, TargetColumn], dict[str, dict[PipelineKey, ScoreEstimate]]] = {}
+        for (pipeline, target, language), score in scores.items():
+            by_language = columns.setdefault((pipeline.model, target), {})
+            by_language.setdefault(language, {})[pipeline] = score
+        tables = {}
+        for (model, target), by_language in columns.items():
+            singles = [code for code in by_language if code not in MEANS]
+            for language in by_language:
+                if found := _table([by_language[code] for code in ([language] if language in MEANS else singles)]):
+                    tables[model, target, language] = found
+        return cls(tables)
+
+    def of_score(self, pipeline: PipelineKey, target: TargetColumn, language: str) -> SeedPool | None:
+        """The pool for the score of a pipeline."""
+        table, pipelines = self._tables.get((pipeline.model, target, language), (None, []))
+        return table.score_pool(pipelines.index(pipeline)) if table and pipeline in pipelines else None
+
+    def of_difference(
+        self, pipeline: PipelineKey, other: PipelineKey, target: TargetColumn, language: str
+    ) -> SeedPool | None:
+        """The pool for the difference of two pipelines of a model; None for those of different models."""
+        table, pipelines = self._tables.get((pipeline.model, target, language), (None, []))
+        if table is None or pipeline not in pipelines or other not in pipelines:
+            return None
+        return table.difference_pool(pipelines.index(pipeline), pipelines.index(other))
+
+
+def _table(languages: list[dict[PipelineKey, ScoreEstimate]]) -> tuple[SeedTable, list[PipelineKey]] | None:
+    """The table of the pipelines that have scores in all languages, over the seeds that all of them share."""
+    pipelines = [each for each in languages[0] if all(each in language for language in languages)]
+    parts = [language[pipeline] for language in languages for pipeline in pipelines]
+    seeds = [seed for seed in parts[0].seeds if all(seed in part.seeds for part in parts)] if parts else []
+    if len(seeds) < 2:
+        return None
+    scores = [[language[pipeline].select_seeds(seeds).scores for language in languages] for pipeline in pipelines]
+    return SeedTable(np.moveaxis(np.array(scores), 1, 2)), pipelines
+
+
+def _residual(scores: np.ndarray) -> Variance:
+    """The mean square after the effects of pipelines and of seeds, averaged over languages."""
+    pipelines, seeds, languages = scores.shape
+    residual = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean(axis=(0, 1))
+    freedom = (pipelines - 1) * (seeds - 1)
+    return Variance(float(np.square(residual).sum()) / freedom / languages, freedom * languages)
+
+
+def _within(scores: np.ndarray) -> Variance:
+    """The variance over seeds, averaged over pipelines and languages."""
+    pipelines, seeds, languages = scores.shape
+    return Variance(float(scores.var(axis=1, ddof=1).mean()), pipelines * (seeds - 1) * languages)
