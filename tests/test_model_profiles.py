@@ -65,6 +65,7 @@ def test_limits_name_known_formats(profile: ModelProfile):
         assert limit.mode in ("", "head", "text")
         assert set(limit.precision) <= {"bf16", "fp32"}
         assert limit.text.endswith(".")
+        assert bool(limit.fix) == limit.refuse
 
 
 @PROFILES

@@ -49,6 +49,11 @@ class Limit:
     precision: tuple[str, ...] = ()
     """Holds in this precision only."""
 
+    refuse: bool = False
+    """A plan refuses it instead of a warning."""
+    fix: str = ""
+    """What to do, where it is refused."""
+
     @property
     def is_conditional(self) -> bool:
         return bool(self.formats or self.mode or self.precision)

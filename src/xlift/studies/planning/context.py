@@ -9,6 +9,7 @@ from typing import Literal
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.model_files import ModelFacts
+from xlift.model_profiles import ModelProfile
 from xlift.recipes import Engine, Recipe
 from xlift.studies.job import ModelRef
 from xlift.studies.plan_types import Plan
@@ -47,6 +48,8 @@ class ModelState:
     """The training settings of the model's entry."""
     engine: Engine = Engine()
     """The study's engine with the settings of the model's entry."""
+    profile: ModelProfile | None = None
+    """Of a named model of the Hub that has one."""
 
     @property
     def label(self) -> str:

@@ -11,7 +11,7 @@ from xlift import backbones
 from xlift.errors import UserError
 from xlift.model_families import Family, traits_of
 from xlift.model_files import check_model_folder
-from xlift.model_profiles import ModelProfile
+from xlift.model_profiles import ModelProfile, find_profile
 from xlift.model_shape import parse_config, read_model_shape
 from xlift.recipes import Engine
 from xlift.studies.job import PROVISIONAL, Data, ModelRef, PretrainSpec, make_job
@@ -91,7 +91,7 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
         )  # fmt: skip
     return ModelState(
         name, ModelRef(fingerprint=fingerprint), name, family, shape.num_layers if shape else None,
-        patches, heads=found.heads, facts=facts,
+        patches, heads=found.heads, facts=facts, profile=None if is_folder else find_profile(entry.model),
     )  # fmt: skip
 
 
@@ -109,7 +109,9 @@ def _published_model(
     context.plan.names.setdefault(fingerprint, name)
     context.plan.missing.append(replace(missing_model(published), reason=reason))
     patches = _prompt_patches(context, entry, name, shape.family, where)
-    return ModelState(name, ModelRef(fingerprint=fingerprint), name, shape.family, shape.num_layers, patches)
+    return ModelState(
+        name, ModelRef(fingerprint=fingerprint), name, shape.family, shape.num_layers, patches, profile=published
+    )  # fmt: skip
 
 
 def _engine(context: PlanContext, entry: NamedModel | PretrainedModel, where: Keys) -> Engine:

@@ -24,7 +24,7 @@ def find_published(name: str, base: Path) -> ModelProfile | None:
 
 def missing_model(profile: ModelProfile) -> MissingModel:
     """The model as something to fetch."""
-    count = profile.parameters or parse_config(profile.config).num_parameters
+    count = parse_config(profile.config).stored_parameters
     terms = ["accept its terms on the Hub and log in"] if profile.gated else []
     terms += ["it is converted after the download"] if profile.needs_conversion else []
     return MissingModel(profile.name, count * profile.bytes_per_weight, profile.licence, "; ".join(terms))

@@ -10,6 +10,7 @@ from xlift.studies.dev_data import find_dev_data
 from xlift.studies.job import Data, TrainSpec, make_job
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_recipe, check_stage
+from xlift.studies.planning.limits import check_limits
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import TrainingStage
 from xlift.studies.schema.training import PromptSettingsPatch
@@ -42,6 +43,8 @@ def add_stage(
     tasks = [data.find_task(context.resolver.tasks) for data in mixture + text]
     check_stage(context, state, tasks, stage)
     check_recipe(context, state, recipe, stage.where)
+    for task in tasks:
+        check_limits(context, state, task, recipe, stage.where)
     spec = TrainSpec(
         model=state.ref,
         mixture=mixture,

@@ -11,6 +11,7 @@ from xlift.studies.job import Data, LayerSpec, PredictSpec, TextMode, make_job, 
 from xlift.studies.plan_types import Cell
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_max_length, check_pooling, check_untrained
+from xlift.studies.planning.limits import check_limits
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import IntermediateRow, TrainingStage
@@ -48,6 +49,7 @@ def add_target(
     is_text_mode = is_trainable and state.prompt_patches is not None
     if is_trainable and target.train is False:
         check_untrained(context, state, task, (*where, "train"))
+        check_limits(context, state, task, recipe, where)
     elif is_trainable:
         state, mixture = _add_training(context, state, task, target, recipe, seed, where)
         head, fewshot_data = ("" if is_text_mode else mixture[0].task), mixture[0]
@@ -55,6 +57,7 @@ def add_target(
     else:
         check_pooling(context, state, target.options, (*where, "options"))
         check_max_length(context, state, recipe, where)
+        check_limits(context, state, task, recipe, where)
     if row.control == "steps" and not train_language:
         context.warn(f"{row.name}: {target.name or task.name} has no stage to prolong, so its score is that of none.")
     options = {**task.options, **target.options.for_prediction()}

@@ -10,7 +10,17 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from xlift.published_recipes import RECIPES, RecipeName, settings_for
-from xlift.recipes import EarlyStopping, Lora, Optimizer, Precision, PromptSettings, Recipe, Settings, check_warmup
+from xlift.recipes import (
+    EarlyStopping,
+    Lora,
+    Optimizer,
+    Precision,
+    PromptSettings,
+    Recipe,
+    Settings,
+    check_warmup,
+    setting_error,
+)
 from xlift.tasks import formats
 from xlift.tasks.task import Task
 
@@ -63,6 +73,16 @@ class RecipePatch(Settings):
     precision: Precision | None = None
 
     _warmup = field_validator("warmup_steps")(check_warmup)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _refuse_float16(cls, given: Any) -> Any:
+        if given in ("fp16", "float16", "half"):
+            raise setting_error(
+                "there is no training in float16: mT5, mDeBERTa and Gemma 3 among others overflow in it",
+                "write bf16 or fp32, or leave `precision` out.",
+            )
+        return given
 
 
 def _by_name(given: Any) -> Any:
