@@ -162,6 +162,8 @@ def packed_attention(
         (1, tokens, heads, size), as transformers requires of attention functions.
     """
     is_causal = bool(getattr(module, "is_causal", False))
+    if value.dtype == torch.bfloat16:  # rotary positions are float32, and products would round their results anyway
+        query, key, scaling = (query * scaling).to(value.dtype), key.to(value.dtype), 1.0
     # concatenate along heads: one gather instead of three
     num_heads = [each.shape[1] for each in (query, key, value)]
     states = torch.cat([query[0], key[0], value[0]]).transpose(0, 1)
@@ -171,8 +173,6 @@ def packed_attention(
         if group.mask is not None:
             rows = _gather(rows, group.padded, group.tokens)
         q, k, v = rows.unflatten(0, (group.num_rows, group.width)).transpose(1, 2).split(num_heads, dim=1)
-        if k.shape[1] != q.shape[1]:
-            k, v = (each.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for each in (k, v))
         mask = _attention_mask(group, is_causal, sliding_window, query.device)
         bias = None if position_bias is None else position_bias[..., : group.width, : group.width]
         out = _attend(q, k, v, mask, bias, scaling, dropout).transpose(1, 2).flatten(0, 1)
@@ -205,14 +205,18 @@ def _attention_mask(
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None, scaling: float, dropout: float
 ) -> Tensor:
-    """(rows, heads, width, size) each."""
+    """(rows, heads, width, size) each; k and v may have fewer heads, each for several of q that follow one another."""
+    groups = q.shape[1] // k.shape[1]
     if q.device.type != "cpu" or (dropout == 0 and not torch.is_grad_enabled()):
         if bias is not None:
             bias = bias.to(q.dtype)
             mask = bias if mask is None else bias.masked_fill(~mask, torch.finfo(q.dtype).min)
+        k, v = (each.repeat_interleave(groups, dim=1) if groups > 1 else each for each in (k, v))
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling)
     # On a CPU torch's kernel has no dropout, and its backward pass is slower than these four products (docs/log.md).
-    scores = (q * scaling) @ k.transpose(-1, -2)
+    # Heads of q that share a head of k are one longer matrix, so that nothing is repeated.
+    q = (q * scaling if scaling != 1.0 else q).reshape(*k.shape[:2], -1, q.shape[-1])
+    scores = (q @ k.transpose(-1, -2)).unflatten(2, (groups, -1)).flatten(1, 2)
     if bias is not None:
         scores = scores + bias
     if mask is not None:
@@ -220,7 +224,8 @@ def _attend(
     # autocast would make a float32 copy, and the kernel sums in float32 anyway
     with torch.autocast(q.device.type, enabled=False):
         probs = scores.softmax(dim=-1)
-    return bit_dropout(probs, dropout) @ v
+    weights = bit_dropout(probs, dropout).reshape(*k.shape[:2], -1, k.shape[2])
+    return (weights @ v).unflatten(2, (groups, -1)).flatten(1, 2)
 
 
 AttentionInterface.register(ATTENTION_NAME, packed_attention)

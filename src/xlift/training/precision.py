@@ -29,7 +29,7 @@ def autocast(precision: Precision, device: torch.device, *, cached: bool = True)
     """Context for all forward passes of a step. Casts of weights are kept until it ends.
 
     Args:
-        cached: False for sharded weights, so that no rank keeps casts of all of them.
+        cached: False for a single forward pass, and for sharded weights, so that no rank keeps casts of all of them.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=cached)
 

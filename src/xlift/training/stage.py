@@ -15,6 +15,7 @@ from xlift.models.adapters import round_frozen
 from xlift.models.dropout import use_bit_dropout
 from xlift.models.model import Model
 from xlift.models.outputs import OUTPUTS, HeadSpec
+from xlift.models.rms_norm import use_lean_rms_norms
 from xlift.models.text_mode import TEXT
 from xlift.recipes import Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
@@ -85,6 +86,8 @@ def fine_tune(
     steps = make_schedule(sizes, recipe, sampling, seed, weights=weights, text_sizes=text_sizes, mlm=mlm)
     train_datasets, units = [*train_datasets, *text_datasets], units + text_units
     use_bit_dropout(model)
+    if process_group.device.type == "cpu":
+        use_lean_rms_norms(model)
     resume_invariants = _choose_precision_and_budget(model, train_datasets, recipe, engine, process_group.device)
     if folder:
         resume_invariants |= read_resume_invariants(folder)

@@ -106,9 +106,12 @@ class TrainingStep:
     def _accumulate_gradients(self, dataset: TrainDataset, rows: np.ndarray, number: int) -> Tensor:
         """Add this rank's gradients to the parameters. Returns this rank's share of the step's loss."""
         process_group, device = self.process_group, self.process_group.device
-        total = torch.zeros((), device=device)
-        with autocast(self.precision, device, cached=not process_group.is_sharded), _packed_attention(self.model):
-            for compute_loss, divisor in self._micro_batch_losses(dataset, rows, number):
+        total, losses = torch.zeros((), device=device), self._micro_batch_losses(dataset, rows, number)
+        # With one forward pass nothing reads a cast twice. Then the backward pass frees each one after its last use.
+        is_read_again = len(losses) > 1 or self.model.head(dataset.head_name).spec.output.compares_rows
+        is_cached = is_read_again and not process_group.is_sharded
+        with autocast(self.precision, device, cached=is_cached), _packed_attention(self.model):
+            for compute_loss, divisor in losses:
                 loss = self.loss_module(compute_loss) / divisor
                 with no_autocast(device):
                     # FSDP2 averages the gradients over the ranks
