@@ -166,7 +166,7 @@ def intervals(cell: Cell, scores: np.ndarray, influences: np.ndarray) -> Iterato
         yield "score alone", row, score_interval(estimate)
         if row:
             lift = estimate - estimates[0]
-            floor = example_floor(lift)
+            floor = example_floor(cell.n) / cell.languages if is_mean else example_floor(cell.n)
             yield "lift", row, lift_interval(lift, pool=table.difference_pool(row), floor=floor)
             yield "lift alone", row, lift_interval(lift, floor=floor)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from xlift.analysis.estimates import ScoredCell
+from xlift.analysis.estimates import ScoredCell, estimate_scores
 from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.errors import UserError
 
@@ -287,3 +287,25 @@ def test_a_control_without_its_intermediate_has_no_difference():
         [cell("10", intermediate="nli (text)", control="text", control_of="nli"), cell("00", intermediate="none")]
     )
     assert find(rows, intermediate="nli (text)", language="sw").lift_minus_control is None
+
+
+def test_examples_of_one_paragraph_are_one_unit():
+    # Both questions of a paragraph are right or wrong together: four independent answers, not eight.
+    right, paragraphs = "11001100", ["a", "a", "b", "b", "c", "c", "d", "d"]
+    apart = find(compute_lifts([cell("1010")]), language="sw")
+    joined = find(compute_lifts([cell(right, units=paragraphs)]), language="sw")
+    assert (joined.low, joined.high) == pytest.approx((apart.low, apart.high))
+    assert joined.n == 8
+    alone = find(compute_lifts([cell(right)]), language="sw")
+    assert joined.low < alone.low
+
+
+def test_units_are_joined_over_languages():
+    # Questions 0 and 1 share a paragraph in one language, 1 and 2 in another: the mean has one unit of three examples.
+    cells = [
+        cell("1101", language="sw", units=["a", "a", None, None]),
+        cell("1101", language="ur", units=[None, "a", "a", None]),
+    ]
+    scores, units = estimate_scores(cells)
+    assert set(units.values()) == {2}
+    assert all(score.estimate.influence.shape == (1, 2) for score in scores.values())

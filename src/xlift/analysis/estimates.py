@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xlift.analysis.intervals import Estimate, LeaveOneOut, Value, linearise, mean
+from xlift.analysis.intervals import Estimate, LeaveOneOut, Value, example_floor, linearise, mean
 from xlift.analysis.training_status import OK, worst_status
 from xlift.errors import UserError
 from xlift.language_tags import has_language
@@ -38,7 +38,7 @@ class ScoredCell:
     language: str
     metric: str
     ids: list[str]
-    """(n,) ids of the examples. Resampling treats rows with the same id, in any language, as one unit."""
+    """(n,) ids of the examples. Rows with the same id, in any language, are one unit."""
     counts: np.ndarray
     """(n, K) sufficient counts: accuracy (correct, total), F1 (tp, predicted, gold), SQuAD F1 (sum, 1)."""
     value: Value
@@ -53,6 +53,8 @@ class ScoredCell:
     """Of the training behind it: 'ok', 'fp32', 'retried' or 'collapsed' (analysis/training_status.py)."""
     noise: str = ""
     """Noise in the texts of the examples; '' for none. Lifts use only cells without noise."""
+    units: list[str | None] | None = None
+    """(n,) what an example shares with others of its language (a paragraph, a premise), or None. They are one unit too."""
     control: str = ""
     """Of a control: its kind, such as 'shuffled'."""
     control_of: str = ""
@@ -89,11 +91,13 @@ class ScoreEstimate:
     seeds: tuple[int, ...]
     estimate: Estimate
     columns: np.ndarray
-    """(units,) column of each unit of the estimate among all example ids of the target."""
+    """(units,) column of each unit of the estimate among all units of the target."""
     n: int
     training_status: str
     lowest_score: float = 0.0
     """The score is in `lowest_score`..1."""
+    floor: float = 0.0
+    """What is added to the variance of a difference over these examples (`intervals.example_floor`)."""
 
     def select_seeds(self, seeds: Sequence[int]) -> Estimate:
         """The estimate for some of its seeds, in the given order."""
@@ -105,7 +109,7 @@ ScoreEstimates = dict[tuple[PipelineKey, TargetColumn, str], ScoreEstimate]
 
 
 def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[TargetColumn, int]]:
-    """Estimates by (pipeline, target, language), and the number of distinct example ids of each target without noise.
+    """Estimates by (pipeline, target, language), and the number of units of each target without noise.
 
     Raises:
         UserError: as `compute_lifts`.
@@ -126,6 +130,7 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
             )
         groups[key][cell.seed] = cell
 
+    joined = _join_units(groups)
     columns: dict[TargetColumn, dict[str, int]] = {}
     first: dict[tuple[TargetColumn, str], ScoredCell] = {}
     scores: ScoreEstimates = {}
@@ -139,26 +144,65 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
                     where=_describe(cell),
                     fix=f"predict again on the same test set as {_describe(reference)}.",
                 )
-        linearised = [_linearise(cell) for cell in cells]
+        units = joined.get(target.clean, {})
+        linearised = [_linearise(cell, _unit_names(cell, units)) for cell in cells]
         estimate = Estimate(
             np.array([score for score, _ in linearised]), np.stack([influence for _, influence in linearised])
         )
         index = columns.setdefault(target.clean, {})
-        column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(reference.ids)])
+        column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(_unit_names(reference, units))])
         training_status = worst_status(cell.training_status for cell in cells)
         scores[pipeline, target, language] = ScoreEstimate(
-            tuple(by_seed), estimate, column, len(reference.ids), training_status, reference.lowest_score
+            tuple(by_seed),
+            estimate,
+            column,
+            len(reference.ids),
+            training_status,
+            reference.lowest_score,
+            example_floor(len(set(reference.ids))),
         )
     return scores, {target: len(index) for target, index in columns.items()}
 
 
-def _linearise(cell: ScoredCell) -> tuple[float, np.ndarray]:
-    """The score of a cell, and (units,) influences by sorted id. Rows with the same id are one unit."""
-    ids, unit = np.unique(cell.ids, return_inverse=True)
+def _join_units(
+    groups: dict[tuple[PipelineKey, TargetColumn, str], dict[int, ScoredCell]],
+) -> dict[TargetColumn, dict[str, str]]:
+    """The unit of each example id, by target. Examples of one unit in any language are one unit in all of them, since
+    translations of an example are one too."""
+    cells: dict[tuple[TargetColumn, str], ScoredCell] = {}
+    for (_, target, language), by_seed in groups.items():
+        cells.setdefault((target.clean, language), next(iter(by_seed.values())))
+    parents: dict[TargetColumn, dict[str, str]] = {}
+    for (target, language), cell in cells.items():
+        if cell.units is None or not any(cell.units):
+            continue
+        parent = parents.setdefault(target, {})
+        for name, unit in zip(cell.ids, cell.units, strict=True):
+            if unit is not None:  # names of units have their language, so they differ from ids of examples
+                parent[_root(parent, str(name))] = _root(parent, f"{language} {unit} unit")
+    return {target: {name: _root(parent, name) for name in parent} for target, parent in parents.items()}
+
+
+def _root(parent: dict[str, str], name: str) -> str:
+    """The representative of a name's set. Paths are halved on the way."""
+    while parent.setdefault(name, name) != name:
+        parent[name] = parent[parent[name]]
+        name = parent[name]
+    return name
+
+
+def _unit_names(cell: ScoredCell, units: dict[str, str]) -> list[str]:
+    """(n,) the unit of each example: its own id if it shares nothing."""
+    return [units.get(str(name), str(name)) for name in cell.ids] if units else cell.ids
+
+
+def _linearise(cell: ScoredCell, units: list[str]) -> tuple[float, np.ndarray]:
+    """The score of a cell, and (units,) influences by sorted name of the unit."""
+    names, unit = np.unique(units, return_inverse=True)
     if cell.leave_one_out:
         score, influence = linearise(cell.counts, cell.value, cell.leave_one_out)
         return score, np.bincount(unit, influence)
-    counts = np.zeros((len(ids), cell.counts.shape[1]))
+    counts = np.zeros((len(names), cell.counts.shape[1]))
     np.add.at(counts, unit, cell.counts)
     return linearise(counts, cell.value)
 
@@ -228,7 +272,13 @@ def average_estimates(parts: Sequence[ScoreEstimate | None], units: int) -> Scor
     training_status = worst_status(part.training_status for part in present)
     lowest_score = float(np.mean([part.lowest_score for part in present]))
     return ScoreEstimate(
-        tuple(seeds), estimate, np.arange(units), sum(part.n for part in present), training_status, lowest_score
+        tuple(seeds),
+        estimate,
+        np.arange(units),
+        sum(part.n for part in present),
+        training_status,
+        lowest_score,
+        sum(part.floor for part in present) / len(present) ** 2,
     )
 
 

@@ -195,10 +195,10 @@ def lift_interval(
     return Interval(value, float(max(lower_bound, value - half)), float(min(upper_bound, value + half)))
 
 
-def example_floor(estimate: Estimate) -> float:
+def example_floor(n: int) -> float:
     """1/n², to be added to the variance of a difference over n examples (Agresti and Min 2005): a few examples may carry
     all of it, and where none of them was drawn the others show no variance."""
-    return estimate.influence.shape[1] ** -2.0
+    return n**-2.0
 
 
 def p_value(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0, null: float = 0.0) -> float:

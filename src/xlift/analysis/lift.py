@@ -29,7 +29,6 @@ from xlift.analysis.intervals import (
     LEVEL,
     Interval,
     SeedPool,
-    example_floor,
     lift_interval,
     p_value,
     score_interval,
@@ -193,7 +192,7 @@ def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate, pool: SeedPool | Non
     difference = paired_difference(pipeline, baseline)
     if difference is None:
         return None
-    largest, floor = 1 - pipeline.lowest_score, example_floor(difference)
+    largest, floor = 1 - pipeline.lowest_score, pipeline.floor
     above = p_value(difference, pool, floor)
     return _Lift(
         lift_interval(difference, -largest, largest, pool, floor),
@@ -219,7 +218,7 @@ def _best_sets(scores: ScoreEstimates, pools: SeedPools) -> dict[tuple[TargetCol
             one, two = scores[best, target, language], scores[other, target, language]
             difference = paired_difference(one, two) if is_comparable else None
             pool = pools.of_difference(other, best, target, language)
-            p_values.append(1.0 if difference is None else p_value(difference, pool, example_floor(difference)))
+            p_values.append(1.0 if difference is None else p_value(difference, pool, one.floor))
         separable = [p < 1 - LEVEL for p in holm(p_values)]
         found[target, language] = {best, *(o for o, apart in zip(others, separable, strict=True) if not apart)}
     return found

@@ -157,7 +157,8 @@ def _group_by_rows(cells: list[ScoredCell]) -> list[list[ScoredCell]]:
 
 def _select_rows(cell: ScoredCell, ids: set[str]) -> ScoredCell:
     is_selected = np.array([name in ids for name in cell.ids])
-    return replace(cell, ids=[name for name in cell.ids if name in ids], counts=cell.counts[is_selected])
+    units = cell.units and [unit for unit, kept in zip(cell.units, is_selected, strict=True) if kept]
+    return replace(cell, ids=[name for name in cell.ids if name in ids], counts=cell.counts[is_selected], units=units)
 
 
 def _add_pairs(scores: ScoreEstimates, units: int, target: TargetColumn, languages: list[str], pairs: Pairs) -> None:

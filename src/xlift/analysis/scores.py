@@ -11,7 +11,7 @@ from xlift.analysis.natural import add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
-from xlift.studies.predictions import read_predictions
+from xlift.studies.predictions import read_predictions, read_units
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import metrics
@@ -35,6 +35,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     cells: list[tuple[Cell, ScoredCell]] = []
     missing: list[Cell] = []
     tables: dict[tuple[str, str], tuple[list[str], np.ndarray]] = {}
+    units: dict[str, list[str | None]] = {}
     status_reader = TrainingStatusReader(store)
     for cell in record.cells:
         keys = (cell.key, cell.dev_key, cell.official_key, cell.official_dev_key)
@@ -49,6 +50,8 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                 if (key, name) not in tables:  # several cells may use one artifact
                     tables[key, name] = _counts(store, key, dev_key, name, cell.language)
                 ids, counts = tables[key, name]
+                if key not in units:
+                    units[key] = read_units(store, key)
                 metric = metrics.get(name)
                 scored = ScoredCell(
                     model=cell.model, intermediate=cell.intermediate, intermediate_language=cell.intermediate_language,
@@ -56,6 +59,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     ids=ids, counts=counts, value=metric.compute_score, train_language=cell.train_language,
                     training_status=status_reader.status(key), noise=cell.noise, leave_one_out=metric.leave_one_out,
                     lowest_score=metric.lowest_score, control=cell.control, control_of=cell.control_of,
+                    units=units[key],
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing
