@@ -115,9 +115,14 @@ def convert(source: Path, folder: Path) -> None:
     """
     command = [sys.executable, "-m", "xlift.conversion", str(source), str(folder)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}  # all it reads is in `source`
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
-    )
+    is_alive, alive = os.pipe()  # `alive` is closed by the end of this process, however it ends
+    try:
+        done = subprocess.run(
+            command, stdin=is_alive, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+        )
+    finally:
+        os.close(is_alive)
+        os.close(alive)
     if done.returncode == 0:
         return
     last_line = done.stderr.strip().rpartition("\n")[2]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 from xlift.errors import UserError
@@ -24,5 +26,12 @@ def main(source: Path, folder: Path) -> int:
     return 0
 
 
+def end_with_parent() -> None:
+    """End this process when the process that started it has ended, also by SIGKILL: its standard input is then at its end."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, daemon=True).start()
     sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import shutil
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -42,13 +44,22 @@ def convert_weights(source: Path, folder: Path) -> list[Path]:
     for number, path in enumerate(shards, start=1):
         name = "model.safetensors" if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
         tensors = _own_memory(load_pickled(path))
-        save_file(tensors, folder / name, metadata={"format": "pt"})
+        _save(tensors, folder / name)
         weight_map |= dict.fromkeys(tensors, name)
         total_bytes += sum(tensor.nbytes for tensor in tensors.values())
     if len(shards) > 1:
         record = {"metadata": {"total_size": total_bytes}, "weight_map": dict(sorted(weight_map.items()))}
         (folder / INDEX).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return shards
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # the library writes the disk's error into its message
+        code = re.search(r"os error (\d+)|code: (\d+)", str(error))
+        number = int(code[1] or code[2]) if code else 0
+        raise OSError(number, os.strerror(number) if number else str(error), str(path)) from None
 
 
 def _shards(source: Path) -> list[Path]:
@@ -81,7 +92,7 @@ def load_pickled(path: Path) -> dict[str, Tensor]:
             where=str(path),
             fix="Only tensors are read, since anything else may run code. Download the file again, or take safetensors weights.",
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(
             f"the pickled file is damaged: {first_line[:200]}", where=str(path), fix="Download it again."

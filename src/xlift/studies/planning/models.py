@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from xlift import backbones
+from xlift.conversion import has_pickled_weights, pickled_files
 from xlift.errors import UserError
 from xlift.model_families import Family, traits_of
 from xlift.model_files import check_model_folder
@@ -125,10 +126,10 @@ def _engine(context: PlanContext, entry: NamedModel | PretrainedModel, where: Ke
 
 def _warn_of_missing_files(context: PlanContext, folder: Path, name: str, where: Keys) -> None:
     """Warn where a model can be estimated, and lacks files that a run needs."""
-    if not any(folder.glob(backbones.WEIGHTS_PATTERN)):
-        context.refuse_to_run(
-            f"'{name}' has a config.json and no weights", where, "put the model's safetensors into its folder."
-        )
+    if not backbones.has_weights(folder):
+        shards = [path.name for path in pickled_files(folder) if not path.is_file()] if has_pickled_weights(folder) else []
+        what = f"'{name}' lacks {shards[0]}" if shards else f"'{name}' has a config.json and no weights"
+        context.refuse_to_run(what, where, "put the model's weights into its folder.")
         return
     try:
         check_model_folder(folder, name)
