@@ -127,7 +127,9 @@ def _engine(context: PlanContext, entry: NamedModel | PretrainedModel, where: Ke
 def _warn_of_missing_files(context: PlanContext, folder: Path, name: str, where: Keys) -> None:
     """Warn where a model can be estimated, and lacks files that a run needs."""
     if not backbones.has_weights(folder):
-        shards = [path.name for path in pickled_files(folder) if not path.is_file()] if has_pickled_weights(folder) else []
+        shards = (
+            [path.name for path in pickled_files(folder) if not path.is_file()] if has_pickled_weights(folder) else []
+        )
         what = f"'{name}' lacks {shards[0]}" if shards else f"'{name}' has a config.json and no weights"
         context.refuse_to_run(what, where, "put the model's weights into its folder.")
         return
