@@ -288,6 +288,26 @@ def test_report_in_every_format(xlift: Xlift, tmp_path: Path):
     assert (tmp_path / "pages/x.html").read_text().startswith("<!doctype html>")
 
 
+def test_compare_two_rows(xlift: Xlift, tmp_path: Path):
+    finished_study(study_file(tmp_path), tmp_path / "s")
+    report = json.loads(xlift("report", "study", "--store", "s", "--json").out)
+    name = next(row["intermediate"] for row in report if row["intermediate"] != "none")
+    contrasts = json.loads(xlift("compare", "study", name, "none", "--store", "s", "--json").out)
+    lifts = {(row["target"], row["language"]): row["lift"] for row in report if row["intermediate"] == name}
+    assert {(each["target"], each["language"]): each["difference"] for each in contrasts} == pytest.approx(lifts)
+    answer = xlift("compare", "study", name, "none", "--store", "s", "--languages", "--margin", "5")
+    assert answer.code == 0
+    assert "equal within 5" in answer.out
+    for words, message in (
+        (("study", "nil", "none"), "xlift: no row 'nil'"),
+        (("study", "none"), "xlift: 1 row given"),
+        (("study", name, "--trend"), "xlift: a trend needs one row with two sizes"),
+    ):
+        answer = xlift("compare", *words, "--store", "s")
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith(message)
+
+
 def test_report_of_an_unfinished_study_warns(xlift: Xlift, tmp_path: Path):
     finished_study(study_file(tmp_path), tmp_path / "s", leave_out=3)
     answer = xlift("report", "study", "--store", "s")

@@ -54,6 +54,7 @@ for command in (
     studies.run,
     studies.plan,
     studies.report,
+    studies.compare,
     info.tasks,
     info.models,
     fetch.fetch,

@@ -1,0 +1,71 @@
+"""The table of `xlift compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from xlift.analysis.contrasts import Contrast
+from xlift.analysis.estimates import ALL, MEANS
+from xlift.report.tables import SIGNS, format_points, half_width, to_percent
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LEVEL = 0.05
+
+
+def contrast_table(contrasts: Sequence[Contrast], *, languages: bool, margin: float | None, trend: bool) -> Table:
+    """One line for each target, or for each target and language.
+
+    Args:
+        languages: show every language, not only means.
+        margin: of the test of equality, as a fraction.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("target", "language")[: 1 + languages]:
+        table.add_column(heading)
+    for heading in () if trend else contrasts[0].rows:
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("per tenfold size" if trend else "difference", justify="right")
+    table.add_column("p", justify="right")
+    if margin is not None:
+        table.add_column(f"equal within {to_percent(margin):g}", justify="right")
+    for contrast in contrasts:
+        if not languages and contrast.language != ALL:
+            continue
+        is_different = contrast.p is not None and contrast.p < LEVEL
+        sign = SIGNS[(1 if contrast.difference > 0 else -1) if is_different else 0]
+        cells = ["mean" if contrast.target == ALL else contrast.target, contrast.language][: 1 + languages]
+        cells += [] if trend else [f"{to_percent(score):.1f}" for score in contrast.scores]
+        cells.append(f"{sign}{format_points(contrast.difference)} ±{half_width(contrast.low, contrast.high)}")
+        cells.append("–" if contrast.p is None else format_p(contrast.p))
+        if margin is not None:
+            cells.append("–" if contrast.p_equal is None else f"{'yes' if contrast.p_equal < LEVEL else 'no'}, p {format_p(contrast.p_equal)}")  # fmt: skip
+        table.add_row(*cells)
+    return table
+
+
+def format_p(p: float) -> str:
+    """Three decimals, or '<.001'."""
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+
+
+def contrast_note(contrasts: Sequence[Contrast], *, margin: float | None, trend: bool) -> str:
+    """What the table shows."""
+    seeds = sorted({contrast.seeds for contrast in contrasts})
+    what = "Change of the score per tenfold size (least squares)" if trend else "First row minus second row"
+    note = (
+        f"Percent. {what}, paired by seed and test example, with half of the 95% interval. p: of no difference, adjusted by Holm "
+        f"over the targets; ▲▼: below 5%. {seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'} seeds."
+    )
+    if seeds[0] == 1:
+        note += " With one seed the intervals do not cover the variation between seeds, and there is no p."
+    if margin is not None:
+        note += f" Equal within {to_percent(margin):g} points: two one-sided tests at 5%, not adjusted. No significant difference alone is not equality."
+    if any(contrast.language in MEANS for contrast in contrasts):
+        note += " Means are over the languages of a target."
+    return note
