@@ -65,7 +65,7 @@ def run(
 
         report = make_report(record, opened)
         print_warnings(report.info.warnings)
-        console().print(TerminalTable(report.rows, faults=report.info.faults))
+        console().print(TerminalTable(report.rows, notes=report.info.notes))
         console().print(TerminalNoiseTable(report.noise_rows), end="")
         name = study if record.name == find_study_name(study) else record.name  # `--set name=...` renames a study
         page = f"xlift report {shlex.quote(name)} --store {store} --html {record.name}.html"
@@ -247,7 +247,7 @@ def report(
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
     with _open_results(study, store) as (record, opened):
         study_report = make_report(record, opened, every_metric=metrics)
-    rows, noise_rows, faults = study_report.rows, study_report.noise_rows, study_report.info.faults
+    rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
     print_warnings(study_report.info.warnings)
     if html:
         write_page(html, render_page(rows, study_report.info))
@@ -264,13 +264,13 @@ def report(
         format_lifts = to_latex if latex else tables.to_markdown
         format_noise = robustness.to_latex if latex else robustness.to_markdown
         parts = [
-            "" if noise else format_lifts(rows, per_language=languages, faults=faults),
+            "" if noise else format_lifts(rows, per_language=languages, notes=notes),
             format_noise(noise_rows, per_language=languages),
         ]
         print("\n".join(part for part in parts if part))
     elif not html:
         if not noise:
-            console().print(tables.TerminalTable(rows, per_language=languages, faults=faults))
+            console().print(tables.TerminalTable(rows, per_language=languages, notes=notes))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
 
 

@@ -1,4 +1,4 @@
-"""The text below tables: what the intervals cover, what was chosen on dev sets, marks, signatures and known faults."""
+"""The text below tables: what the intervals cover, what was chosen on dev sets, marks, and signatures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CONTROLS = {
 """Kind of control -> what it has in place of its intermediate."""
 
 
-def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
-    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, training problems and faults.
+def footer(rows: Sequence[LiftRow], more: Sequence[str] = ()) -> str:
+    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, and training problems.
 
     Args:
-        faults: sentences on the known faults in the data (`TaskNote.faults`).
+        more: sentences on the study: languages of suites, known faults in its data.
     """
     if not rows:
         return ""
@@ -34,7 +34,7 @@ def footer(rows: Sequence[LiftRow], faults: Sequence[str] = ()) -> str:
         f"{_control_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
         f"{_status_note(rows)}"
     )
-    return " ".join([notes, *(f"Known fault of {sentence}" for sentence in faults)])
+    return " ".join([notes, *more])
 
 
 def _control_note(rows: Sequence[LiftRow]) -> str:

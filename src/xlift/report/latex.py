@@ -44,7 +44,7 @@ def to_latex(
     rows: Sequence[LiftRow],
     *,
     per_language: bool = False,
-    faults: Sequence[str] = (),
+    notes: Sequence[str] = (),
     caption: str = "",
     label: str = "tab:lift",
 ) -> str:
@@ -66,7 +66,7 @@ def to_latex(
             for below in (lifts, differences):
                 if any(below):
                     lines.append(" & ".join([""] * len(pipeline) + below) + r" \\")
-        about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, faults)) if part)
+        about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, notes)) if part)
         about = f"{about} Percent, ± half the interval. {BOLD_NOTE} Star: {SIGN_NOTE}"
         words = [HEADINGS[key] for key in table.keys]
         tables.append(

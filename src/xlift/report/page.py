@@ -39,8 +39,8 @@ class PageInfo:
     runs: dict[str, Any] = field(default_factory=dict)
     """Cost and environment: jobs, seconds of work, tokens, machine, versions."""
     warnings: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    """Sentences on the known faults in the data."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences below tables: languages of suites, and known faults in the data."""
     contamination: dict[str, Any] = field(default_factory=dict)
     """Content of the contamination section, from report/contamination.py; empty for none."""
     noise: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         bound=f"{to_percent(charts.largest_lift(rows)):.1f}",
         colours={"up": charts.UP, "down": charts.DOWN},
         legend=LEGEND,
-        footer=footer(rows, info.faults),
+        footer=footer(rows, info.notes),
         one_seed={row.seeds for row in rows} == {1},
         runs={name.replace("_", " "): _format_amount(name, value) for name, value in info.runs.items()},
     )

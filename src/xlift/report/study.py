@@ -28,7 +28,10 @@ from xlift.studies.schema.targets import Target, TargetData
 from xlift.studies.schema.training import RecipePatch, Training, make_prompt_settings
 from xlift.studies.store import Store
 from xlift.studies.study import Study
+from xlift.suites.definitions import SUITES
 from xlift.tasks import formats
+
+SUITE_TITLES = {suite.name: suite.title for suite in SUITES}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         languages=list(record.languages),
         runs=summarize_jobs(record, store),
         warnings=warnings,
-        faults=[sentence for note in record.tasks.values() for sentence in note.faults],
+        notes=[
+            *_suite_notes(record.study),
+            *(f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults),
+        ],
         contamination=for_page(record, store),
         noise=noise_for_page(noise_rows),
         command=f"xlift run {record.name}",
@@ -183,6 +189,20 @@ def _intermediate_stages(study: Study) -> list[Intermediate | Stage]:
     """The rows of the table and their stages."""
     rows = [entry for entry in study.intermediate if isinstance(entry, Intermediate)]
     return [*rows, *(stage for row in rows for stage in row.stages)]
+
+
+def _suite_notes(study: Study) -> list[str]:
+    """Name the suites whose languages targets are scored in."""
+    targets: dict[str, list[str]] = {}
+    for target in study.targets:
+        languages = target.languages or study.languages
+        names = (languages,) if isinstance(languages, str) else languages
+        if any(name in SUITE_TITLES for name in names):
+            titles = [SUITE_TITLES.get(name, name) for name in names]
+            targets.setdefault(_join(titles), []).append(target.name or target.task)
+    return [
+        f"{_join(names)}: in the languages of {titles}, over which it averages." for titles, names in targets.items()
+    ]
 
 
 def _target(target: Target, record: Record) -> str:

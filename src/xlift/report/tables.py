@@ -196,8 +196,8 @@ class TerminalTable:
 
     rows: Sequence[LiftRow]
     per_language: bool = False
-    faults: Sequence[str] = ()
-    """Sentences on the known faults in the data."""
+    notes: Sequence[str] = ()
+    """Sentences below the table."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
@@ -210,7 +210,7 @@ class TerminalTable:
             for columns in layout.parts:
                 yield self._table(score_table, layout, columns)
         bounds = " Brackets: the interval of a lift." if any(layout.show_bounds for layout in layouts) else ""
-        yield Text(f"{LEGEND}{bounds}\n{footer(self.rows, self.faults)}", style="dim")
+        yield Text(f"{LEGEND}{bounds}\n{footer(self.rows, self.notes)}", style="dim")
 
     @staticmethod
     def _table(score_table: ScoreTable, layout: _ColumnLayout, columns: list[int]) -> Table:
@@ -306,7 +306,7 @@ def markdown_escape(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, faults: Sequence[str] = ()) -> str:
+def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, notes: Sequence[str] = ()) -> str:
     """Return Markdown tables: one overview, or one per target with `per_language`."""
     blocks = []
     for score_table in make_language_tables(rows) if per_language else [make_overview_table(rows)]:
@@ -326,7 +326,7 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, faults: 
                 texts.append((f"**{score}**" if bold else score) + lift)
             lines.append(markdown_row([markdown_escape(part) or "–" for part in pipeline] + texts))
         blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if per_language else "") + "\n".join(lines))
-    return "\n\n".join([*blocks, f"{LEGEND} {footer(rows, faults)}"]) + "\n"
+    return "\n\n".join([*blocks, f"{LEGEND} {footer(rows, notes)}"]) + "\n"
 
 
 def to_csv(rows: Sequence[LiftRow]) -> str:

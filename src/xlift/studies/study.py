@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from xlift.recipes import Engine, Settings, setting_error
-from xlift.studies.fields import Seed, check_distinct
+from xlift.studies.fields import Names, Seed, check_distinct
 from xlift.studies.schema.intermediate import IntermediateEntry
 from xlift.studies.schema.models import Model, PretrainedModel
 from xlift.studies.schema.targets import Target
@@ -39,6 +39,8 @@ class Study(Settings):
     seeds: Annotated[tuple[Seed, ...], AfterValidator(check_distinct)] = Field(default=(1,), min_length=1)
     intermediate: tuple[IntermediateEntry, ...] = ("none",)
     targets: tuple[Target, ...] = ()
+    languages: Names = "all"
+    """To score, of targets without their own: 'all', codes, or the name of a suite for the languages that it scores a task in."""
     training: NamedOrTraining = Training()
     prompt: PromptSettingsPatch = PromptSettingsPatch()
     """For models in text mode."""

@@ -20,6 +20,9 @@ from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats, metrics
 from xlift.tasks.task import Task
 
+SUITES = ("xtreme", "xtreme-r")
+"""Names of suites that `languages:` accepts; `Task.suites` has their languages."""
+
 
 @dataclass(frozen=True)
 class _PredictionSettings:
@@ -64,7 +67,7 @@ def add_target(
     if recipe.max_length is not None:
         options["max_length"] = recipe.max_length
     settings = _PredictionSettings(head, options, recipe)
-    languages = resolver.find_languages(task, target.languages, target.split, (*where, "languages"))
+    languages = _find_languages(context, task, target, where)
     layer_job = _add_layer_choice(context, state, task, target.options, settings, languages, where)
     official = replace(settings, options=_official_options(task, options))
     for language in languages:
@@ -94,6 +97,30 @@ def add_target(
             clean_key = clean_key or key
 
 
+def _find_languages(context: PlanContext, task: Task, target: Target, where: Keys) -> tuple[str, ...]:
+    """The languages that a target is scored in, in the task's spelling: those of a suite first, then the others that it lists."""
+    place = (*where, "languages") if target.languages else ("languages",)
+    requested = target.languages or context.study.languages
+    names = (requested,) if isinstance(requested, str) else requested
+    suites = [name for name in names if name in SUITES]
+    if not suites:
+        return context.resolver.find_languages(task, requested, target.split, place)
+    found: dict[str, None] = {}
+    for suite in suites:
+        if not task.suites.get(suite):
+            having = [each for each, languages in task.suites.items() if languages]
+            fix = f"it has languages in {' and '.join(having)}" if having else "it is in no suite"
+            raise context.error(
+                f"{task.name} has no languages in {suite}", place,
+                f"{fix}; list codes under `languages:` of this target, or `all`.",
+            )  # fmt: skip
+        found |= dict.fromkeys(context.resolver.find_languages(task, task.suites[suite], target.split, place))
+    for name in names:
+        if name not in SUITES:
+            found |= dict.fromkeys(context.resolver.find_languages(task, name, target.split, place))
+    return tuple(found)
+
+
 def _noisy_data(context: PlanContext, task: Task, clean: Data, target: Target, where: Keys) -> list[tuple[Noise, Data]]:
     """The examples of a language with each noise that exists for it. With `languages: all`, a missing noise is a warning."""
     from xlift.tasks.noise import check_noise
@@ -104,7 +131,7 @@ def _noisy_data(context: PlanContext, task: Task, clean: Data, target: Target, w
         try:
             check_noise(noise, task, clean.language)
         except UserError as error:
-            if target.languages != "all":
+            if (target.languages or context.study.languages) != "all":
                 raise UserError(error.what, where=error.where or context.file.locate(*place), fix=error.fix) from None
             context.warn(f"{task.name}: {error.what}: scored on clean texts alone.")
             continue

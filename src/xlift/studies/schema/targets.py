@@ -84,7 +84,8 @@ class Target(Settings):
     ] = None  # fmt: skip
     """Default: the task's own training data in its training language. False: score without training (retrieval, mining, and
     models in text mode)."""
-    languages: Names = "all"
+    languages: Names = ""
+    """To score; default: the study's. The name of a suite means the languages that it scores the task in."""
     split: Split = "test"
     size: Size | None = None
     """Test examples per language; default: the whole split."""
