@@ -59,6 +59,11 @@ CLASS_NEEDED = ("m2m_100",)
 """Model types without such a default."""
 CLASSES_IGNORED = ("modernbert",)
 """Model types for which transformers does not use the class in tokenizer_config.json: published ones are wrong."""
+_LANGUAGE_TOKENS = {
+    "NllbTokenizer": re.compile("[a-z]{3}_[A-Z][a-z]{3}"), "MBartTokenizer": re.compile("[a-z]{2}_[A-Z]{2}"),
+    "MBart50Tokenizer": re.compile("[a-z]{2}_[A-Z]{2}"), "T5Tokenizer": re.compile(r"<2\w+>"),
+}  # fmt: skip
+"""Class -> its tokens of languages. T5's has some in MADLAD."""
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """Special tokens by their names in transformers."""
 OTHER_MODEL = "check that the tokenizer's files belong to this model."
@@ -74,6 +79,8 @@ class TokenizerFacts:
     """Name of a special token ('mask_token') -> the token, as far as its files name them."""
     has_defaults: bool = True
     """Whether its class in transformers may have more special tokens than its files name."""
+    languages: tuple[str, ...] = ()
+    """Its tokens of languages: NLLB's and mBART's, and MADLAD's '<2en>'. Empty where it has none, or they are not known."""
     has_sentinels: bool = True
     """Whether it has, or may have, tokens that stand for the spans to write: <extra_id_0> and so on."""
 
@@ -172,7 +179,10 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     has_none = class_name in GENERIC_CLASSES or (not class_name and model_type in GENERIC_TYPES)
     has_sentinels = not {"<extra_id_0>", "▁<extra_id_0>"}.isdisjoint(vocabulary | added)  # mT5's begin with the space
     has_defaults = not has_none and class_name not in CLASS_TOKENS
-    facts = TokenizerFacts(free + len(added), special_tokens, has_defaults, has_sentinels)
+    languages = (
+        tuple(filter(_LANGUAGE_TOKENS[class_name].fullmatch, vocabulary)) if class_name in _LANGUAGE_TOKENS else ()
+    )
+    facts = TokenizerFacts(free + len(added), special_tokens, has_defaults, languages, has_sentinels)
     if not facts.has("pad_token") and not facts.has("eos_token"):
         raise UserError(
             "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),

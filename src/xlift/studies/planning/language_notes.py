@@ -30,7 +30,7 @@ def language_notes(plan: Plan) -> Iterator[str]:
 def _metric_notes(task: Task, codes: list[str]) -> Iterator[str]:
     for name in task.metrics:
         rule = metrics.get(name).unknown_language
-        targets = dict.fromkeys(_direction(task, code)[1] for code in codes)
+        targets = dict.fromkeys(direction_of(task, code)[1] for code in codes)
         for instead, unknown in _group((rule(code), code) for code in targets).items() if rule else ():
             if instead:
                 yield f"{task.name}: {name} has no rule for {', '.join(unknown)}: {instead}."
@@ -67,7 +67,7 @@ def _name_notes(plan: Plan) -> Iterator[str]:
         task = plan.tasks[name]
         if not formats.get(task.format).has_direction:
             continue
-        both = dict.fromkeys(code for each in codes for code in _direction(task, each))
+        both = dict.fromkeys(code for each in codes for code in direction_of(task, each))
         unknown = [code for code in both if code not in GENERATED_LANGUAGES and find_language(code) is None]
         if unknown:
             yield f"{name}: prompts have no name of {', '.join(unknown)}: the code stands in its place."
@@ -81,7 +81,7 @@ def _read_data(plan: Plan) -> Iterator[Data]:
             yield job.spec.data
 
 
-def _direction(task: Task, language: str) -> tuple[str, str]:
+def direction_of(task: Task, language: str) -> tuple[str, str]:
     """The languages of input and output for examples in a language."""
     sides = getattr(task.source, "direction", ()) or ("{lang}", "{lang}")
     source, target = (side.replace("{lang}", language) for side in sides)

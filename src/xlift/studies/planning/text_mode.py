@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from xlift.errors import UserError
 from xlift.studies.job import Data, TextMode
 from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.planning.language_notes import direction_of
 from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
 from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
@@ -57,6 +58,7 @@ def make_text_mode(
         return TextMode()  # no prompt, so no setting of prompts changes the job
     for data in prompted:
         task = tasks.setdefault(data.task, context.resolver.tasks[data.task])
+        _check_language_tokens(context, state, task, data.language, where)
         with _template_errors_at(context, where):
             find_template(task, settings, data.language)
     with _template_errors_at(context, where):
@@ -70,6 +72,23 @@ def make_text_mode(
     if any(data.labels == "shuffled" for data in prompted):  # the solved examples must not show what labels mean
         drawn = tuple(data.model_copy(update={"labels": "shuffled"}) for data in drawn)
     return TextMode(prompt=settings, templates=templates, fewshot_data=drawn)
+
+
+def _check_language_tokens(context: PlanContext, state: ModelState, task: Task, language: str, where: Keys) -> None:
+    """Raises UserError if a translation model has tokens of languages, and none of a language of the task."""
+    from xlift.tasks.prompts.language_tokens import TARGET_TAG, find_language_token
+
+    tokenizer = state.facts.tokenizer if state.facts else None
+    known = tokenizer.languages if tokenizer and state.family == "seq2seq" else ()
+    if not known or not formats.get(task.format).has_direction:
+        return
+    needs_target_only = known[0].startswith(TARGET_TAG[:2])
+    for code in direction_of(task, language)[needs_target_only:]:
+        if find_language_token(code, known) is None:
+            raise context.error(
+                f"{task.name} needs the language '{code}', and the tokenizer of {state.model} has no token for it", where,
+                f"take another language or model; it has {len(known)}, for instance {', '.join(sorted(known)[:5])}.",
+            )  # fmt: skip
 
 
 @contextmanager

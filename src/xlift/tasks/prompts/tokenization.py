@@ -25,14 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xlift.errors import UserError
-from xlift.language_tags import folded_code
 from xlift.model_families import Family
-from xlift.tasks.catalog.flores import FLORES
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE_INDEX, Direction, Features, Prompt
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
 from xlift.tasks.grapheme_clusters import widen_span
+from xlift.tasks.prompts.language_tokens import TARGET_TAG, find_language_token
 
 SENTINEL = "<extra_id_{n}>"
 """T5's and mT5's tokens for masked spans in pretraining; there are 100."""
@@ -165,6 +164,7 @@ class _PromptTokenizer:
         self.tokenizer, self.family, self.max_length = tokenizer, family, max_length
         self.get_special_tokens = cache(self._get_special_tokens)
         self.has_language_tokens = bool(family == "seq2seq" and getattr(tokenizer, "src_lang", None))
+        self.target_tags = _find_target_tags(tokenizer) if family == "seq2seq" else ()
         self.anchor = next(iter(encoding.tokenize(tokenizer, ["a"]))).ids
         self.slot_cache: dict[tuple[tuple[str, ...], ...], Slots] = {(): ()}
         """Sentences of equal length have the same slots."""
@@ -223,8 +223,8 @@ class _PromptTokenizer:
         return next(iter(encoding.tokenize(self.tokenizer, [text]))).ids
 
     def _has_no_instruction(self, prompt: Prompt) -> bool:
-        """Whether the input is the text alone, because language tokens define the direction of translation."""
-        return self.has_language_tokens and prompt.direction is not None
+        """Whether the input is the text alone, because tokens define the direction of translation."""
+        return prompt.direction is not None and (self.has_language_tokens or bool(self.target_tags))
 
     def _text(self, prompt: Prompt) -> str:
         if prompt.direction is not None and self._has_no_instruction(prompt):
@@ -269,6 +269,9 @@ class _PromptTokenizer:
             special = encoding.get_special_tokens(self.tokenizer, pair=False)
             return _SpecialTokens((list(special.before), []), ([], [self.tokenizer.eos_token_id]), None)
         input_affixes = self._affixes("src_lang", direction and direction.source_language)
+        if self.target_tags and direction is not None:
+            tag = self._tokenize(self._language_token(direction.target_language, self.target_tags))
+            input_affixes = ([*tag, *input_affixes[0]], input_affixes[1])
         before, after = self._affixes("tgt_lang", direction and direction.target_language)
         eos = self.tokenizer.eos_token_id
         begin = None
@@ -283,7 +286,7 @@ class _PromptTokenizer:
         default = getattr(tokenizer, side, None)
         try:
             if self.has_language_tokens and language is not None:
-                setattr(tokenizer, side, self._language_token(language))
+                setattr(tokenizer, side, self._language_token(language, tokenizer.all_special_tokens))
             probe = tokenizer(["a"]) if side == "src_lang" else tokenizer(text_target=["a"])
         finally:
             if self.has_language_tokens:
@@ -292,18 +295,20 @@ class _PromptTokenizer:
         text_positions = [i for i, sequence_id in enumerate(sequence_ids) if sequence_id is not None]
         return ids[: text_positions[0]], ids[text_positions[-1] + 1 :]
 
-    def _language_token(self, code: str) -> str:
-        """The tokenizer's token of a language: NLLB's 'swh_Latn' or mBART's 'sw_KE'."""
-        tokens: list[str] = self.tokenizer.all_special_tokens
-        language = folded_code(code)
-        for token in tokens:
-            if token in (code, language, FLORES.get(language)):
-                return token
-            if len(token) == 5 and token[2] == "_" and token[:2] == language:
-                return token
-        language_tokens = ", ".join(token for token in tokens if "_" in token)
-        where, fix = self.tokenizer.name_or_path, f"its language tokens are {language_tokens}."
+    def _language_token(self, code: str, tokens: Iterable[str]) -> str:
+        """The tokenizer's token of a language. Raises UserError if it has none."""
+        if token := find_language_token(code, tokens):
+            return token
+        known = ", ".join(token for token in tokens if "_" in token or TARGET_TAG[:2] in token)
+        where, fix = self.tokenizer.name_or_path, f"its language tokens are {known}."
         raise UserError(f"the tokenizer has no token for the language '{code}'", where=where, fix=fix)
+
+
+def _find_target_tags(tokenizer: Any) -> tuple[str, ...]:
+    """MADLAD's tokens of languages; empty if the tokenizer has none."""
+    if tokenizer.convert_tokens_to_ids(TARGET_TAG.format(code="en")) in (None, tokenizer.unk_token_id):
+        return ()
+    return tuple(token for token in tokenizer.get_vocab() if token.startswith(TARGET_TAG[:2]) and token.endswith(">"))
 
 
 def _truncate_words(prompt: Prompt, words: int) -> Prompt:
