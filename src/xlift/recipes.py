@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any, Literal
 
@@ -57,7 +58,7 @@ class Settings(BaseModel):
         """Refuse unknown keys with a list of the allowed ones, and two spellings of one key."""
         if not isinstance(given, dict):
             return given
-        names = {spelling: name for name in cls.model_fields for spelling in cls.spellings(name)}
+        names = _accepted_keys(cls)
         used: dict[str, str] = {}
         for key in given:
             if key not in names:
@@ -73,6 +74,12 @@ class Settings(BaseModel):
         """The keys that a field accepts: its name and its synonyms."""
         alias = cls.model_fields[name].validation_alias
         return tuple(map(str, alias.choices)) if isinstance(alias, AliasChoices) else (name,)
+
+
+@cache
+def _accepted_keys(settings: type[Settings]) -> dict[str, str]:
+    """Each key that settings accept -> the name of its field. A plan makes them a hundred thousand times."""
+    return {spelling: name for name in settings.model_fields for spelling in settings.spellings(name)}
 
 
 class EarlyStopping(Settings):

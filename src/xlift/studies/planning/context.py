@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.model_files import ModelFacts
 from xlift.model_profiles import ModelProfile
-from xlift.recipes import Engine, Recipe
+from xlift.recipes import Engine, PromptSettings, Recipe
 from xlift.studies.job import ModelRef
 from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
@@ -71,6 +71,8 @@ class PlanContext:
     resolver: Resolver
     plan: Plan
     to_run: bool = True
+    template_digests: dict[tuple[str, PromptSettings], str] = field(default_factory=dict)
+    """(task, prompt settings) -> digest of the template."""
 
     @property
     def study(self) -> Study:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from xlift.errors import UserError
+from xlift.recipes import PromptSettings
 from xlift.studies.job import Data, TextMode
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.language_notes import direction_of
@@ -47,7 +48,7 @@ def make_text_mode(
     """
     if state.prompt_patches is None:
         return None
-    from xlift.tasks.prompts import find_template, template_digest
+    from xlift.tasks.prompts import find_template
 
     settings = make_prompt_settings(context.study.prompt, *state.prompt_patches, prompt)
     if train:
@@ -62,7 +63,7 @@ def make_text_mode(
         with _template_errors_at(context, where):
             find_template(task, settings, data.language)
     with _template_errors_at(context, where):
-        templates = tuple((name, template_digest(tasks[name], settings)) for name in sorted(tasks))
+        templates = tuple((name, _digest(context, tasks[name], settings)) for name in sorted(tasks))
     if not settings.num_fewshot:
         return TextMode(prompt=settings, templates=templates)
     drawn = tuple(
@@ -89,6 +90,16 @@ def _check_language_tokens(context: PlanContext, state: ModelState, task: Task, 
                 f"{task.name} needs the language '{code}', and the tokenizer of {state.model} has no token for it", where,
                 f"take another language or model; it has {len(known)}, for instance {', '.join(sorted(known)[:5])}.",
             )  # fmt: skip
+
+
+def _digest(context: PlanContext, task: Task, settings: PromptSettings) -> str:
+    """The digest of a task's template, computed once in a plan: thousands of jobs have the same."""
+    from xlift.tasks.prompts import template_digest
+
+    key = (task.name, settings)
+    if key not in context.template_digests:
+        context.template_digests[key] = template_digest(task, settings)
+    return context.template_digests[key]
 
 
 @contextmanager
