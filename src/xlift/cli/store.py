@@ -34,7 +34,7 @@ def store_ls(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
     wide = console().width >= 68
     for entry in entries:
         seconds = "" if entry.seconds is None else f"{entry.seconds:.1f} s"
-        cells = [entry.key[:12], f"{entry.kind:8}", f"{entry.status:7}"]
+        cells = [entry.key[:12], f"{entry.kind:8}", f"{entry.status:8}"]
         if wide:
             cells += [f"{entry.sha256[:12]:12}", f"{seconds:>9}", f"{_bytes(entry.bytes):>8}"]
         print("  ".join(cells).rstrip() + (f"\n  {entry.note}" if entry.note else ""))
@@ -71,6 +71,10 @@ def store_verify(
 def store_gc(
     store: StoreOption = DEFAULT_STORE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    weights: Annotated[
+        bool,
+        typer.Option("--remove-weights", help="Also remove the weights of finished studies. They still count as done."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove artifacts that no study of this store needs.
@@ -78,10 +82,13 @@ def store_gc(
     Also removes temporary files of killed runs.
     """
     from xlift.studies.record import list_studies, read_record
+    from xlift.studies.retention import remove_weights
 
     opened = open_existing_store(store)
-    keep = {key for name in list_studies(opened) for key in read_record(opened, name).keys}
-    removed = opened.gc(keep, dry_run=dry_run)
+    needed = {key for name in list_studies(opened) for key in read_record(opened, name).keys}
+    removed = opened.gc(needed, dry_run=dry_run)
+    if weights:
+        removed += remove_weights(opened, dry_run=dry_run)
     if as_json:
         print(json.dumps([{"key": r.key, "what": r.what, "bytes": r.bytes} for r in removed], indent=1))
         return

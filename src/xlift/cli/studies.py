@@ -88,8 +88,9 @@ def _run(
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check, make_record, write_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
+    from xlift.studies.retention import WeightRemover
     from xlift.studies.store import Store
-    from xlift.units import format_duration
+    from xlift.units import format_duration, format_gigabytes
 
     opened_bundle = open_bundle(bundle) if bundle else None
     plan = make_plan(file, check_data_folder(data))
@@ -109,15 +110,19 @@ def _run(
     if line := describe_repeated(to_run, store):
         print(line, file=sys.stderr)
     run_estimate = estimate_run(plan_estimate, to_run)
+    remover = WeightRemover(plan, store) if record.study.keep == "predictions" else None
+    if remover:
+        remover.sweep()
+    on_finished = remover.mark_finished if remover else lambda key: None
     terminal = console(stderr=True)
     try:
         if quiet:
-            outcome = run_plan(plan, store, SilentDisplay(), workers)
+            outcome = run_plan(plan, store, SilentDisplay(), workers, on_finished)
         elif terminal.is_terminal:
             with LiveDisplay(estimator, num_slots, terminal) as display:
-                outcome = run_plan(plan, store, display, workers)
+                outcome = run_plan(plan, store, display, workers, on_finished)
         else:
-            outcome = run_plan(plan, store, PlainDisplay(estimator, num_slots), workers)
+            outcome = run_plan(plan, store, PlainDisplay(estimator, num_slots), workers, on_finished)
     except Stopped as stopped:
         print("xlift: interrupted. Finished jobs are kept. Running the same command again resumes.", file=sys.stderr)
         raise typer.Exit(stopped.exit_code) from None
@@ -131,6 +136,8 @@ def _run(
         summary = f"{outcome.done} job{'s' * (outcome.done != 1)} in {format_duration(outcome.seconds)}"
         if outcome.done and record.check:
             summary += f"; {record.check.describe_error()}"
+        if remover and remover.num_bytes:
+            print(f"Removed {format_gigabytes(remover.num_bytes)} of weights (`keep: predictions`).", file=sys.stderr)
         already_done = len(plan.jobs) - outcome.done
         print(f"{summary}. {already_done} {'was' if already_done == 1 else 'were'} in {root} already.", file=sys.stderr)
     return plan, store, record

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,12 +61,19 @@ class Outcome:
     seconds: float
 
 
-def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = None) -> Outcome:
+def run_plan(
+    plan: Plan,
+    store: Store,
+    display: Display,
+    workers: int | None = None,
+    on_finished: Callable[[str], object] = lambda key: None,
+) -> Outcome:
     """Run every job of the plan that is not in the store.
 
     Args:
         workers: number of processes (default: `default_workers`). A job that takes several slots leaves fewer running. 0
             runs the jobs in this process. No result depends on it.
+        on_finished: called with the key of every job that is finished.
 
     Raises:
         UserError: a job's data or an artifact cannot be used, or a worker was killed. Running jobs are finished first, and
@@ -82,10 +89,12 @@ def run_plan(plan: Plan, store: Store, display: Display, workers: int | None = N
     if workers is None:
         workers = default_workers(plan.engine)
     with _record_stop_signals(at_once_from=2 if workers == 0 else None) as received:
-        context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines)
+        repeated = frozenset(job.key for job in todo if store.is_done(job.key))
+        context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines, repeated)
         job_slots = slots_by_job(plan, gpu=uses_gpu(plan.engine))
         runner_class = _PlanRunner if workers else _InProcessRunner
         runner = runner_class(todo, context, store, display, max(1, workers), job_slots, received)
+        runner.on_finished = on_finished
         try:
             runner.run()
         except _StopNow:
@@ -175,6 +184,7 @@ class _PlanRunner:
         self.workers: list[_Worker] = []
         self.failure: UserError | WorkerBug | None = None
         self.num_done = 0
+        self.on_finished: Callable[[str], object] = lambda key: None
 
     def run(self) -> None:
         last_check = time.monotonic()
@@ -282,6 +292,7 @@ class _PlanRunner:
     def _mark_finished(self, job: Job, seconds: float) -> None:
         self.queue.mark_finished(job)
         self.display.finished(job, seconds)
+        self.on_finished(job.key)
 
     def _record_failure(self, job: Job, error: UserError | WorkerBug) -> None:
         if self.failure is None:
@@ -291,7 +302,7 @@ class _PlanRunner:
     def _check_waiting(self) -> None:
         """Check the jobs of other processes: some are finished, and some can be taken over."""
         for job in list(self.waiting.values()):
-            if self.store.has(job.key):
+            if self.context.is_finished(job.key, self.store):
                 del self.waiting[job.key]
                 self._mark_finished(job, 0.0)
                 continue

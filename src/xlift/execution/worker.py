@@ -100,8 +100,8 @@ def run_batch(
     locked: dict[str, tuple[Job, Lock]] = {}
     for job in jobs:
         try:
-            lock = None if store.has(job.key) else store.try_lock(job.key)
-            if lock is not None and store.has(job.key):
+            lock = None if context.is_finished(job.key, store) else store.try_lock(job.key)
+            if lock is not None and context.is_finished(job.key, store):
                 lock.release()
                 lock = None
         except UserError as error:
@@ -110,7 +110,7 @@ def run_batch(
         if lock is not None:
             locked[job.key] = job, lock
         else:
-            send("done elsewhere" if store.has(job.key) else "busy", job.key)
+            send("done elsewhere" if context.is_finished(job.key, store) else "busy", job.key)
     if not locked:
         return
     send("started", next(iter(locked)), len(locked) - 1)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 from xlift.errors import UserError
-from xlift.studies.artifact import check_file, hash_file, read_manifest
-from xlift.studies.locks import Locks
+from xlift.studies.artifact import check_file, hash_file, read_manifest, read_manifest_file
+from xlift.studies.locks import Lock, Locks
 from xlift.studies.store_layout import StoreLayout, folder_bytes, list_keyed, move
 
 DELTA_FILE = "model/delta.json"
 """An artifact with this file is a delta checkpoint: it needs the artifacts of its parents (models/delta.py)."""
 
-GarbageKind = Literal["artifact", "partial", "temporary", "aside"]
+GarbageKind = Literal["artifact", "manifest", "weights", "partial", "temporary", "aside"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Entry:
     """One line of `Store.ls`."""
 
     key: str
-    status: Literal["done", "running", "partial", "broken"]
+    status: Literal["done", "manifest", "running", "partial", "broken"]
+    """'manifest': done, and its files are not here."""
     kind: str = ""
     """'' without a readable manifest: running, partial and some broken ones."""
     sha256: str = ""
@@ -66,9 +67,12 @@ class Removal:
 def entries(layout: StoreLayout, locks: Locks) -> Iterator[Entry]:
     """All entries of the store, by key. Reads manifests and the sizes of files, not their content."""
     unfinished = {key for folder in (layout.locks, layout.partials) for key, _ in list_keyed(folder)}
-    for key in sorted(unfinished.union(layout.artifact_keys())):
+    for key in sorted(unfinished.union(layout.artifact_keys(), layout.manifest_keys())):
         if layout.artifact(key).exists():
             yield _artifact_entry(layout.artifact(key), key)
+            continue
+        if layout.manifest(key).exists():
+            yield _manifest_entry(layout.manifest(key), key)
             continue
         partial = layout.partials / key
         if locks.is_held(key, time.time()):
@@ -95,6 +99,11 @@ def verify(layout: StoreLayout, locks: Locks, *, repair: bool) -> list[Problem]:
         damage = _damage(layout.artifact(key), key)
         aside = _move_aside(layout, locks, key) if damage and repair else None
         problems += [Problem(key, what, aside) for what in damage]
+    for key in layout.manifest_keys():
+        try:
+            read_manifest_file(layout.manifest(key), key)
+        except UserError as error:
+            problems.append(Problem(key, error.what, _move_manifest_aside(layout, locks, key) if repair else None))
     return problems
 
 
@@ -103,7 +112,7 @@ def collect(layout: StoreLayout, locks: Locks, keep: AbstractSet[str], *, dry_ru
     kept."""
     removals: list[Removal] = []
     for what, key, folder in _garbage(layout, _with_delta_parents(layout, keep)):
-        size = folder_bytes(folder)
+        size = folder_bytes(folder) if folder.is_dir() else _size(folder) or 0
         if _remove(layout, locks, key, folder, dry_run):
             removals.append(Removal(key, what, size))
     for key, _ in list_keyed(layout.locks) if not dry_run else ():
@@ -129,6 +138,15 @@ def _artifact_entry(folder: Path, key: str) -> Entry:
         sum(each["bytes"] for each in files.values()),
         f"missing, or of another size: {', '.join(wrong)}" if wrong else "",
     )
+
+
+def _manifest_entry(path: Path, key: str) -> Entry:
+    size = _size(path) or 0
+    try:
+        manifest = read_manifest_file(path, key)
+    except UserError as error:
+        return Entry(key, "broken", bytes=size, note=error.what)
+    return Entry(key, "manifest", manifest["kind"], manifest["sha256"], manifest["seconds"], size)
 
 
 def _size(path: Path) -> int | None:
@@ -165,6 +183,16 @@ def _move_aside(layout: StoreLayout, locks: Locks, key: str) -> Path | None:
     return aside
 
 
+def _move_manifest_aside(layout: StoreLayout, locks: Locks, key: str) -> Path | None:
+    lock = locks.try_acquire(key)
+    if lock is None:
+        return None
+    with lock:
+        aside = layout.aside / f"{key}.{lock.token}"
+        move(layout.manifest(key), aside / layout.manifest(key).name)
+    return aside
+
+
 def _with_delta_parents(layout: StoreLayout, keep: AbstractSet[str]) -> set[str]:
     needed: set[str] = set()
     todo = list(keep)
@@ -188,6 +216,9 @@ def _garbage(layout: StoreLayout, keep: AbstractSet[str]) -> Iterator[tuple[Garb
     finished = set(layout.artifact_keys())
     for key in sorted(finished - keep):
         yield "artifact", key, layout.artifact(key)
+    for key in layout.manifest_keys():
+        if key in finished or key not in keep:
+            yield "manifest", key, layout.manifest(key)
     for key, folder in list_keyed(layout.partials):
         if key in finished or key not in keep:
             yield "partial", key, folder
@@ -206,7 +237,15 @@ def _remove(layout: StoreLayout, locks: Locks, key: str, folder: Path, dry_run: 
     with lock:
         if not folder.exists():  # its process has cleaned up meanwhile
             return False
-        trash = layout.tmp / f"{key}.{lock.token}"
-        move(folder, trash)  # atomic: no process ever sees half an artifact
-        shutil.rmtree(trash)
+        remove_folder(layout, lock, folder)
     return True
+
+
+def remove_folder(layout: StoreLayout, lock: Lock, folder: Path) -> None:
+    """Remove a folder or a file of the store, whose key this process has locked."""
+    trash = layout.tmp / f"{lock.key}.{lock.token}"
+    move(folder, trash)  # atomic: no process ever sees half an artifact
+    if trash.is_dir():
+        shutil.rmtree(trash)
+    else:
+        trash.unlink()

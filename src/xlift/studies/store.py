@@ -237,6 +237,26 @@ class Store:
                 self._create()
                 write_manifest_file(self._layout.manifest(manifest["key"]), manifest)
 
+    def release(self, key: str) -> int:
+        """Remove the files of a finished artifact and keep its manifest, so that the job still counts as done.
+
+        Returns:
+            Bytes of the removed files; 0 if another process holds the lock of the job.
+
+        Raises:
+            UserError: the manifest is damaged, or the disk refuses.
+        """
+        lock = self.try_lock(key)
+        if lock is None:
+            return 0
+        with self._layout.disk_errors(), lock:
+            if not self.has(key):
+                return 0
+            artifact = self.open(key, verify=False)
+            write_manifest_file(self._layout.manifest(key), artifact.manifest)  # first: the job is done at every moment
+            maintenance.remove_folder(self._layout, lock, artifact.folder)
+        return sum(file["bytes"] for file in artifact.manifest["files"].values())
+
     def write_json(self, folder: str, name: str, value: Any, what: str) -> None:
         """Write `<folder>/<name>.json` atomically: a small file that is no artifact, such as the record of a study.
 
@@ -261,7 +281,8 @@ class Store:
             ) from None  # fmt: skip
 
     def ls(self) -> Iterator[maintenance.Entry]:
-        """All entries of the store, by key: done, running, partial or broken. Reads manifests only."""
+        """All entries of the store, by key: done, manifest (done, without files), running, partial or broken. Reads manifests
+        only."""
         with self._layout.disk_errors():
             yield from maintenance.entries(self._layout, self._locks)
 

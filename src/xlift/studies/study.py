@@ -51,6 +51,8 @@ class Study(Settings):
     """Read tasks that have this source from it alone; default: from the first of a task's sources with files here."""
     known_faults: Literal["correct", "keep"] = "correct"
     """Correct rows with a known fault that the catalogue declares, or read everything as published."""
+    keep: Literal["all", "predictions"] = "all"
+    """'predictions': the weights of a job leave the store once all predictions that depend on it exist."""
     tasks: tuple[dict[str, Any], ...] = ()
     """Custom tasks: the tasks that this study declares itself."""
 

@@ -40,10 +40,16 @@ class Context:
     engine: Engine = Engine()
     engines: dict[str, Engine] = field(default_factory=dict)
     """Key of a job -> its engine, if it has its own."""
+    repeated: frozenset[str] = frozenset()
+    """Keys of finished jobs that run again, since the store has only their manifests."""
 
     def for_job(self, key: str) -> Context:
         """The context with the engine of a job."""
         return replace(self, engine=self.engines[key], engines={}) if key in self.engines else self
+
+    def is_finished(self, key: str, store: Store) -> bool:
+        """Whether a job of the run is finished, in this process or elsewhere."""
+        return store.has(key) or (key not in self.repeated and store.is_done(key))
 
 
 def model_folder(job: Job, context: Context, store: Store) -> Path:
