@@ -346,7 +346,7 @@ def test_two_report_formats_at_once(xlift: Xlift, tmp_path: Path):
 
 
 def test_output_folder_is_created_before_pretraining(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cli.studies, "_run", lambda *_: pytest.fail("the model was made first"))
+    monkeypatch.setattr(cli.pretrain, "run_jobs", lambda *_: pytest.fail("the model was made first"))
     (tmp_path / "file").touch()
     answer = xlift("pretrain", "isles-encoder", "--out", "file/model", "--store", "s")
     assert answer.code == 2

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli import contamination, convert, export, fetch, info, predict, push, store, studies, suites, translate
+from xlift.cli import (
+    contamination,
+    convert,
+    export,
+    fetch,
+    info,
+    predict,
+    pretrain,
+    push,
+    store,
+    studies,
+    suites,
+    translate,
+)
 from xlift.cli.options import print_warnings
 from xlift.errors import UserError
 
@@ -58,7 +71,7 @@ for command in (
     info.tasks,
     info.models,
     fetch.fetch,
-    studies.pretrain,
+    pretrain.pretrain,
     convert.convert,
     suites.score,
     suites.submit,

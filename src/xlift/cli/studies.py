@@ -24,7 +24,6 @@ from xlift.cli.options import (
     WorkersOption,
     check_data_folder,
     console,
-    create_folder,
     print_notes,
     print_warnings,
     write_page,
@@ -56,7 +55,7 @@ def run(
     from xlift.studies.study_file import read_study
 
     file = read_study(study, tuple(set_ or ()))
-    plan, opened, record = _run(file, store, data, workers, quiet, bundle)
+    plan, opened, record = run_jobs(file, store, data, workers, quiet, bundle)
     compare_after_run(plan, opened, study_command("contamination", study, store, data, set_))
     if plan.cells and not quiet:
         from xlift.report.robustness import TerminalNoiseTable
@@ -72,7 +71,7 @@ def run(
         print(f"To write the report page: {page}", file=sys.stderr)
 
 
-def _run(
+def run_jobs(
     file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool, bundle: Path | None = None
 ) -> tuple[Plan, Store, Record]:
     """Run the jobs that the store does not have, and record the study in the store.
@@ -362,46 +361,3 @@ def study_command(command: str, study: str, store: Path, data: Path | None, over
     """Return a shell command for the same study, store, data and overrides."""
     words = ["xlift", command, study, "--store", str(store), *(["--data", str(data)] if data else [])]
     return shlex.join(words + [word for override in overrides or () for word in ("--set", override)])
-
-
-def pretrain(
-    study: Annotated[
-        str, typer.Argument(help="A study with a `pretrain:` section (default: that of the shipped encoder).")
-    ] = "isles-encoder",
-    out: Annotated[Path | None, typer.Option("--out", help="Copy the model into this folder.")] = None,
-    store: StoreOption = DEFAULT_STORE,
-    data: DataOption = None,
-    set_: SetOption = None,
-    workers: WorkersOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress.")] = False,
-) -> None:
-    """Pretrain the models of a study from random weights.
-
-    Pretrains every model under `models:` that has a `pretrain:` section and prints the folders of the models.
-    """
-    import shutil
-
-    from xlift.studies.schema.models import PretrainedModel
-    from xlift.studies.study_file import read_study
-
-    file = read_study(study, tuple(set_ or ()))
-    made = [model for model in file.study.models if isinstance(model, PretrainedModel)]
-    if not made:
-        raise UserError(
-            "the study has no model to pretrain",
-            where=file.locate("models"),
-            fix="Give a model under `models:` the keys `name:` and `pretrain:`.",
-        )
-    if out and (len(made) > 1 or (out.exists() and not (out.is_dir() and not any(out.iterdir())))):
-        raise UserError(f"--out {out}: expected one model and a new or empty folder", fix="Name another folder.")
-    if out:
-        create_folder(out)
-    # A separate name, so that the record of the whole study stays as it is.
-    pretraining_only = {"name": f"{file.study.name}-pretrain", "intermediate": (), "targets": ()}
-    file = replace(file, study=file.study.model_copy(update=pretraining_only))
-    planned, opened, _ = _run(file, store, data, workers, quiet)
-    for job in planned.jobs.values():
-        model = opened.open(job.key).folder / "model"
-        print(model)
-        if out:
-            shutil.copytree(model, out, dirs_exist_ok=True)
