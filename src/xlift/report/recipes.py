@@ -66,7 +66,8 @@ def _settings(recipe: Recipe, max_length: int) -> str:
     """'lr 0.0005, batch_size 32, epochs 3, max_length 128', and what differs from the defaults."""
     length = "epochs" if recipe.max_steps is None else "max_steps"
     main = {"lr": recipe.lr, "batch_size": recipe.batch_size, length: getattr(recipe, length), "max_length": max_length}
-    others = recipe.model_dump(exclude_defaults=True, exclude={*main, "epochs", "max_steps"})
+    changed = recipe.model_dump(exclude_defaults=True, exclude={*main, "epochs", "max_steps"})
+    others = {key: value for key, value in recipe.model_dump().items() if key in changed}
     return ", ".join(f"{key} {_show(value)}" for key, value in {**main, **others}.items())
 
 
