@@ -67,6 +67,10 @@ class Cell:
             return "an interval has to allow for examples that were not drawn"
         if self.pipelines < 3 and self.seeds == 2:
             return "two pipelines and two seeds show too little of the variance between seeds: use three seeds"
+        if self.quantity == "one language of 10":
+            return "its variance is that of all languages, which is known better than the degrees of freedom say"
+        if self.quantity == "unequal pipelines":
+            return "an unstable pipeline widens the intervals of the others"
         return ""
 
 
