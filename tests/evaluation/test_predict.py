@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -317,6 +318,25 @@ def test_bf16_equals_fp32_up_to_rounding(name: str, monkeypatch: pytest.MonkeyPa
         assert any(
             (one != other).any() for one, other in zip(map(np.asarray, full), map(np.asarray, half), strict=True)
         )
+
+
+@pytest.mark.parametrize("name", ["isle-nli", "isle-pos"])
+def test_logits_that_are_no_numbers_in_bf16_are_computed_in_fp32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, task, chosen = trained(name, "xlm-roberta"), catalog.get(name), examples(name, 6)
+    request = PredictionRequest(chosen, features(name, chosen, "xlm-roberta"))
+    (expected,) = compute_outputs(encoder, 1, task, [request], name)
+    states = Model.last_hidden_state
+
+    def overflows(self: Model, inputs: Any) -> torch.Tensor:
+        found = states(self, inputs)
+        return found * math.nan if torch.is_autocast_enabled("cpu") else found
+
+    monkeypatch.setattr(Model, "last_hidden_state", overflows)
+    (found,) = compute_outputs(encoder, 1, task, [request], name, precision="bf16")
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    monkeypatch.setattr(Model, "last_hidden_state", lambda self, inputs: states(self, inputs) * math.nan)
+    with pytest.raises(UserError, match="the model's logits are not numbers"):
+        compute_outputs(encoder, 1, task, [request], name, precision="bf16")
 
 
 def test_small_models_predict_in_fp32_on_every_device() -> None:

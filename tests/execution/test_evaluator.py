@@ -363,11 +363,30 @@ def test_a_diverged_stage_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert weights[0] == weights[1]
 
 
+def test_a_stage_whose_dev_logits_are_no_numbers_diverged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, calls = prediction.predict, []
+
+    def sometimes(*given: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise prediction.NotFinite("the model's logits are not numbers")
+        return predict(*given, **options)
+
+    monkeypatch.setattr(prediction, "predict", sometimes)
+    monkeypatch.setattr(Attempt, "collapsed", False)
+    _, job, context = planned(tmp_path, {"lr": 0.01, "retries": 1}, [{"task": "isle-pos", "size": 24}])
+    store = Store(tmp_path / "store")
+    run_job(job, context, store, Progress())
+    first, second = read_results(store, job)[1]["attempts"]
+    assert (first["outcome"], first["reason"]) == ("diverged", "the model's logits are not numbers on isle-pos dev")
+    assert (second["outcome"], second["lr"]) == ("ok", 0.005)
+
+
 def test_stages_that_overflow_in_half_precision_end_in_fp32_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, trained, predicted = TrainingStep.__call__, [], []
-    compute_outputs = prediction.compute_outputs
+    compute_row_outputs = prediction.compute_row_outputs
 
     def overflows(self: TrainingStep, number: int) -> StepOutput:
         trained.append(self.precision)
@@ -376,10 +395,10 @@ def test_stages_that_overflow_in_half_precision_end_in_fp32_and_say_so(
 
     def recorded(*given: Any, **options: Any) -> Any:
         predicted.append(options.get("precision"))
-        return compute_outputs(*given, **options)
+        return compute_row_outputs(*given, **options)
 
     monkeypatch.setattr(TrainingStep, "__call__", overflows)
-    monkeypatch.setattr(prediction, "compute_outputs", recorded)
+    monkeypatch.setattr(prediction, "compute_row_outputs", recorded)
     monkeypatch.setattr(Attempt, "collapsed", False)  # four steps teach nothing
     recipe = {"lr": 0.01, "precision": "bf16", "retries": 1, "max_steps": 4}
     plan, job, _ = planned(tmp_path, recipe, [{"task": "isle-pos", "size": 24}])
@@ -392,7 +411,7 @@ def test_stages_that_overflow_in_half_precision_end_in_fp32_and_say_so(
     assert [(each["lr"], each["precision"]) for each in training["attempts"]] == [(0.01, "bf16"), (0.01, "fp32")]
     assert TrainingStatusReader(store).status(plan.cells[0].key) == "fp32"
     # the predictions of such a model are in fp32 too; those during training always are
-    assert predicted
+    assert "fp32" in predicted
     assert "bf16" not in predicted
     report = make_report(make_record(read_study(str(tmp_path / "study.yaml")), plan), store)
     assert f"The loss of {len(stages)} of {len(stages)} training runs was not a number in bfloat16." in "".join(

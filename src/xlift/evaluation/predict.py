@@ -23,6 +23,10 @@ from xlift.training.precision import no_autocast
 from xlift.training.progress import Progress
 
 
+class NotFinite(UserError):
+    """The outputs of a model are not numbers."""
+
+
 @dataclass(frozen=True)
 class PredictionRequest:
     """The examples of one language, and how to predict them."""
@@ -85,10 +89,11 @@ def compute_row_outputs(
     Args:
         head: name of the head. Not used by retrieval and mining, nor where requests have prompts.
         budget: tokens of one forward pass.
-        precision: of matrix products ('auto': see training/precision.py). Decoding always uses float32.
+        precision: of matrix products ('auto': see training/precision.py). Decoding always uses float32. Where the logits of
+            a head are not numbers in bf16, all rows are computed again in fp32.
 
     Raises:
-        UserError: the model has no such layer, or the pooling is unknown.
+        UserError: the model has no such layer, the pooling is unknown, or the logits of a head are not numbers in fp32 either.
         Interrupted: `progress.should_stop()` returned true. Nothing is kept.
     """
     if requests and requests[0].prompt is not None:
@@ -96,8 +101,15 @@ def compute_row_outputs(
     model.eval()
     format = formats.get(task.format)
     budget, progress = budget or default_token_budget(model), progress or Progress()
-    with inference_autocast(model, precision):
-        return _head_outputs(model, pad_token_id, format, requests, head, budget, progress)
+    arguments = model, pad_token_id, format, requests, head, budget, progress
+    with inference_autocast(model, precision) as autocast:
+        try:
+            return _head_outputs(*arguments)
+        except NotFinite:
+            if not autocast._enabled:
+                raise
+    with inference_autocast(model, "fp32"):  # as training does (execution/work/evaluator.py)
+        return _head_outputs(*arguments)
 
 
 def _head_outputs(
@@ -180,6 +192,7 @@ def _reduced_outputs(
         states = model.last_hidden_state(inputs)
         with no_autocast(model.device):  # a head costs little, and bfloat16 would make different logits equal
             logits = head(states.float(), inputs["attention_mask"])
+            _check_finite(logits, inputs["attention_mask"])
             reduced, row_scores = head.reduce(logits), head.scores(logits)
         for found, into in ((reduced, outputs), (row_scores, scores)):
             if found is not None:
@@ -189,6 +202,16 @@ def _reduced_outputs(
     slices = [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
     has_scores = head.spec.output.scores is not None
     return [RowOutputs(outputs[each], scores[each] if has_scores else None) for each in slices]
+
+
+def _check_finite(logits: torch.Tensor, attention_mask: torch.Tensor) -> None:
+    """Raises NotFinite for a logit of a row, or of a token outside of the padding, that is not a number."""
+    real = logits[attention_mask.bool()] if logits.dim() > 2 else logits
+    if real.isnan().any():
+        raise NotFinite(
+            "the model's logits are not numbers",
+            fix="check whether its training diverged, and that its weights are undamaged.",
+        )
 
 
 def _resolve_pooling(model: Model, options: dict[str, Any]) -> Pooling:

@@ -105,31 +105,33 @@ class DevEvaluator:
         return [dev_set.features for dev_set in self.dev_sets]
 
     def make_evaluate(self, model: Model, pad_id: int, progress: Progress) -> Evaluate | None:
-        """A function that evaluates a model on the dev sets; None if there are none."""
-        from xlift.evaluation.predict import predict
+        """A function that evaluates a model on the dev sets; None if there are none. It raises Diverged where the logits are not
+        numbers."""
+        from xlift.evaluation.predict import NotFinite, predict
+        from xlift.training.loop import Diverged
 
         stop_only = Progress(should_stop=progress.should_stop)
 
         def evaluate() -> list[float]:
             return [
-                compute_score(
+                compute_score(each.task, each.examples, answers(each), each.data.language) for each in self.dev_sets
+            ]
+
+        def answers(dev_set: _DevSet) -> list[Any]:
+            try:
+                return predict(
+                    model,
+                    pad_id,
                     dev_set.task,
                     dev_set.examples,
-                    predict(
-                        model,
-                        pad_id,
-                        dev_set.task,
-                        dev_set.examples,
-                        dev_set.features,
-                        dev_set.head,
-                        dict(dev_set.task.options),
-                        progress=stop_only,
-                        prompt=dev_set.prompt,
-                    ),
-                    dev_set.data.language,
+                    dev_set.features,
+                    dev_set.head,
+                    dict(dev_set.task.options),
+                    progress=stop_only,
+                    prompt=dev_set.prompt,
                 )
-                for dev_set in self.dev_sets
-            ]
+            except NotFinite as error:
+                raise Diverged(f"{error.what} on {dev_set.task.name} dev") from None
 
         return evaluate if self.dev_sets else None
 
