@@ -193,7 +193,7 @@ def test_plan_as_json_lists_every_job(xlift: Xlift, tmp_path: Path):
     assert [job["done"] for job in jobs] == [True] * (len(jobs) - 1) + [False]
     assert set(jobs[0]) == {
         "key", "kind", "label", "parents", "done", "estimated_seconds", "estimated_memory_bytes", "tokens_trained",
-        "tokens_read", "operations", "fits", "provisional",
+        "tokens_read", "operations", "fits", "provisional", "recipe",
     }  # fmt: skip
 
 
