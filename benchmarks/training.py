@@ -4,6 +4,8 @@ XTREME's recipe.
     python -m benchmarks.training [--json] [--shape base|small|tiny] [--steps 8] [--repeats 3]
     python -m benchmarks.training --parts        the effect of each part of the xlift engine
     python -m benchmarks.training --precision    the hidden size from which bf16 is faster
+    python -m benchmarks.training --model DIR    a decoder in a folder instead: with a head, LoRA and in text mode
+                                                 (benchmarks/real_training.py; --profile shows what takes the time)
 
 Run nothing else beside it: about ten minutes per round at base shape on two cores, and up to 10 GB. Every contestant is
 a separate process, in turns, with all cores and actively waiting threads (OMP_WAIT_POLICY=ACTIVE). Each runs one
@@ -24,7 +26,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from benchmarks import xnli_shape
+from benchmarks import real_training, xnli_shape
 from benchmarks.timing import ratios, run_in_processes, spread, table
 from benchmarks.training_changes import CHANGES
 from benchmarks.training_runs import Run, parameters
@@ -150,7 +152,18 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--parts", action="store_true")
     which.add_argument("--precision", action="store_true")
+    which.add_argument("--model", default="", help="folder of a decoder, such as real-models/gemma-3-270m")
+    parser.add_argument("--modes", nargs="+", choices=real_training.MODES, default=list(real_training.MODES))
+    parser.add_argument("--profile", action="store_true", help="with --model: shares of a step's time")
     options = parser.parse_args()
+    if options.model:
+        if options.profile:
+            real_training.print_profile(options.model)
+            return
+        numbers = real_training.compare(options.model, options.steps, options.repeats, options.modes)
+        if options.json:
+            print(json.dumps({name: round(value, 3) for name, value in numbers.items()}))
+        return
     run = Run("", shape=options.shape, steps=options.steps, spread=options.spread, threads=options.threads)
     if options.parts or options.precision:
         (compare_parts if options.parts else compare_precisions)(run, options.repeats)
