@@ -76,7 +76,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     training.PromptSettingsPatch: "`prompt`",
     intermediate.Intermediate: "`intermediate`",
     intermediate.MixturePart: "`mixture`",
-    text.MaskedText: "`mlm`",
+    text.TextBesideLabels: "`text` beside labels",
     intermediate.Stage: "`stages`",
     recipes.Sampling: "`sampling`",
     targets.Target: "`targets`",

@@ -15,22 +15,22 @@ def divide_steps(
     sampling: Sampling,
     weights: Sequence[float] = (),
     text_sizes: Sequence[float] = (),
-    mlm: TextShare | None = None,
+    text_share: TextShare | None = None,
 ) -> list[np.ndarray]:
-    """The exact number of steps of each part: (parts,) of the mixture, then (parts,) of the text if there is `mlm`. Each sum is a
-    whole number: that of the proportional rule, and the steps of `mlm`.
+    """The exact number of steps of each part: (parts,) of the mixture, then (parts,) of the text if there is `text_share`. Each sum is a
+    whole number: that of the proportional rule, and the steps of `text_share`.
 
     Args:
         sizes: units in each part of the mixture.
         weights: weight of each part of the mixture, for the sampling rule 'weights'.
         text_sizes: units in each part of the text, which come after those of the mixture.
-        mlm: the text's share of all steps; it gets at least one step.
+        text_share: the text's share of all steps; it gets at least one step.
     """
     num_steps = recipe.count_steps([min(n, sampling.cap or n) for n in sizes])
     steps = [sampling_probabilities(sizes, sampling, weights) * num_steps]
-    if mlm:
-        smoothed = np.array(text_sizes, dtype=float) ** mlm.alpha
-        steps.append(smoothed / smoothed.sum() * max(1, round(num_steps * mlm.share / (1 - mlm.share))))
+    if text_share:
+        smoothed = np.array(text_sizes, dtype=float) ** text_share.alpha
+        steps.append(smoothed / smoothed.sum() * max(1, round(num_steps * text_share.share / (1 - text_share.share))))
     return steps
 
 

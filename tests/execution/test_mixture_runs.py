@@ -24,7 +24,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "mixture": [{"task": "isle-pos", "size": 16, "weight": 3}, {"task": "isle-nli", "size": 16, "weight": 1}],
         "sampling": {"rule": "weights"},
     },
-    "mlm": {"task": "isle-pos", "size": 16, "mlm": MLM},
+    "mlm": {"task": "isle-pos", "size": 16, "text": MLM},
     "shared-head": {
         "name": "nli",
         "mixture": [
@@ -32,7 +32,7 @@ ROWS: dict[str, dict[str, Any]] = {
             {"task": "isle-nli-balanced", "language": "qka", "size": 8},
         ],
         "head": "nli",
-        "mlm": MLM,
+        "text": MLM,
     },
 }
 HEADS = {"weights": ["isle-nli", "isle-pos"], "mlm": ["MLM", "isle-pos"], "shared-head": ["MLM", "nli"]}

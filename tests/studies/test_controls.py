@@ -77,7 +77,7 @@ def test_rows_of_equal_steps_share_the_control(tmp_path: Path) -> None:
 def test_the_steps_of_all_stages_and_their_text_count(tmp_path: Path) -> None:
     row = (
         "{name: two, controls: [steps], stages: [{mixture: [{task: isle-nli, size: 24}, {task: isle-pos, size: 9}]}, "
-        "{mixture: [{task: isle-pos, size: 8}], training: {epochs: 4}, mlm: {task: isle-text, size: 20, share: 0.5}}]}"
+        "{mixture: [{task: isle-pos, size: 8}], training: {epochs: 4}, text: {task: isle-text, size: 20, share: 0.5}}]}"
     )
     (target,) = chain(plan_with(tmp_path, row), "two (steps)")
     assert target.more_steps == (3 + 2) + 2 * 4

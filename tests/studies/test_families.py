@@ -33,7 +33,7 @@ WRONG = {
     "no training with heads": ("encoder", "{size: 50}", "false", "6: targets.0.train: isle-nli cannot be scored without training: the head of encoder", "models in text mode"),
     "no training of a decoder with heads": (HEADS, "{size: 50}", "false", "6: targets.0.train: isle-nli cannot be scored without training", "models in text mode"),
     "masking in a decoder": ("decoder", QA, "{task: isle-text, size: 9, masking: {share: 0.2}}", "4: intermediate.1.masking: `masking` has no effect for decoder, a decoder, which learns to predict the next token", "remove"),
-    "text in an encoder-decoder model without sentinels": ("seq2seq", "size: 100", "size: 100, mlm: {task: isle-text, share: 0.1}", "4: intermediate.1: seq2seq learns from text by writing the spans that are cut out, and its tokenizer has no sentinel", "mT5"),
+    "text in an encoder-decoder model without sentinels": ("seq2seq", "size: 100", "size: 100, text: {task: isle-text, share: 0.1}", "4: intermediate.1: seq2seq learns from text by writing the spans that are cut out, and its tokenizer has no sentinel", "mT5"),
     "writes of an encoder": ("{name: it, pretrain: {text: [{task: isle-text, size: 9}], writes: text}}", "", "", "1: models.0.pretrain.writes: `writes` has no effect for modernbert", "remove"),
     "masking of a pretrained decoder": ("{name: it, pretrain: {text: [{task: isle-text, size: 9}], architecture: {family: qwen3}, masking: {share: 0.2}}}", "", "", "1: models.0.pretrain.masking: `masking` has no effect for qwen3", "remove"),
     "LoRA in pretraining": ("{name: it, pretrain: {text: [{task: isle-text, size: 9}], training: {lora: {rank: 2}}}}", "", "", "1: models.0.pretrain.training.lora: LoRA needs pretrained weights", "remove"),

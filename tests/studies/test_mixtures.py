@@ -16,7 +16,7 @@ from xlift.studies.plan import Plan
 SAMPLES = Path(__file__).parents[1] / "tasks/samples"
 TWO = "mixture: [{task: isle-nli, size: 90, weight: 3}, {task: isle-qa, language: [qta, qtu], size: 30}]"
 BY_WEIGHT = f"{{name: two, {TWO}, sampling: {{rule: weights}}}}"
-MLM = "mlm: {task: isle-text, size: {qta: 500, qtu: 40}, share: 0.2, alpha: 0.5}"
+MLM = "text: {task: isle-text, size: {qta: 500, qtu: 40}, share: 0.2, alpha: 0.5}"
 
 
 def plan_with(folder: Path, row: str, *more: str, data: Path | None = None) -> Plan:
@@ -108,7 +108,7 @@ def test_every_kind_of_row_accepts_mlm(row: str, tmp_path: Path) -> None:
 
 
 def test_mlm_defaults_to_all_languages_with_the_alpha_of_xlm_r(tmp_path: Path) -> None:
-    (spec,) = stages(tmp_path, "{task: isle-qa, size: 100, mlm: {task: isle-text, size: 20, share: 0.5}}")
+    (spec,) = stages(tmp_path, "{task: isle-qa, size: 100, text: {task: isle-text, size: 20, share: 0.5}}")
     assert spec.mlm is not None
     assert spec.mlm.alpha == 0.3
     assert len(spec.text) >= 10
@@ -141,13 +141,13 @@ def test_a_random_mlm_head_causes_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ("{task: isle-qa, mlm: {task: isle-nli, share: 0.2}}", "isle-nli is classification, and `mlm` needs plain text"),
-        ("{task: isle-qa, mlm: {task: isle-text}}", "share"),
-        ("{task: isle-qa, mlm: {task: isle-text, share: 1}}", "less than 1"),
-        ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, alpha: 2}}", "expected 1 or less, found 2"),
-        ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, language: qzz}}", "isle-text has no train data in 'qzz'"),
-        ("{task: isle-qa, mlm: {task: isle-text, share: 0.1, split: test}}", "test data is never trained on"),
-        (f"{{name: x, stages: [{{mixture: [{{task: isle-qa}}]}}], {MLM}}}", "`mlm` has no effect beside `stages`"),
+        ("{task: isle-qa, text: {task: isle-nli, share: 0.2}}", "isle-nli is classification, and `text` needs plain text"),
+        ("{task: isle-qa, text: {task: isle-text}}", "share"),
+        ("{task: isle-qa, text: {task: isle-text, share: 1}}", "less than 1"),
+        ("{task: isle-qa, text: {task: isle-text, share: 0.1, alpha: 2}}", "expected 1 or less, found 2"),
+        ("{task: isle-qa, text: {task: isle-text, share: 0.1, language: qzz}}", "isle-text has no train data in 'qzz'"),
+        ("{task: isle-qa, text: {task: isle-text, share: 0.1, split: test}}", "test data is never trained on"),
+        (f"{{name: x, stages: [{{mixture: [{{task: isle-qa}}]}}], {MLM}}}", "`text` has no effect beside `stages`"),
     ],
 )  # fmt: skip
 def test_errors_in_mlm_name_their_place(row: str, expected: str, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_masked_text_needs_a_mask_token(tmp_path: Path):
 
 def test_masked_text_needs_a_tied_decoder(tmp_path: Path):
     write_model_folder(tmp_path / "m", ENCODER | {"tie_word_embeddings": False})
-    said = refused(tmp_path, STUDY.replace("size: 100", "size: 100, mlm: {task: isle-text, share: 0.1}"))
+    said = refused(tmp_path, STUDY.replace("size: 100", "size: 100, text: {task: isle-text, share: 0.1}"))
     assert "m does not predict tokens with its input embeddings" in said
 
 

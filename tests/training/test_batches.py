@@ -118,7 +118,7 @@ def test_text_steps_are_added_to_unchanged_labelled_steps(
 ) -> None:
     recipe, mlm = Recipe(batch_size=8, max_steps=steps), TextShare(share=share, alpha=alpha)
     alone = make_schedule(sizes, recipe, Sampling(), seed=3)
-    schedule = make_schedule(sizes, recipe, Sampling(), seed=3, text_sizes=documents, mlm=mlm)
+    schedule = make_schedule(sizes, recipe, Sampling(), seed=3, text_sizes=documents, text_share=mlm)
     counts = np.bincount([step.part for step in schedule], minlength=len(sizes) + len(documents))
     for part in range(len(sizes)):  # labelled parts: the same units in the same order
         assert units_of(schedule, part).tolist() == units_of(alone, part).tolist()
@@ -134,7 +134,7 @@ def test_text_share_by_hand() -> None:
     # 80 labelled steps and a fifth of text are 100 steps, 20 of them divided as 1 : 2 ** 0.5 : 16 ** 0.5
     mlm = TextShare(share=0.2, alpha=0.5)
     schedule = make_schedule(
-        [64], Recipe(batch_size=4, max_steps=80), Sampling(), seed=1, text_sizes=[1, 2, 16], mlm=mlm
+        [64], Recipe(batch_size=4, max_steps=80), Sampling(), seed=1, text_sizes=[1, 2, 16], text_share=mlm
     )
     assert np.bincount([step.part for step in schedule]).tolist() == [
         80,

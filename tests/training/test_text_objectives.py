@@ -87,7 +87,7 @@ def test_a_step_has_the_loss_of_pretraining(family: str) -> None:
 def test_a_share_of_the_steps_beside_labels(family: str) -> None:
     share = TextShare(share=0.5)
     model, output = train(
-        family, labelled(family), recipe=Recipe(lr=1e-3, batch_size=8, epochs=2, retries=0), text_datasets=[text(family)], mlm=share
+        family, labelled(family), recipe=Recipe(lr=1e-3, batch_size=8, epochs=2, retries=0), text_datasets=[text(family)], text_share=share
     )  # fmt: skip
     assert output.global_step == 4 + 4
     assert list(model.heads) == ["isle-nli", "MLM" if family == "xlm-roberta" else TEXT]

@@ -133,8 +133,9 @@ class TrainSpec(Settings):
     weights: tuple[float, ...] = ()
     """Of the parts of `mixture`, with sum 1, under the sampling rule 'weights'."""
     text: tuple[Data, ...] = ()
-    """Text for continued pretraining beside `mixture`; `mlm` sets its share of the steps."""
+    """Text for continued pretraining beside `mixture`."""
     mlm: TextShare | None = None
+    """Share of the steps that is on `text`. (It keeps its name, so that keys stay.)"""
     recipe: Recipe
     more_steps: int = 0
     """Steps beyond those of the recipe: of a target stage without an intermediate one, as a control."""

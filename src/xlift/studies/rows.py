@@ -10,7 +10,7 @@ from xlift.recipes import Masking, Noise, Sampling, TextShare
 from xlift.studies.job import Labels, noise_name
 from xlift.studies.resolver import Resolver
 from xlift.studies.schema.intermediate import Control, Intermediate, MixturePart, Stage
-from xlift.studies.schema.text import MaskedText
+from xlift.studies.schema.text import TextBesideLabels
 from xlift.studies.schema.training import RecipePatch
 from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
@@ -47,9 +47,9 @@ class TrainingStage:
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None
     where: Keys = ()
-    mlm: MaskedText | None = None
+    text_settings: TextBesideLabels | None = None
     text: tuple[MixtureShare, ...] = ()
-    """The text of `mlm`, a share for each language."""
+    """The text beside the labels, a share for each language."""
     is_control: bool = False
     """Trains all its steps and is not evaluated on dev, where its labels do not count."""
 
@@ -60,8 +60,8 @@ class TrainingStage:
         return tuple(share.weight / total for share in self.shares) if by_weight else ()
 
     def text_share(self) -> TextShare | None:
-        mlm = self.mlm
-        return TextShare(share=mlm.share, alpha=mlm.alpha) if mlm else None
+        text = self.text_settings
+        return TextShare(share=text.share, alpha=text.alpha) if text else None
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _trained_rows(
             share = MixtureShare(task, language, entry.split, size, where, noise=entry.noise)
             stage = TrainingStage(
                 (share,), entry.sampling, (entry.training,), entry.head, entry.keep_heads, entry.masking, where,
-                entry.mlm, _text_shares(resolver, entry.mlm, (*where, "mlm")),
+                entry.text, _text_shares(resolver, entry.text, (*where, "text")),
             )  # fmt: skip
             name = entry.name or entry.task + (f" ({noise_name(entry.noise)})" if entry.noise else "")
             yield IntermediateRow(name, language, "" if size is None else str(size), (stage,))
@@ -202,10 +202,10 @@ def _mixture_row(resolver: Resolver, entry: Intermediate, size: int | None, wher
             for share in _mixture_shares(resolver, part, size, (*here, "mixture", n))
         )
         training = (entry.training, stage.training)
-        text = _text_shares(resolver, stage.mlm, (*here, "mlm"))
+        text = _text_shares(resolver, stage.text, (*here, "text"))
         training_stages.append(
             TrainingStage(
-                shares, stage.sampling, training, stage.head, stage.keep_heads, stage.masking, here, stage.mlm, text
+                shares, stage.sampling, training, stage.head, stage.keep_heads, stage.masking, here, stage.text, text
             )
         )
     shares = [share for stage in training_stages for share in stage.shares]
@@ -224,26 +224,26 @@ def _mixture_shares(resolver: Resolver, part: MixturePart, size: int | None, whe
         yield MixtureShare(task, language, part.split, part.size or size, where, weight / len(languages), part.noise)
 
 
-def _text_shares(resolver: Resolver, mlm: MaskedText | None, where: Keys) -> tuple[MixtureShare, ...]:
-    if mlm is None:
+def _text_shares(resolver: Resolver, text: TextBesideLabels | None, where: Keys) -> tuple[MixtureShare, ...]:
+    if text is None:
         return ()
-    task = resolver.find_task(mlm.task, (*where, "task"))
+    task = resolver.find_task(text.task, (*where, "task"))
     if not formats.get(task.format).is_plain_text:
         raise UserError(
-            f"{task.name} is {task.format}, and `mlm` needs plain text", where=resolver.file.locate(*where, "task"),
+            f"{task.name} is {task.format}, and `text` needs plain text", where=resolver.file.locate(*where, "task"),
             fix="name a text task, such as isle-text or plain-text; put tasks with labels into the mixture.",
         )  # fmt: skip
-    languages, key, sizes = mlm.by_language()
+    languages, key, sizes = text.by_language()
     return tuple(
-        MixtureShare(task, language, mlm.split, sizes(place), where)
-        for place, language in enumerate(resolver.find_languages(task, languages, mlm.split, (*where, key)))
+        MixtureShare(task, language, text.split, sizes(place), where)
+        for place, language in enumerate(resolver.find_languages(task, languages, text.split, (*where, key)))
     )
 
 
 def _single_stage(entry: Intermediate) -> Stage:
     return Stage(
         mixture=entry.mixture, sampling=entry.sampling, head=entry.head, keep_heads=entry.keep_heads,
-        masking=entry.masking, mlm=entry.mlm,
+        masking=entry.masking, text=entry.text,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def make_schedule(
     *,
     weights: Sequence[float] = (),
     text_sizes: Sequence[int] = (),
-    mlm: TextShare | None = None,
+    text_share: TextShare | None = None,
 ) -> list[Step]:
     """Build every step of a stage.
 
@@ -48,9 +48,9 @@ def make_schedule(
     (largest remainders), in random order.
 
     Args:
-        sizes, weights, text_sizes, mlm: as in `steps.divide_steps`.
+        sizes, weights, text_sizes, text_share: as in `steps.divide_steps`.
     """
-    divided = divide_steps(sizes, recipe, sampling, weights, text_sizes, mlm)
+    divided = divide_steps(sizes, recipe, sampling, weights, text_sizes, text_share)
     counts = np.concatenate([_round_steps(exact) for exact in divided])
     rng = np.random.default_rng([seed, 1])
     all_sizes = [*sizes, *text_sizes]

@@ -59,7 +59,7 @@ def fine_tune(
     seed: int,
     weights: Sequence[float] = (),
     text_datasets: Sequence[TrainDataset] = (),
-    mlm: TextShare | None = None,
+    text_share: TextShare | None = None,
     more_steps: int = 0,
     folder: Path | None = None,
     engine: Engine | None = None,
@@ -70,7 +70,7 @@ def fine_tune(
     Datasets may share a head.
 
     Args:
-        text_datasets: text for `mlm`, which sets its share of the steps.
+        text_datasets: text for `text_share`, which sets its share of the steps.
         more_steps: steps beyond those of the recipe.
 
     Raises:
@@ -83,7 +83,7 @@ def fine_tune(
     text_units = [UnitIndex(dataset.features) for dataset in text_datasets]
     sizes, text_sizes = ([index.num_units for index in part] for part in (units, text_units))
     recipe = recipe.with_more_steps(more_steps, [min(n, sampling.cap or n) for n in sizes])
-    steps = make_schedule(sizes, recipe, sampling, seed, weights=weights, text_sizes=text_sizes, mlm=mlm)
+    steps = make_schedule(sizes, recipe, sampling, seed, weights=weights, text_sizes=text_sizes, text_share=text_share)
     train_datasets, units = [*train_datasets, *text_datasets], units + text_units
     use_bit_dropout(model)
     if process_group.device.type == "cpu":

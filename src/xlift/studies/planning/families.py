@@ -98,6 +98,11 @@ def _check_text_objective(context: PlanContext, state: ModelState, stage: Traini
             f"`masking` has no effect for {state.model}, a decoder, which learns to predict the next token",
             (*where, "masking"), "remove it.",
         )  # fmt: skip
+    learned = [formats.get(share.learned_task.format).is_plain_text for share in stage.shares]
+    if state.family != "encoder" and stage.head and any(learned):
+        raise context.error(
+            f"`head` has no effect: {state.model} learns text through its output layer", (*where, "head"), "remove it."
+        )
     if state.family == "encoder":
         _check_masking(context, state, where)
     elif (

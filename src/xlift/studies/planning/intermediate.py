@@ -119,6 +119,6 @@ def _check_text(context: PlanContext, stage: TrainingStage, state: ModelState) -
             "remove it, or add a part such as {task: isle-text, size: 1000}.",
         )  # fmt: skip
     head = "" if text is None else MLM_HEAD if text in stage.text else stage.head or MLM_HEAD
-    if text is not None and state.seed is not None and head not in stage.keep_heads:
+    if text is not None and state.family == "encoder" and state.seed is not None and head not in stage.keep_heads:
         place = context.file.locate(*stage.where)
         context.warn(f"{place}: the MLM head starts at random, since an earlier stage dropped the checkpoint's.")

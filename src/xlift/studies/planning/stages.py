@@ -14,6 +14,7 @@ from xlift.studies.planning.limits import check_limits
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import TrainingStage
 from xlift.studies.schema.training import PromptSettingsPatch
+from xlift.tasks.task import MLM_HEAD
 
 NO_PROMPT_PATCH = PromptSettingsPatch()
 
@@ -63,13 +64,15 @@ def add_stage(
     )
     label = f"train {' + '.join(spec.part_names())} (from {state.path}, seed {seed})"
     sizes = [min(context.resolver.count_examples(data), stage.sampling.cap or 10**12) for data in mixture]
-    examples = count_examples(recipe, sizes) / (1 - (stage.mlm.share if stage.mlm else 0))
+    examples = count_examples(recipe, sizes) / (1 - (stage.text_settings.share if stage.text_settings else 0))
     examples += more_steps * recipe.batch_size
     key = context.plan.add(make_job(spec, label, round(examples)))
     if state.prompt_patches is not None:
         return state.after(key, seed)
     heads = [stage.head or data.find_task(context.plan.tasks).head for data in mixture]
     heads += [context.plan.tasks[data.task].head for data in text[:1]]
+    if state.family != "encoder":  # text has no head but the output layer
+        heads = [head for head in heads if head != MLM_HEAD]
     return state.after(key, seed, tuple(dict.fromkeys(heads)))
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from xlift.recipes import Masking, Noise, Sampling, Settings, setting_error
 from xlift.studies.fields import HeadName, Names, Size, Sizes, TrainSplit, check_distinct
-from xlift.studies.schema.text import MaskedText
+from xlift.studies.schema.text import TextBesideLabels
 from xlift.studies.schema.training import NamedOrPatch, RecipePatch
 
 Control = Literal["steps", "text", "shuffled"]
@@ -57,7 +57,7 @@ class Stage(Settings):
     """Heads of the previous stage to continue training; all others start new."""
     masking: Masking | None = None
     """For the text parts; default: as in pretraining."""
-    mlm: MaskedText | None = None
+    text: TextBesideLabels | None = None
 
     @model_validator(mode="after")
     def _check_mixture_weights(self) -> Stage:
@@ -91,7 +91,7 @@ class Intermediate(Settings):
     head: HeadName = ""
     keep_heads: tuple[str, ...] = ()
     masking: Masking | None = None
-    mlm: MaskedText | None = None
+    text: TextBesideLabels | None = None
     controls: Annotated[tuple[Control, ...], AfterValidator(check_distinct)] = ()
     """Each makes a row below this one, which shares everything but one thing with it."""
 
@@ -104,7 +104,7 @@ class Intermediate(Settings):
             raise setting_error(f"expected one of `task`, `mixture`, `stages` and `merge`, found {found}", fix)
         inside = {
             "mixture": ("language", "split", "noise"),
-            "stages": ("language", "size", "split", "sampling", "head", "keep_heads", "masking", "mlm", "noise"),
+            "stages": ("language", "size", "split", "sampling", "head", "keep_heads", "masking", "text", "noise"),
         }
         unused = next((key for key in inside.get(given[0], ()) if key in self.model_fields_set), None)
         if unused:

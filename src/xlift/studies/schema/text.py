@@ -1,4 +1,4 @@
-"""Text for pretraining and for masked language modelling beside labels."""
+"""Text for pretraining and for continued pretraining beside labels."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class PretrainText(Settings):
         return self.language, "language", lambda place: size
 
 
-class MaskedText(PretrainText):
-    """Masked language modelling beside the labels: `share` of a stage's steps is on text; a language with n documents gets
+class TextBesideLabels(PretrainText):
+    """Continued pretraining beside the labels, under the objective of the model's family: `share` of a stage's steps is on text; a language with n documents gets
     steps ~ n ** alpha. The labels keep their number of steps (xlift.recipes.TextShare)."""
 
     share: float = Field(gt=0, lt=1)
