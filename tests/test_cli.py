@@ -195,6 +195,8 @@ def test_plan_as_json_lists_every_job(xlift: Xlift, tmp_path: Path):
         "key", "kind", "label", "parents", "done", "estimated_seconds", "estimated_memory_bytes", "tokens_trained",
         "tokens_read", "operations", "fits", "provisional", "recipe",
     }  # fmt: skip
+    trained = [job["recipe"] for job in jobs if job["kind"] == "train"]
+    assert [recipe["lr"] for recipe in trained] == [2e-5] * len(trained)
 
 
 def test_plan_of_the_shipped_study(xlift: Xlift, tmp_path: Path):
