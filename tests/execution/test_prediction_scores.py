@@ -100,6 +100,7 @@ def test_generated_text_has_no_scores(tmp_path: Path) -> None:
     assert all(read_units(store, job.key))
 
 
+@pytest.mark.slow
 def test_questions_of_a_paragraph_share_a_unit(tmp_path: Path) -> None:
     plan, store, jobs = predicted(tmp_path, "isle-qa", languages=["qta", "qtu"], noise={"kind": "typos", "level": 0.3})
     task = plan.tasks["isle-qa"]
