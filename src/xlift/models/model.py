@@ -215,13 +215,15 @@ class Model(nn.Module):
         return weights
 
     def _encoder_state_dict(self, head: str) -> dict[str, Tensor]:
-        """transformers has one class on the encoder of an encoder-decoder model: mT5's for tags. The others use the decoder."""
+        """transformers has one class on the encoder of an encoder-decoder model: for tags, of T5, mT5 and umT5. Its other classes
+        use the decoder."""
         module, model_type = self.head(head), self.backbone.config.model_type
         is_tagging = module.spec.output.stock_class == "TokenClassification"
         if not traits_of(model_type).has_encoder_tagging_class or not is_tagging:
             raise UserError(
                 f"'{head}' is a head on the encoder of a model of type '{model_type}', and transformers has no class for it",
-                fix="train an encoder or a decoder, or use `mode: text`. Of encoder-decoder models only mT5's tags can be exported.",
+                fix="train an encoder or a decoder, or use `mode: text`. Of encoder-decoder models only tags of T5, mT5 and umT5 can "
+                "be exported.",
             )
         weights = {f"transformer.encoder.{name}": tensor for name, tensor in self.trunk.state_dict().items()}
         return {"transformer.shared.weight": self.embeddings.detach(), **weights, **module.state_dict()}
