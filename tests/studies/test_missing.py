@@ -102,6 +102,13 @@ def test_plan_prints_what_is_missing_and_how_to_bring_it(tmp_path: Path):
     assert (mnli["examples"], mnli["examples_from"], mnli["repository"]) == (392_702, "published", "nyu-mll/glue")
 
 
+def test_a_missing_model_is_not_measured(tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+    answer = CliRunner().invoke(app, ["plan", "study.yaml", "--calibrate"])
+    assert answer.exit_code == 0, answer.exception
+    assert "FacebookAI/xlm-roberta-large is not on this machine, so it is not measured." in answer.stderr
+
+
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_studies_are_planned_without_data_weights_and_network(path: Path):
     plan = make_plan(read_study(str(path), ("seeds=[1]",)), to_run=False)

@@ -214,9 +214,11 @@ def plan(
 
 
 def _calibrate(plan: Plan, workers: int) -> None:
-    """Calibrate every model of a plan."""
+    """Calibrate every model of a plan that is on this machine."""
     from xlift.execution.calibration import calibrate, list_subjects
 
+    for fingerprint in plan.shapes:
+        print(f"{plan.names[fingerprint]} is not on this machine, so it is not measured.", file=sys.stderr)
     for subject in list_subjects(plan):
         print(f"Measuring {subject.name} for {workers} workers.", file=sys.stderr)
         calibrate(subject, subject.engine, workers)

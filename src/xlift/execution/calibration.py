@@ -65,7 +65,7 @@ class Subject:
 
 
 def list_subjects(plan: Plan) -> list[Subject]:
-    """The models of a plan, one for each shape, precision and engine."""
+    """The models of a plan that are on this machine, one for each shape, precision and engine."""
     plan_estimate = PlanEstimate(plan, None, 1)
     subjects: dict[tuple[ModelShape, Precision, Engine], Subject] = {}
     for job in plan.jobs.values():
@@ -74,6 +74,8 @@ def list_subjects(plan: Plan) -> list[Subject]:
         if shape is None or (shape, precision, engine) in subjects:
             continue
         root = plan_estimate.roots[job.key]
+        if root in plan.shapes:
+            continue
         if root in plan.models:
             name, folder, architecture = plan.names.get(root, root[:8]), plan.models[root], None
         else:
