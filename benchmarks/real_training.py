@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +44,9 @@ class RealRun:
     who: str = "xlift"
     """xlift, trainer, products (bare matrix products of the layers' shapes) or profile."""
     mode: str = "head"
+    """head, lora, qlora (on a GPU, xlift only) or text."""
     steps: int = 5
+    device: Literal["cpu", "cuda"] = "cpu"
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "benchmarks.real_training", json.dumps(asdict(self))]
@@ -78,13 +80,19 @@ class Clock:
         self.ends: list[float] = []
 
     def end_step(self, *_: object) -> None:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
 
     def results(self, data: Data, steps: int, loss: float, mode: str) -> dict[str, float]:
         seconds = self.ends[-1] - self.ends[WARMUPS - 1]
         extra = len(data.answers[0]) if mode == "text" else 0
         tokens = sum(len(row) + extra for row in data.rows[WARMUPS * BATCH :])
-        return {"step": seconds / steps, "rate": tokens / seconds, "tokens": tokens / steps, "loss": loss, "peak": peak_megabytes()}  # fmt: skip
+        device_peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0
+        return {
+            "step": seconds / steps, "rate": tokens / seconds, "tokens": tokens / steps, "loss": loss,
+            "peak": peak_megabytes(), "device_peak": device_peak,
+        }  # fmt: skip
 
 
 def train_with_xlift(run: RealRun, clock: Clock, data: Data) -> float:
@@ -98,7 +106,7 @@ def train_with_xlift(run: RealRun, clock: Clock, data: Data) -> float:
 
     stored = StoredModel(Path(run.model))
     model, tokenizer = backbone.load_without_heads(stored)
-    lora = LORA if run.mode == "lora" else None
+    lora = {"lora": LORA, "qlora": LORA.model_copy(update={"quantize": True})}.get(run.mode)
     recipe = Recipe(lr=RATE, batch_size=BATCH, max_steps=run.steps + WARMUPS, lora=lora)
     task, index = xnli_shape.task(), np.arange(len(data.rows))
     if run.mode == "text":
@@ -124,7 +132,7 @@ def train_with_xlift(run: RealRun, clock: Clock, data: Data) -> float:
         adapters.add(model, lora, SEED)
     trained = stage.fine_tune(
         model, tokenizer.pad_token_id, parts, recipe, Sampling(rule="weights"), seed=SEED, weights=weights,
-        progress=Progress(report=clock.end_step),
+        engine=Engine(device=run.device), progress=Progress(report=clock.end_step),
     )  # fmt: skip
     return float(np.mean(trained.losses))
 
@@ -152,7 +160,7 @@ def train_with_trainer(run: RealRun, clock: Clock, data: Data) -> float:
             auto = AutoModelForSequenceClassification
             model = auto.from_pretrained(run.model, num_labels=len(LABELS), dtype=torch.float32)
     model.config.use_cache = False
-    precision = resolve_precision("auto", model.config.hidden_size, torch.device("cpu"))
+    precision = resolve_precision("auto", model.config.hidden_size, torch.device(run.device))
     if run.mode == "lora":
         from peft import LoraConfig, TaskType, get_peft_model
 
@@ -184,7 +192,7 @@ def train_with_trainer(run: RealRun, clock: Clock, data: Data) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, use_cpu=True, bf16=precision == "bf16", max_steps=run.steps + WARMUPS, learning_rate=RATE, seed=SEED,
+            folder, use_cpu=run.device == "cpu", bf16=precision == "bf16", max_steps=run.steps + WARMUPS, learning_rate=RATE, seed=SEED,
             per_device_train_batch_size=BATCH, train_sampling_strategy="sequential", save_strategy="no",
             report_to="none", disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
         )  # fmt: skip
@@ -319,7 +327,7 @@ def main() -> None:
     results = clock.results(data, run.steps, loss, run.mode)
     weights = sum(n * m for n, m in linear_shapes(config))
     # LoRA needs no gradients of the frozen matrices; text mode needs logits of its answers only
-    operations = (4 if run.mode == "lora" else 6) * weights * results["tokens"]
+    operations = (4 if run.mode in ("lora", "qlora") else 6) * weights * results["tokens"]
     if run.mode == "text":
         operations += 6 * config.vocab_size * config.hidden_size * BATCH * len(data.answers[0])
     report_results({**results, "useful": operations / results["step"]})
