@@ -186,3 +186,35 @@ def test_the_child_process_names_the_fault(tmp_path: Path, converted: Path):
         backbones.find(str(tmp_path / "published"), weights=False)
     assert [path.suffix for path in converted.iterdir()] == [".lock"]
     assert conversion.find_source(tmp_path / "published")
+
+
+BYTES_STUDY = """\
+models: [{model: published, mode: MODE}]
+training: {lr: 0.001, batch_size: 4, max_steps: 1, retries: 0, max_length: 256}
+targets:
+"""
+TARGET = "  - {task: TASK, train: {size: 8}, languages: [qtu], size: 4}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "tasks"), [("text", ["isle-nli", "isle-pos", "isle-qa"]), ("head", ["isle-nli"])])
+def test_a_model_of_bytes_runs(mode: str, tasks: list[str], tmp_path: Path, conversions: list[Path], xlift: Xlift):
+    """ByT5 has no tokenizer file."""
+    write_checkpoint(tmp_path / "published", "byt5")
+    targets = "".join(TARGET.replace("TASK", task) for task in tasks)
+    (tmp_path / "study.yaml").write_text(BYTES_STUDY.replace("MODE", mode) + targets)
+    ran = xlift("run", "study.yaml", "--workers", "0", "--store", "store", "--quiet")
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize("task", ["isle-pos", "isle-qa"])
+def test_heads_over_bytes_are_refused_with_what_can_be_done(
+    task: str, tmp_path: Path, conversions: list[Path], xlift: Xlift
+):
+    write_checkpoint(tmp_path / "published", "byt5")
+    (tmp_path / "study.yaml").write_text(BYTES_STUDY.replace("MODE", "head") + TARGET.replace("TASK", task))
+    planned = xlift("plan", "study.yaml", columns=200)
+    assert planned.code == 2
+    assert "study.yaml:4: targets.0" in planned.err
+    assert "the tokens of published are bytes" in planned.err
+    assert "leave its `mode: head` out" in planned.err

@@ -123,8 +123,7 @@ def _no_weights(folder: Path, name: str) -> UserError:
             )
     return UserError(
         f"'{name}' has no safetensors weights",
-        fix=f"pickled weights (.bin) may run code when read. `xlift convert {name} DIR` reads only their tensors, and writes "
-        "safetensors."
+        fix="pickled weights are read from pytorch_model.bin, or from the shards that pytorch_model.bin.index.json names."
         if any(folder.glob("*.bin"))
         else f"expected {WEIGHTS}, or {INDEX} and the files that it names.",
     )

@@ -83,6 +83,8 @@ class TokenizerFacts:
     """Its tokens of languages: NLLB's and mBART's, and MADLAD's '<2en>'. Empty where it has none, or they are not known."""
     has_sentinels: bool = True
     """Whether it has, or may have, tokens that stand for the spans to write: <extra_id_0> and so on."""
+    reads_bytes: bool = False
+    """Whether each of its tokens is one byte of the text (ByT5)."""
 
     def has(self, special_token: str) -> bool:
         """Whether it has, or may have, a special token."""
@@ -182,13 +184,25 @@ def check_tokenizer(folder: Path, model_type: str, num_embeddings: int | None) -
     languages = (
         tuple(filter(_LANGUAGE_TOKENS[class_name].fullmatch, vocabulary)) if class_name in _LANGUAGE_TOKENS else ()
     )
-    facts = TokenizerFacts(free + len(added), special_tokens, has_defaults, languages, has_sentinels)
+    facts = TokenizerFacts(
+        free + len(added), special_tokens, has_defaults, languages, has_sentinels, _reads_bytes(tokenizer)
+    )
     if not facts.has("pad_token") and not facts.has("eos_token"):
         raise UserError(
             "the tokenizer has no padding token and no end token", where=str(folder / CONFIG),
             fix="name one of its tokens as `pad_token` in this file.",
         )  # fmt: skip
     return facts
+
+
+def _reads_bytes(tokenizer: Any) -> bool:
+    """Whether the vocabulary is the 256 bytes, but for special tokens."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    alphabet = ByteLevel.alphabet()
+    own = tokenizer.get_vocab(with_added_tokens=False).keys()
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    return own - special == set(alphabet)
 
 
 def _refuse_outside(path: Path, ids: Mapping[str, int], num_embeddings: int, allowed: set[str]) -> None:

@@ -66,6 +66,7 @@ def load_pretrained(path_or_id: str | Path) -> tuple[PreTrainedModel, Any, dict[
                 output_loading_info=True,
             )
             tokenizer = load_tokenizer(name)
+            _set_decoder_start(model.config)
     except UserError:
         raise
     except Exception as error:  # transformers raises many types for damaged files
@@ -123,6 +124,7 @@ def build_model(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedMod
                 None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
             )
             tokenizer = load_tokenizer(name)
+            _set_decoder_start(model.config)
     except UserError:
         raise
     except Exception as error:  # as above
@@ -132,6 +134,12 @@ def build_model(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedMod
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model, tokenizer
+
+
+def _set_decoder_start(config: Any) -> None:
+    """T5 starts its output with the padding token (Raffel et al. 2020). Not all of its configs say so."""
+    if traits_of(config.model_type).is_always_tied and getattr(config, "decoder_start_token_id", None) is None:
+        config.decoder_start_token_id = config.pad_token_id
 
 
 def _check_output_layer(model: PreTrainedModel, folder: Path) -> None:

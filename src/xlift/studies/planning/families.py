@@ -54,6 +54,13 @@ def check_stage(context: PlanContext, state: ModelState, tasks: Sequence[Task], 
 
 def check_head_mode(context: PlanContext, state: ModelState, task: Task, where: Keys) -> None:
     """Raises UserError if a task needs text mode, and the model is in head mode."""
+    format = formats.get(task.format)
+    reads_bytes = state.facts is not None and state.facts.tokenizer is not None and state.facts.tokenizer.reads_bytes
+    if state.prompt_patches is None and reads_bytes and format.output_kind in ("token", "span"):
+        raise context.error(
+            f"{task.name} is {task.format}, and the tokens of {state.model} are bytes: a head would label bytes, not words", where,
+            "leave its `mode: head` out, so that it writes the answer as text, or take a model with larger tokens, such as mT5.",
+        )  # fmt: skip
     if formats.get(task.format).has_head or state.prompt_patches is not None:
         return
     if state.family == "encoder":
