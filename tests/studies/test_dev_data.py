@@ -23,7 +23,9 @@ def dev_data_of(plan: Plan) -> list[list[tuple[str, str]]]:
 
 
 def with_dev(folder: Path, rows: int, text: str = "hello") -> str:
-    study = custom_task_study(folder).replace("{train: {en: train.en.csv}", "{train: {en: train.en.csv}, dev: {en: dev.en.csv}")
+    study = custom_task_study(folder).replace(
+        "{train: {en: train.en.csv}", "{train: {en: train.en.csv}, dev: {en: dev.en.csv}"
+    )
     lines = [f"{text} {n},{('billing', 'other')[n % 2]}" for n in range(rows)]
     (folder / "dev.en.csv").write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
     return study

@@ -253,7 +253,11 @@ def test_an_encoder_an_mt5_and_a_decoder_with_lora_stand_in_one_study(tmp_path: 
     }  # fmt: skip
     lines = describe_plan_recipes(plan)
     assert any(line.startswith("Training of seq2seq on isle-nli: lr 0.001, batch_size 128") for line in lines)
-    assert any(line.startswith("Training of decoder") and "lora {rank: 2, alpha: 16, dropout: 0, where: linear, quantize: False}" in line for line in lines)
+    assert any(
+        line.startswith("Training of decoder")
+        and "lora {rank: 2, alpha: 16, dropout: 0, where: linear, quantize: False}" in line
+        for line in lines
+    )
 
 
 def test_strict_types_hold_in_recipes_of_models():

@@ -170,7 +170,13 @@ def cell(task: str = "xcopa", language: str = "et", **changes: Any) -> Cell:
 
 def record_of(cells: list[Cell]) -> Record:
     notes = {one.task: TaskNote(one.task, "multiple-choice", ("accuracy",)) for one in cells}
-    return Record(Study.model_validate({"name": "study", "targets": [{"task": "xcopa"}]}), tuple(cells), tuple(one.key for one in cells), notes, ())
+    return Record(
+        Study.model_validate({"name": "study", "targets": [{"task": "xcopa"}]}),
+        tuple(cells),
+        tuple(one.key for one in cells),
+        notes,
+        (),
+    )
 
 
 def fill(store: Store, cells: list[Cell], rows: int = 500, **data: Any) -> Record:

@@ -59,7 +59,11 @@ def _mt5_tokenizer() -> Any:
     pieces = sorted(known.get_vocab(), key=known.get_vocab().get)
     words = [(piece, -float(place + 1)) for place, piece in enumerate(pieces) if not piece.startswith("<")]
     made = T5Tokenizer(
-        vocab=[*((special, 0.0) for special in ("<pad>", "</s>", "<unk>")), *words, *((x, -99.0) for x in "0123456789.,-:?")],
+        vocab=[
+            *((special, 0.0) for special in ("<pad>", "</s>", "<unk>")),
+            *words,
+            *((x, -99.0) for x in "0123456789.,-:?"),
+        ],
         extra_ids=0,
     )
     made.model_max_length = 512

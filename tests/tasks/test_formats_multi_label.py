@@ -26,7 +26,9 @@ UNKNOWN = MultiLabelExample("1", "the river")
 
 
 def test_targets_are_zeros_and_ones_and_unknown_ones_are_nan():
-    features = FORMAT.features([example("joy", "anger"), UNKNOWN, example()], tiny.tokenizer(), LABELS, max_length=16, train=True)
+    features = FORMAT.features(
+        [example("joy", "anger"), UNKNOWN, example()], tiny.tokenizer(), LABELS, max_length=16, train=True
+    )
     assert features.targets["labels"].dtype == np.float32
     assert features.targets["labels"] == pytest.approx(np.array([[1, 0, 1, 0], [np.nan] * 4, [0] * 4]), nan_ok=True)
     outputs = [np.array([True, False, True, False]), np.zeros(4, dtype=bool)]
@@ -36,7 +38,10 @@ def test_targets_are_zeros_and_ones_and_unknown_ones_are_nan():
 def test_labels_must_be_known():
     assert FORMAT.check(example("joy"), LABELS) is None
     assert FORMAT.check(UNKNOWN, LABELS) is None
-    assert FORMAT.check(example("joy", "awe"), LABELS) == "unknown label 'awe' (expected some of: anger, fear, joy, no one)"
+    assert (
+        FORMAT.check(example("joy", "awe"), LABELS)
+        == "unknown label 'awe' (expected some of: anger, fear, joy, no one)"
+    )
 
 
 def test_answers_are_label_words_in_order():

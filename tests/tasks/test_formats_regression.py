@@ -22,7 +22,9 @@ def example(score: float | None = None, text_b: str | None = "a river") -> Regre
 
 
 def test_targets_are_floats_and_unknown_ones_are_nan():
-    features = FORMAT.features([example(3.7), example(), example(0.0, None)], tiny.tokenizer(), (), max_length=16, train=True)
+    features = FORMAT.features(
+        [example(3.7), example(), example(0.0, None)], tiny.tokenizer(), (), max_length=16, train=True
+    )
     scores = features.targets["score"]
     assert scores.dtype == np.float32
     assert scores == pytest.approx([3.7, np.nan, 0.0], nan_ok=True)

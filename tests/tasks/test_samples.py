@@ -39,7 +39,9 @@ def cases(kind):
                 for split in source.splits():
                     folder = SAMPLES / task.name / ("native" if isinstance(source, ConcatenatedSource) else source.kind)
                     for language in source.languages(split):
-                        if source.is_present(language, split, folder) and language in INSIDE.get(task.name, (language,)):
+                        if source.is_present(language, split, folder) and language in INSIDE.get(
+                            task.name, (language,)
+                        ):
                             yield pytest.param(
                                 task, source, split, language, folder, id=f"{task.name}-{split}-{language}"
                             )
@@ -92,7 +94,9 @@ def score(name, gold, predictions, language):
     kept = metric.fit_threshold(gold, predictions) if metric.fit_threshold else None
     made = predictions if kept is None else [kept(prediction) for prediction in predictions]
     return float(
-        metric.compute_score(np.sum([metric.count_example(g, p, language) for g, p in zip(gold, made, strict=True)], axis=0))
+        metric.compute_score(
+            np.sum([metric.count_example(g, p, language) for g, p in zip(gold, made, strict=True)], axis=0)
+        )
     )
 
 

@@ -258,7 +258,9 @@ def load_model_translator(
         return _translate_texts(*loaded[0], inputs, source, target, num_beams, progress)
 
     identity = {"model": found.fingerprint, "num_beams": num_beams}
-    return ModelTranslator(f"{found.name}, num_beams {num_beams}", identity, _licence(found.source or found.folder), texts)
+    return ModelTranslator(
+        f"{found.name}, num_beams {num_beams}", identity, _licence(found.source or found.folder), texts
+    )
 
 
 def _load(folder: Any, device: str) -> tuple[Any, Any]:
