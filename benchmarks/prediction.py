@@ -51,7 +51,7 @@ from xlift.tasks import catalog, formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.retrieval import PairExample
-from xlift.tasks.formats.span_qa import best_spans
+from xlift.tasks.formats.span_scores import best_spans
 from xlift.tasks.task import Task
 from xlift.training.precision import autocast
 

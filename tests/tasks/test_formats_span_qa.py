@@ -9,7 +9,8 @@ from tests.support.profile import scaled
 
 from xlift.tasks import formats
 from xlift.tasks.formats import span_qa
-from xlift.tasks.formats.span_qa import NO_ANSWER, SpanExample, best_spans
+from xlift.tasks.formats.span_qa import NO_ANSWER, SpanExample
+from xlift.tasks.formats.span_scores import best_spans
 from xlift.tasks.grapheme_clusters import widen_span
 
 FORMAT = formats.get("span-qa")
