@@ -194,7 +194,7 @@ class TestMissing:
 
     def test_pretrained_model(self, plan: Plan, store: Store, finished: Store) -> None:
         fill(store, finished, *jobs(plan)[:-1])
-        message = r"(?s)the pretrained model \w{64}, which was not found.*store export --model.*xlift export --base"
+        message = r"(?s)the pretrained model [\w+]{64,}, which was not found.*store export --model.*xlift export --base"
         with pytest.raises(UserError, match=message):
             run_job(jobs(plan)[-1], Context(plan.data, plan.tasks), store, Progress())
 

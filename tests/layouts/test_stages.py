@@ -52,7 +52,7 @@ REFUSED_EXPORTS: dict[str, dict[str, str]] = {
         dict.fromkeys(FORMATS, "transformers has no"),
     ),
 }  # fmt: skip
-REFUSED_HEADS = {"google/byt5-small": (("isle-pos", "isle-qa"), "heads for tags and spans cannot be")}
+REFUSED_HEADS = {"google/byt5-small": (("isle-pos", "isle-qa"), "are bytes: a head would label bytes, not words")}
 NO_MASKING = {"EuroBERT/EuroBERT-210m": "does not predict tokens with its input embeddings"}
 REFUSED = {"google/gemma-3-4b-pt": "a model of type 'gemma3' is a model of images and text"}
 """Models that are refused at the door."""

@@ -76,15 +76,15 @@ def test_the_report_names_the_rows_without_the_data(folder: Path):
     for path in (folder / "data").rglob("*.jsonl"):
         path.unlink()
     report = make_report(read_record(store, "study"), store)
-    assert report.info.faults == [CORRECTED]
+    assert report.info.notes == [f"Known fault of {CORRECTED}"]
     out = StringIO()
-    Console(file=out, width=2000).print(TerminalTable(report.rows, faults=report.info.faults))
+    Console(file=out, width=2000).print(TerminalTable(report.rows, notes=report.info.notes))
     tables = (
         out.getvalue(),
-        to_markdown(report.rows, faults=report.info.faults),
+        to_markdown(report.rows, notes=report.info.notes),
         render_page(report.rows, report.info),
     )
     assert all(f"Known fault of {CORRECTED}" in text for text in tables)
     assert r"Known fault of xcopa test: the question (cause or effect) is wrong in 11 rows of it" in to_latex(
-        report.rows, faults=report.info.faults
+        report.rows, notes=report.info.notes
     )

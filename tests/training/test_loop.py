@@ -49,7 +49,7 @@ def fine_tuning(
         task = catalog.get(name)
         features = stage.make_features(task, examples(name, 12), tokenizer, max_length=24, train=True)
         parts.append(
-            stage.TrainDataset(task, features, masker=Masker(Masking(), tokenizer) if name == "isle-text" else None)
+            stage.TrainDataset(task, features, corruption=Masker(Masking(), tokenizer) if name == "isle-text" else None)
         )
     stage.add_heads(encoder, [part.task for part in parts], seed=1)
     recipe = Recipe(lr=1e-3, batch_size=4, max_steps=STEPS, early_stopping=early_stopping, **options)

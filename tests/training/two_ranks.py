@@ -56,7 +56,7 @@ def make_dataset(name: str) -> stage.TrainDataset:
     read = list(task.source.read(task, "qta", "train", None, size=20, seed=1))
     features = stage.make_features(task, read, tiny.tokenizer(), max_length=48, train=True)
     return stage.TrainDataset(
-        task, features, masker=Masker(Masking(), tiny.tokenizer()) if task.format == "text" else None
+        task, features, corruption=Masker(Masking(), tiny.tokenizer()) if task.format == "text" else None
     )
 
 

@@ -121,12 +121,13 @@ def _no_weights(folder: Path, name: str) -> UserError:
                 f"'{name}' has no safetensors weights: it has {kind} files only",
                 fix=GGUF_ADVICE if kind == "GGUF" else "take the safetensors of the model that they were made from.",
             )
-    return UserError(
-        f"'{name}' has no safetensors weights",
-        fix="pickled weights are read from pytorch_model.bin, or from the shards that pytorch_model.bin.index.json names."
-        if any(folder.glob("*.bin"))
-        else f"expected {WEIGHTS}, or {INDEX} and the files that it names.",
-    )
+    if any((folder / each).is_file() for each in ("pytorch_model.bin", "pytorch_model.bin.index.json")):
+        fix = f"`xlift convert {name} DIR` writes a folder with safetensors weights. Studies do it by themselves."
+    elif any(folder.glob("*.bin")):
+        fix = "pickled weights are read from pytorch_model.bin, or from the shards that pytorch_model.bin.index.json names."
+    else:
+        fix = f"expected {WEIGHTS}, or {INDEX} and the files that it names."
+    return UserError(f"'{name}' has no safetensors weights", fix=fix)
 
 
 def _check_weights(folder: Path, name: str, config: Mapping[str, Any], exported: bool) -> None:
