@@ -211,10 +211,8 @@ def test_damaged_folders_are_refused_or_loaded(family: str, originals: Path, tmp
             try:
                 model, tokenizer, _ = load_pretrained(folder)
             except UserError as error:
-                if (
-                    "tokenizer_config.json" in how
-                ):  # only transformers knows what it makes of it, and a plan does not load it
-                    assert str(tmp_path) in str(error)
+                # Only transformers knows what it makes of this file, and a plan does not load transformers.
+                if "tokenizer_config.json" in how and str(tmp_path) in str(error):
                     continue
                 pytest.fail(f"{how}: it is checked and cannot be loaded: {error}")
             rows: Any = model.get_input_embeddings()
