@@ -173,3 +173,30 @@ def test_a_killed_fetch_resumes(standin: Hub, tmp_path: Path):
     assert "1 files to fetch" in done.stderr
     assert len(standin.asked(first)) == 1
     assert hub.has_model("org/two")
+
+
+def test_a_model_that_is_a_gguf_file_alone_is_refused_with_what_to_do(standin: Hub, xlift: Xlift, tmp_path: Path):
+    standin.commit("model", "org/gguf", {"tiny.gguf": b"GGUF", "README.md": b"x"})
+    answer = xlift("plan", write_study(tmp_path, STUDY.replace("org/one", "org/gguf")))
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("xlift: study.yaml:1: models.0: 'org/gguf' is published as a GGUF file")
+    assert "`xlift fetch STUDY` downloads and converts it." in answer.err
+
+
+@pytest.mark.slow
+def test_a_model_that_is_a_gguf_file_alone_is_fetched_before_the_rest(
+    standin: Hub, xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("gguf")
+    from tests.conversion.checkpoints import write_gguf
+
+    monkeypatch.setenv("XLIFT_CACHE", str(tmp_path / "xlift-cache"))
+    write_gguf(tmp_path / "tiny.gguf", quantized=True)
+    standin.commit("model", "org/gguf", {"tiny.gguf": (tmp_path / "tiny.gguf").read_bytes(), "README.md": b"x"})
+    study = write_study(tmp_path, STUDY.replace("[org/one]", "[org/gguf, org/one]"))
+    answer = xlift("fetch", study, "--data", "data")
+    assert answer.code == 0, answer.err
+    names = [line.split()[0] for line in answer.out.splitlines()[1:]]
+    assert names == ["org/gguf", "org/one", "small-train", "small-test"]
+    answer = xlift("plan", study, "--data", "data", "--json")
+    assert not any(job["provisional"] for job in json.loads(answer.out)["jobs"])

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -34,6 +35,10 @@ DOWNLOADED_PATTERNS = [*SMALL_FILE_PATTERNS, "README.md"]
 """Of the files that even a plan needs. The model card has the licence."""
 HUB_TIMEOUT = 10.0
 """Seconds to wait for the Hub to resolve a name. Downloads have no limit."""
+
+
+class ShapeInGGUF(UserError):
+    """The shape of a model is in a GGUF file that is not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -194,14 +199,19 @@ def _from_hub(name: str, weights: bool) -> Backbone:
             _download(name, [*DOWNLOADED_PATTERNS, PICKLED_PATTERN], commit)
         if not has_weights(folder):
             published = _list_files(name, commit)
-            gguf_files = [each for each in published if each.endswith(".gguf")]
-            if weights and len(gguf_files) == 1:
-                _download(name, [*DOWNLOADED_PATTERNS, *gguf_files], commit)
-            elif weights and gguf_files:
-                raise UserError(
-                    f"'{name}' has {len(gguf_files)} GGUF files, which are several models",
-                    fix=f"download one of them, for instance {gguf_files[0]}, and give its path.",
-                )
+            if gguf_files := _list_gguf_files(published):
+                if len(gguf_files) > 1:
+                    raise UserError(
+                        f"'{name}' has {len(gguf_files)} GGUF files, which are several models",
+                        fix=f"download one of them, for instance {gguf_files[0]}, and give its path.",
+                    )
+                if weights:
+                    _download(name, [*DOWNLOADED_PATTERNS, *gguf_files], commit)
+                elif not (folder / "config.json").is_file():
+                    raise ShapeInGGUF(
+                        f"'{name}' is published as a GGUF file, which must be here before a study can be planned",
+                        fix="`xlift fetch STUDY` downloads and converts it.",
+                    )
     found = _from_folder(folder, name, name, weights, commit)
     if not weights and not has_weights(folder):
         has_safetensors = any(each.endswith(".safetensors") and "/" not in each for each in published)
@@ -214,6 +224,14 @@ def _download(name: str, patterns: list[str], commit: str | None = None) -> Path
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(name, revision=commit, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT))
+
+
+def _list_gguf_files(published: list[str]) -> list[str]:
+    """The GGUF files of a repository; [] where it has weights in another format too."""
+    top = [each for each in published if "/" not in each]
+    if any(fnmatchcase(each, pattern) for each in top for pattern in (WEIGHTS_PATTERN, PICKLED_PATTERN)):
+        return []
+    return [each for each in published if each.endswith(".gguf")]
 
 
 def _list_files(name: str, commit: str) -> list[str]:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tests.conversion.checkpoints import LAYOUTS, T5_PIECES, sentencepiece_model, write_checkpoint, write_gguf
 from tests.support.command import Xlift
+from tests.support.model_folders import ENCODER, write_model_folder
 from transformers import AutoTokenizer, ByT5Tokenizer
 
 from xlift.conversion import find_source
@@ -22,6 +23,7 @@ from xlift.conversion.checkpoint import convert_checkpoint
 from xlift.conversion.probe import EDGE_CASES, probe_groups, probe_texts
 from xlift.conversion.weights import load_pickled
 from xlift.errors import UserError
+from xlift.execution.exporting import write_folder_atomically
 from xlift.models.pretrained import load_pretrained
 from xlift.models.tokenizer_loading import load_tokenizer
 
@@ -246,3 +248,44 @@ def test_a_cut_gguf_file_is_refused(share: float, tmp_path: Path, xlift: Xlift):
     assert done.code == 2
     assert "the GGUF file cannot be read" in done.err
     assert not (tmp_path / "converted").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "'odd' is not a model: it has no config.json"),
+        ({"adapter_config.json": '{"base_model_name_or_path": "org/base"}', "adapter_model.safetensors": ""},
+         "'odd' holds an adapter (LoRA) for org/base, not a full model"),
+        ({"config.json": json.dumps(ENCODER)}, "'odd' has no safetensors weights"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_no_model_is_refused(files: dict[str, str], message: str, tmp_path: Path, xlift: Xlift):
+    (tmp_path / "odd").mkdir()
+    for name, text in files.items():
+        (tmp_path / "odd" / name).write_text(text)
+    done = xlift("convert", "odd", "converted")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"xlift: {message}")
+
+
+def test_a_model_as_it_is_or_an_existing_target_is_refused(tmp_path: Path, xlift: Xlift):
+    write_model_folder(tmp_path / "whole", ENCODER)
+    assert "nothing to convert" in xlift("convert", "whole", "converted").err
+    (tmp_path / "model.bin").write_bytes(b"x")
+    assert "the name does not end in .gguf" in xlift("convert", "model.bin", "converted").err
+    assert "A study converts the models of the Hub" in xlift("convert", "google/mt5-small", "converted").err
+    write_checkpoint(tmp_path / "published", "byt5")
+    done = xlift("convert", "published", "whole")
+    assert done.err == "xlift: whole: the folder is not empty\n  Name a new folder.\n"  # no --force, which it lacks
+
+
+def test_drafts_of_killed_processes_are_removed(tmp_path: Path):
+    abandoned = tmp_path / ".m[1].new-1"
+    with write_folder_atomically(tmp_path / "m[1]") as draft:
+        abandoned.mkdir()
+        (abandoned / "file").write_text("half")
+        # another one of the same process would have the same draft, which is in use
+        with pytest.raises(UserError, match="File exists"), write_folder_atomically(tmp_path / "m[1]"):
+            pytest.fail("not reached")
+        assert draft.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["m[1]"]

@@ -109,8 +109,10 @@ def compare_rows(
         margin: for `p_equal`, as a fraction.
 
     Raises:
-        UserError: the rows have nothing in common, or as `compute_lifts`.
+        UserError: the rows are one and the same, have nothing in common, or as `compute_lifts`.
     """
+    if first == second:
+        raise UserError(f"both rows are '{row_name(first, [first])}'", fix="give two different rows.")
     contrasts = _contrasts(cells, {first: 1.0, second: -1.0}, study, margin)
     if not contrasts:
         raise UserError("both rows have no target, language and seed in common")
@@ -126,7 +128,7 @@ def trend_over_sizes(cells: Sequence[ScoredCell], rows: Sequence[PipelineKey], s
     sizes = {row: _size(row) for row in rows}
     if len(set(sizes.values())) < len(rows) or len(rows) < 2:
         raise UserError(
-            f"a trend needs one row with two sizes or more, and these are {len(rows)} rows",
+            f"a trend needs one row with two sizes or more; found {len(rows)} row{'s' * (len(rows) != 1)}",
             fix=f"Rows: {'; '.join(row_name(row, list(rows)) for row in rows[:20])}.",
         )
     ordered = sorted(rows, key=lambda row: sizes[row])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -242,6 +244,8 @@ def check_export_folder(folder: Path, force: bool) -> None:
 def write_folder_atomically(folder: Path, force: bool = False) -> Iterator[Path]:
     """Give a temporary folder that is renamed to `folder` at the end of the block and removed after an error.
 
+    Temporary folders that killed processes left beside it are removed first.
+
     Raises:
         UserError: as `check_export_folder`, or the disk refuses the files.
     """
@@ -250,13 +254,15 @@ def write_folder_atomically(folder: Path, force: bool = False) -> Iterator[Path]
     draft, old = (folder.with_name(f".{folder.name}.{name}-{os.getpid()}") for name in ("new", "old"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
         draft.mkdir()
         try:
-            yield draft
-            _apply_umask(draft)
-            if folder.exists():
-                folder.rename(old)
-            draft.rename(folder)
+            with _lock(draft):
+                yield draft
+                _apply_umask(draft)
+                if folder.exists():
+                    folder.rename(old)
+                draft.rename(folder)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             if old.exists() and not folder.exists():
@@ -267,6 +273,29 @@ def write_folder_atomically(folder: Path, force: bool = False) -> Iterator[Path]
         raise UserError(
             f"cannot be written: {error.strerror or error}", where=str(folder), fix="Free some space, or name another folder."
         ) from None  # fmt: skip
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Lock a folder, and tell whether that worked. The kernel releases the lock of a killed process."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_locked = True
+    except OSError:  # another process has it, or the file system has no locks
+        is_locked = False
+    try:
+        yield is_locked
+    finally:
+        os.close(number)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the drafts of `folder` that no process holds."""
+    for draft in folder.parent.glob(f".{escape(folder.name)}.new-*"):
+        with suppress(OSError), _lock(draft) as is_abandoned:
+            if is_abandoned:
+                shutil.rmtree(draft)
 
 
 def _apply_umask(folder: Path) -> None:

@@ -58,9 +58,10 @@ def contrast_note(contrasts: Sequence[Contrast], *, margin: float | None, trend:
     """What the table shows."""
     seeds = sorted({contrast.seeds for contrast in contrasts})
     what = "Change of the score per tenfold size (least squares)" if trend else "First row minus second row"
+    count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     note = (
         f"Percent. {what}, paired by seed and test example, with half of the 95% interval. p: of no difference, adjusted by Holm "
-        f"over the targets; ▲▼: below 5%. {seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'} seeds."
+        f"over the targets; ▲▼: below 5%. {count} seed{'s' * (seeds[-1] > 1)}."
     )
     if seeds[0] == 1:
         note += " With one seed the intervals do not cover the variation between seeds, and there is no p."

@@ -12,6 +12,8 @@ from xlift.studies.job import data_of
 from xlift.studies.missing import MissingModel
 from xlift.studies.plan import make_plan
 from xlift.studies.plan_types import Plan
+from xlift.studies.planning.published import find_published
+from xlift.studies.schema.models import NamedModel
 from xlift.studies.study_file import StudyFile
 from xlift.tasks.fetching import FetchResult, Pair, fetch_pairs
 from xlift.tasks.sources.concatenated import ConcatenatedSource
@@ -34,24 +36,43 @@ def fetch_study(
     Raises:
         UserError: the study cannot be planned, the Hub cannot be reached, or the disk is full.
     """
+    first = _fetch_shapes(file, display, verify)
+    if not all(result.is_complete for result in first):
+        return first
     plan = make_plan(file, data, to_run=False)
     if not plan.missing and not verify:
-        return []
+        return first
     models = [_find_model(each.name) for each in plan.missing if isinstance(each, MissingModel)]
     transfers = [model.transfer for model in models if model.transfer]
     requested = list(_pairs_by_task(plan).values())
     results = fetch_pairs(requested, data, display, languages=languages, verify=verify, others=transfers)
-    for model in models:
-        if model.result.is_complete:
-            display.start_check(model.result.task)
-            _check_model(model.result, file)
-    return [*(model.result for model in models), *results]
+    _check_models(models, file, display)
+    return [*first, *(model.result for model in models), *results]
 
 
 @dataclass(frozen=True)
 class _ModelFetch:
     result: FetchResult
     transfer: hub.Transfer | None
+
+
+def _fetch_shapes(file: StudyFile, display: hub.Display, verify: bool) -> list[FetchResult]:
+    """Download the models without which no plan can be made: those whose shape is in their GGUF file."""
+    models: list[_ModelFetch] = []
+    for entry in file.study.models:
+        name = entry if isinstance(entry, str) else entry.model if isinstance(entry, NamedModel) else ""
+        if not name or find_published(name, file.folder):
+            continue
+        try:
+            backbones.find(name, file.folder, weights=False)
+        except backbones.ShapeInGGUF:
+            models.append(_find_model(name))
+        except UserError:
+            continue  # the plan says where in the study
+    if models:
+        hub.transfer([model.transfer for model in models if model.transfer], display, verify=verify)
+        _check_models(models, file, display)
+    return [model.result for model in models]
 
 
 def _find_model(name: str) -> _ModelFetch:
@@ -89,12 +110,14 @@ def _files_to_load(snapshot: hub.Snapshot) -> tuple[hub.FileEntry, ...]:
     )
 
 
-def _check_model(result: FetchResult, file: StudyFile) -> None:
-    """Open a model as a run does, which converts it if it has to be."""
-    try:
-        backbones.find(result.repository, file.folder)
-    except UserError as error:
-        result.problems.append(str(error))
+def _check_models(models: list[_ModelFetch], file: StudyFile, display: hub.Display) -> None:
+    """Open downloaded models as a run does, which converts those that have to be."""
+    for result in (model.result for model in models if model.result.is_complete):
+        display.start_check(result.task)
+        try:
+            backbones.find(result.repository, file.folder)
+        except UserError as error:
+            result.problems.append(str(error))
 
 
 def _pairs_by_task(plan: Plan) -> dict[str, tuple[Task, list[Pair]]]:
