@@ -256,10 +256,17 @@ def test_a_newer_format_is_refused(xlift: Xlift, study: Path, bundle: Path, tmp_
 
 def test_no_bundle_is_a_usual_error(xlift: Xlift, study: Path, tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no zip file")
-    for name in ("text.zip", "gone.zip"):
-        assert xlift("report", name).code == 2
-        answer = xlift("run", "study.yaml", "--from", name, "--store", "new")
-        assert (answer.code, answer.out) == (2, "")
+    (tmp_path / "folder").mkdir()
+    for name, message in (
+        ("text.zip", "the bundle is damaged"),
+        ("gone.zip", "no such file"),
+        ("folder", "the folder is no bundle"),
+    ):
+        answers = xlift("report", name), xlift("run", "study.yaml", "--from", name, "--store", "new")
+        for answer in answers:
+            assert (answer.code, answer.out) == (2, "")
+            assert answer.err.startswith(f"xlift: {name}: {message}")
+    assert xlift("report", "gone.yaml").err.startswith("xlift: gone.yaml: no such file")
     assert not (tmp_path / "new").exists()
 
 

@@ -333,7 +333,7 @@ def _open_results(study: str, root: Path) -> Iterator[tuple[Record, Store]]:
     """The record of a study and the store that has its results: that of a bundle, if `study` is one."""
     from xlift.studies.bundle import store_of_bundle
     from xlift.studies.bundle_files import is_bundle
-    from xlift.studies.record import read_record
+    from xlift.studies.record import list_studies, read_record
     from xlift.studies.store import Store
 
     if is_bundle(Path(study)):
@@ -341,6 +341,11 @@ def _open_results(study: str, root: Path) -> Iterator[tuple[Record, Store]]:
             yield read_record(store, name), store
     else:
         store = Store(root)
+        if Path(study).is_dir() and study not in list_studies(store):
+            raise UserError(
+                "the folder is no bundle: it has no bundle.json", where=study,
+                fix="Give a bundle, or the name of a study. --store gives the folder of the store.",
+            )  # fmt: skip
         yield read_record(store, find_study_name(study)), store
 
 
@@ -348,7 +353,11 @@ def find_study_name(study: str) -> str:
     """Return the name under which the store records a study: that of its file, else `study` itself."""
     from xlift.studies.study_file import read_study
 
-    return read_study(study).study.name if Path(study).is_file() else study
+    if Path(study).is_file():
+        return read_study(study).study.name
+    if Path(study).suffix in (".yaml", ".yml", ".zip"):
+        raise UserError("no such file", where=study, fix="Give the name of a study that was run, or an existing file.")
+    return study
 
 
 def find_data_folder(study: str, data: Path | None) -> Path | None:

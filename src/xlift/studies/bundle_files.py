@@ -35,7 +35,7 @@ MAX_INDEX_BYTES = 50_000_000
 
 _NAME = re.compile(r"(record\.json|contamination\.json|manifests\.jsonl|artifacts/[0-9a-f]{16,64}/[a-z][a-z_.]*)")
 _STUDY = re.compile(r"\w[\w.-]*")
-_FIX = "Get the bundle again. `xlift store export STUDY --results FILE.zip` writes one."
+_FIX = "`xlift store export STUDY --results FILE.zip` writes one."
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class BundleFiles:
 
 def damaged(path: Path, why: object) -> UserError:
     """The error of a bundle that cannot be used."""
-    return UserError(f"the bundle is damaged: {why}", where=str(path), fix=_FIX)
+    return UserError(f"the bundle is damaged: {why}", where=str(path), fix=f"Get the bundle again. {_FIX}")
 
 
 def is_bundle(path: Path) -> bool:
@@ -77,8 +77,12 @@ def open_files(path: Path) -> BundleFiles:
     """Open a bundle. Reads its index only.
 
     Raises:
-        UserError: it is damaged, too large, or of a newer version of xlift.
+        UserError: it is missing, damaged, too large, or of a newer version of xlift.
     """
+    if not path.exists():
+        raise UserError("no such file or folder", where=str(path), fix=f"Give a bundle. {_FIX}")
+    if path.is_dir() and not os.path.lexists(path / INDEX):
+        raise UserError(f"the folder is no bundle: it has no {INDEX}", where=str(path), fix=f"Give a bundle. {_FIX}")
     try:
         reader = _read_from_folder(path) if path.is_dir() else _read_from_zip(path)
         index = check_seal(reader(INDEX, MAX_INDEX_BYTES))
