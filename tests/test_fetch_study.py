@@ -170,7 +170,7 @@ def test_a_killed_fetch_resumes(standin: Hub, tmp_path: Path):
     standin.faults.clear()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "1 files to fetch" in done.stderr
+    assert "1 file to fetch" in done.stderr
     assert len(standin.asked(first)) == 1
     assert hub.has_model("org/two")
 

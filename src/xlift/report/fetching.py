@@ -37,7 +37,7 @@ class PlainDisplay:
         self.files, self.total = files, bytes
         self.started = time.monotonic()
         if files:
-            self._print(f"{files} files to fetch, {format_bytes(bytes)}")
+            self._print(f"{files} file{'s' * (files != 1)} to fetch, {format_bytes(bytes)}")
 
     def start_file(self, task: str, name: str) -> None:
         self.started_files += 1
