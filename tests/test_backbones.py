@@ -102,7 +102,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize(("name", "hint"), [("islse", "did you mean 'isles'?"), ("org/model", "It is not a folder")])
+@pytest.mark.parametrize(("name", "hint"), [("islse", "did you mean 'isles'?"), ("org/model", "It is not a folder"),
+                                          ("google/mt5-smal", "did you mean 'google/mt5-small'?"), ("google/mt5-small", "It is")])  # fmt: skip
 def test_hub_id_without_network_fails_quickly(name: str, hint: str):
     started = time.monotonic()
     with pytest.raises(UserError, match=f"cannot find the model '{name}'") as error:

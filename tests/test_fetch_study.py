@@ -179,7 +179,7 @@ def test_a_model_that_is_a_gguf_file_alone_is_refused_with_what_to_do(standin: H
     standin.commit("model", "org/gguf", {"tiny.gguf": b"GGUF", "README.md": b"x"})
     answer = xlift("plan", write_study(tmp_path, STUDY.replace("org/one", "org/gguf")))
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("xlift: study.yaml:1: models.0: 'org/gguf' is published as a GGUF file")
+    assert "study.yaml:1: models.0: 'org/gguf' is published as a GGUF file" in answer.err
     assert "`xlift fetch STUDY` downloads and converts it." in answer.err
 
 

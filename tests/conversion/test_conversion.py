@@ -274,8 +274,8 @@ def test_a_model_as_it_is_or_an_existing_target_is_refused(tmp_path: Path, xlift
     (tmp_path / "model.bin").write_bytes(b"x")
     assert "the name does not end in .gguf" in xlift("convert", "model.bin", "converted").err
     assert "A study converts the models of the Hub" in xlift("convert", "google/mt5-small", "converted").err
-    write_checkpoint(tmp_path / "published", "byt5")
-    done = xlift("convert", "published", "whole")
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF")
+    done = xlift("convert", "cut.gguf", "whole")
     assert done.err == "xlift: whole: the folder is not empty\n  Name a new folder.\n"  # no --force, which it lacks
 
 

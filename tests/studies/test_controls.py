@@ -140,7 +140,7 @@ def test_a_target_without_stage_is_told(tmp_path: Path) -> None:
         ("{task: isle-nli, controls: [text, text]}", "'text' is listed twice"),
         ("{name: it, merge: [none], controls: [text]}", "`controls` has no effect beside `merge`"),
         ("{task: isle-nli, size: 9, controls: [text]}\n  - {name: isle-nli (text), mixture: [{task: isle-nli, size: 9}]}", "two intermediates make the same row"),
-        ("{task: isle-nli, size: 9, controls: [text]}\n  - {name: both, merge: [isle-nli (text)]}", "no row 'isle-nli (text)' above to merge"),
+        ("{task: isle-nli, size: 9, controls: [text]}\n  - {name: both, merge: [isle-nli (text)]}", "'isle-nli (text)' is a control, which cannot be merged"),
     ],
 )  # fmt: skip
 def test_impossible_controls_are_refused(row: str, message: str, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_other_languages_can_be_added_to_those_of_a_suite(tmp_path: Path):
     [
         (("targets.0={task: pawsx, size: 20, languages: xtreme-r}",), "targets.0", "pawsx has no languages in xtreme-r", "languages in xtreme;"),
         (("targets.1={task: isle-nli, train: {size: 50}, size: 20}",), "study.yaml:2: languages", "isle-nli has no languages in xtreme", "it is in no suite;"),
+        (("targets.1.languages=xtreme_r",), "targets.1.languages", "no suite 'xtreme_r'", "did you mean 'xtreme-r'?"),
         (("targets.1.split=dev",), "study.yaml:2: languages", "tatoeba has no split 'dev'", ""),
     ],
 )  # fmt: skip

@@ -34,7 +34,7 @@ def convert(
     found = find_source(source)
     if found is None and source.is_file():
         raise UserError("the name does not end in .gguf", where=str(source), fix="Give a model folder or a .gguf file.")
-    if found in (None, source):
+    if source.is_dir() and found in (None, source):
         check_model_folder(source, str(source), weights=found is None)
     if found is None:
         raise UserError(

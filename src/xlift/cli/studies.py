@@ -83,13 +83,14 @@ def run_jobs(
     from xlift.estimate.run_estimate import estimate_run
     from xlift.execution.local import Stopped, WorkerBug, default_workers, run_plan
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
+    from xlift.report.fetching import format_bytes
     from xlift.studies.bundle import import_jobs, open_bundle
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_check, make_record, write_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.retention import WeightRemover
     from xlift.studies.store import Store
-    from xlift.units import format_duration, format_gigabytes
+    from xlift.units import format_duration
 
     opened_bundle = open_bundle(bundle) if bundle else None
     plan = make_plan(file, check_data_folder(data))
@@ -136,7 +137,7 @@ def run_jobs(
         if outcome.done and record.check:
             summary += f"; {record.check.describe_error()}"
         if remover and remover.num_bytes:
-            print(f"Removed {format_gigabytes(remover.num_bytes)} of weights (`keep: predictions`).", file=sys.stderr)
+            print(f"Removed {format_bytes(remover.num_bytes)} of weights (`keep: predictions`).", file=sys.stderr)
         already_done = len(plan.jobs) - outcome.done
         print(f"{summary}. {already_done} {'was' if already_done == 1 else 'were'} in {root} already.", file=sys.stderr)
     return plan, store, record

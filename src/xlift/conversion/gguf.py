@@ -37,7 +37,10 @@ def convert_gguf(path: Path, folder: Path) -> None:
         loaded = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **where)
     except Exception as error:  # transformers and gguf raise many types for damaged and unknown files
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"the GGUF file cannot be read: {first_line[:200]}", where=str(path)) from None
+        raise UserError(
+            f"the GGUF file cannot be read: {first_line[:200]}", where=str(path),
+            fix="If it may be cut, download it again. transformers reads the GGUF files of some types of models only.",
+        ) from None  # fmt: skip
     config = type(loaded.config).from_dict(
         {name: value for name, value in loaded.config.to_dict().items() if name != "quantization_config"}
     )

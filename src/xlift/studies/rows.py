@@ -170,8 +170,10 @@ def _merged_row(resolver: Resolver, entry: Intermediate, where: Keys, above: lis
     for at, name in enumerate(entry.merge):
         rows = [row for row in above if row.name == name and name != "none" and not row.control]
         if not rows:
-            names = list(dict.fromkeys(row.name for row in above if row.name != "none"))
+            names = list(dict.fromkeys(row.name for row in above if row.name != "none" and not row.control))
             what = "'none' is the start of every merge" if name == "none" else f"no row '{name}' above to merge"
+            if any(row.name == name and row.control for row in above):
+                what = f"'{name}' is a control, which cannot be merged"
             raise UserError(
                 what, where=resolver.file.locate(*where, "merge", at),
                 fix=f"{did_you_mean(name, names)}Rows above: {', '.join(names)}." if names else "list the rows to merge before it.",

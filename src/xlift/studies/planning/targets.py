@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xlift.errors import UserError
+from xlift.errors import UserError, did_you_mean
 from xlift.recipes import Noise, Recipe, Sampling
 from xlift.studies.job import Data, LayerSpec, PredictSpec, TextMode, make_job, noise_name
 from xlift.studies.plan_types import Cell
@@ -103,6 +103,11 @@ def _find_languages(context: PlanContext, task: Task, target: Target, where: Key
     requested = target.languages or context.study.languages
     names = (requested,) if isinstance(requested, str) else requested
     suites = [name for name in names if name in SUITES]
+    misspelt = next((name for name in names if name not in SUITES and name.casefold().startswith("xtreme")), None)
+    if misspelt is not None:
+        raise context.error(
+            f"no suite '{misspelt}'", place, f"{did_you_mean(misspelt, SUITES)}Suites: {', '.join(SUITES)}."
+        )
     if not suites:
         return context.resolver.find_languages(task, requested, target.split, place)
     found: dict[str, None] = {}
