@@ -23,7 +23,7 @@ from xlift.errors import UserError, did_you_mean
 from xlift.model_families import Family, family_of_json
 from xlift.model_files import check_model_folder
 from xlift.model_files.tokenizer import probe_digest
-from xlift.model_profiles import all_profiles
+from xlift.model_profiles import all_profiles, find_profile
 
 SHIPPED = {"isles": "archipelago/encoder"}
 """Name -> folder inside the package."""
@@ -280,8 +280,8 @@ def _hub_errors(name: str) -> Iterator[None]:
 
 
 def _not_found_error(name: str, reason: str) -> UserError:
-    known = [each for each in (*SHIPPED, *all_profiles()) if each != name]
-    fix = did_you_mean(name, known) + reason[0].upper() + reason[1:]
+    hint = "" if find_profile(name) else did_you_mean(name, (*SHIPPED, *all_profiles()))
+    fix = hint + reason[0].upper() + reason[1:]
     return UserError(f"cannot find the model '{name}'", fix=fix)
 
 

@@ -67,7 +67,7 @@ def find_rows(cells: Iterable[ScoredCell], name: str) -> list[PipelineKey]:
     """
     rows = list(dict.fromkeys(_key(cell) for cell in cells))
     wanted = [part.strip() for part in name.split(SEPARATOR)]
-    found = [row for row in rows if all(part in row for part in wanted)]
+    found = [row for row in rows if all(part and part in row for part in wanted)]
     if not found:
         names = [row_name(row, rows) for row in rows]
         raise UserError(
@@ -149,7 +149,7 @@ def _size(row: PipelineKey) -> float:
         return float(row.size)
     except ValueError:
         raise UserError(
-            f"the size of '{row_name(row, [row])}' is '{row.size}', and a trend needs numbers",
+            f"'{row_name(row, [row])}' has {f'the size {row.size!r}' if row.size else 'no size'}, and a trend needs numbers",
             fix="give `size` a number of examples.",
         ) from None
 
