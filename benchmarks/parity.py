@@ -4,16 +4,17 @@
     pip install 'xlift[bench]'                 # sentence-transformers, and lm_eval
     python -m benchmarks.parity --data ../shared/data [--models real-models] [--rows 20]
 
-Prints a table with the largest difference of each comparison, in float32. A package that is not installed leaves its
-rows out and is named below the table. Likelihoods are of the dev rows of XCOPA, `--rows` of each language: the harness
-and xlift get the same strings, those of xlift's template `v1` with an end token and those of the harness. By default the
-harness computes its softmax in float32. Over Gemma's 262,144 tokens the sum of the exponentials is then off by 4e-5 of each
-token's log likelihood, so a second row has the harness with `softmax_dtype="float64"`.
+Prints a table with the largest difference of each comparison, in float32. A package that is not installed leaves its rows
+out and is named below the table. Likelihoods are of the dev rows of XCOPA, `--rows` of each language. With xlift's template
+`v1` the harness gets xlift's strings, with an end token. With `lm-eval` it gets those that its own task makes of the rows of
+the file. By default the harness computes its softmax in float32. Over Gemma's 262,144 tokens the sum of the exponentials is
+then off by 4e-5 of each token's log likelihood, so a second row has the harness with `softmax_dtype="float64"`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -120,8 +121,9 @@ def compare_likelihoods(gemma: Gemma, data: Path, rows: int) -> Iterator[Compari
         dtype: HFLM(pretrained=gemma.plain, tokenizer=gemma.plain_tokenizer, softmax_dtype=dtype)
         for dtype in ("float32", "float64")
     }
-    for version in ("v1",):
-        pairs, answers = [], []
+    for version in ("v1", "lm-eval"):
+        pairs: list[tuple[str, str]] = []
+        answers: list[np.ndarray] = []
         for language in LANGUAGES:
             template = find_template(task, PromptSettings(template=version, instructions="own"), language)
             examples = list(task.source.read(task, language, "dev", data))[:rows]
@@ -129,8 +131,11 @@ def compare_likelihoods(gemma: Gemma, data: Path, rows: int) -> Iterator[Compari
             part = text_features(prompts, gemma.tokenizer, "decoder", max_length=256, train=False)
             for row, candidates in enumerate(part.extra["candidates"]):
                 answers += candidate_scores(gemma.ours, [part.input_ids[row]], [candidates], 0)
-            end = gemma.tokenizer.eos_token
-            pairs += [(prompt.source, f" {text}{end}") for prompt in prompts for text in prompt.candidates]
+            if version == "lm-eval":
+                pairs += harness_texts(data / "xcopa" / language / f"val.{language}.jsonl", language, rows)
+            else:
+                end = gemma.tokenizer.eos_token
+                pairs += [(prompt.source, f" {text}{end}") for prompt in prompts for text in prompt.candidates]
         requests = [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)]
         for dtype, harness in harnesses.items():
             expected = np.array([value for value, _ in harness.loglikelihood(requests, disable_tqdm=True)])
@@ -140,6 +145,15 @@ def compare_likelihoods(gemma: Gemma, data: Path, rows: int) -> Iterator[Compari
                 f"lm-evaluation-harness, its softmax in {dtype}",
                 f"{len(pairs)} choices in {len(LANGUAGES)} languages", f"{difference:.1e}",
             )  # fmt: skip
+
+
+def harness_texts(file: Path, language: str, rows: int) -> list[tuple[str, str]]:
+    """(context, continuation) of each choice, as the harness's XCOPA makes them."""
+    from lm_eval.tasks.xcopa import utils
+
+    context = getattr(utils, f"doc_to_text_{language}")
+    documents = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()[:rows]]
+    return [(context(each), f" {choice}") for each in documents for choice in utils.doc_to_choice(each)]
 
 
 def compare_vectors(folder: Path, texts: list[str]) -> Iterator[Comparison]:

@@ -81,10 +81,11 @@ def _label_words_note(metadata: ExportMetadata, templates: Mapping[str, Any]) ->
         lines = [[escaped(each) for each in line] for line in zip(metadata.labels, *by_words, strict=True)]
         sentences.append("The text of each label:\n\n" + table(["label", *heads], lines))
     if chosen:
+        end = " including the end token" if all(each.get("has_end_token", True) for each in templates.values()) else ""
         by = "the mean log likelihood of its tokens" if metadata.prompt.get("settings", {}).get("normalize", True) else (
             "the total log likelihood of its tokens")  # fmt: skip
         sentences.append(
-            f"`xlift predict` does not generate freely. It takes the most likely of the {chosen}, by {by} including the end token. "
+            f"`xlift predict` does not generate freely. It takes the most likely of the {chosen}, by {by}{end}. "
             "The code above generates freely and may return another text."
         )
     if len(templates) > 1:

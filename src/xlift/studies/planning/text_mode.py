@@ -10,14 +10,14 @@ from xlift.recipes import PromptSettings
 from xlift.studies.job import Data, TextMode
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.language_notes import direction_of
-from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
+from xlift.studies.schema.training import TEMPLATE_DEFAULTS, PromptSettingsPatch, make_prompt_settings
 from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
 from xlift.tasks.task import Task
 
 DECODING_DEFAULTS = {"normalize": True, "num_beams": 1, "max_new_tokens": None}
-"""Training stages evaluate on dev with these settings, which affect predictions only: so two targets that differ in them share
-their training."""
+"""Training stages evaluate on dev with these settings or the template's own, which affect predictions only: so two targets that
+differ in them share their training."""
 
 MIN_POOL_SIZE, POOL_FACTOR = 64, 8
 """Few-shot examples are drawn from a pool of POOL_FACTOR times their number, at least MIN_POOL_SIZE: enough for equally many of
@@ -52,7 +52,8 @@ def make_text_mode(
 
     settings = make_prompt_settings(context.study.prompt, *state.prompt_patches, prompt)
     if train:
-        settings = settings.model_copy(update=DECODING_DEFAULTS)
+        own = TEMPLATE_DEFAULTS.get(settings.template, {})
+        settings = settings.model_copy(update={key: own.get(key, value) for key, value in DECODING_DEFAULTS.items()})
     tasks: dict[str, Task] = {}
     prompted = [data for data in parts if not formats.get(data.find_task(context.resolver.tasks).format).is_plain_text]
     if not prompted:

@@ -165,9 +165,14 @@ def _apply(values: dict[str, Any], given: Mapping[str, Any]) -> None:
         values[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
 
 
+TEMPLATE_DEFAULTS: dict[str, dict[str, Any]] = {"lm-eval": {"instructions": "own", "normalize": False}}
+"""Version of the templates -> defaults of other prompt settings. lm-evaluation-harness writes each language's own words, and its
+`acc` compares likelihoods of whole answers (lm_eval 0.4.13, `process_results` in lm_eval/api/task.py)."""
+
+
 def make_prompt_settings(*patches: PromptSettingsPatch) -> PromptSettings:
     """Apply patches to the default prompt settings; later ones override earlier ones."""
     values: dict[str, Any] = {}
     for patch in patches:
         values |= patch.model_dump(exclude_none=True)
-    return PromptSettings(**values)
+    return PromptSettings(**TEMPLATE_DEFAULTS.get(values.get("template", ""), {}) | values)

@@ -87,6 +87,8 @@ class Prompt:
     """Constraint on a generated answer: one text from each slot in order, separated by spaces. Empty: no constraint."""
     max_new_tokens: int = 64
     """Of a generated answer."""
+    has_end_token: bool = True
+    """Whether the end token follows the answer and each candidate."""
     direction: Direction | None = None
     """Of a translation."""
     fewshot_examples: tuple[str, ...] = ()

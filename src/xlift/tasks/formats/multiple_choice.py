@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from xlift.errors import UserError
 from xlift.tasks.formats import encoding
 from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt, ScoredAnswer, Scores, load_code, softmax
 from xlift.tasks.formats.change import Change, apply_change
@@ -175,9 +176,14 @@ class MultipleChoice(Format):
     def prompt(self, example: ChoiceExample, labels: Sequence[str], template: Template) -> Prompt:
         """Fields: context, question, and choices (one per line). The answer is one of the choices.
 
+        The scheme 'joined' makes one sentence of context and choice: the context loses its last character (the period), the
+        question is a connector, given as its label word, and the choices begin with a small letter.
+
         Raises:
-            UserError: the template uses another field.
+            UserError: the template uses another field, or has no connector for the question.
         """
+        if template.scheme == "joined":
+            example = _join(example, template)
         filled = template.fill({
             "context": example.context, "question": example.question,
             "choices": "\n".join(f"- {choice}" for choice in example.choices),
@@ -189,6 +195,8 @@ class MultipleChoice(Format):
         """The index of the chosen candidate; for generated text, of the choice that it repeats, else 0."""
         if isinstance(answer, int):
             return answer
+        if template.scheme == "joined":
+            example = _join(example, template)
         matches = [n for n, choice in enumerate(example.choices) if choice.split() == answer.split()]
         return matches[0] if matches else 0
 
@@ -200,6 +208,22 @@ class MultipleChoice(Format):
     def shuffle_group(self, example: ChoiceExample) -> int:
         """The index of the right choice exists in every question with as many choices."""
         return len(example.choices)
+
+
+def _join(example: ChoiceExample, template: Template) -> ChoiceExample:
+    """An example as the scheme 'joined' writes it."""
+    if example.question not in template.label_words:
+        raise UserError(
+            f"the template '{template.name}' has no connector for the question '{example.question}'",
+            where=f"example '{example.id}'",
+            fix=f"its questions are {' and '.join(map(repr, template.label_words))}.",
+        )
+    return replace(
+        example,
+        context=example.context.strip()[:-1],
+        question=template.label_word(example.question),
+        choices=tuple(choice[:1].lower() + choice[1:] for choice in example.choices),
+    )
 
 
 FORMAT = MultipleChoice()

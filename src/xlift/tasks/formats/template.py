@@ -40,10 +40,13 @@ class Template:
     source_if_empty: Mapping[str, str] = field(default_factory=dict)
     """Field -> source to use if that field is empty (a single text, no question); the first such field counts."""
     scheme: str = ""
-    """How a format with several ways writes an example: tagging ('' or 'spans'), span QA ('' or 'spaced')."""
+    """How a format with several ways writes an example: tagging ('' or 'spans'), span QA ('' or 'spaced'), multiple choice ('' or
+    'joined')."""
     word_marker: str = "{n}:"
     """Written before each word of a tagged sentence, with {n} counting from 0. For tokenizers with sentinel tokens it
     is replaced by those."""
+    has_end_token: bool = True
+    """Whether an end token follows each answer. Without it, the likelihood of an answer is that of any text that begins so."""
 
     def label_word(self, label: str) -> str:
         return self.label_words.get(label, label)

@@ -68,7 +68,8 @@ def make_prompts(
     solved = [(other, _write_solved(format.prompt(other, labels, template), template)) for other in fewshot_examples]
     for example in examples:
         texts = [text for other, text in solved if other != example][: max(0, len(solved) - 1)]
-        prompt = replace(format.prompt(example, labels, template), fewshot_examples=tuple(texts))
+        prompt = format.prompt(example, labels, template)
+        prompt = replace(prompt, fewshot_examples=tuple(texts), has_end_token=template.has_end_token)
         yield prompt if max_new_tokens is None else replace(prompt, max_new_tokens=max_new_tokens)
 
 

@@ -33,7 +33,7 @@ class TemplateTexts(Settings):
 class TemplateEntry(Settings):
     """One version of a template, in all its languages."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")
+    name: str = Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
     """The version follows the dot."""
     format: str
     comment: str
@@ -45,6 +45,7 @@ class TemplateEntry(Settings):
     """If given, the template is for tasks with exactly these labels, in any order."""
     scheme: str = ""
     fewshot_delimiter: str = "\n\n"
+    has_end_token: bool = True
 
     @property
     def version(self) -> str:
@@ -82,6 +83,7 @@ class TemplateEntry(Settings):
             fewshot_delimiter=self.fewshot_delimiter,
             source_if_empty={name: translate(text) for name, text in texts.source_if_empty.items()},
             scheme=self.scheme,
+            has_end_token=self.has_end_token,
         )
         check_label_words(template, tuple(template.label_words), like=str.casefold)
         return template

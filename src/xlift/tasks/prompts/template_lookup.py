@@ -73,6 +73,8 @@ def template_digest(task: Task, prompt_settings: PromptSettings) -> str:
         if any(entry.get_template(code) for entry in _find_matching(task, prompt_settings) for code in codes):
             template = find_template(task, prompt_settings, language)
             templates[template.language] = asdict(template)
+            if template.has_end_token:  # left out, so that templates older than this field keep their digest
+                del templates[template.language]["has_end_token"]
     if not templates:
         find_template(task, prompt_settings, next(iter(_task_languages(task))))
     content: dict[str, object] = {"version": VERSION, "labels": list(task.labels), "templates": templates}

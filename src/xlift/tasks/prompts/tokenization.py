@@ -1,6 +1,7 @@
 """Tokenize prompts and their answers, and decode generated tokens.
 
-Every row has an input (solved examples, then the source) and an output (the answer, then the end token). An encoder-decoder
+Every row has an input (solved examples, then the source) and an output (the answer, then the end token, unless the prompt has
+none). An encoder-decoder
 model has them in two sequences, each with the special tokens of its tokenizer (`</s>` at the end; NLLB's language token in
 front). A decoder has them in one sequence. There the space between them belongs to the answer (" yes"), since tokenizers of
 decoders start words with it: then source and answer have the same tokens separately as together. This requires a source
@@ -45,7 +46,7 @@ def text_features(
     Seq2seq: `input_ids` is the input; in training `decoder_labels` is the output with the end token.
     Decoder: `input_ids` is the input, in training followed by the output; target 'label' has the same length, with the
     tokens of the output and IGNORE_INDEX elsewhere (the loss shifts them by one).
-    Without `train`, extra has 'candidates', for each row a tuple of int arrays: the possible answers with the end token (empty
+    Without `train`, extra has 'candidates', for each row a tuple of int arrays: the possible answers with their end token (empty
     if the answer is generated); 'slots', the allowed parts of a generated answer (`Prompt.slots` as tokens);
     'max_new_tokens', (n,) int; and if the tokenizer of an encoder-decoder model has language tokens, 'begin', (n,) int: the
     first token of a generated answer. Always, extra 'shortened', (n,) bool: whether the row was truncated.
@@ -72,13 +73,17 @@ def text_features(
             special_tokens = prompt_tokenizer.get_special_tokens(prompt.direction)
             if not train:
                 input_ids.append(row.tokens)
-                outputs = (special_tokens.wrap_output(answers[text]) for text in prompt.candidates)
+                outputs = (
+                    special_tokens.wrap_output(answers[text], prompt.has_end_token) for text in prompt.candidates
+                )
                 candidates.append(tuple(map(np.array, outputs)))
                 max_new_tokens.append(prompt.max_new_tokens)
                 slots.append(prompt_tokenizer.tokenize_slots(row.slots))
                 begin += [] if special_tokens.begin is None else [special_tokens.begin]
                 continue
-            tokens = [] if row.answer is None else special_tokens.wrap_output(answers[row.answer])
+            tokens = []
+            if row.answer is not None:
+                tokens = special_tokens.wrap_output(answers[row.answer], prompt.has_end_token)
             if family == "seq2seq":
                 input_ids.append(row.tokens)
                 decoder_labels.append(tokens)
@@ -138,12 +143,17 @@ class _SpecialTokens(NamedTuple):
     output_affixes: TokenAffixes
     begin: int | None
     """The language token that a generated answer starts with."""
+    eos: int
 
     def wrap_input(self, tokens: list[int]) -> list[int]:
         return [*self.input_affixes[0], *tokens, *self.input_affixes[1]]
 
-    def wrap_output(self, tokens: list[int]) -> list[int]:
-        return [*self.output_affixes[0], *tokens, *self.output_affixes[1]]
+    def wrap_output(self, tokens: list[int], has_end_token: bool) -> list[int]:
+        """An empty answer has its end token in any case: no likelihood is that of no token."""
+        before, after = self.output_affixes
+        if tokens and not has_end_token:
+            after = [token for token in after if token != self.eos]
+        return [*before, *tokens, *after]
 
 
 class _TokenizedPrompt(NamedTuple):
@@ -267,7 +277,8 @@ class _PromptTokenizer:
     def _get_special_tokens(self, direction: Direction | None) -> _SpecialTokens:
         if self.family != "seq2seq":
             special = encoding.get_special_tokens(self.tokenizer, pair=False)
-            return _SpecialTokens((list(special.before), []), ([], [self.tokenizer.eos_token_id]), None)
+            eos = self.tokenizer.eos_token_id
+            return _SpecialTokens((list(special.before), []), ([], [eos]), None, eos)
         input_affixes = self._affixes("src_lang", direction and direction.source_language)
         if self.target_tags and direction is not None:
             tag = self._tokenize(self._language_token(direction.target_language, self.target_tags))
@@ -278,7 +289,7 @@ class _PromptTokenizer:
         if self.has_language_tokens:
             language_tokens = (token for token in (*before, *after) if token not in (eos, self.tokenizer.bos_token_id))
             begin = next(language_tokens, None)
-        return _SpecialTokens(input_affixes, (before, after if eos in after else [*after, eos]), begin)
+        return _SpecialTokens(input_affixes, (before, after if eos in after else [*after, eos]), begin, eos)
 
     def _affixes(self, side: str, language: str | None) -> TokenAffixes:
         """The special tokens before and after an input ('src_lang') or an output ('tgt_lang')."""

@@ -1,0 +1,144 @@
+"""Templates of lm-evaluation-harness: the strings that it publishes, and their likelihoods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.support import tiny
+from tests.support.fakes import plan_of, study_file
+from tests.support.model_folders import write_family_folders
+
+from xlift.errors import UserError
+from xlift.models.text_mode import candidate_scores
+from xlift.recipes import PromptSettings
+from xlift.studies.job import PredictSpec, TrainSpec
+from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
+from xlift.tasks import catalog, formats
+from xlift.tasks.formats.base import Prompt
+from xlift.tasks.formats.multiple_choice import ChoiceExample
+from xlift.tasks.prompts import find_template, template_digest
+from xlift.tasks.prompts.fewshot import make_prompts
+from xlift.tasks.prompts.tokenization import text_features
+
+SETTINGS = make_prompt_settings(PromptSettingsPatch(template="lm-eval"))
+CAUSE, EFFECT = "What was the cause?", "What was the effect?"
+
+
+def prompts_of(name: str, language: str, *examples: Any, **options: Any) -> list[Prompt]:
+    task = catalog.get(name)
+    template = find_template(task, SETTINGS, language)
+    return list(make_prompts(examples, formats.get(task.format), task.labels, template, **options))
+
+
+@pytest.mark.parametrize(
+    ("language", "example", "source", "choices"),
+    [
+        ("et", ChoiceExample("0", "Mees keeras kraani lahti.", EFFECT, ("Tualett täitus veega.", "Tilast voolas vett.")),
+         "Mees keeras kraani lahti seetõttu", ("tualett täitus veega.", "tilast voolas vett.")),
+        ("it", ChoiceExample("0", " La lampada si spense. ", CAUSE, ("Era mezzogiorno.", "È rotta.")),
+         "La lampada si spense perché", ("era mezzogiorno.", "è rotta.")),
+        ("sw", ChoiceExample("0", "Taa ilizima.", CAUSE, ("Ni mchana.", "A")), "Taa ilizima kwa sababu", ("ni mchana.", "a")),
+        ("zh", ChoiceExample("0", "灯灭了。", EFFECT, ("天黑了。", "他笑了。")), "灯灭了 所以", ("天黑了。", "他笑了。")),
+        ("en", ChoiceExample("0", "The lamp went out.", EFFECT, ("It was dark.", "I slept.")),
+         "The lamp went out therefore", ("it was dark.", "i slept.")),
+    ],
+)  # fmt: skip
+def test_xcopa_is_one_sentence(language: str, example: ChoiceExample, source: str, choices: tuple[str, ...]):
+    (prompt,) = prompts_of("copa" if language == "en" else "xcopa", language, example)
+    assert (prompt.source, prompt.candidates, prompt.has_end_token) == (source, choices, False)
+
+
+def test_social_iqa():
+    (prompt,) = prompts_of("socialiqa", "en", ChoiceExample("0", "Ada won.", "Why?", ("Luck.", "Skill."), 1))
+    assert (prompt.source, prompt.answer) == ("Q: Ada won. Why?\nA:", "Skill.")
+    assert prompt.candidates == ("Luck.", "Skill.")
+
+
+def test_solved_examples_are_joined_too():
+    solved = [ChoiceExample(str(n), f"Taa {n} ilizima.", CAUSE, ("Ni mchana.", "Ni usiku."), n) for n in (0, 1)]
+    question = ChoiceExample("2", "Alicheka.", EFFECT, ("Alifurahi.", "Alilia."))
+    (prompt,) = prompts_of("xcopa", "sw", question, fewshot_examples=solved)
+    assert prompt.fewshot_examples == ("Taa 0 ilizima kwa sababu ni mchana.\n\n",)
+
+
+def test_a_question_without_a_connector_is_refused():
+    with pytest.raises(UserError, match="no connector for the question 'Why\\?'") as caught:
+        prompts_of("xcopa", "et", ChoiceExample("7", "Mees magas.", "Why?", ("A.", "B.")))
+    assert CAUSE in caught.value.fix
+
+
+def test_a_generated_choice_is_recognized():
+    task, example = catalog.get("xcopa"), ChoiceExample("0", "Mees magas.", CAUSE, ("Ta oli väsinud.", "Ta jooksis."))
+    template = find_template(task, SETTINGS, "et")
+    assert formats.get(task.format).parse(" ta jooksis. ", example, (), template) == 1
+
+
+TEXTS = [
+    ChoiceExample("0", "The cat sat.", EFFECT, ("It rains in the house.", "The dog ran.")),
+    ChoiceExample("1", "It rains.", CAUSE, ("A cat", "The dog sat on the river and ran.")),
+]
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma3_text", "mt5"])
+def test_likelihoods_equal_those_of_whole_texts_in_a_plain_loop(family: str):
+    """As the harness computes them: text and continuation as one string for a decoder, and no end token."""
+    tokenizer, model = tiny.generative_tokenizer(family), tiny.encoder(family)
+    backbone: Any = model.backbone
+    prompts = prompts_of("copa", "en", *TEXTS)
+    features = text_features(prompts, tokenizer, model.family, max_length=64, train=False)
+    with torch.inference_mode():
+        found = candidate_scores(model, list(features.input_ids), features.extra["candidates"], tokenizer.pad_token_id)
+        expected = []
+        for prompt in prompts:
+            before = tokenizer(prompt.source)["input_ids"]
+            for choice in prompt.candidates:
+                if model.family == "seq2seq":
+                    ids = tokenizer(choice, add_special_tokens=False)["input_ids"]
+                    logits = backbone(input_ids=torch.tensor([before]), labels=torch.tensor([ids])).logits[0]
+                else:
+                    whole = tokenizer(f"{prompt.source} {choice}")["input_ids"]
+                    ids, logits = whole[len(before) :], backbone(input_ids=torch.tensor([whole])).logits[0]
+                    logits = logits[len(before) - 1 : -1]
+                expected.append(float(logits.double().log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum()))
+    assert np.concatenate(found) == pytest.approx(expected, abs=1e-4)
+
+
+def test_training_learns_no_end_token_either():
+    tokenizer = tiny.generative_tokenizer("qwen3")
+    prompts = prompts_of("copa", "en", ChoiceExample("0", "It rains.", CAUSE, ("A cat.", "A dog."), 1))
+    row = text_features(prompts, tokenizer, "decoder", max_length=64, train=True).input_ids[0].tolist()
+    assert row == tokenizer("It rains because a dog.")["input_ids"]
+
+
+def test_an_empty_choice_keeps_its_end_token():
+    """Else its likelihood would be that of no token at all."""
+    tokenizer = tiny.generative_tokenizer("qwen3")
+    prompts = prompts_of("copa", "en", ChoiceExample("0", "It rains.", CAUSE, ("", "A dog.")))
+    candidates = text_features(prompts, tokenizer, "decoder", max_length=64, train=False).extra["candidates"][0]
+    assert candidates[0].tolist() == [tokenizer.eos_token_id]
+    assert tokenizer.eos_token_id not in candidates[1]
+
+
+def test_the_version_sets_defaults_of_other_settings():
+    assert (SETTINGS.instructions, SETTINGS.normalize) == ("own", False)
+    changed = make_prompt_settings(PromptSettingsPatch(normalize=True), PromptSettingsPatch(template="lm-eval"))
+    assert (changed.instructions, changed.normalize) == ("own", True)
+    assert make_prompt_settings(PromptSettingsPatch(template="listed")) == PromptSettings(template="listed")
+
+
+def test_a_study_plans_with_it(tmp_path: Path):
+    text = "models: [{name: it, model: decoder}]\ntargets: [{task: xcopa, languages: [et, sw]}]\nprompt: {template: lm-eval}\n"
+    plan = plan_of(study_file(write_family_folders(tmp_path), text))
+    specs = [job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec | PredictSpec)]
+    assert {type(spec) for spec in specs} == {TrainSpec, PredictSpec}
+    assert all(spec.text_mode and spec.text_mode.prompt == SETTINGS for spec in specs)  # dev scores in training, too
+
+
+def test_digests_of_other_templates_are_those_before_this_one():
+    """They are in the keys of finished jobs."""
+    digests = [template_digest(catalog.get(name), PromptSettings(instructions="own")) for name in ("xcopa", "xnli")]
+    assert [digest[:12] for digest in digests] == ["PIN0", "PIN1"]
