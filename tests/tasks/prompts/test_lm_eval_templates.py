@@ -19,7 +19,9 @@ from xlift.studies.job import PredictSpec, TrainSpec
 from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
 from xlift.tasks import catalog, formats
 from xlift.tasks.formats.base import Prompt
+from xlift.tasks.formats.classification import ClassificationExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
+from xlift.tasks.formats.template import Template
 from xlift.tasks.prompts import find_template, template_digest
 from xlift.tasks.prompts.fewshot import make_prompts
 from xlift.tasks.prompts.tokenization import text_features
@@ -58,6 +60,44 @@ def test_social_iqa():
     assert prompt.candidates == ("Luck.", "Skill.")
 
 
+def test_belebele_asks_for_a_letter_in_any_language():
+    question = ChoiceExample("0", "Mto ni mrefu.", " Ni nini? ", ("mto", "nyumba", "kiti", "kalamu"), 2)
+    for language in ("sw", "km"):
+        (prompt,) = prompts_of("belebele", language, question)
+        assert prompt.source == "P: Mto ni mrefu.\nQ: Ni nini?\nA: mto\nB: nyumba\nC: kiti\nD: kalamu\nAnswer:"
+        assert (prompt.candidates, prompt.answer) == (("A", "B", "C", "D"), "C")
+
+
+PAIR = ClassificationExample("0", "Es regnet", "Alles {text_a} ist nass.", "neutral")
+
+
+def test_an_answer_of_xnli_is_the_whole_text():
+    (prompt,) = prompts_of("xnli", "de", PAIR)
+    assert (prompt.source, prompt.answer) == ("", "Es regnet, richtig? Auch, Alles {text_a} ist nass.")
+    assert prompt.candidates == tuple(
+        f"Es regnet, richtig? {word}, Alles {{text_a}} ist nass." for word in ("Ja", "Auch", "Nein")
+    )
+    task = catalog.get("xnli")
+    template = find_template(task, SETTINGS, "de")
+    assert formats.get(task.format).parse(prompt.candidates[2], PAIR, task.labels, template) == "contradiction"
+
+
+def test_a_label_with_braces_is_no_field():
+    template = Template("toy.v1", "en", "", label_words={"a": "{text_b}"})
+    prompt = formats.get("classification").prompt(PAIR, ("a", "{text_a}", "{x}"), template)
+    assert prompt.candidates == ("Alles {text_a} ist nass.", "{text_a}", "{x}")
+
+
+def test_solved_examples_of_xnli_end_with_their_line_breaks():
+    tokenizer = tiny.generative_tokenizer("qwen3")
+    pairs = [ClassificationExample(str(n), f"It rains {n}", "The cat sat.", "neutral") for n in range(3)]
+    prompts = prompts_of("xnli", "en", pairs[2], fewshot_examples=pairs[:2])
+    features = text_features(prompts, tokenizer, "decoder", max_length=64, train=False)
+    row, answer = features.input_ids[0].tolist(), features.extra["candidates"][0][0].tolist()
+    text = " It rains 0, right? Also, The cat sat.\n\n It rains 2, right? Yes, The cat sat."
+    assert tokenizer.decode(row + answer) == text
+
+
 def test_solved_examples_are_joined_too():
     solved = [ChoiceExample(str(n), f"Taa {n} ilizima.", CAUSE, ("Ni mchana.", "Ni usiku."), n) for n in (0, 1)]
     question = ChoiceExample("2", "Alicheka.", EFFECT, ("Alifurahi.", "Alilia."))
@@ -88,19 +128,22 @@ def test_likelihoods_equal_those_of_whole_texts_in_a_plain_loop(family: str):
     """As the harness computes them: text and continuation as one string for a decoder, and no end token."""
     tokenizer, model = tiny.generative_tokenizer(family), tiny.encoder(family)
     backbone: Any = model.backbone
-    prompts = prompts_of("copa", "en", *TEXTS)
+    pair = ClassificationExample("0", "The cat sat.", "It rains.")
+    prompts = [*prompts_of("copa", "en", *TEXTS), *prompts_of("xnli", "en", pair)]
     features = text_features(prompts, tokenizer, model.family, max_length=64, train=False)
     with torch.inference_mode():
         found = candidate_scores(model, list(features.input_ids), features.extra["candidates"], tokenizer.pad_token_id)
         expected = []
         for prompt in prompts:
-            before = tokenizer(prompt.source)["input_ids"]
+            start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+            before = tokenizer(prompt.source)["input_ids"] or [start]
             for choice in prompt.candidates:
                 if model.family == "seq2seq":
                     ids = tokenizer(choice, add_special_tokens=False)["input_ids"]
                     logits = backbone(input_ids=torch.tensor([before]), labels=torch.tensor([ids])).logits[0]
                 else:
                     whole = tokenizer(f"{prompt.source} {choice}")["input_ids"]
+                    whole = whole if whole[: len(before)] == before else before + whole
                     ids, logits = whole[len(before) :], backbone(input_ids=torch.tensor([whole])).logits[0]
                     logits = logits[len(before) - 1 : -1]
                 expected.append(float(logits.double().log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum()))

@@ -105,6 +105,7 @@ class Classification(TextPairs):
         Raises:
             UserError: the template uses another field.
         """
+        template = self.fill_words(example, template)
         words = tuple(template.label_word(label) for label in labels)
         filled = self.fill(example, template, labels=", ".join(words))
         answer = None if example.label is None else template.label_word(example.label)
@@ -116,7 +117,7 @@ class Classification(TextPairs):
         """The label of the chosen candidate; for generated text, the label that it names, else the first one."""
         if isinstance(answer, int):
             return labels[answer]
-        return template.find_label(answer, labels) or labels[0]
+        return self.fill_words(example, template).find_label(answer, labels) or labels[0]
 
 
 FORMAT = Classification()

@@ -177,27 +177,28 @@ class MultipleChoice(Format):
         """Fields: context, question, and choices (one per line). The answer is one of the choices.
 
         The scheme 'joined' makes one sentence of context and choice: the context loses its last character (the period), the
-        question is a connector, given as its label word, and the choices begin with a small letter.
+        question is a connector, given as its label word, and the choices begin with a small letter. The scheme 'lettered' has a
+        letter before each choice, and the answer is the letter.
 
         Raises:
             UserError: the template uses another field, or has no connector for the question.
         """
+        answers, context, question = _answers(example, template), example.context, example.question
+        marks = [f"{answer}:" if template.scheme == "lettered" else "-" for answer in answers]
         if template.scheme == "joined":
-            example = _join(example, template)
+            context, question = context.strip()[:-1], _connector(example, template)
         filled = template.fill({
-            "context": example.context, "question": example.question,
-            "choices": "\n".join(f"- {choice}" for choice in example.choices),
+            "context": context, "question": question,
+            "choices": "\n".join(f"{mark} {choice}" for mark, choice in zip(marks, example.choices, strict=True)),
         })  # fmt: skip
-        answer = None if example.label is None else example.choices[example.label]
-        return Prompt(filled.text, answer, example.choices, truncatable=filled.longest_span(("context", "question")))
+        answer = None if example.label is None else answers[example.label]
+        return Prompt(filled.text, answer, answers, truncatable=filled.longest_span(("context", "question")))
 
     def parse(self, answer: int | str, example: ChoiceExample, labels: Sequence[str], template: Template) -> int:
         """The index of the chosen candidate; for generated text, of the choice that it repeats, else 0."""
         if isinstance(answer, int):
             return answer
-        if template.scheme == "joined":
-            example = _join(example, template)
-        matches = [n for n, choice in enumerate(example.choices) if choice.split() == answer.split()]
+        matches = [n for n, text in enumerate(_answers(example, template)) if text.split() == answer.split()]
         return matches[0] if matches else 0
 
     def change_texts(self, example: ChoiceExample, change: Change) -> ChoiceExample:
@@ -210,20 +211,23 @@ class MultipleChoice(Format):
         return len(example.choices)
 
 
-def _join(example: ChoiceExample, template: Template) -> ChoiceExample:
-    """An example as the scheme 'joined' writes it."""
+def _answers(example: ChoiceExample, template: Template) -> tuple[str, ...]:
+    """The answer for each choice."""
+    if template.scheme == "joined":
+        return tuple(choice[:1].lower() + choice[1:] for choice in example.choices)
+    if template.scheme == "lettered":
+        return tuple(chr(ord("A") + number) for number in range(len(example.choices)))
+    return example.choices
+
+
+def _connector(example: ChoiceExample, template: Template) -> str:
     if example.question not in template.label_words:
         raise UserError(
             f"the template '{template.name}' has no connector for the question '{example.question}'",
             where=f"example '{example.id}'",
             fix=f"its questions are {' and '.join(map(repr, template.label_words))}.",
         )
-    return replace(
-        example,
-        context=example.context.strip()[:-1],
-        question=template.label_word(example.question),
-        choices=tuple(choice[:1].lower() + choice[1:] for choice in example.choices),
-    )
+    return template.label_word(example.question)
 
 
 FORMAT = MultipleChoice()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from xlift.errors import UserError
@@ -34,14 +34,15 @@ class Template:
     """Model input, with the format's fields in braces: `premise: {text_a} hypothesis: {text_b}`. Braces inside a
     field's value are kept."""
     label_words: Mapping[str, str] = field(default_factory=dict)
-    """Label -> word the model writes for it; default: the label itself. Formats may add other entries."""
+    """Label -> word the model writes for it; default: the label itself. Formats may add other entries. In classification the
+    words may have the two texts as fields, which makes the answer a whole text."""
     fewshot_delimiter: str = "\n\n"
     """Between few-shot examples."""
     source_if_empty: Mapping[str, str] = field(default_factory=dict)
     """Field -> source to use if that field is empty (a single text, no question); the first such field counts."""
     scheme: str = ""
-    """How a format with several ways writes an example: tagging ('' or 'spans'), span QA ('' or 'spaced'), multiple choice ('' or
-    'joined')."""
+    """How a format with several ways writes an example: tagging ('' or 'spans'), span QA ('' or 'spaced'), multiple choice ('',
+    'joined' or 'lettered')."""
     word_marker: str = "{n}:"
     """Written before each word of a tagged sentence, with {n} counting from 0. For tokenizers with sentinel tokens it
     is replaced by those."""
@@ -71,6 +72,16 @@ class Template:
             text += fields[name]
             done = match.end()
         return FilledTemplate(text + source[done:], spans)
+
+    def with_filled_words(self, fields: Mapping[str, str]) -> Template:
+        """The template with the fields filled into the label words."""
+        if not any("{" in word for word in self.label_words.values()):
+            return self
+        words = {
+            label: replace(self, source=word, source_if_empty={}).fill(fields).text
+            for label, word in self.label_words.items()
+        }
+        return replace(self, label_words=words)
 
     def find_label(self, text: str, labels: Iterable[str]) -> str | None:
         """The label that a generated text names, by its label word or else by its name; None if it names none.

@@ -76,4 +76,17 @@ class TextPairs(Format):
         Raises:
             UserError: the template uses another field.
         """
-        return template.fill({"text_a": example.text_a, "text_b": example.text_b or "", **fields})
+        return template.fill({**_fields(example), **fields})
+
+    @staticmethod
+    def fill_words(example: TextPairExample, template: Template) -> Template:
+        """The template with the two texts in its label words.
+
+        Raises:
+            UserError: a label word uses another field.
+        """
+        return template.with_filled_words(_fields(example))
+
+
+def _fields(example: TextPairExample) -> dict[str, str]:
+    return {"text_a": example.text_a, "text_b": example.text_b or ""}

@@ -20,6 +20,8 @@ from xlift.tasks.task import Task
 
 ARCHIPELAGO_KEY = "isles"
 """Key of the texts for generated languages; `[book]` in them is replaced by the language's word for that concept."""
+ANY_KEY = "any"
+"""Key of texts that are the same for examples in any language without texts of its own."""
 
 
 class TemplateTexts(Settings):
@@ -64,7 +66,8 @@ class TemplateEntry(Settings):
 
     def find_texts(self, language: str) -> TemplateTexts | None:
         """The texts in a language; None if there are none."""
-        return self.languages.get(ARCHIPELAGO_KEY if language in GENERATED_LANGUAGES else folded_code(language))
+        key = ARCHIPELAGO_KEY if language in GENERATED_LANGUAGES else folded_code(language)
+        return self.languages.get(key) or self.languages.get(ANY_KEY)
 
     def get_template(self, language: str) -> Template | None:
         """The template in a language; None if it has no texts in it."""

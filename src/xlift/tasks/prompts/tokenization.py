@@ -1,11 +1,11 @@
 """Tokenize prompts and their answers, and decode generated tokens.
 
-Every row has an input (solved examples, then the source) and an output (the answer, then the end token, unless the prompt has
-none). An encoder-decoder
-model has them in two sequences, each with the special tokens of its tokenizer (`</s>` at the end; NLLB's language token in
-front). A decoder has them in one sequence. There the space between them belongs to the answer (" yes"), since tokenizers of
-decoders start words with it: then source and answer have the same tokens separately as together. This requires a source
-without a trailing space and an answer without a leading one; this module strips both.
+Every row has an input (solved examples, then the source) and an output (the answer, then the end token, unless the
+prompt has none). An encoder-decoder model has them in two sequences, each with the special tokens of its tokenizer
+(`</s>` at the end; NLLB's language token in front). A decoder has them in one sequence. There the space between them
+belongs to the answer (" yes"), since tokenizers of decoders start words with it: then source and answer have the same
+tokens separately as together. This requires a source without a trailing space and an answer without a leading one; this
+module strips both.
 
 `max_length` bounds the input only, so that a source is truncated equally in training and prediction. With k solved examples
 an input may have k + 1 times as many tokens, but at most the model's positions. A longer one is shortened in this order:
@@ -46,8 +46,8 @@ def text_features(
     Seq2seq: `input_ids` is the input; in training `decoder_labels` is the output with the end token.
     Decoder: `input_ids` is the input, in training followed by the output; target 'label' has the same length, with the
     tokens of the output and IGNORE_INDEX elsewhere (the loss shifts them by one).
-    Without `train`, extra has 'candidates', for each row a tuple of int arrays: the possible answers with their end token (empty
-    if the answer is generated); 'slots', the allowed parts of a generated answer (`Prompt.slots` as tokens);
+    Without `train`, extra has 'candidates', for each row a tuple of int arrays: the possible answers, with their end
+    token (empty if the answer is generated); 'slots', the allowed parts of a generated answer (`Prompt.slots` as tokens);
     'max_new_tokens', (n,) int; and if the tokenizer of an encoder-decoder model has language tokens, 'begin', (n,) int: the
     first token of a generated answer. Always, extra 'shortened', (n,) bool: whether the row was truncated.
 
@@ -176,6 +176,8 @@ class _PromptTokenizer:
         self.has_language_tokens = bool(family == "seq2seq" and getattr(tokenizer, "src_lang", None))
         self.target_tags = _find_target_tags(tokenizer) if family == "seq2seq" else ()
         self.anchor = next(iter(encoding.tokenize(tokenizer, ["a"]))).ids
+        self.empty_row = [tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id]
+        """An empty input: the first token of the answer is predicted from it."""
         self.slot_cache: dict[tuple[tuple[str, ...], ...], Slots] = {(): ()}
         """Sentences of equal length have the same slots."""
 
@@ -192,7 +194,8 @@ class _PromptTokenizer:
             is_too_long = len(ids) > max_tokens
             if is_too_long:
                 ids, prompt = self._shorten(prompt, max_tokens)
-            rows.append(_TokenizedPrompt(special_tokens.wrap_input(ids), prompt.answer, prompt.slots, is_too_long))
+            tokens = special_tokens.wrap_input(ids) or self.empty_row
+            rows.append(_TokenizedPrompt(tokens, prompt.answer, prompt.slots, is_too_long))
         return rows
 
     def tokenize_answers(self, texts: Iterable[str | None]) -> dict[str, list[int]]:
@@ -240,7 +243,8 @@ class _PromptTokenizer:
         if prompt.direction is not None and self._has_no_instruction(prompt):
             return prompt.direction.text
         text = "".join(prompt.fewshot_examples) + prompt.source
-        return text if self.family == "seq2seq" else text.rstrip()
+        # with an empty source, the line breaks after the solved examples stay
+        return text if self.family == "seq2seq" or not prompt.source else text.rstrip()
 
     def _shorten(self, prompt: Prompt, max_tokens: int) -> tuple[list[int], Prompt]:
         """Shorten a prompt to at most `max_tokens` tokens. Returns the tokens and the shortened prompt."""
