@@ -184,7 +184,9 @@ class MultipleChoice(Format):
             UserError: the template uses another field, or has no connector for the question.
         """
         answers, context, question = _answers(example, template), example.context, example.question
-        marks = [f"{answer}:" if template.scheme == "lettered" else "-" for answer in answers]
+        marks = ["-"] * len(answers)
+        if template.scheme == "lettered":
+            marks, question = [f"{answer}:" for answer in answers], question.strip()
         if template.scheme == "joined":
             context, question = context.strip()[:-1], _connector(example, template)
         filled = template.fill({
