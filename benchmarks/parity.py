@@ -6,25 +6,27 @@
 
 Prints a table with the largest difference of each comparison, in float32. A package that is not installed leaves its rows
 out and is named below the table. Likelihoods are of the dev rows of XCOPA, `--rows` of each language. With xlift's template
-`v1` the harness gets xlift's strings, with an end token. With `lm-eval` it gets those that its own task makes of the rows of
-the file. By default the harness computes its softmax in float32. Over Gemma's 262,144 tokens the sum of the exponentials is
+`v1` the harness gets xlift's strings, with an end token. With `lm-eval` it gets those that its own task makes of the rows.
+By default the harness computes its softmax in float32. Over Gemma's 262,144 tokens the sum of the exponentials is
 then off by 4e-5 of each token's log likelihood, so a second row has the harness with `softmax_dtype="float64"`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from benchmarks.timing import table
+
+if TYPE_CHECKING:
+    from xlift.tasks.formats.multiple_choice import ChoiceExample
 
 LANGUAGES = ("et", "ht", "id", "it", "sw", "ta")
 PROMPTS = ("The capital of France is", "Ein Jahr hat zwölf", "日本の首都は", "Mji mkuu wa Kenya ni", "भारत की राजधानी")
@@ -132,7 +134,7 @@ def compare_likelihoods(gemma: Gemma, data: Path, rows: int) -> Iterator[Compari
             for row, candidates in enumerate(part.extra["candidates"]):
                 answers += candidate_scores(gemma.ours, [part.input_ids[row]], [candidates], 0)
             if version == "lm-eval":
-                pairs += harness_texts(data / "xcopa" / language / f"val.{language}.jsonl", language, rows)
+                pairs += harness_texts(examples, language)
             else:
                 end = gemma.tokenizer.eos_token
                 pairs += [(prompt.source, f" {text}{end}") for prompt in prompts for text in prompt.candidates]
@@ -147,13 +149,17 @@ def compare_likelihoods(gemma: Gemma, data: Path, rows: int) -> Iterator[Compari
             )  # fmt: skip
 
 
-def harness_texts(file: Path, language: str, rows: int) -> list[tuple[str, str]]:
+def harness_texts(examples: Iterable[ChoiceExample], language: str) -> list[tuple[str, str]]:
     """(context, continuation) of each choice, as the harness's XCOPA makes them."""
     from lm_eval.tasks.xcopa import utils
 
-    context = getattr(utils, f"doc_to_text_{language}")
-    documents = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()[:rows]]
-    return [(context(each), f" {choice}") for each in documents for choice in utils.doc_to_choice(each)]
+    context, pairs = getattr(utils, f"doc_to_text_{language}"), []
+    for example in examples:
+        question = "cause" if example.question == "What was the cause?" else "effect"
+        document: dict[str, str] = {"premise": example.context, "question": question}
+        document |= {f"choice{number}": text for number, text in enumerate(example.choices, 1)}
+        pairs += [(context(document), f" {choice}") for choice in utils.doc_to_choice(document)]
+    return pairs
 
 
 def compare_vectors(folder: Path, texts: list[str]) -> Iterator[Comparison]:
