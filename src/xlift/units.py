@@ -4,14 +4,17 @@ from __future__ import annotations
 
 
 def format_duration(seconds: float) -> str:
-    """'under 1 s', '45 s', '12 min', '3.5 h', '4.2 days'."""
+    """'under 1 s', '45 s', '12 min', '3.5 h', '4.2 days', '1,234 days'."""
     if seconds < 0.95:
         return "under 1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.1f} days"
+    if seconds < 72 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    days = seconds / 86400
+    return f"{days:.1f} days" if days < 1000 else f"{days:,.0f} days"
 
 
 def format_count(number: float, gap: str = "") -> str:

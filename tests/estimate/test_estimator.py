@@ -78,7 +78,15 @@ def test_format_count_before_a_unit():
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.2, "under 1 s"), (1.2, "1 s"), (80, "80 s"), (600, "10 min"), (3 * 3600, "3.0 h"), (90 * 3600, "3.8 days")],
+    [
+        (0.2, "under 1 s"),
+        (1.2, "1 s"),
+        (80, "80 s"),
+        (600, "10 min"),
+        (3 * 3600, "3.0 h"),
+        (90 * 3600, "3.8 days"),
+        (1500 * 86400, "1,500 days"),
+    ],
 )
 def test_format_duration(seconds: float, words: str):
     assert format_duration(seconds) == words

@@ -145,3 +145,11 @@ def test_every_task_has_a_typical_example_and_sizes_with_a_source(task: Any):
             count = published_count(task, language, split)
             assert count.examples > 0
             assert count.source
+
+
+def test_the_name_of_a_missing_model_is_not_broken_in_80_columns(tmp_path: Path):
+    name = "facebook/nllb-200-distilled-600M"
+    study = f"models: [{name}]\ntargets: [{{task: isle-nli, size: 9, languages: [qta]}}]\n"
+    (tmp_path / "study.yaml").write_text(study, encoding="utf-8")
+    answer = CliRunner().invoke(app, ["plan", "study.yaml"], env={"COLUMNS": "80"})
+    assert f"\n{name}  about 2.5 GB  " in answer.output

@@ -255,7 +255,7 @@ def test_an_encoder_an_mt5_and_a_decoder_with_lora_stand_in_one_study(tmp_path: 
     assert any(line.startswith("Training of seq2seq on isle-nli: lr 0.001, batch_size 128") for line in lines)
     assert any(
         line.startswith("Training of decoder")
-        and "lora {rank: 2, alpha: 16, dropout: 0, where: linear, quantize: False}" in line
+        and "lora {rank: 2, alpha: 16, dropout: 0, where: linear, quantize: false}" in line
         for line in lines
     )
 

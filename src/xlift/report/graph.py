@@ -54,7 +54,7 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
     for name, jobs in models.items():
         grow(root.add(Text(name), highlight=False) if name else root, jobs)
     console.print(root)
-    kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(job.kind for job in plan.jobs.values()).items())
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in Counter(job.kind for job in plan.jobs.values()).items())
     console.print(
         f"{_count_noun(len(plan.jobs), 'job')} ({kinds}) for {_count_noun(len(plan.cells), 'cell')} of the table.",
         highlight=False,
@@ -85,7 +85,7 @@ def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) 
         if any(job.kind == "train" for job in left):
             devices *= max(plan.engine_of(job.key).devices for job in left)
         place = f"on {on.title}" if devices == 1 else f"on {devices} devices ({on.title})"
-    lines = [f"{len(done)} done, {len(left)} left: {time} {place}."]
+    lines = [f"{len(done):,} done, {len(left):,} left: {time} {place}."]
     works = [plan_estimate.workloads[job.key] for job in left]
     operations = sum(work.operations for work in works)
     if operations:
@@ -231,4 +231,4 @@ def _columns(text: Any, cells: tuple[str, str, str], style: str, alarm: bool = F
 
 
 def _count_noun(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

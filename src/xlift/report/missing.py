@@ -17,6 +17,9 @@ from xlift.units import format_gigabytes
 SHOWN_LANGUAGES = 4
 """A split with more languages shows their number."""
 
+WIDE = 66
+"""Columns of a terminal in which the name and the size of a model have a line."""
+
 
 def print_missing(plan: Plan, study: str, data: Path | None, console: Any) -> None:
     """Print what is missing: a line for each model, and for each task on the Hub and elsewhere."""
@@ -31,8 +34,10 @@ def print_missing(plan: Plan, study: str, data: Path | None, console: Any) -> No
             continue
         console.print(Text(title, style="bold"))
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        for justify in ("left", "right", "left"):
-            table.add_column(justify=justify, overflow="fold")
+        is_wide = console.width >= WIDE
+        table.add_column(no_wrap=is_wide, overflow="fold")
+        table.add_column(no_wrap=is_wide, overflow="fold", justify="right")
+        table.add_column(overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)

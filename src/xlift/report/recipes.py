@@ -74,6 +74,8 @@ def _settings(recipe: Recipe, max_length: int) -> str:
 def _show(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_show(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()  # as in YAML
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
