@@ -58,6 +58,16 @@ def test_a_record_with_an_invalid_study_is_damaged(tmp_path: Path):
         read_record(store, "study")
 
 
+def test_a_cell_with_an_unknown_key_is_damaged(tmp_path: Path):
+    store, path = Store(tmp_path / "store"), tmp_path / "store/studies/study.json"
+    write_record(recorded(study_file(tmp_path)), store)
+    raw = json.loads(path.read_text())
+    raw["cells"][0]["colour"] = "red"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UserError, match="the record is damaged: a cell has the unknown key 'colour'"):
+        read_record(store, "study")
+
+
 @pytest.mark.parametrize("name", shipped_studies())
 def test_every_shipped_study_survives_its_record(name: str):
     study = read_study(name).study

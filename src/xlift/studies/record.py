@@ -147,7 +147,9 @@ def read_record(store: Store, name: str) -> Record:
             raise ValueError(f"it belongs to '{raw['study']['name']}'")
         raw["check"] = parse_estimate_check(raw.get("check"))
         for cell in raw["cells"]:
-            Cell(**cell)  # refuses unknown fields, which pydantic ignores in dataclasses
+            if unknown := cell.keys() - Cell.__dataclass_fields__:  # pydantic ignores them in dataclasses
+                raise ValueError(f"a cell has the unknown key {min(unknown)!r}")
+            Cell(**cell)
         record = TypeAdapter(Record).validate_python(raw)
         if missing := {cell.task for cell in record.cells} - record.tasks.keys():
             raise ValueError(f"it has scores of the task {min(missing)!r} and no note on it")
