@@ -8,7 +8,7 @@ from tests.support import tiny
 from tests.support.profile import scaled
 
 from xlift.tasks import formats
-from xlift.tasks.formats import span_qa
+from xlift.tasks.formats import span_scores
 from xlift.tasks.formats.span_qa import NO_ANSWER, SpanExample
 from xlift.tasks.formats.span_scores import best_spans
 from xlift.tasks.grapheme_clusters import widen_span
@@ -151,7 +151,7 @@ def test_best_spans_equal_the_double_loop(windows, data):
     rows = [np.array([(9.0, 9.0)] * first + context, np.float32).reshape(-1, 2).T for first, context in windows]
     firsts, lengths = [first for first, _ in windows], [len(context) for _, context in windows]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(span_qa, "WINDOWS_PER_BLOCK", block_size)
+        patch.setattr(span_scores, "WINDOWS_PER_BLOCK", block_size)
         found = best_spans(rows, firsts, lengths, longest)
     for row, first, score, start, end in zip(rows, firsts, *found, strict=True):
         expected = best_span_by_double_loop(row[0, first:], row[1, first:], longest)
