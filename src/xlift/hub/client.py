@@ -27,12 +27,9 @@ def list_files(repository: str, revision: str, kind: Kind = "dataset") -> Snapsh
         raise FatalTransferError(
             f"the {kind} is not on this machine, and HF_HUB_OFFLINE forbids requests to the Hub",
             where=url,
-            fix="Unset HF_HUB_OFFLINE, or fetch it on a machine with a network and copy "
-            + (
-                "the Hub's cache (by default ~/.cache/huggingface) here."
-                if kind == "model"
-                else "the folder of --data here."
-            ),
+            fix="Unset HF_HUB_OFFLINE, or run `xlift fetch` on a machine with a network and copy "
+            + ("the Hub's cache (by default ~/.cache/huggingface)" if kind == "model" else "the folder of --data")
+            + " here.",
         )
     api = HfApi()
     timeout = constants.HF_HUB_ETAG_TIMEOUT
