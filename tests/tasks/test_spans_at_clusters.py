@@ -19,7 +19,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from transformers import PreTrainedTokenizerFast
 
 from xlift.tasks import formats
-from xlift.tasks.formats.span_qa import MAX_ANSWER_TOKENS, SpanExample
+from xlift.tasks.formats.span_qa import SpanExample
+from xlift.tasks.formats.span_scores import MAX_ANSWER_TOKENS
 from xlift.tasks.grapheme_clusters import clusters, widen_span
 
 FORMAT = formats.get("span-qa")
