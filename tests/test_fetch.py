@@ -52,14 +52,19 @@ LICENSED = a_task(
 )  # fmt: skip
 
 
+def commit_datasets(server: Hub) -> None:
+    """Publish the files of TRAIN and TARGET."""
+    server.commit("dataset", "org/train", {"train.parquet": parquet(rows(30)), "en-dev.parquet": parquet(rows(6)),
+                                           "fr-dev.parquet": parquet(rows(6))})  # fmt: skip
+    server.commit("dataset", "org/test", {"de.parquet": parquet(rows(5)), "sw.parquet": parquet(rows(4)),
+                                          "th.parquet": parquet(rows(3))})  # fmt: skip
+
+
 @pytest.fixture
 def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(catalog, "TASKS", (*catalog.ISLES, TRAIN, TARGET, LICENSED))
     with Hub() as hub_server:
-        hub_server.commit("dataset", "org/train", {"train.parquet": parquet(rows(30)), "en-dev.parquet": parquet(rows(6)),
-                                             "fr-dev.parquet": parquet(rows(6))})  # fmt: skip
-        hub_server.commit("dataset", "org/test", {"de.parquet": parquet(rows(5)), "sw.parquet": parquet(rows(4)),
-                                            "th.parquet": parquet(rows(3))})  # fmt: skip
+        commit_datasets(hub_server)
         hub_server.connect(monkeypatch, tmp_path / "cache")
         yield hub_server
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.command import Xlift
-from tests.support.hub import Hub, parquet, sha256
+from tests.support.hub import Hub, sha256
 from tests.support.model_folders import ENCODER, write_model_folder
-from tests.test_fetch import LICENSED, TARGET, TRAIN, rows
+from tests.test_fetch import LICENSED, TARGET, TRAIN, commit_datasets
 
 from xlift import hub
 from xlift.studies.plan import make_plan
@@ -34,10 +34,7 @@ targets: [{task: small-test, languages: [de]}]
 def standin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(catalog, "TASKS", (*catalog.ISLES, TRAIN, TARGET, LICENSED))
     with Hub() as server:
-        server.commit("dataset", "org/train", {"train.parquet": parquet(rows(30)), "en-dev.parquet": parquet(rows(6)),
-                                               "fr-dev.parquet": parquet(rows(6))})  # fmt: skip
-        server.commit("dataset", "org/test", {"de.parquet": parquet(rows(5)), "sw.parquet": parquet(rows(4)),
-                                              "th.parquet": parquet(rows(3))})  # fmt: skip
+        commit_datasets(server)
         for name in ("one", "two"):
             server.commit("model", f"org/{name}", model_files(tmp_path / name, hidden_size=32 if name == "one" else 64))
         server.connect(monkeypatch, tmp_path / "cache")

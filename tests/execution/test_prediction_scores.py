@@ -21,8 +21,8 @@ from xlift.studies.predictions import (
     DecisionScores,
     make_unit,
     read_predictions,
+    read_rows,
     read_scores,
-    read_units,
     write_predictions,
     write_scores,
 )
@@ -78,7 +78,7 @@ def test_retrieval_keeps_similarities(tmp_path: Path) -> None:
     (job,) = plan.jobs.values()
     assert scores_of(store, job).kind == "similarity"
     assert all(len(row) == 1 and 0 < row[0] <= 1.00001 for row in scores_of(store, job).rows)
-    assert read_units(store, job.key) == [None] * 8
+    assert read_rows(store, job.key).units == [None] * 8
 
 
 def test_text_mode_keeps_the_likelihood_of_every_label(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_generated_text_has_no_scores(tmp_path: Path) -> None:
     (job,) = text_mode_jobs.predictions("isle-qa", ["qta"], size=2, max_new_tokens=2)
     run_job(job, text_mode_jobs.context(tmp_path / "m", "llama"), store, Progress())
     assert read_scores(store, job.key) is None
-    assert all(read_units(store, job.key))
+    assert all(read_rows(store, job.key).units)
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_questions_of_a_paragraph_share_a_unit(tmp_path: Path) -> None:
     for job in jobs:  # noise does not divide a unit: it comes from the clean paragraph
         data: Any = job.spec
         examples = task.source.read(task, data.data.language, "test", None, size=8, seed=0)
-        assert read_units(store, job.key) == [make_unit(example.context) for example in examples]
+        assert read_rows(store, job.key).units == [make_unit(example.context) for example in examples]
 
 
 def test_pairs_have_their_premise_as_unit_and_single_texts_have_none() -> None:

@@ -144,7 +144,7 @@ def test_a_bundle_keeps_scores_and_units(bundle: Path, plan: Plan, store: Store)
     with store_of_bundle(bundle) as (_, copy):
         for cell in plan.cells:
             assert predictions.read_scores(copy, cell.key) == predictions.read_scores(store, cell.key)
-            assert predictions.read_units(copy, cell.key) == predictions.read_units(store, cell.key)
+            assert predictions.read_rows(copy, cell.key) == predictions.read_rows(store, cell.key)
 
 
 def test_an_existing_path_is_refused(xlift: Xlift, study: Path, tmp_path: Path) -> None:

@@ -17,10 +17,7 @@ from xlift.analysis.estimates import (
     ScoredCell,
     ScoreEstimates,
     TargetColumn,
-    add_language_means,
-    add_target_means,
-    estimate_scores,
-    languages_by_target,
+    estimate_with_means,
 )
 from xlift.analysis.intervals import Estimate, lift_interval, p_value
 from xlift.analysis.multiplicity import holm
@@ -157,10 +154,7 @@ def _size(row: PipelineKey) -> float:
 def _contrasts(
     cells: Sequence[ScoredCell], weights: Mapping[PipelineKey, float], study: str, margin: float | None
 ) -> list[Contrast]:
-    scores, units = estimate_scores(cell for cell in cells if not cell.noise)
-    targets = languages_by_target(scores)
-    add_language_means(scores, targets, units)
-    add_target_means(scores, targets, units)
+    scores, targets = estimate_with_means(cells)
     pools = SeedPools.of(scores)
     rows = list(weights)
     shared = [(target, language) for row, target, language in scores if row == rows[0]]

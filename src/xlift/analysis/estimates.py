@@ -108,6 +108,22 @@ class ScoreEstimate:
 ScoreEstimates = dict[tuple[PipelineKey, TargetColumn, str], ScoreEstimate]
 
 
+def estimate_with_means(
+    cells: Iterable[ScoredCell],
+) -> tuple[ScoreEstimates, dict[str, dict[TargetColumn, list[str]]]]:
+    """Estimates of all cells without noise, with the means over languages and over targets; and the languages of each
+    model and target.
+
+    Raises:
+        UserError: as `lift.compute_lifts`.
+    """
+    scores, units = estimate_scores(cell for cell in cells if not cell.noise)
+    targets = languages_by_target(scores)
+    _add_language_means(scores, targets, units)
+    _add_target_means(scores, targets, units)
+    return scores, targets
+
+
 def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[TargetColumn, int]]:
     """Estimates by (pipeline, target, language), and the number of units of each target without noise.
 
@@ -221,7 +237,7 @@ def languages_by_target(scores: ScoreEstimates) -> dict[str, dict[TargetColumn, 
     return by_model
 
 
-def add_language_means(
+def _add_language_means(
     scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
 ) -> None:
     for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
@@ -243,7 +259,7 @@ def _average_alone(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | Non
     )
 
 
-def add_target_means(
+def _add_target_means(
     scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
 ) -> None:
     for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):

@@ -19,10 +19,7 @@ from xlift.analysis.estimates import (
     ScoreEstimate,
     ScoreEstimates,
     TargetColumn,
-    add_language_means,
-    add_target_means,
-    estimate_scores,
-    languages_by_target,
+    estimate_with_means,
     paired_difference,
 )
 from xlift.analysis.intervals import (
@@ -123,19 +120,16 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
         UserError: a cell appears twice, has no examples, or has different numbers of ids and counts; or the examples of
             a (target, language) differ between seeds or pipelines.
     """
-    cells = [cell for cell in cells if not cell.noise]
+    cells = list(cells)
     controls = {cell.intermediate: (cell.control, cell.control_of) for cell in cells if cell.control}
-    scores, units = estimate_scores(cells)
-    targets = languages_by_target(scores)
-    add_language_means(scores, targets, units)
-    add_target_means(scores, targets, units)
+    scores, targets = estimate_with_means(cells)
     pipeline_order = {key: i for i, key in enumerate(dict.fromkeys(pipeline for pipeline, _, _ in scores))}
     target_order = {key: i for i, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
     language_order = {ALL: 0, ZERO_SHOT: 1}
     pools = SeedPools.of(scores)
     keys = sorted(scores, key=lambda key: (pipeline_order[key[0]], target_order[key[1]], language_order.get(key[2], 2)))
     rows = [_row(scores, pools, key, study, *controls.get(key[0].intermediate, ("", ""))) for key in keys]
-    return _adjust(rows, _best_sets(scores, pools), keys)
+    return _adjust(rows, _best_sets(scores, targets, pools), keys)
 
 
 Key = tuple[PipelineKey, TargetColumn, str]
@@ -201,9 +195,10 @@ def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate, pool: SeedPool | Non
     )
 
 
-def _best_sets(scores: ScoreEstimates, pools: SeedPools) -> dict[tuple[TargetColumn, str], set[PipelineKey]]:
+def _best_sets(
+    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], pools: SeedPools
+) -> dict[tuple[TargetColumn, str], set[PipelineKey]]:
     """For every target and language, the pipeline with the highest score and those that cannot be told apart from it."""
-    targets = languages_by_target(scores)
     columns: dict[tuple[TargetColumn, str], list[PipelineKey]] = {}
     for pipeline, target, language in scores:
         columns.setdefault((target, language), []).append(pipeline)

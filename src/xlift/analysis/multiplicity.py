@@ -1,4 +1,4 @@
-"""P-values of several tests at once: what can be called a difference where many are looked at."""
+"""P-values of several tests at once, adjusted for their number."""
 
 from __future__ import annotations
 

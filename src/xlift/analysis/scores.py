@@ -11,7 +11,7 @@ from xlift.analysis.natural import add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
-from xlift.studies.predictions import read_predictions, read_units
+from xlift.studies.predictions import PredictedRows, read_predictions, read_rows
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import metrics
@@ -34,8 +34,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     """
     cells: list[tuple[Cell, ScoredCell]] = []
     missing: list[Cell] = []
-    tables: dict[tuple[str, str], tuple[list[str], np.ndarray]] = {}
-    units: dict[str, list[str | None]] = {}
+    tables: dict[tuple[str, str], tuple[PredictedRows, np.ndarray]] = {}
     status_reader = TrainingStatusReader(store)
     for cell in record.cells:
         keys = (cell.key, cell.dev_key, cell.official_key, cell.official_dev_key)
@@ -49,30 +48,29 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     continue
                 if (key, name) not in tables:  # several cells may use one artifact
                     tables[key, name] = _counts(store, key, dev_key, name, cell.language)
-                ids, counts = tables[key, name]
-                if key not in units:
-                    units[key] = read_units(store, key)
+                rows, counts = tables[key, name]
                 metric = metrics.get(name)
                 scored = ScoredCell(
                     model=cell.model, intermediate=cell.intermediate, intermediate_language=cell.intermediate_language,
                     size=cell.size, seed=cell.seed, target=cell.target, language=cell.language, metric=name + suffix,
-                    ids=ids, counts=counts, value=metric.compute_score, train_language=cell.train_language,
+                    ids=rows.ids, counts=counts, value=metric.compute_score, train_language=cell.train_language,
                     training_status=status_reader.status(key), noise=cell.noise, leave_one_out=metric.leave_one_out,
                     lowest_score=metric.lowest_score, control=cell.control, control_of=cell.control_of,
-                    units=units[key],
+                    units=rows.units,
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing
 
 
-def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) -> tuple[list[str], np.ndarray]:
-    ids, references, predictions = read_predictions(store, key)
+def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) -> tuple[PredictedRows, np.ndarray]:
+    rows = read_rows(store, key)
+    predictions = rows.predictions
     definition = metrics.get(metric)
     if definition.fit_threshold:
         apply_threshold = definition.fit_threshold(*read_predictions(store, dev_key)[1:])
         predictions = [apply_threshold(prediction) for prediction in predictions]
     try:
-        return ids, definition.count_examples(references, predictions, language)
+        return rows, definition.count_examples(rows.references, predictions, language)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
             f"the predictions {key[:12]} are not of the form that the metric {metric} reads: {error}",

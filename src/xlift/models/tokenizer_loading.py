@@ -90,7 +90,7 @@ def find_difference(tokenizer: Any, own: Any) -> str:
 
 
 def _restore_parts(tokenizer: Any, own: Any) -> None:
-    """Give a tokenizer the parts of `tokenizer.json`, but for the one that adds special tokens, which depends on the language."""
+    """Give a tokenizer the parts of `tokenizer.json`, except the part that adds special tokens, which depends on the language."""
     backend = tokenizer.backend_tokenizer
     backend.model = own.model
     backend.normalizer = own.normalizer

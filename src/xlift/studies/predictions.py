@@ -20,7 +20,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from xlift.errors import UserError
 from xlift.studies.artifact import SCORES
@@ -42,6 +42,16 @@ class DecisionScores:
     """The label of each number of a row; empty if the numbers belong to something else."""
     rows: Sequence[Any]
     """For each example a list of numbers, or None."""
+
+
+class PredictedRows(NamedTuple):
+    """The examples of one predict job, each list in the same order."""
+
+    ids: list[str]
+    references: list[Any]
+    predictions: list[Any]
+    units: list[str | None]
+    """None for an example that shares no text."""
 
 
 def make_unit(text: str) -> str | None:
@@ -89,24 +99,33 @@ def write_scores(folder: Path, scores: DecisionScores) -> None:
     )
 
 
-def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:
-    """Ids, references and predictions of one predict job.
+def read_rows(store: Store, key: str) -> PredictedRows:
+    """The table of one predict job.
 
     Raises:
         UserError: the artifact is missing or damaged.
     """
-    table = _read_columns(store, key, ["id", "gold", "prediction"])
+    table = _read_columns(store, key, ["id", "gold", "prediction", "unit"])
     try:
         references, predictions = (
             [json.loads(value) for value in table[name].to_pylist()] for name in ("gold", "prediction")
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise _not_readable(store, key, error) from None
-    return table["id"].to_pylist(), references, predictions
+    return PredictedRows(table["id"].to_pylist(), references, predictions, table["unit"].to_pylist())
+
+
+def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:
+    """Ids, references and predictions of one predict job.
+
+    Raises:
+        UserError: the artifact is missing or damaged.
+    """
+    return read_rows(store, key)[:3]
 
 
 def read_scores(store: Store, key: str) -> DecisionScores | None:
-    """The scores of one predict job, in the order of `read_predictions`; None if it has none.
+    """The scores of one predict job, in the order of `read_rows`; None if it has none.
 
     Raises:
         UserError: the artifact is missing or damaged.
@@ -120,15 +139,6 @@ def read_scores(store: Store, key: str) -> DecisionScores | None:
         return DecisionScores(kind, tuple(labels), column["scores"].to_pylist())  # pyright: ignore[reportArgumentType]
     except (ValueError, TypeError, RecursionError) as error:
         raise _not_readable(store, key, error) from None
-
-
-def read_units(store: Store, key: str) -> list[str | None]:
-    """The unit of each example of one predict job, in the order of `read_predictions`; None for an example without one.
-
-    Raises:
-        UserError: the artifact is missing or damaged.
-    """
-    return _read_columns(store, key, ["unit"])["unit"].to_pylist()
 
 
 def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDICTIONS) -> Any:
