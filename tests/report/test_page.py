@@ -115,19 +115,19 @@ def language(**changed) -> LiftRow:
 UNSURE = {"intermediate": "qa", "lift": 0.01, "lift_low": -0.02, "lift_high": 0.04, "lift_p": 0.5}
 
 
-def test_summary_names_the_highest_lift_if_it_is_separable_from_all_others():
+def test_summary_names_the_highest_lift_if_it_differs_from_all_others():
     summary = summarize_lifts([row(in_best_set=True), language(), row(**UNSURE), language(**UNSURE)])
     assert summary == (
         "nli has the highest lift: on average +3.0 points (95% interval +1.0 to +5.0) over 1 target and 1 language. "
-        "Of 2 lifts by target and language, 1 gain and 0 losses differ from zero (false discovery rate 5%)."
+        "Of 2 lifts by target and language, 1 gain and 0 losses differ significantly from zero (false discovery rate 5%)."
     )
 
 
-def test_summary_names_no_winner_among_inseparable_lifts():
+def test_summary_names_no_winner_among_lifts_that_do_not_differ():
     others = [row(intermediate=name, lift=0.02, in_best_set=True) for name in ("qa", "pos")]
     summary = summarize_lifts([row(in_best_set=True), *others, row(intermediate="mlm", lift=-0.05)])
     assert summary.startswith("The highest mean lift is that of nli: +3.0 points")
-    assert "It cannot be told apart from qa and pos." in summary
+    assert "It does not differ significantly from qa and pos." in summary
     assert "has the highest lift" not in summary
 
 
@@ -135,13 +135,13 @@ def test_summary_names_a_lower_lift_that_differs_from_zero():
     higher = {"intermediate": "qa", "lift": 0.04, "lift_low": -0.01, "lift_high": 0.09, "lift_p": 0.2}
     summary = summarize_lifts([row(), language(), row(**higher), language(**higher)])
     assert summary.startswith("nli raises the average: +3.0 points")
-    assert "qa has a higher mean, which cannot be told from zero." in summary
+    assert "qa has a higher mean, which does not differ significantly from zero." in summary
 
 
 @pytest.mark.parametrize(
     ("bounds", "words"),
     [
-        ((0.01, -0.01, 0.03, 0.4), "No intermediate task has a mean lift that can be told from zero. The highest is that of nli"),
+        ((0.01, -0.01, 0.03, 0.4), "No intermediate task has a mean lift that differs significantly from zero. The highest is that of nli"),
         ((-0.02, -0.03, -0.01, 0.01), "No intermediate task raises the average. The smallest loss is that of nli"),
     ],
 )  # fmt: skip
@@ -150,7 +150,7 @@ def test_summary_says_that_no_task_has_a_lift(bounds: tuple[float, float, float,
     unsure = language(**UNSURE)
     summary = summarize_lifts([row(**changed), unsure, unsure])
     assert summary.startswith(words)
-    assert "none differs from zero" in summary
+    assert "none differs significantly from zero" in summary
 
 
 def test_summary_warns_of_a_single_seed():

@@ -76,7 +76,7 @@ class LiftRow:
     """Two-sided p-value of a lift of 0, adjusted for the other rows: by Holm over the pipelines of a mean, by Benjamini
     and Hochberg over the pipelines and languages of a target. None without a lift and with one seed."""
     in_best_set: bool | None = None
-    """Whether its score is the highest of its target and language, or not separable from it (Holm at 5%, paired). None
+    """Whether its score is the highest of its target and language, or does not differ significantly from it (Holm at 5%, paired). None
     with one seed."""
     is_unstable: bool = False
     """Whether its lift varies far more over seeds than those of the other pipelines do, so that it keeps its own variance."""
@@ -198,7 +198,7 @@ def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate, pool: SeedPool | Non
 def _best_sets(
     scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], pools: SeedPools
 ) -> dict[tuple[TargetColumn, str], set[PipelineKey]]:
-    """For every target and language, the pipeline with the highest score and those that cannot be told apart from it."""
+    """For every target and language, the pipeline with the highest score and those that do not differ significantly from it."""
     columns: dict[tuple[TargetColumn, str], list[PipelineKey]] = {}
     for pipeline, target, language in scores:
         columns.setdefault((target, language), []).append(pipeline)

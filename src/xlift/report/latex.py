@@ -48,7 +48,7 @@ def to_latex(
     caption: str = "",
     label: str = "tab:lift",
 ) -> str:
-    """Return `table` environments for booktabs. The scores of a column that cannot be told apart from its highest are bold; a
+    """Return `table` environments for booktabs. The scores of a column that do not differ significantly from its highest are bold; a
     lift that differs from zero has a star."""
     tables = []
     score_tables = make_language_tables(rows) if per_language else [make_overview_table(rows)]

@@ -92,7 +92,7 @@ def summarize_lifts(rows: Sequence[LiftRow]) -> str:
         return "There are scores but no lifts: the study has no finished pipeline without an intermediate task to compare with."
     if all(row.seeds == 1 for row in lifts):
         return (
-            "There is only one seed, so no lift can be told from the variation between seeds: nothing is marked, named or counted. "
+            "There is only one seed, so the variation between seeds is unknown: nothing is marked, named or counted. "
             "Add seeds (`seeds: [0, 1, 2]`); finished jobs are used again."
         )
     sentences = [_mean_lift_sentence(lifts), _count_sentence([row for row in lifts if not row.is_mean])]
@@ -126,7 +126,7 @@ def _control_sentence(rows: Sequence[LiftRow]) -> str:
 
 def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
     """Describe the mean lifts: over all targets, or over the languages of the only target. An intermediate task is named
-    as the best only if its lift is above zero and no other one is inseparable from it."""
+    as the best only if its lift is above zero and differs significantly from all others."""
     means = [row for row in lifts if row.language == ALL and row.target == ALL]
     if not means and len({(row.target, row.metric) for row in lifts}) == 1:
         means = [row for row in lifts if row.language == ALL]
@@ -141,19 +141,17 @@ def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
     if not above:
         if highest.sign < 0:
             return f"No intermediate task raises the average. The smallest loss is that of {name}: {size}."
-        return (
-            f"No intermediate task has a mean lift that can be told from zero. The highest is that of {name}: {size}."
-        )
+        return f"No intermediate task has a mean lift that differs significantly from zero. The highest is that of {name}: {size}."
     tied = [row for row in means if row.in_best_set and row is not highest]
     if highest.sign > 0 and not tied:
         return f"{name} has the highest lift: on average {size}."
     if highest.sign > 0:
         others = [_pipeline_name(row, means) for row in sorted(tied, key=lambda row: -(row.lift or 0))]
-        return f"The highest mean lift is that of {name}: {size}. It cannot be told apart from {_join_names(others)}."
+        return f"The highest mean lift is that of {name}: {size}. It does not differ significantly from {_join_names(others)}."
     best = max(above, key=lambda row: row.lift or 0)
     return (
-        f"{_pipeline_name(best, means)} raises the average: {_lift_with_interval(best)} {over}. {name} has a higher mean, which cannot "
-        "be told from zero."
+        f"{_pipeline_name(best, means)} raises the average: {_lift_with_interval(best)} {over}. {name} has a higher mean, which does not "
+        "differ significantly from zero."
     )
 
 
@@ -186,9 +184,9 @@ def _count_sentence(lifts: list[LiftRow]) -> str:
     if len(lifts) < 2:  # `_mean_lift_sentence` describes a single lift
         return ""
     up, down = (sum(row.sign == sign for row in lifts) for sign in (1, -1))
-    counts = "none differs from zero"
+    counts = "none differs significantly from zero"
     if up + down:
-        counts = f"{up} gain{'s' * (up != 1)} and {down} loss{'es' * (down != 1)} differ from zero"
+        counts = f"{up} gain{'s' * (up != 1)} and {down} loss{'es' * (down != 1)} differ significantly from zero"
     return f"Of {len(lifts)} lifts by target and language, {counts} (false discovery rate 5%)."
 
 

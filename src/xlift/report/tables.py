@@ -179,10 +179,12 @@ def make_language_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
     ]
 
 
-BOLD_NOTE = "Bold: the highest score of a column and those that cannot be told apart from it (paired, Holm at 5%)."
+BOLD_NOTE = (
+    "Bold: the highest score of a column and those that do not differ significantly from it (paired, Holm at 5%)."
+)
 SIGN_NOTE = (
-    "lift that differs from zero at 5%, adjusted by Holm for the pipelines of a mean and by Benjamini and Hochberg for the "
-    "pipelines and languages of a target."
+    "lift that differs significantly from zero (5%, adjusted by Holm for the pipelines of a mean, by Benjamini and Hochberg for the "
+    "pipelines and languages of a target)."
 )
 LEGEND = f"Percent. ± is half the interval. {BOLD_NOTE} ▲▼: {SIGN_NOTE}"
 

@@ -20,7 +20,7 @@ def find_unused(
     usages: Collection[Usage],
     used_labels: Collection[str],
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """(keys in the declaration, what is said) of declared columns, values and labels that no row uses.
+    """(keys in the declaration, the warning) of declared columns, values and labels that no row uses.
 
     Args:
         usages: by all files of the task.
