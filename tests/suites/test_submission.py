@@ -9,13 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from xlift.analysis.leaderboard import choose_pipeline_cells, load_predictions
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
+from xlift.studies.predictions import write_predictions
 from xlift.studies.record import Record, TaskNote, write_record
 from xlift.studies.store import Store
 from xlift.studies.study import Study
@@ -184,9 +183,8 @@ def fill(store: Store, cells: list[Cell], rows: int = 500, **data: Any) -> Recor
     for one in cells:
         made_on = {"task": one.task, "language": one.language, "split": "test", "fingerprint": "f", **data}
         with store.write(one.key, "predict", {"data": made_on}) as draft:
-            message = [json.dumps(n % 2) for n in range(rows)]
-            table = pa.table({"id": [str(n) for n in range(rows)], "gold": message, "prediction": message})
-            pq.write_table(table, draft.folder / "predictions.parquet")
+            labels = [n % 2 for n in range(rows)]
+            write_predictions(draft.folder, [str(n) for n in range(rows)], labels, labels, [None] * rows)
     record = record_of(cells)
     write_record(record, store)
     return record
@@ -270,14 +268,9 @@ def test_mined_pairs_use_the_threshold_chosen_on_dev(tmp_path: Path):
         with store.write(
             key, "predict", {"data": {"task": "bucc2018", "language": "de", "split": split, "fingerprint": "f"}}
         ) as draft:
-            message = [
-                json.dumps({"text": text, "translation": found, "score": score}) for text, found, score, _ in rows
-            ]
-            gold = [json.dumps(right) for *_, right in rows]
-            pq.write_table(
-                pa.table({"id": [row[0] for row in rows], "gold": gold, "prediction": message}),
-                draft.folder / "predictions.parquet",
-            )
+            found = [{"text": text, "translation": other, "score": score} for text, other, score, _ in rows]
+            gold = [right for *_, right in rows]
+            write_predictions(draft.folder, [row[0] for row in rows], gold, found, [None] * len(rows))
     chosen = choose_pipeline_cells(record_of([one]), definitions.XTREME, {})
     write_submission(
         tmp_path / "out", definitions.XTREME, load_predictions(chosen, definitions.XTREME, store, None), partial=True
