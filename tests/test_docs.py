@@ -23,12 +23,12 @@ from xlift.studies.plan import make_plan
 from xlift.studies.schema import engine, intermediate, models, targets, text, training
 from xlift.studies.study import Study, shipped_studies
 from xlift.studies.study_file import StudyFile, read_study
-from xlift.studies.yaml_document import parse_yaml
 from xlift.tasks import formats
 from xlift.tasks import metrics as metric_catalog
 from xlift.tasks.sources import custom
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.sources.readers.fields import COMMON_COLUMNS
+from xlift.yaml_document import parse_yaml
 
 # --- custom-task.md, tables -------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import pytest
 
 from xlift.studies.json_schema import study_schema
 from xlift.studies.study import shipped_studies
-from xlift.studies.yaml_document import parse_yaml
+from xlift.yaml_document import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 STUDIES = [*shipped_studies().values(), *sorted((ROOT / "studies").glob("*.yaml"))]

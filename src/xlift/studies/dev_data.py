@@ -12,8 +12,8 @@ from xlift.errors import UserError
 from xlift.recipes import Recipe
 from xlift.studies.job import Data
 from xlift.studies.resolver import Resolver
-from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
+from xlift.yaml_document import Keys
 
 MAX_DEV_EXAMPLES = 500
 """A larger dev split is subsampled to this size, under seed 0."""

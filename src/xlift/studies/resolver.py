@@ -16,7 +16,6 @@ from xlift.recipes import Noise
 from xlift.studies.availability import Availability
 from xlift.studies.job import Data
 from xlift.studies.study_file import StudyFile
-from xlift.studies.yaml_document import Keys
 from xlift.tasks import catalog, formats, metrics
 from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.data_summary import TaskSummary, summarize
@@ -26,6 +25,7 @@ from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
 from xlift.tasks.sources.holdout import HoldoutSettings, hold_out, parse_holdout
 from xlift.tasks.sources.usage import find_unused, usage_of
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 
 class Resolver:

@@ -12,9 +12,9 @@ from xlift.studies.resolver import Resolver
 from xlift.studies.schema.intermediate import Control, Intermediate, MixturePart, Stage
 from xlift.studies.schema.text import TextBesideLabels
 from xlift.studies.schema.training import RecipePatch
-from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 
 @dataclass(frozen=True)

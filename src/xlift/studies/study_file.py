@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from xlift.errors import UserError, did_you_mean, quote_hint
 from xlift.recipes import Settings
 from xlift.studies.study import Study, shipped_studies
-from xlift.studies.yaml_document import Document, Keys, is_number, parse_yaml, to_number
+from xlift.yaml_document import Document, Keys, is_number, parse_yaml, to_number
 
 Override = tuple[Keys, str]
 """The keys that a `--set` option sets, and its text."""

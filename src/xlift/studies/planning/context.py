@@ -17,8 +17,8 @@ from xlift.studies.resolver import Resolver
 from xlift.studies.schema.training import PromptSettingsPatch, RecipePatch, Training, make_recipe
 from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
-from xlift.studies.yaml_document import Keys
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 
 @dataclass(frozen=True)

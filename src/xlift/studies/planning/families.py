@@ -12,9 +12,9 @@ from xlift.studies.placement import uses_gpu
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.rows import TrainingStage
 from xlift.studies.schema.targets import Options
-from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 FAMILY_NAMES: dict[Family, str] = {
     "encoder": "an encoder", "decoder": "a decoder", "seq2seq": "an encoder-decoder model",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from xlift.model_profiles import Limit
 from xlift.recipes import Recipe
 from xlift.studies.planning.context import ModelState, PlanContext
-from xlift.studies.yaml_document import Keys
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 
 def check_limits(context: PlanContext, state: ModelState, task: Task, recipe: Recipe, where: Keys) -> None:

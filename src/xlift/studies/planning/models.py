@@ -23,7 +23,7 @@ from xlift.studies.schema.engine import make_engine
 from xlift.studies.schema.models import NamedModel, PretrainedModel
 from xlift.studies.schema.text import PretrainText
 from xlift.studies.schema.training import PromptSettingsPatch, make_recipe
-from xlift.studies.yaml_document import Keys
+from xlift.yaml_document import Keys
 
 
 def start_states(context: PlanContext, only_pretrained: bool) -> list[ModelState]:

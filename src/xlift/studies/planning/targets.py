@@ -16,9 +16,9 @@ from xlift.studies.planning.stages import add_stage
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import IntermediateRow, TrainingStage
 from xlift.studies.schema.targets import Options, Target, TargetData
-from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats, metrics
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 SUITES = ("xtreme", "xtreme-r")
 """Names of suites that `languages:` accepts; `Task.suites` has their languages."""

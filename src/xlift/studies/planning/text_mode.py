@@ -11,9 +11,9 @@ from xlift.studies.job import Data, TextMode
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.language_notes import direction_of
 from xlift.studies.schema.training import TEMPLATE_DEFAULTS, PromptSettingsPatch, make_prompt_settings
-from xlift.studies.yaml_document import Keys
 from xlift.tasks import formats
 from xlift.tasks.task import Task
+from xlift.yaml_document import Keys
 
 DECODING_DEFAULTS = {"normalize": True, "num_beams": 1, "max_new_tokens": None}
 """Training stages evaluate on dev with these settings or the template's own, which affect predictions only: so two targets that

@@ -1,0 +1,140 @@
+"""A claim and a set of claims, as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Kind = Literal[
+    "lift", "no_lift", "contrast", "not_worse", "best", "trend", "interaction", "equals", "best_per_target", "fact"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FACT: Kind = "fact"
+"""The only kind that needs no statistics."""
+
+ALL = "all"
+"""As a target: the mean of the targets. As languages: the mean of all languages of a target."""
+ZERO_SHOT = "zero-shot"
+"""As languages: the mean of the languages of a target without those that it was trained on."""
+
+QUANTITIES = (
+    "intermediate-tasks", "target-tasks", "formats", "languages", "multi-task-rows", "phases", "models", "seeds"
+)  # fmt: skip
+"""What a fact can count. `analysis/facts.py` says how."""
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence that is judged. Numbers are points (percent), names are those of its file."""
+
+    name: str
+    text: str
+    """The sentence."""
+    kind: Kind
+    rows: Names = ()
+    """Rows of lift, no_lift, best, trend and best_per_target; each of them counts."""
+    sides: tuple[Names, ...] = ()
+    """Two sides of contrast, not_worse, interaction and equals. The rows of a side are averaged. A side without rows is the
+    baseline."""
+    among: Names = ()
+    """The rows that those of `best` are compared with; () for all."""
+    targets: Names = (ALL,)
+    """Each of them counts."""
+    languages: Names = (ZERO_SHOT,)
+    """Codes are averaged."""
+    groups: tuple[Names, ...] = ()
+    """Two groups of languages of an interaction: difference in the first minus difference in the second."""
+    noise: str = ""
+    """Of an interaction: difference with this noise minus difference without."""
+    delta: float = 1.0
+    """The smallest effect of interest."""
+    margin: float = 0.0
+    """Of not_worse: how much worse the first side may be."""
+    points: float = 0.0
+    """Of equals: the effect."""
+    within: float = 0.0
+    """Of equals: how far the effect may be from `points`."""
+    quantity: str = ""
+    """What a fact counts (`QUANTITIES`)."""
+    at_least: int | None = None
+    """How many of the parts (rows x targets) must hold; None for all. Of a fact: the smallest count."""
+    at_most: int | None = None
+    """Of a fact: the largest count."""
+    where: str = field(default="", compare=False)
+    """File, line and key, for messages."""
+
+    @property
+    def is_statistical(self) -> bool:
+        """Whether it is tested, so that it belongs to the family of its file."""
+        return self.kind != FACT
+
+    def to_dict(self) -> dict[str, Any]:
+        """The claim as its file has it."""
+        content: dict[str, Any] = {"name": self.name, "text": self.text}
+        if self.kind == FACT:
+            bounds = {"at_least": self.at_least, "at_most": self.at_most}
+            if self.at_least == self.at_most:
+                bounds = {"equals": self.at_least}
+            return content | {FACT: self.quantity} | {key: n for key, n in bounds.items() if n is not None}
+        sides = [list(side) for side in self.sides]
+        if self.kind in ("contrast", "not_worse"):
+            content[self.kind] = sides
+        elif self.kind == "interaction":
+            split = {"noise": self.noise} if self.noise else {"languages": [list(group) for group in self.groups]}
+            content[self.kind] = {"rows": sides} | split
+        elif self.kind == "equals":
+            effect = {"contrast": sides} if self.sides[1] else {"lift": sides[0]}
+            content[self.kind] = effect | {"points": self.points, "within": self.within}
+        else:
+            content[self.kind] = list(self.rows)
+        content |= {"target": list(self.targets), "delta": self.delta}
+        if not self.groups:
+            content["languages"] = list(self.languages)
+        if self.kind == "not_worse":
+            content["margin"] = self.margin
+        if self.among:
+            content["among"] = list(self.among)
+        if self.at_least is not None:
+            content["at_least"] = self.at_least
+        return content
+
+
+@dataclass(frozen=True)
+class ClaimSet:
+    """The claims of one file. Its statistical claims are the family of tests that Holm's adjustment covers."""
+
+    claims: tuple[Claim, ...]
+    question: str = ""
+    source: Names = ()
+    """BibTeX keys of the papers that make the claims."""
+    names: tuple[tuple[str, Names], ...] = ()
+    """(name in the claims, names of the study that it stands for); none: the study has no such row or target."""
+    file: str = ""
+    """Where it was read, for messages; not part of what is claimed."""
+
+    def expand(self, names: Iterable[str]) -> Names:
+        """The names of the study that names of the claims stand for, without repetition."""
+        mapping = dict(self.names)
+        return tuple(dict.fromkeys(each for name in names for each in mapping.get(name, (name,))))
+
+    def find(self, name: str) -> Claim | None:
+        return next((claim for claim in self.claims if claim.name == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The claims as a file has them, with every default; `parse_claims` reads it."""
+        return {
+            "question": self.question,
+            "source": list(self.source),
+            "names": {name: list(meant) for name, meant in self.names},
+            "claims": [claim.to_dict() for claim in self.claims],
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `to_dict`: equal for equal claims, wherever they stand."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
