@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlift.errors import UserError, did_you_mean, quote_hint
-from xlift.studies.yaml_document import Document, Keys
+from xlift.yaml_document import Document, Keys
 
 MAX_TEXT = 2_000
 MAX_NAME = 100

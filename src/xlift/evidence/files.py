@@ -25,7 +25,7 @@ from xlift.evidence.entries import (
     Statement,
 )
 from xlift.evidence.fields import Fields
-from xlift.studies.yaml_document import Document, parse_yaml
+from xlift.yaml_document import Document, parse_yaml
 
 SHIPPED = Path(__file__).parents[1] / "shipped" / "evidence"
 MAX_BYTES = 2_000_000
@@ -227,5 +227,3 @@ def _read_text(path: Path, at_most: int) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError("not UTF-8 text", where=f"{path}:{line}", fix="save the file as UTF-8.") from None
-
-
