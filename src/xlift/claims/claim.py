@@ -23,7 +23,9 @@ ZERO_SHOT = "zero-shot"
 QUANTITIES = (
     "intermediate-tasks", "target-tasks", "formats", "languages", "multi-task-rows", "phases", "models", "seeds"
 )  # fmt: skip
-"""What a fact can count. `analysis/facts.py` says how."""
+"""What a fact can count in a study. `analysis/facts.py` says how."""
+HIGHER_PUBLISHED_SCORES = "higher-published-scores"
+"""What a fact can count in the literature: models with a higher published score than `model` on a target."""
 
 Names = tuple[str, ...]
 
@@ -60,7 +62,9 @@ class Claim:
     within: float = 0.0
     """Of equals: how far the effect may be from `points`."""
     quantity: str = ""
-    """What a fact counts (`QUANTITIES`)."""
+    """What a fact counts (`QUANTITIES`, or `HIGHER_PUBLISHED_SCORES`)."""
+    model: str = ""
+    """Of `HIGHER_PUBLISHED_SCORES`: the model that others are compared with, on `targets`."""
     at_least: int | None = None
     """How many of the parts (rows x targets) must hold; None for all. Of a fact: the smallest count."""
     at_most: int | None = None
@@ -80,6 +84,8 @@ class Claim:
             bounds = {"at_least": self.at_least, "at_most": self.at_most}
             if self.at_least == self.at_most:
                 bounds = {"equals": self.at_least}
+            if self.model:
+                content |= {"model": self.model, "target": list(self.targets)}
             return content | {FACT: self.quantity} | {key: n for key, n in bounds.items() if n is not None}
         sides = [list(side) for side in self.sides]
         if self.kind in ("contrast", "not_worse"):

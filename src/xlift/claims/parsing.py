@@ -16,7 +16,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from xlift.claims.claim import ALL, FACT, KINDS, QUANTITIES, ZERO_SHOT, Claim, ClaimSet, Kind, Names
+from xlift.claims.claim import (
+    ALL,
+    FACT,
+    HIGHER_PUBLISHED_SCORES,
+    KINDS,
+    QUANTITIES,
+    ZERO_SHOT,
+    Claim,
+    ClaimSet,
+    Kind,
+    Names,
+)
 from xlift.errors import UserError, did_you_mean
 from xlift.yaml_document import Keys, parse_yaml
 
@@ -236,6 +247,8 @@ class _Entry:
             raise reader.error(f"expected a claim, found {_show(value)}", self.keys, "write {name, text, lift: ROW}.")
         kind = self._kind()
         options = (kind, *_OPTIONS[kind], *(("name", "text") if kind == FACT else _COMMON))
+        if value.get(FACT) == HIGHER_PUBLISHED_SCORES:
+            options += ("model", "target")
         reader.check_keys(value, options, self.keys)
         name, text = (self._required(key) for key in ("name", "text"))
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name):
@@ -352,8 +365,9 @@ class _Entry:
 
     def _fact(self) -> dict[str, Any]:
         quantity = self.reader.text(self.value[FACT], (*self.keys, FACT))
-        if quantity not in QUANTITIES:
-            fix = f"{did_you_mean(quantity, QUANTITIES)}Quantities: {', '.join(QUANTITIES)}."
+        quantities = (*QUANTITIES, HIGHER_PUBLISHED_SCORES)
+        if quantity not in quantities:
+            fix = f"{did_you_mean(quantity, quantities)}Quantities: {', '.join(quantities)}."
             raise self.reader.error(f"unknown quantity '{quantity}'", (*self.keys, FACT), fix)
         bounds = {
             key: self.reader.count(self.value[key], (*self.keys, key))
@@ -363,7 +377,10 @@ class _Entry:
         if not bounds or ("equals" in bounds and len(bounds) > 1):
             raise self.reader.error("expected a bound", self.keys, "give `equals`, or `at_least` and `at_most`.")
         exactly = bounds.get("equals")
-        return {
+        published: dict[str, Any] = {}
+        if quantity == HIGHER_PUBLISHED_SCORES:
+            published = {"model": self._required("model"), "targets": self._names("target", (ALL,))}
+        return published | {
             "quantity": quantity,
             "at_least": bounds.get("at_least", exactly),
             "at_most": bounds.get("at_most", exactly),
