@@ -141,7 +141,7 @@ def parse_claims(value: Any, locate: Locate, file: str = "") -> ClaimSet:
             raise reader.error(f"two claims are called '{claim.name}'", ("claims", at, "name"), "rename one of them.")
         claims.append(claim)
     reader.check_used(dict(names), claims, ("names",))
-    question = reader.text(value["question"], ("question",)) if "question" in value else ""
+    question = reader.text(value["question"], ("question",)) if value.get("question") else ""
     source = reader.names(value["source"], ("source",)) if value.get("source") else ()
     return ClaimSet(tuple(claims), question, source, names, file)
 
@@ -246,9 +246,9 @@ class _Entry:
         if not isinstance(value, dict):
             raise reader.error(f"expected a claim, found {_show(value)}", self.keys, "write {name, text, lift: ROW}.")
         kind = self._kind()
-        options = (kind, *_OPTIONS[kind], *(("name", "text") if kind == FACT else _COMMON))
-        if value.get(FACT) == HIGHER_PUBLISHED_SCORES:
-            options += ("model", "target")
+        common = ("name", "text") if kind == FACT else _COMMON
+        extra = ("model", "target") if value.get(FACT) == HIGHER_PUBLISHED_SCORES else ()
+        options = (kind, *_OPTIONS[kind], *common, *extra)
         reader.check_keys(value, options, self.keys)
         name, text = (self._required(key) for key in ("name", "text"))
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name):
@@ -377,14 +377,11 @@ class _Entry:
         if not bounds or ("equals" in bounds and len(bounds) > 1):
             raise self.reader.error("expected a bound", self.keys, "give `equals`, or `at_least` and `at_most`.")
         exactly = bounds.get("equals")
-        published: dict[str, Any] = {}
+        least, most = (bounds.get(key, exactly) for key in ("at_least", "at_most"))
+        fields: dict[str, Any] = {"quantity": quantity, "at_least": least, "at_most": most}
         if quantity == HIGHER_PUBLISHED_SCORES:
-            published = {"model": self._required("model"), "targets": self._names("target", (ALL,))}
-        return published | {
-            "quantity": quantity,
-            "at_least": bounds.get("at_least", exactly),
-            "at_most": bounds.get("at_most", exactly),
-        }
+            fields |= {"model": self._required("model"), "targets": self._names("target", (ALL,))}
+        return fields
 
 
 def _names_in(claim: Claim) -> Iterable[str]:
