@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from tests.support.profile import scaled
 
-from xlift.analysis.intervals import Estimate, lift_interval, linearise, mean, score_interval, spread
+from xlift.analysis.estimates import ScoreEstimate, average_estimates
+from xlift.analysis.intervals import Estimate, lift_interval, linearise, score_interval, spread
 
 
 def accuracy(counts: np.ndarray) -> np.ndarray:
@@ -148,8 +149,11 @@ def test_interval_of_a_correlation_stays_in_its_range():
 def test_translations_are_resampled_together():
     # Equal answers in two languages have no more information than in one; on different examples they have.
     runs = estimate(answers(np.random.default_rng(0).random((1, 100)) < 0.6))
-    joint = mean([runs, runs], [np.arange(100), np.arange(100)], 100)
-    apart = mean([runs, runs], [np.arange(100), np.arange(100, 200)], 200)
+    first, same, other = (ScoreEstimate((0,), runs, np.arange(start, start + 100), 100, "ok") for start in (0, 0, 100))
+    joint, apart = average_estimates([first, same]), average_estimates([first, other])
+    assert joint is not None
+    assert apart is not None
+    joint, apart = joint.estimate, apart.estimate
     assert spread(joint).variance == pytest.approx(spread(runs).variance)
     assert spread(apart).variance == pytest.approx(spread(runs).variance / 2)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from xlift.analysis.intervals import Estimate, LeaveOneOut, Value, example_floor, linearise, mean
+from xlift.analysis.intervals import Estimate, LeaveOneOut, Value, example_floor, linearise
 from xlift.analysis.training_status import OK, worst_status
 from xlift.errors import UserError
 from xlift.language_tags import has_language
@@ -59,6 +59,9 @@ class ScoredCell:
     """Of a control: its kind, such as 'shuffled'."""
     control_of: str = ""
     """Of a control: the intermediate that it belongs to, with the same language and size."""
+    examples: str = ""
+    """Name of the examples. Rows with the same id are one unit in all targets with the same examples; '' for examples
+    that only this target has."""
 
 
 class PipelineKey(NamedTuple):
@@ -91,7 +94,8 @@ class ScoreEstimate:
     seeds: tuple[int, ...]
     estimate: Estimate
     columns: np.ndarray
-    """(units,) column of each unit of the estimate among all units of the target."""
+    """(units,) number of each unit of the estimate among all units of the study. Estimates with a unit in common have the
+    same number for it."""
     n: int
     training_status: str
     lowest_score: float = 0.0
@@ -117,15 +121,15 @@ def estimate_with_means(
     Raises:
         UserError: as `lift.compute_lifts`.
     """
-    scores, units = estimate_scores(cell for cell in cells if not cell.noise)
+    scores = estimate_scores(cell for cell in cells if not cell.noise)
     targets = languages_by_target(scores)
-    _add_language_means(scores, targets, units)
-    _add_target_means(scores, targets, units)
+    _add_language_means(scores, targets)
+    _add_target_means(scores, targets)
     return scores, targets
 
 
-def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[TargetColumn, int]]:
-    """Estimates by (pipeline, target, language), and the number of units of each target without noise.
+def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
+    """Estimates by (pipeline, target, language).
 
     Raises:
         UserError: as `compute_lifts`.
@@ -147,7 +151,7 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
         groups[key][cell.seed] = cell
 
     joined = _join_units(groups)
-    columns: dict[TargetColumn, dict[str, int]] = {}
+    columns: dict[tuple[str, str], int] = {}
     first: dict[tuple[TargetColumn, str], ScoredCell] = {}
     scores: ScoreEstimates = {}
     for (pipeline, target, language), by_seed in groups.items():
@@ -160,13 +164,14 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
                     where=_describe(cell),
                     fix=f"predict again on the same test set as {_describe(reference)}.",
                 )
-        units = joined.get(target.clean, {})
+        examples = _examples(reference)
+        units = joined.get(examples, {})
         linearised = [_linearise(cell, _unit_names(cell, units)) for cell in cells]
         estimate = Estimate(
             np.array([score for score, _ in linearised]), np.stack([influence for _, influence in linearised])
         )
-        index = columns.setdefault(target.clean, {})
-        column = np.array([index.setdefault(str(i), len(index)) for i in np.unique(_unit_names(reference, units))])
+        names = np.unique(_unit_names(reference, units))
+        column = np.array([columns.setdefault((examples, str(name)), len(columns)) for name in names])
         training_status = worst_status(cell.training_status for cell in cells)
         scores[pipeline, target, language] = ScoreEstimate(
             tuple(by_seed),
@@ -177,26 +182,31 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> tuple[ScoreEstimates, dict[
             reference.lowest_score,
             example_floor(len(set(reference.ids))),
         )
-    return scores, {target: len(index) for target, index in columns.items()}
+    return scores
+
+
+def _examples(cell: ScoredCell) -> str:
+    """The name of the examples of a cell; no name of a task has a blank."""
+    return cell.examples or f"{cell.target} only"
 
 
 def _join_units(
     groups: dict[tuple[PipelineKey, TargetColumn, str], dict[int, ScoredCell]],
-) -> dict[TargetColumn, dict[str, str]]:
-    """The unit of each example id, by target. Examples of one unit in any language are one unit in all of them, since
-    translations of an example are one too."""
+) -> dict[str, dict[str, str]]:
+    """The unit of each example id, by name of the examples. Examples of one unit in any language are one unit in all of
+    them, since translations of an example are one too."""
     cells: dict[tuple[TargetColumn, str], ScoredCell] = {}
     for (_, target, language), by_seed in groups.items():
         cells.setdefault((target.clean, language), next(iter(by_seed.values())))
-    parents: dict[TargetColumn, dict[str, str]] = {}
-    for (target, language), cell in cells.items():
+    parents: dict[str, dict[str, str]] = {}
+    for (_, language), cell in cells.items():
         if cell.units is None or not any(cell.units):
             continue
-        parent = parents.setdefault(target, {})
+        parent = parents.setdefault(_examples(cell), {})
         for name, unit in zip(cell.ids, cell.units, strict=True):
             if unit is not None:  # names of units have their language, so they differ from ids of examples
                 parent[_root(parent, str(name))] = _root(parent, f"{language} {unit} unit")
-    return {target: {name: _root(parent, name) for name in parent} for target, parent in parents.items()}
+    return {examples: {name: _root(parent, name) for name in parent} for examples, parent in parents.items()}
 
 
 def _root(parent: dict[str, str], name: str) -> str:
@@ -237,64 +247,56 @@ def languages_by_target(scores: ScoreEstimates) -> dict[str, dict[TargetColumn, 
     return by_model
 
 
-def _add_language_means(
-    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
-) -> None:
+def _add_language_means(scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]]) -> None:
     for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
         for target, languages in targets[pipeline.model].items():
             parts = [scores.get((pipeline, target, language)) for language in languages]
-            if combined := average_estimates(parts, units[target]):
+            if combined := average_estimates(parts):
                 scores[pipeline, target, ALL] = combined
             trained = target.train_language.split("+")
             zero_shot = [part for code, part in zip(languages, parts, strict=True) if not has_language(trained, code)]
-            if 0 < len(zero_shot) < len(languages) and (combined := _average_alone(zero_shot)):
+            if 0 < len(zero_shot) < len(languages) and (combined := average_estimates(zero_shot)):
                 scores[pipeline, target, ZERO_SHOT] = combined
 
 
-def _average_alone(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:
-    """`average_estimates` over the examples of these parts alone."""
-    used = np.unique(np.concatenate([part.columns for part in parts if part is not None] or [np.empty(0, dtype=int)]))
-    return average_estimates(
-        [part and replace(part, columns=np.searchsorted(used, part.columns)) for part in parts], len(used)
-    )
-
-
-def _add_target_means(
-    scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], units: dict[TargetColumn, int]
-) -> None:
+def _add_target_means(scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]]) -> None:
     for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
         primary = {(target.name, target.train_language): target for target in reversed(targets[pipeline.model])}
         if len(primary) < 2:
             continue
-        # Examples of different targets are different units, so each target gets its own columns.
-        parts, offset = [], 0
-        for target in primary.values():
-            part = scores.get((pipeline, target, ALL))
-            parts.append(part and replace(part, columns=part.columns + offset))
-            offset += units[target]
-        if combined := average_estimates(parts, offset):
+        parts = [scores.get((pipeline, target, ALL)) for target in primary.values()]
+        if combined := average_estimates(parts):
             scores[pipeline, TargetColumn(ALL, MEAN, ""), ALL] = combined
 
 
-def average_estimates(parts: Sequence[ScoreEstimate | None], units: int) -> ScoreEstimate | None:
+def average_estimates(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:
     """The mean of all parts over their common seeds; None if a part is missing or there is no common seed."""
+    return weighted_sum(parts, [1 / len(parts)] * len(parts)) if parts else None
+
+
+def weighted_sum(parts: Sequence[ScoreEstimate | None], weights: Sequence[float]) -> ScoreEstimate | None:
+    """The sum of all parts times their weights, over their common seeds; None if a part is missing or there is no common
+    seed. Parts may be of different pipelines, targets and languages: units that they have in common are paired."""
     present = [part for part in parts if part is not None]
-    if len(present) < len(parts):
+    if not present or len(present) < len(parts):
         return None
     seeds = [seed for seed in present[0].seeds if all(seed in part.seeds for part in present)]
     if not seeds:
         return None
-    estimate = mean([part.select_seeds(seeds) for part in present], [part.columns for part in present], units)
-    training_status = worst_status(part.training_status for part in present)
-    lowest_score = float(np.mean([part.lowest_score for part in present]))
+    columns = np.unique(np.concatenate([part.columns for part in present]))
+    scores, influence = np.zeros(len(seeds)), np.zeros((len(seeds), len(columns)))
+    for part, weight in zip(present, weights, strict=True):
+        estimate = part.select_seeds(seeds)
+        scores += weight * estimate.scores
+        influence[:, np.searchsorted(columns, part.columns)] += weight * estimate.influence
     return ScoreEstimate(
         tuple(seeds),
-        estimate,
-        np.arange(units),
+        Estimate(scores, influence),
+        columns,
         sum(part.n for part in present),
-        training_status,
-        lowest_score,
-        sum(part.floor for part in present) / len(present) ** 2,
+        worst_status(part.training_status for part in present),
+        float(sum(weight * part.lowest_score for part, weight in zip(present, weights, strict=True))),
+        sum(weight**2 * part.floor for part, weight in zip(present, weights, strict=True)),
     )
 
 

@@ -71,6 +71,8 @@ class SeedPool(NamedTuple):
     """Its degrees of freedom."""
     is_unstable: bool = False
     """Whether it is the variance of one pipeline alone, which varies far more than the others."""
+    pipelines: int = 0
+    """Number of pipelines that it is pooled over; 0 for the variance of one pipeline alone."""
 
     def scaled(self, factor: float) -> SeedPool:
         """The pool of the values times `factor`."""
@@ -100,20 +102,6 @@ def linearise(counts: np.ndarray, value: Value, leave_one_out: LeaveOneOut | Non
         score = float(np.nan_to_num(value(counts if leave_one_out else total)))
         left_out = np.nan_to_num(leave_one_out(counts) if leave_one_out else value(total - counts))
     return score, np.sqrt((n - 1) / n) * (left_out.mean() - left_out)
-
-
-def mean(estimates: list[Estimate], columns: list[np.ndarray], units: int) -> Estimate:
-    """The unweighted mean of estimates that share some examples.
-
-    Args:
-        estimates: over the same seeds.
-        columns: for each estimate, the (n,) column of each of its examples among all `units`.
-        units: number of distinct examples over all estimates.
-    """
-    influence = np.zeros((len(estimates[0].scores), units))
-    for estimate, column in zip(estimates, columns, strict=True):
-        influence[:, column] += estimate.influence
-    return Estimate(np.mean([e.scores for e in estimates], axis=0), influence / len(estimates))
 
 
 def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0) -> Spread:

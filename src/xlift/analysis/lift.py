@@ -80,6 +80,11 @@ class LiftRow:
     with one seed."""
     is_unstable: bool = False
     """Whether its lift varies far more over seeds than those of the other pipelines do, so that it keeps its own variance."""
+    pooled_pipelines: int = 0
+    """Number of pipelines over which the variance between seeds of its lift (of a row without a lift: of its score) is
+    pooled; 0 if it is the row's own, or not covered (one seed)."""
+    pooled_freedom: float = 0.0
+    """Degrees of freedom of that pooled variance."""
 
     @property
     def is_mean(self) -> bool:
@@ -138,13 +143,14 @@ Key = tuple[PipelineKey, TargetColumn, str]
 class _Lift(NamedTuple):
     interval: Interval
     p: float
-    is_unstable: bool
+    pool: SeedPool | None
 
 
 def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control: str, control_of: str) -> LiftRow:
     pipeline, target, language = key
     scored = scores[key]
-    value = score_interval(scored.estimate, scored.lowest_score, pools.of_score(*key))
+    score_pool = pools.of_score(*key)
+    value = score_interval(scored.estimate, scored.lowest_score, score_pool)
 
     def difference(one: PipelineKey, other: PipelineKey) -> _Lift | None:
         first, second = scores.get((one, target, language)), scores.get((other, target, language))
@@ -155,6 +161,7 @@ def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control
     baseline = PipelineKey(pipeline.model, BASELINE, "", "")
     lift = difference(pipeline, baseline) if pipeline != baseline else None
     beyond = difference(pipeline._replace(intermediate=control_of), pipeline) if control else None
+    pool = lift.pool if lift else score_pool
     return LiftRow(
         study=study,
         **pipeline._asdict(),
@@ -177,7 +184,9 @@ def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control
         lift_minus_control_low=beyond and beyond.interval.low,
         lift_minus_control_high=beyond and beyond.interval.high,
         lift_p=lift.p if lift and len(scored.seeds) > 1 else None,
-        is_unstable=bool(lift and lift.is_unstable),
+        is_unstable=bool(lift and pool and pool.is_unstable),
+        pooled_pipelines=pool.pipelines if pool else 0,
+        pooled_freedom=pool.freedom if pool and pool.pipelines else 0.0,
     )
 
 
@@ -191,7 +200,7 @@ def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate, pool: SeedPool | Non
     return _Lift(
         lift_interval(difference, -largest, largest, pool, floor),
         2 * min(above, 1 - above),
-        pool is not None and pool.is_unstable,
+        pool,
     )
 
 

@@ -116,12 +116,12 @@ def compute_robustness(cells: Iterable[ScoredCell], study: str = "") -> list[Rob
     pairs: Pairs = {}
     pipelines: dict[PipelineKey, None] = {}
     for part in _group_by_rows(cells):
-        scores, units = estimate_scores(part)
+        scores = estimate_scores(part)
         pipelines |= dict.fromkeys(pipeline for pipeline, _, _ in scores)
         for model in languages_by_target(scores).values():
             for target, languages in model.items():
                 if target.noise:
-                    _add_pairs(scores, units[target.clean], target, languages, pairs)
+                    _add_pairs(scores, target, languages, pairs)
     order, targets = list(pipelines), list(dict.fromkeys(_target(cell) for cell in cells))
     whole = {(_target(cell), cell.language): len(cell.ids) for cell in cells if not cell.noise}
     keys = sorted(pairs, key=lambda key: (targets.index(key[1]), order.index(key[0]), key[2] != ALL))
@@ -161,14 +161,14 @@ def _select_rows(cell: ScoredCell, ids: set[str]) -> ScoredCell:
     return replace(cell, ids=[name for name in cell.ids if name in ids], counts=cell.counts[is_selected], units=units)
 
 
-def _add_pairs(scores: ScoreEstimates, units: int, target: TargetColumn, languages: list[str], pairs: Pairs) -> None:
+def _add_pairs(scores: ScoreEstimates, target: TargetColumn, languages: list[str], pairs: Pairs) -> None:
     """Add the pairs of every pipeline: each language, and the mean over all languages if none is missing."""
     for pipeline in dict.fromkeys(pipeline for pipeline, other, _ in scores if other == target):
         noisy, clean = ([scores.get((pipeline, t, language)) for language in languages] for t in (target, target.clean))
         for language, one, other in zip(languages, noisy, clean, strict=True):
             if one and other and set(one.seeds) & set(other.seeds):
                 pairs[pipeline, target, language] = _Pair(one, other)
-        one, other = average_estimates(noisy, units), average_estimates(clean, units)
+        one, other = average_estimates(noisy), average_estimates(clean)
         if one and other and set(one.seeds) & set(other.seeds):
             pairs[pipeline, target, ALL] = _Pair(one, other)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xlift.analysis.estimates import ScoredCell
-from xlift.analysis.natural import add_published_noise
+from xlift.analysis.natural import PUBLISHED, add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
@@ -35,6 +35,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     cells: list[tuple[Cell, ScoredCell]] = []
     missing: list[Cell] = []
     tables: dict[tuple[str, str], tuple[PredictedRows, np.ndarray]] = {}
+    splits = {target.name or target.task: target.split for target in record.study.targets}
     status_reader = TrainingStatusReader(store)
     for cell in record.cells:
         keys = (cell.key, cell.dev_key, cell.official_key, cell.official_dev_key)
@@ -56,10 +57,19 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     ids=rows.ids, counts=counts, value=metric.compute_score, train_language=cell.train_language,
                     training_status=status_reader.status(key), noise=cell.noise, leave_one_out=metric.leave_one_out,
                     lowest_score=metric.lowest_score, control=cell.control, control_of=cell.control_of,
-                    units=rows.units,
+                    units=rows.units, examples=_examples(record, cell, splits.get(cell.target, "test")),
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing
+
+
+def _examples(record: Record, cell: Cell, split: str) -> str:
+    """The 'task/split' that has the examples of a cell."""
+    aligned = PUBLISHED.get(cell.task)
+    if aligned and cell.language in aligned.languages:
+        return f"{aligned.clean_task}/{split}"
+    own = f"{cell.task}/{split}"
+    return record.tasks[cell.task].examples_of.get(split, own)
 
 
 def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) -> tuple[PredictedRows, np.ndarray]:

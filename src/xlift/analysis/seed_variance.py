@@ -59,7 +59,7 @@ class SeedTable:
         limit = float(fdtri(seeds - 1, others.freedom / languages, GUARD)) * factor * others.mean_square
         if own > limit:
             return SeedPool(own, (seeds - 1) * languages, is_unstable=True)
-        return SeedPool(factor * every.mean_square, every.freedom)
+        return SeedPool(factor * every.mean_square, float(every.freedom), pipelines=pipelines)
 
 
 @dataclass(frozen=True)

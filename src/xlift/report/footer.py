@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xlift.analysis.estimates import ZERO_SHOT
+from xlift.analysis.estimates import ALL, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED
@@ -115,6 +115,62 @@ def _interval_note(rows: Sequence[LiftRow]) -> str:
             f"Intervals: 95%, over {examples} test examples per language. There is one seed, so they do not cover the variation "
             "between seeds."
         )
-    span = f"{seeds[-1]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
-    text = f"Intervals: 95%, over {span} seeds and {examples} test examples per language."
-    return text + (" With one seed they cover examples only." if seeds[0] == 1 else "")
+    text = (
+        f"Intervals: 95%, over {_span(seeds)} seeds and {examples} test examples per language. They cover other seeds and other "
+        "test examples of the same kind."
+    )
+    text += " With one seed they cover examples only." if seeds[0] == 1 else ""
+    return text + _seed_variance_note(rows) + _mean_note(rows)
+
+
+def _span(numbers: Sequence[float]) -> str:
+    """'3', or '2 to 5'."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+
+
+def _seed_variance_note(rows: Sequence[LiftRow]) -> str:
+    """Say where the variance between seeds comes from, and name the rows that keep their own."""
+    note = ""
+    pooled = [row for row in rows if row.pooled_pipelines]
+    if pooled:
+        note += (
+            f" The variance between seeds is pooled over the {_span([row.pooled_pipelines for row in pooled])} pipelines of a model "
+            f"and target ({_span([row.pooled_freedom for row in pooled])} degrees of freedom)."
+        )
+    unstable = sorted((row for row in rows if row.is_unstable), key=lambda row: (row.target != ALL, not row.is_mean))
+    alone = [row for row in rows if row.seeds > 1 and not row.pooled_pipelines and not row.is_unstable]
+    if alone:
+        where = "" if len(alone) == len(rows) else f" on {_list([row.target for row in alone])}"
+        few = min(row.seeds for row in alone)
+        note += f" With fewer than three pipelines{where} each row uses its own variance between seeds" + (
+            f", which {few} seeds estimate badly: use 3 seeds or more." if few < 3 else "."
+        )
+    if unstable:
+        places = _list(
+            [
+                f"{row.intermediate} on {'the mean' if row.target == ALL else row.target} ({row.language})"
+                for row in unstable
+            ]
+        )
+        note += (
+            f" Unstable: {places}. Such a row varies over seeds far more than the others and keeps its own variance."
+        )
+    return note
+
+
+def _list(names: Sequence[str], most: int = 4) -> str:
+    """The different names, or the first few and the number of the others."""
+    names = list(dict.fromkeys(names))
+    listed = [*names[: most - 1], f"{len(names) - most + 1} more"] if len(names) > most else names
+    return ", ".join(listed)
+
+
+def _mean_note(rows: Sequence[LiftRow]) -> str:
+    """Say what an average is about."""
+    languages = {row.language for row in rows if not row.is_mean}
+    targets = {row.target for row in rows if row.target != ALL}
+    kinds = [name for name, found in (("languages", languages), ("targets", targets)) if len(found) > 1]
+    if not kinds or not any(row.is_mean for row in rows):
+        return ""
+    return f" A mean is over these {' and '.join(kinds)}; its interval does not cover others."

@@ -24,6 +24,7 @@ from xlift.studies.study_file import StudyFile
 from xlift.tasks import catalog
 from xlift.tasks.sources.fallback import find_optional_fields, find_origins
 from xlift.tasks.sources.holdout import describe_holdout
+from xlift.tasks.task import Task
 
 FOLDER = "studies"
 
@@ -43,6 +44,8 @@ class TaskNote:
     """Of a custom task: field that tasks of the format may lack -> whether this one has it."""
     held_out: tuple[str, ...] = ()
     """Splits whose examples are held-out rows of the training files: 'test in en: 10%'."""
+    examples_of: dict[str, str] = field(default_factory=dict)
+    """Split -> 'task/split' that has the same examples, if another task has them."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
                 plan.faults.get(name, ()),
                 find_optional_fields(task, plan.data),
                 describe_holdout(task.source),
+                _examples_of(task),
             )
             for name, task in plan.tasks.items()
         },
@@ -112,6 +116,16 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
             for key, each in plan.conversions.items()
         ),
     )
+
+
+def _examples_of(task: Task) -> dict[str, str]:
+    """`Task.examples_of`, with the task at the end where that one's are the examples of a third."""
+    found = dict(task.examples_of)
+    for split, other in found.items():
+        name, _, other_split = other.partition("/")
+        if name in catalog.names():
+            found[split] = catalog.get(name).examples_of.get(other_split, other)
+    return found
 
 
 def _read_data(spec: Spec) -> Iterator[Data]:

@@ -55,6 +55,8 @@ class Resolver:
         """What the files of the custom tasks hold, with `check_files`."""
         self.held_out: dict[str, tuple[int, HoldoutSettings]] = {}
         """Catalogue task -> position in the study's `tasks`, and the rows to hold out of its training data."""
+        from xlift.tasks.sources.custom import check_examples_of
+
         errors = ErrorCollector()
         for index, declaration in enumerate(file.study.tasks):
             with errors.collect():
@@ -66,6 +68,9 @@ class Resolver:
                 self.custom_tasks[task.name] = task
                 if check_files:
                     errors.errors += self._survey_files(index, task, has_labels=bool(declaration.get("labels")))
+        for index, declaration in enumerate(file.study.tasks if not errors.errors else ()):
+            with errors.collect(), self.at_place("tasks", index, "examples_of"):
+                check_examples_of(declaration.get("examples_of", ""), self.custom_tasks, catalog.names())
         if errors.errors:
             raise combine_errors(errors.errors, [str(odd) for summary in self.summaries for odd in summary.odd])
 

@@ -102,6 +102,9 @@ class Task:
     """Known faults of its published files."""
     keeps_faults: bool = False
     """Read rows with a known fault as published instead of correcting them (`known_faults: keep` of a study)."""
+    examples_of: Mapping[str, str] = field(default_factory=dict)
+    """Split -> 'task/split' that has the same examples under the same ids, in another form. They count as the same in
+    means over targets."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options of the format (retrieval: pooling, layer; span QA: stride)."""
 

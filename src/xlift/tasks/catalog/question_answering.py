@@ -69,6 +69,7 @@ SQUAD2 = _qa_task(
     licence="CC BY-SA 4.0",
     url="https://rajpurkar.github.io/SQuAD-explorer/",
     citations=("rajpurkar-etal-2018-know",),
+    examples_of={"dev": "squad/dev"},
     note="jiant reports the score at the best threshold on dev; here the null answer competes with its own score.",
 )  # fmt: skip
 
@@ -132,6 +133,7 @@ XQUAD = _qa_task(
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
     note="240 paragraphs of SQuAD v1.1's dev set in twelve languages: never select on that dev set. XTREME's scripts remove the "
     "answers from the files and skip Romanian, which XTREME-R's evaluation requires.",
+    examples_of={"test": "squad/dev"},
     faults=(REMOVED_LABELS,),
 )  # fmt: skip
 
@@ -196,6 +198,7 @@ XQUAD_ARTICLES = _qa_task(
     licence="CC BY-SA 4.0",
     url="https://github.com/google-deepmind/xquad",
     citations=("artetxe-etal-2020-cross", "rajpurkar-etal-2016-squad"),
+    examples_of={"train": "squad/dev", "test": "squad/dev"},
     note="'train' is the first two thirds of the 48 articles, 'test' the last third, so no article is in both. Not comparable "
     "with published scores, which train on SQuAD v1.1 and test on all 1,190 questions.",
     faults=(REMOVED_LABELS,),

@@ -143,6 +143,7 @@ LAREQA = Task(
     licence="CC BY-SA 4.0",
     url="https://github.com/google-research-datasets/lareqa",
     citations=("roy-etal-2020-lareqa", "ruder-etal-2021-xtreme"),
+    examples_of={"dev": "squad/dev", "test": "squad/dev"},
     note="XQuAD-R: the questions of a language against the sentences of all eleven. Trained on SQuAD v1.1's questions and the "
     "sentences of their answers. XTREME-R's evaluate.py lists it without languages or a metric, so its total is never "
     "printed; its script for it computes mAP@20, the paper reports full mAP.",

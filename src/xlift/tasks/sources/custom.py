@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlift.errors import ErrorCollector, UserError, combine_errors
+from xlift.errors import ErrorCollector, UserError, combine_errors, did_you_mean
 from xlift.language_tags import same_tag, study_code
 from xlift.languages import LANGUAGES
 from xlift.tasks import metrics
@@ -98,6 +98,7 @@ def build_to_check(
         labels=labels,
         train_language=train_language,
         max_length=spec.max_length,
+        examples_of={split: f"{spec.examples_of}/{split}" for split in files} if spec.examples_of else {},
         licence=spec.licence,
         note=spec.note,
     )
@@ -105,6 +106,21 @@ def build_to_check(
         with collector.collect():
             task = hold_out(task, parse_holdout(spec.holdout, where), where)
     return task, collector.errors
+
+
+def check_examples_of(name: str, custom_tasks: Mapping[str, Task], others: Sequence[str]) -> None:
+    """Raises UserError if `examples_of` names no task, or a custom task whose examples are those of another one.
+
+    Args:
+        custom_tasks: those of the study.
+        others: names of the tasks of the catalogue.
+    """
+    names = (*custom_tasks, *others)
+    if name and name not in names:
+        raise UserError(f"unknown task '{name}'", fix=f"{did_you_mean(name, names)}`xlift tasks` lists them all.")
+    if name in custom_tasks and (found := custom_tasks[name].examples_of):
+        other = min(found.values()).partition("/")[0]
+        raise UserError(f"the examples of '{name}' are those of '{other}'", fix=f"write `examples_of: {other}`.")
 
 
 def _train_language(spec: CustomTask, with_files: tuple[str, ...], where: str) -> str:

@@ -53,6 +53,8 @@ class CustomTask(BaseModel):
     holdout: Any = None
     """Share or number of training rows that are test examples in languages without a test file: 0.1; or with a dev split
     and groups: {test: 0.1, dev: 50, group: customer} (holdout.py)."""
+    examples_of: str = ""
+    """Task that has the same examples under the same ids, split by split, in another form."""
     labels: list[str] = []
     """The order of the classes; by default read from the training files and sorted. Span QA: `[no-answer]` if questions
     may have no answer."""
