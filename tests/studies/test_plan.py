@@ -46,10 +46,13 @@ def test_retrieval_without_training_is_predicted_once_for_all_seeds(tmp_path: Pa
     assert kinds(plan) == {"train": 3, "predict": 9 + 3 * 9}
 
 
-def test_a_target_that_is_another_rows_intermediate_is_trained_once(tmp_path: Path):
-    # isle-nli on 50 examples after nothing is the baseline's target, and with the same recipe the row's first stage too
+def test_a_target_that_is_another_rows_intermediate_is_trained_once_if_it_takes_all_data(tmp_path: Path):
+    # tickets after nothing is the baseline's target, and with the same recipe the row's first stage too
+    text = custom_task_study(tmp_path).replace("targets:", "intermediate: [none, {task: tickets}]\ntargets:")
+    assert kinds(plan_of(study_file(tmp_path, text)))["train"] == 2
+    # where there are enough examples, the row has others than its target
     plan = plan_of(study_file(tmp_path, STUDY.replace("{task: isle-qa, size: 100}", "{task: isle-nli, size: 50}")))
-    assert kinds(plan)["train"] == 2
+    assert kinds(plan)["train"] == 3
 
 
 def test_the_size_of_all_data_and_no_size_make_the_same_job(tmp_path: Path):

@@ -25,7 +25,8 @@ from xlift.analysis.contamination_report import (
 )
 from xlift.analysis.overlap import Index, Overlap, ScoredSet, TextHashes, TrainingTexts, hash_texts
 from xlift.analysis.relations import RELATIONS
-from xlift.studies.job import Data, Job, LayerSpec, PredictSpec, PretrainSpec, TrainSpec
+from xlift.studies.examples import read_data
+from xlift.studies.job import Data, Job, LayerSpec, PredictSpec, PretrainSpec, Subset, TrainSpec
 from xlift.studies.plan import Plan
 from xlift.tasks import formats
 from xlift.tasks.sources.base import canonical_json
@@ -149,13 +150,14 @@ def _earlier_data(plan: Plan, job: Job, targets: set[str]) -> Iterator[tuple[str
 
 
 def _largest(plan: Plan, parts: list[Data]) -> list[Data]:
-    """The largest subset of each seed, which contains the smaller ones; or the whole file if some part reads it."""
-    by_seed: dict[int, Data] = {}
+    """The largest subset of each seed and exclusion, which contains the smaller ones; or the whole file if some part reads it."""
+    largest: dict[tuple[int, tuple[Subset, ...]], Data] = {}
     for data in parts:
-        by_seed[data.seed] = max(by_seed.get(data.seed, data), data, key=_requested_size)
-    whole = [data for data in by_seed.values() if data.size is None]
+        key = (data.seed, data.excluded)
+        largest[key] = max(largest.get(key, data), data, key=_requested_size)
+    whole = [data for data in largest.values() if data.size is None]
     is_finite = bool(whole) and _size(plan, whole[0]) is not None  # generated data is unlimited
-    return whole if is_finite else [by_seed[seed] for seed in sorted(by_seed)]
+    return whole if is_finite else sorted(largest.values(), key=lambda data: data.seed)
 
 
 def _size(plan: Plan, data: Data) -> int | None:
@@ -172,8 +174,7 @@ def _split(data: Data) -> DataSplit:
 
 
 def _read(plan: Plan, data: Data) -> Iterator[Any]:
-    task = plan.tasks[data.task]
-    return task.source.read(task, data.language, data.split, plan.data, size=data.size, seed=data.seed)
+    return read_data(data, plan.tasks, plan.data)
 
 
 def _read_scored(plan: Plan, data: Data) -> Iterator[Any]:

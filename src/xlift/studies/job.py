@@ -42,6 +42,17 @@ Labels = Literal["given", "shuffled", "none"]
 LABELS_NAMES: dict[Labels, str] = {"given": "", "shuffled": " with shuffled labels", "none": " as text"}
 
 
+class Subset(Settings):
+    """The examples of one (task, language, split) that another training stage reads."""
+
+    task: str
+    language: str
+    split: str
+    size: int | None = None
+    seed: int = 0
+    fingerprint: str
+
+
 class Data(Settings):
     """The examples of one (task, language, split), with their number, sampling and fingerprint."""
 
@@ -61,6 +72,13 @@ class Data(Settings):
     """Of the task's format (`Format.revision`)."""
     labels: Labels = "given"
     """'shuffled': gold answers that say nothing about their texts, drawn under `seed`. 'none': the texts alone."""
+    excluded: tuple[Subset, ...] = ()
+    """Examples that are left out, since targets of the study train on them (planning/same_task.py)."""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of everything that determines the examples."""
+        return (self.fingerprint, *(subset.fingerprint for subset in self.excluded))
 
     def name(self) -> str:
         parts = (self.task, self.language, str(self.size or ""), noise_name(self.noise) if self.noise else "")

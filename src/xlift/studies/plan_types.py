@@ -43,6 +43,8 @@ class Cell:
     """Of a control: its kind, such as 'shuffled'."""
     control_of: str = ""
     """Of a control: the intermediate that it belongs to, with the same language and size."""
+    same_task: bool = False
+    """Whether an intermediate stage trains on labels of the target's own task."""
 
 
 @dataclass
@@ -88,9 +90,8 @@ class Plan:
         """Keys that will change when what is missing is here: of jobs that read it, and of those that start from such a job."""
         keys: set[str] = set()
         for job in self.jobs.values():
-            fingerprints = [data.fingerprint for data in data_of(job.spec)] + [
-                job.start.fingerprint if job.start else ""
-            ]
+            fingerprints = [each for data in data_of(job.spec) for each in data.fingerprints]
+            fingerprints.append(job.start.fingerprint if job.start else "")
             if any(each.startswith(PROVISIONAL) for each in fingerprints) or keys.intersection(job.parents):
                 keys.add(job.key)
         return keys

@@ -15,6 +15,7 @@ from xlift.archipelago.random_streams import random_stream
 from xlift.errors import UserError
 from xlift.model_shape import read_model_shape
 from xlift.recipes import Engine, num_threads
+from xlift.studies.examples import read_data
 from xlift.studies.job import Data, Job, PretrainSpec
 from xlift.studies.job_numbers import DataNumbers, JobNumbers
 from xlift.studies.store import Draft, Store
@@ -86,11 +87,10 @@ def read_examples(context: Context, data: Data, noise_counts: NoiseCounts | None
 
 def read_clean_examples(context: Context, data: Data) -> list[Any]:
     """Read the examples of some data without the noise that it specifies."""
-    task = context.tasks[data.task]
-    examples = list(task.source.read(task, data.language, data.split, context.data, size=data.size, seed=data.seed))
+    examples = list(read_data(data, context.tasks, context.data))
     if data.labels == "shuffled":
         stream = random_stream("shuffled labels", data.task, data.language, data.split, data.seed)
-        examples = formats.get(task.format).shuffle_labels(examples, stream)
+        examples = formats.get(context.tasks[data.task].format).shuffle_labels(examples, stream)
     return examples
 
 

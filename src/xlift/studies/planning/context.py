@@ -11,7 +11,7 @@ from xlift.model_families import Family
 from xlift.model_files import ModelFacts
 from xlift.model_profiles import ModelProfile
 from xlift.recipes import Engine, PromptSettings, Recipe
-from xlift.studies.job import ModelRef
+from xlift.studies.job import Data, ModelRef
 from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
 from xlift.studies.schema.training import PromptSettingsPatch, RecipePatch, Training, make_recipe
@@ -73,6 +73,10 @@ class PlanContext:
     to_run: bool = True
     template_digests: dict[tuple[str, PromptSettings], str] = field(default_factory=dict)
     """(task, prompt settings) -> digest of the template."""
+    row_tasks: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Id of a row -> names of the tasks whose labels it trains on."""
+    target_data: dict[tuple[int, int], tuple[Data, ...]] = field(default_factory=dict)
+    """(index of a target, seed) -> all data that it is trained on."""
 
     @property
     def study(self) -> Study:

@@ -9,6 +9,7 @@ from xlift.recipes import Recipe
 from xlift.steps import divide_steps
 from xlift.studies.job import Data, MergeSpec, make_job
 from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.planning.same_task import exclude_target_data
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.rows import IntermediateRow, MixtureShare, TrainingStage
 from xlift.tasks import formats
@@ -59,6 +60,7 @@ def _make_data(context: PlanContext, shares: tuple[MixtureShare, ...], seed: int
     made = []
     for each in shares:
         data = context.resolver.make_data(each.task, each.language, each.split, each.size, seed, each.where, each.noise)
+        data = exclude_target_data(context, each, data, seed)
         if each.labels != "given":
             # every seed has its own order of the labels, also where it has all examples
             data = data.model_copy(

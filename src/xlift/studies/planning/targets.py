@@ -12,10 +12,12 @@ from xlift.studies.plan_types import Cell
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_max_length, check_pooling, check_untrained
 from xlift.studies.planning.limits import check_limits
+from xlift.studies.planning.same_task import is_same_task_cell
 from xlift.studies.planning.stages import add_stage
+from xlift.studies.planning.target_data import target_mixtures, training_tasks
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import IntermediateRow, TrainingStage
-from xlift.studies.schema.targets import Options, Target, TargetData
+from xlift.studies.schema.targets import Options, Target
 from xlift.tasks import formats, metrics
 from xlift.tasks.task import Task
 from xlift.yaml_document import Keys
@@ -54,7 +56,7 @@ def add_target(
         check_untrained(context, state, task, (*where, "train"))
         check_limits(context, state, task, recipe, where)
     elif is_trainable:
-        state, mixture = _add_training(context, state, task, target, recipe, seed, where)
+        state, mixture = _add_training(context, state, task, target, recipe, index, seed)
         head, fewshot_data = ("" if is_text_mode else mixture[0].task), mixture[0]
         train_language = "+".join(data.language for data in mixture)
     else:
@@ -70,6 +72,7 @@ def add_target(
     languages = _find_languages(context, task, target, where)
     layer_job = _add_layer_choice(context, state, task, target.options, settings, languages, where)
     official = replace(settings, options=_official_options(task, options))
+    same_task = is_same_task_cell(context, row, task, target)
     for language in languages:
         clean = resolver.make_data(task, language, target.split, target.size, 0, where)
         text_mode = None
@@ -91,7 +94,7 @@ def add_target(
                     target=target.name or task.name, task=task.name, language=language, train_language=train_language,
                     key=key, dev_key=dev_key, official_key=official_key, official_dev_key=official_dev_key,
                     noise=noise_name(noise) if noise else "", clean_key=clean_key, control=row.control or "",
-                    control_of=row.control_of,
+                    control_of=row.control_of, same_task=same_task,
                 )
             )  # fmt: skip
             clean_key = clean_key or key
@@ -215,33 +218,18 @@ def _add_layer_choice(
 
 
 def _add_training(
-    context: PlanContext, state: ModelState, task: Task, target: Target, recipe: Recipe, seed: int, where: Keys
+    context: PlanContext, state: ModelState, task: Task, target: Target, recipe: Recipe, index: int, seed: int
 ) -> tuple[ModelState, tuple[Data, ...]]:
     """The trained model, and the last mixture it was trained on, whose task names the head that predicts."""
-    resolver, where_task, start = context.resolver, (*where, "train", "task"), state
-    train = target.train or TargetData()
-    names = (train.task,) if isinstance(train.task, str) else train.task
-    if names == ("",):
-        names = (task.name,) if train.split in task.source.splits() or not task.train_task else task.train_task
-    *earlier, last = (resolver.find_training_task(name, where_task) for name in names)
-    head, kept = "", ()
-    for source in earlier:
-        resolver.check_same_labels(source, task, where_task)
-        language = resolver.find_languages(source, "", "train", where_task)[0]
-        data = resolver.make_data(source, language, "train", None, seed, where_task)
-        head = last.name if state.prompt_patches is None else ""
-        stage = TrainingStage((), Sampling(), (), head, kept, where=where)
-        state = add_stage(context, state, (data,), stage, recipe, seed, target.prompt)
+    *earlier, last = training_tasks(task, target)
+    head = last if earlier and state.prompt_patches is None else ""
+    kept, more_steps, mixture = (), state.more_steps, ()
+    for number, mixture in enumerate(target_mixtures(context, task, target, index, seed)):
+        stage = TrainingStage((), Sampling(), (), head, kept, where=("targets", index))
+        more = more_steps if number == len(earlier) else 0
+        state = add_stage(context, state, mixture, stage, recipe, seed, target.prompt, more_steps=more)
         kept = (head,) if head else ()
-    resolver.check_same_labels(last, task, where_task)
-    place = (*where, "train", "language") if train.language else (*where, "train")
-    languages = resolver.find_languages(last, train.language, train.split, place)
-    mixture = tuple(
-        resolver.make_data(last, language, train.split, train.size, seed, (*where, "train")) for language in languages
-    )
-    stage = TrainingStage((), Sampling(), (), head, kept, where=where)
-    more_steps = start.more_steps
-    return add_stage(context, state, mixture, stage, recipe, seed, target.prompt, more_steps=more_steps), mixture
+    return state, mixture
 
 
 def _check_target(context: PlanContext, task: Task, target: Target, where: Keys) -> None:
