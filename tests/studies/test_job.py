@@ -83,6 +83,7 @@ OTHER: dict[str, Any] = {
     "fewshot_data": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}], "num_fewshot": 7, "normalize": False, "num_beams": 7,
     "max_new_tokens": 77, "rank": 77, "where": "attention", "instructions": "own", "alpha": 7.7, "dropout": 0.77, "quantize": True, "level": 0.77,
     "words": "x", "into": "qka", "digest": "0", "writes": "text", "revision": 77, "more_steps": 77, "labels": "shuffled",
+    "excluded": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}],
 }  # fmt: skip
 
 
