@@ -32,7 +32,7 @@ def test_an_entry_has_its_place_and_waits_for_a_person(tmp_path):
     assert (number.value, number.table, number.target, number.quantity) == (80.1, "16", ("xnli",), "score")
     assert number.place == f"{path}:3"
     assert not number.accepted
-    assert not number.counts
+    assert not number.is_accepted
     assert evidence.waiting == (number,)
     assert "XTREME" in evidence.bibliography["hu-etal-2020-xtreme"]
 
@@ -134,10 +134,10 @@ DERIVED = (
 def test_a_derived_number_is_computed_and_counts_with_its_terms(tmp_path):
     derived = next(n for n in read_evidence([write(tmp_path, DERIVED)]).numbers if isinstance(n, Derived))
     assert derived.value == pytest.approx((2 * 80.1 - 60.2) / 4)
-    assert derived.counts
+    assert derived.is_accepted
     without = DERIVED.replace("    accepted: true\n  - name: derived", "  - name: derived")
     derived = next(n for n in read_evidence([write(tmp_path, without)]).numbers if isinstance(n, Derived))
-    assert not derived.counts, "one of its terms is not accepted"
+    assert not derived.is_accepted, "one of its terms is not accepted"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def bibtex_field(entry: str, name: str) -> str:
     return " ".join(re.sub(r"[{}]", "", value).split())
 
 
-def short_citation(key: str, bibliography: dict[str, str]) -> str:
+def short_citation(key: str, bibliography: Mapping[str, str]) -> str:
     """'Phang et al. 2020'; the key itself if its entry has no author or year."""
     entry = bibliography.get(key, "")
     authors = [author.strip() for author in bibtex_field(entry, "author").split(" and ") if author.strip()]
@@ -64,7 +65,9 @@ def short_citation(key: str, bibliography: dict[str, str]) -> str:
     if not authors or not year:
         return key
     names = [author.partition(",")[0] if "," in author else author.rpartition(" ")[2] for author in authors]
-    return f"{names[0]}{' et al.' if len(names) > 2 else ' and ' + names[1] if len(names) == 2 else ''} {year}"
+    if len(names) > 2 or "others" in names:
+        return f"{names[0]} et al. {year}"
+    return f"{' and '.join(names)} {year}"
 
 
 @cache

@@ -56,9 +56,14 @@ class Entry:
     """A person has checked it. Without this, it never counts."""
 
     @property
-    def counts(self) -> bool:
-        """Whether a verdict may use it."""
-        return self.accepted and not self.other_setting
+    def is_accepted(self) -> bool:
+        """Whether a person has accepted it and all that it is computed from."""
+        return self.accepted
+
+    @property
+    def difference_of_setting(self) -> str:
+        """`other_setting` of this entry, or of one that it is computed from; '' if it may decide."""
+        return self.other_setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +92,12 @@ class Derived(Number):
     """What must hold for the derivation to be right."""
 
     @property
-    def counts(self) -> bool:
-        return super().counts and all(number.counts for _, number in self.terms)
+    def is_accepted(self) -> bool:
+        return self.accepted and all(number.accepted for _, number in self.terms)
+
+    @property
+    def difference_of_setting(self) -> str:
+        return next(filter(None, (self.other_setting, *(number.other_setting for _, number in self.terms))), "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +136,7 @@ class Evidence:
     @property
     def waiting(self) -> tuple[Entry, ...]:
         """Entries that no person has accepted yet."""
-        return tuple(entry for entry in self.entries if not entry.accepted)
+        return tuple(entry for entry in self.entries if not entry.is_accepted)
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
