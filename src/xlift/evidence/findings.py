@@ -147,7 +147,7 @@ def _higher_scores(claim: Claim, claim_set: ClaimSet, evidence: Evidence) -> Ite
     own = [number for number in scores if number.model == claim.model]
     highest: dict[str, tuple[float, Number, Number]] = {}
     for number in scores:
-        for mine in own:
+        for mine in sorted(own, key=lambda each: each.source != number.source):  # of the same publication, if it has it
             above = number.value - mine.value
             is_alike = (number.metric, number.languages) == (mine.metric, mine.languages)
             if is_alike and above > max(ERROR[1], highest.get(number.model, (0.0,))[0]):

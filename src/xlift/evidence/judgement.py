@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from xlift.evidence.bibliography import short_citation
-from xlift.evidence.entries import Entry, Evidence
+from xlift.evidence.entries import Derived, Entry, Evidence
 
 Verdict = Literal[
     "reported",
@@ -36,6 +36,7 @@ class Citation:
     cited: str
     """'Chung et al. 2021, table 16'."""
     status: str
+    """`verified` or `secondary` (`entries.STATUSES`); `derived` for a number that is computed."""
     place: str
     """File and line of the entry."""
     quote: str = ""
@@ -114,9 +115,9 @@ def side(margin: float) -> Side:
 def cite(entry: Entry, evidence: Evidence) -> Citation:
     table = f"table {entry.table}" if entry.table.isdecimal() else entry.table
     parts = [short_citation(entry.source, evidence.bibliography), table, entry.page and f"page {entry.page}"]
-    return Citation(
-        entry.name, entry.source, ", ".join(filter(None, parts)), entry.status, entry.place, entry.quote, entry.doubt
-    )
+    status = "derived" if isinstance(entry, Derived) else entry.status
+    cited = ", ".join(filter(None, parts))
+    return Citation(entry.name, entry.source, cited, status, entry.place, entry.quote, entry.doubt)
 
 
 def cite_all(entries: Iterable[Entry], evidence: Evidence) -> tuple[Citation, ...]:

@@ -1,0 +1,88 @@
+"""What the literature says on claims, as a cell beside the measured verdict, as a table, and with the provenance of each number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from xlift.claims import FACT
+from xlift.evidence.judgement import ERROR, Citation, Finding, PublishedJudgement
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NOTE = (
+    "Literature: published numbers without a spread, so never with a confidence. reported: a source prints the number; "
+    "consistent: numbers that bound or imply a part of it agree; no number: statements at most. Two publications of one "
+    f"result differ by {ERROR[0]} to {ERROR[1]} points. Published means are over all languages, English included, unless said."
+)
+
+MAX_NUMBERS = 3
+"""Of a cell; the lines below the table have all."""
+
+
+def literature_cell(judgement: PublishedJudgement) -> str:
+    """'reported: +0.8, +1.2'."""
+    numbers = ", ".join(
+        dict.fromkeys(_points(each, judgement.kind) for each in judgement.findings if each.role != "shown")
+    )
+    return f"{judgement.verdict}: {numbers}" if numbers else judgement.verdict
+
+
+def literature_table(judgements: Sequence[PublishedJudgement]) -> Table:
+    """One line for each claim: its name, the sentence, and what the literature says."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("claim", "sentence", "literature"):
+        table.add_column(heading, overflow="fold")
+    for judgement in judgements:
+        table.add_row(judgement.claim, judgement.text, literature_cell(judgement))
+    return table
+
+
+def literature_lines(judgements: Iterable[PublishedJudgement]) -> Iterator[str]:
+    """How each verdict follows, with every number and statement and where it stands. Claims about which nothing is published are
+    left out."""
+    for judgement in judgements:
+        if not judgement.findings and not judgement.statements:
+            continue
+        yield f"{judgement.claim}: {judgement.verdict}. {judgement.reason}"
+        for finding in judgement.findings:
+            yield f"  {_points(finding, judgement.kind)} {finding.part} ({finding.metric}): {_explain(finding)}"
+            yield f"      {_sources(finding.citations)}"
+        for said in judgement.statements:
+            quote = f' "{said.citation.quote}"' if said.citation.quote else ""
+            yield f"  {said.bears}: {said.statement}{quote}"
+            yield f"      {_sources([said.citation])}"
+
+
+def _explain(finding: Finding) -> str:
+    is_printed = finding.how in (f"{finding.effect:.1f}", f"{finding.effect:g}")
+    steps = [] if is_printed else [f"= {finding.how}"]
+    steps.append(finding.why)
+    steps.append("decides nothing" if finding.role == "shown" else f"{finding.role}, {finding.side}")
+    if finding.assumes:
+        steps.append(f"assumes that {finding.assumes}")
+    return "; ".join(steps)
+
+
+def _sources(citations: Sequence[Citation]) -> str:
+    """'Chung et al. 2021, table 16 (secondary; rembert-none-xnli)', each publication once."""
+    entries: dict[tuple[str, str], list[Citation]] = {}
+    for citation in citations:
+        entries.setdefault((citation.cited, citation.status), []).append(citation)
+    texts = []
+    for (cited, status), found in entries.items():
+        names = [citation.entry for citation in found]
+        shown = ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+        doubts = "; ".join(dict.fromkeys(citation.doubt for citation in found if citation.doubt))
+        texts.append(f"{cited} ({status}; {shown})" + (f". Doubt: {doubts}" if doubts else ""))
+    return "; ".join(texts)
+
+
+def _points(finding: Finding, kind: str) -> str:
+    if kind == FACT and finding.metric == "count":
+        return f"{finding.effect:g}"
+    return f"{finding.effect:+.1f}"
