@@ -34,7 +34,7 @@ def test_lines_give_computation_source_status_and_doubt():
         "+0.8 best-per-target on xnli (accuracy): = 80.0 - 79.2; the largest lift of all tasks; direct, within the error"
         in text
     )
-    assert "Chung et al. 2021, table 16 (secondary; rembert-x-stilts-xnli)" in text
+    assert "Chung et al. 2021, table 16 (secondary; rembert-x-stilts-xnli, rembert-none-xnli)" in text
     assert '"small additional improvements"' in text
     assert "assumes that both publications subtract the same scores of XLM-R large" in text
     assert "mnli-lift:" not in text, "nothing is published on it"

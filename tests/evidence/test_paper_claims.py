@@ -59,6 +59,16 @@ def test_every_claim_has_the_verdict_derived_by_hand(judged):
     assert {name: each.verdict for name, each in judged.items()} == BY_HAND
 
 
+def test_nothing_is_published_on_data_scale_and_other_source_languages():
+    """The last row: more data lifts more; non-English against English; noise."""
+    for file, names in {
+        "data-scale": ["english-grows", "others-grow", "large-better-than-small"],
+        "high-resource-languages": ["others-better", "others-not-worse", "robust"],
+    }.items():
+        verdicts = {each.claim: each.verdict for each in judge_published(read_claims(file), shipped_evidence())}
+        assert {name: verdicts[name] for name in names} == dict.fromkeys(names, "no number")
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_numbers_are_computed_from_the_entries(judged, name):
     deciding = [round(f.effect, 1) for f in judged[name].findings if f.role != "shown"]

@@ -23,10 +23,11 @@ MAX_NUMBERS = 3
 
 def literature_cell(judgement: PublishedJudgement) -> str:
     """'reported: +0.8, +1.2'."""
-    numbers = ", ".join(
-        dict.fromkeys(_points(each, judgement.kind) for each in judgement.findings if each.role != "shown")
-    )
-    return f"{judgement.verdict}: {numbers}" if numbers else judgement.verdict
+    points = [_points(finding, judgement.kind) for finding in judgement.findings if finding.role != "shown"]
+    numbers = list(dict.fromkeys(points))
+    more = f" and {len(numbers) - MAX_NUMBERS} more" if len(numbers) > MAX_NUMBERS else ""
+    shown = ", ".join(numbers[:MAX_NUMBERS])
+    return f"{judgement.verdict}: {shown}{more}" if shown else judgement.verdict
 
 
 def literature_table(judgements: Sequence[PublishedJudgement]) -> Table:
