@@ -231,6 +231,9 @@ def report(
     ],
     store: StoreOption = DEFAULT_STORE,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
+    paper: Annotated[
+        Path | None, typer.Option("--paper", help="Write the report as a paper: a file ending in .md or .tex.")
+    ] = None,
     as_json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table (booktabs).")] = False,
@@ -249,18 +252,24 @@ def report(
     from xlift.report import robustness, tables
     from xlift.report.latex import to_latex
     from xlift.report.page import render_page
+    from xlift.report.paper.paper import check_paper_file, make_paper, write_paper
     from xlift.report.study import make_report
 
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
     if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
+    if paper:
+        check_paper_file(paper)
     with _open_results(study, store) as (record, opened):
         study_report = make_report(record, opened, every_metric=metrics)
+        document = make_paper(record, opened, study_report) if paper else None
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
     print_warnings(study_report.info.warnings)
     if html:
         write_page(html, render_page(rows, study_report.info))
         print(f"Wrote {html}", file=sys.stderr)
+    if paper and document:
+        print(f"Wrote {', '.join(map(str, write_paper(document, paper)))}", file=sys.stderr)
     if noise and not noise_rows:
         raise UserError("the study has no scores with noise", fix="Add `noise:` to a target and run the study.")
     if as_json:
@@ -277,7 +286,7 @@ def report(
             format_noise(noise_rows, per_language=languages),
         ]
         print("\n".join(part for part in parts if part))
-    elif not html:
+    elif not html and not paper:
         if not noise:
             console().print(tables.TerminalTable(rows, per_language=languages, notes=notes))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xlift.analysis.lift import LiftRow
 from xlift.report.tables import (
@@ -17,7 +17,7 @@ from xlift.report.tables import (
     make_overview_table,
 )
 
-_LATEX = {
+LATEX_CHARACTERS = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -32,12 +32,15 @@ _LATEX = {
     "Δ": r"$\Delta$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "[": "{[}",  # a row of a table may start with it
+    "]": "{]}",
+    "*": "{*}",
     **{character: "\\" + character for character in "&%$#_{}"},
 }
 
 
-def latex_escape(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+def latex_escape(text: str, characters: Mapping[str, str] = LATEX_CHARACTERS) -> str:
+    return "".join(characters.get(character, character) for character in text)
 
 
 def to_latex(

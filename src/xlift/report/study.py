@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlift.analysis.chance import chance_levels
 from xlift.analysis.estimates import BASELINE
 from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
@@ -15,6 +16,7 @@ from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
 from xlift.report.contamination import for_page
 from xlift.report.footer import CONTROLS
 from xlift.report.page import PageInfo
+from xlift.report.paper.limitations import list_limitations
 from xlift.report.recipes import describe_recipes, trained_stages
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS
@@ -40,6 +42,8 @@ class Report:
     info: PageInfo
     noise_rows: list[RobustnessRow] = field(default_factory=list)
     """Effect of noise; empty if the study has no noisy targets."""
+    limitations: list[str] = field(default_factory=list)
+    """Sentences on what limits the results."""
 
 
 def make_report(record: Record, store: Store, *, every_metric: bool = False) -> Report:
@@ -56,6 +60,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
     if record.cells and not any(cell.intermediate == BASELINE for cell in record.cells):
         warnings.append("there are scores but no lifts: the study's `intermediate` does not list `none`, the baseline.")
     artifacts = _artifacts(record, store)
+    contamination = for_page(record, store)
     warnings += _training_warnings(artifacts) + _prompt_length_warnings(artifacts)
     info = PageInfo(
         study=record.name,
@@ -69,12 +74,19 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
             *_suite_notes(record.study),
             *(f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults),
         ],
-        contamination=for_page(record, store),
+        contamination=contamination,
         noise=noise_for_page(noise_rows),
         command=f"xlift run {record.name}",
         made=_last_start_time(record, store),
     )
-    return Report(rows, info, noise_rows)
+    limitations = list_limitations(
+        record,
+        rows,
+        warnings=warnings,
+        contamination=contamination["summary"],
+        chance=chance_levels(record, store, [row for row in rows if row.intermediate == BASELINE]),
+    )
+    return Report(rows, info, noise_rows, limitations)
 
 
 def _training_warnings(artifacts: Sequence[Artifact]) -> list[str]:
@@ -127,9 +139,15 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
     Args:
         manifests: of the study's artifacts; they give the recipes of the trained stages.
     """
+    method = method_sentences(record, manifests)
+    return " ".join(sentence for sentences in method.values() for sentence in sentences)
+
+
+def method_sentences(record: Record, manifests: Sequence[dict[str, Any]] = ()) -> dict[str, list[str]]:
+    """The sentences of `describe_method` by subject: pipelines, targets, seeds, recipes and conversions."""
     study, cells = record.study, record.cells
     if not cells:
-        return ""
+        return {}
     models = dict.fromkeys(cell.model for cell in cells)
     trained = [cell for cell in cells if not cell.control]
     rows = dict.fromkeys((cell.intermediate, cell.intermediate_language, cell.size) for cell in trained)
@@ -137,22 +155,27 @@ def describe_method(record: Record, manifests: Sequence[dict[str, Any]] = ()) ->
     seeds = dict.fromkeys(cell.seed for cell in cells)
     start = f"{_join(models)} {'was' if len(models) == 1 else 'were'} fine-tuned"
     if not lifted:
-        sentences = [f"{start} on each target, without an intermediate stage."]
+        pipelines = [f"{start} on each target, without an intermediate stage."]
     else:
         baseline = "; the baseline has none" if len(lifted) < len(rows) else ", without a baseline"
-        sentences = [f"{start} on an intermediate stage ({len(lifted)} of them{baseline}), then on each target."]
+        pipelines = [f"{start} on an intermediate stage ({len(lifted)} of them{baseline}), then on each target."]
     kinds = dict.fromkeys(cell.control for cell in cells if cell.control)
     if kinds:
         listed = "; ".join(f"'{kind}', {CONTROLS[kind]}" for kind in kinds)
-        sentences.append(f"Controls have everything in common with an intermediate stage but one thing: {listed}.")
-    sentences += [_target(target, record) for target in study.targets]
-    sentences.append(
+        pipelines.append(f"Controls have everything in common with an intermediate stage but one thing: {listed}.")
+    about_seeds = (
         f"Every pipeline was run with {_count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
         f"initial head and the order of examples. {_checkpoint_selection(record, manifests)} "
         + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
            if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized randomly for every stage.")
     )  # fmt: skip
-    return " ".join(sentences + describe_recipes(trained_stages(cells, manifests)) + _conversions(record))
+    return {
+        "pipelines": pipelines,
+        "targets": [_target(target, record) for target in study.targets],
+        "seeds": [about_seeds],
+        "recipes": describe_recipes(trained_stages(cells, manifests)),
+        "conversions": _conversions(record),
+    }
 
 
 def _conversions(record: Record) -> list[str]:

@@ -1,0 +1,79 @@
+"""The paragraphs on intervals and tests, as they were used for the rows of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xlift.analysis.lift import LiftRow
+from xlift.report.paper.document import Block, Cite, Paragraph, joined
+
+
+def statistics_paragraphs(rows: Sequence[LiftRow]) -> list[Block]:
+    """How the intervals, marks and sets of best scores of these rows were computed."""
+    if not rows:
+        return []
+    return [_intervals(rows), *([_many_rows(rows)] if max(row.seeds for row in rows) > 1 else [])]
+
+
+def _intervals(rows: Sequence[LiftRow]) -> Paragraph:
+    several = max(row.seeds for row in rows) > 1
+    parts = [
+        joined(
+            "Scores and lifts have 95% intervals. Their variance over test examples is the jackknife variance ",
+            Cite("efron-1982-jackknife"),
+            " of the score, where examples that are translations of each other, questions on one paragraph, and hypotheses of one premise "
+            "are left out together. Lifts are differences seed by seed and example by example.",
+        )
+    ]
+    if several:
+        parts.append(
+            joined(
+                " The variance over seeds, divided by their number, is added to it. It is pooled over the pipelines of a model and target: "
+                "twice the residual mean square of the table of pipelines and seeds weighs 4 degrees of freedom beside the pipeline's own "
+                "variance, as in moderated tests ",
+                Cite("smyth-2004-linear"),
+                ". A pipeline that varies far more than the others keeps its own variance. The quantiles are Student's, with the degrees of "
+                "freedom of Welch and Satterthwaite ",
+                Cite("welch-1947-generalization", "satterthwaite-1946-approximate"),
+                ".",
+            )
+        )
+    else:
+        parts.append(
+            " Every pipeline was trained once, so the intervals cover the test examples only, not the variation between seeds."
+        )
+    parts.append(
+        joined(
+            " For lifts, 1/n² is added to the variance over n examples ",
+            Cite("agresti-min-2005-simple"),
+            "; the intervals of scores are Wilson's ",
+            Cite("wilson-1927-probable"),
+            " at the number of examples that has the same variance. The languages are fixed: an average over languages is about these "
+            "languages.",
+        )
+    )
+    return Paragraph(joined(*parts))
+
+
+def _many_rows(rows: Sequence[LiftRow]) -> Paragraph:
+    parts = [
+        joined(
+            "Intervals are not adjusted for the number of rows; marks are. A mean lift is marked if its p-value, adjusted over the "
+            "pipelines of its column ",
+            Cite("holm-1979-simple"),
+            ", is below 5%.",
+        )
+    ]
+    if any(not row.is_mean for row in rows):
+        parts.append(
+            joined(
+                " A lift in one language is marked if its p-value, adjusted over the pipelines and languages of its target ",
+                Cite("benjamini-hochberg-1995-controlling"),
+                ", is below 5%.",
+            )
+        )
+    parts.append(
+        " Scores in bold are the highest of their column and those that do not differ significantly from it (paired, adjusted as the "
+        "marks of means)."
+    )
+    return Paragraph(joined(*parts))
