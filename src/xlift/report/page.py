@@ -43,6 +43,8 @@ class PageInfo:
     """Sentences below tables: languages of suites, and known faults in the data."""
     contamination: dict[str, Any] = field(default_factory=dict)
     """Content of the contamination section, from report/contamination.py; empty for none."""
+    limitations: list[str] = field(default_factory=list)
+    """Sentences on what limits the results, beside the warnings and the contamination."""
     noise: dict[str, Any] = field(default_factory=dict)
     """Content of the noise section, from report/robustness.py; empty for none."""
     command: str = ""

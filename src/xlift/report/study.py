@@ -42,8 +42,6 @@ class Report:
     info: PageInfo
     noise_rows: list[RobustnessRow] = field(default_factory=list)
     """Effect of noise; empty if the study has no noisy targets."""
-    limitations: list[str] = field(default_factory=list)
-    """Sentences on what limits the results."""
 
 
 def make_report(record: Record, store: Store, *, every_metric: bool = False) -> Report:
@@ -60,7 +58,6 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
     if record.cells and not any(cell.intermediate == BASELINE for cell in record.cells):
         warnings.append("there are scores but no lifts: the study's `intermediate` does not list `none`, the baseline.")
     artifacts = _artifacts(record, store)
-    contamination = for_page(record, store)
     warnings += _training_warnings(artifacts) + _prompt_length_warnings(artifacts)
     info = PageInfo(
         study=record.name,
@@ -74,19 +71,15 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
             *_suite_notes(record.study),
             *(f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults),
         ],
-        contamination=contamination,
+        contamination=for_page(record, store),
+        limitations=list_limitations(
+            record, rows, chance_levels(record, store, [row for row in rows if row.intermediate == BASELINE])
+        ),
         noise=noise_for_page(noise_rows),
         command=f"xlift run {record.name}",
         made=_last_start_time(record, store),
     )
-    limitations = list_limitations(
-        record,
-        rows,
-        warnings=warnings,
-        contamination=contamination["summary"],
-        chance=chance_levels(record, store, [row for row in rows if row.intermediate == BASELINE]),
-    )
-    return Report(rows, info, noise_rows, limitations)
+    return Report(rows, info, noise_rows)
 
 
 def _training_warnings(artifacts: Sequence[Artifact]) -> list[str]:

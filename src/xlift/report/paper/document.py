@@ -102,6 +102,8 @@ class Document:
     abstract: Sequence[Text]
     """Paragraphs."""
     sections: Sequence[Section]
+    appendix: Sequence[Section] = ()
+    """Sections after the references."""
     entries: dict[str, Entry] = field(default_factory=dict)
     """Key -> every entry that a text may cite. The references are those that texts do cite, in their order."""
 
@@ -115,12 +117,15 @@ class Document:
         return [self.entries[key] for key in keys]
 
     def figures(self) -> list[Figure]:
-        return [block for section in self.sections for block in section.blocks if isinstance(block, Figure)]
+        return [block for block in self._blocks() if isinstance(block, Figure)]
 
     def _texts(self) -> Iterator[Text]:
         yield from (self.byline, *self.abstract)
-        for block in (block for section in self.sections for block in section.blocks):
+        for block in self._blocks():
             yield from texts_of(block)
+
+    def _blocks(self) -> Iterator[Block]:
+        yield from (block for section in (*self.sections, *self.appendix) for block in section.blocks)
 
 
 def texts_of(block: Block) -> Iterator[Text]:

@@ -18,6 +18,7 @@ from xlift.report.paper.document import (
     Figure,
     Link,
     Paragraph,
+    Section,
     Strong,
     Table,
     Text,
@@ -71,11 +72,11 @@ def render_latex(document: Document, figure_files: Mapping[str, str]) -> str:
         r"\maketitle",
         "\\begin{abstract}\n" + "\n\n".join(_text(text) for text in document.abstract) + "\n\\end{abstract}",
     ]
-    for section in document.sections:
-        body.append(rf"\{'sub' * (section.level - 1)}section{{{_escape(section.title)}}}")
-        body += [_block(block, figure_files) for block in section.blocks]
+    body += _sections(document.sections, figure_files)
     if references:
         body += [r"\bibliographystyle{plainnat}", r"\bibliography{\jobname}"]
+    if document.appendix:
+        body += [r"\clearpage", r"\appendix", *_sections(document.appendix, figure_files)]
     body.append(r"\end{document}")
     text = "\n\n".join(body) + "\n"
     bibliography = dump(references)
@@ -83,6 +84,14 @@ def render_latex(document: Document, figure_files: Mapping[str, str]) -> str:
     if references:
         preamble += "\\begin{filecontents*}[overwrite]{\\jobname.bib}\n" + bibliography + "\\end{filecontents*}\n"
     return preamble + text
+
+
+def _sections(sections: Iterable[Section], figure_files: Mapping[str, str]) -> list[str]:
+    parts = []
+    for section in sections:
+        parts.append(rf"\{'sub' * (section.level - 1)}section{{{_escape(section.title)}}}")
+        parts += [_block(block, figure_files) for block in section.blocks]
+    return parts
 
 
 def _declare_characters(text: str) -> str:

@@ -17,36 +17,23 @@ MOST_NAMES = 8
 """A sentence names at most so many languages, pipelines or pairs."""
 
 
-def list_limitations(
-    record: Record,
-    rows: Sequence[LiftRow],
-    *,
-    warnings: Sequence[str] = (),
-    contamination: str = "",
-    chance: Sequence[ChanceLevel] = (),
-) -> list[str]:
-    """One text for each limitation.
+def list_limitations(record: Record, rows: Sequence[LiftRow], chance: Sequence[ChanceLevel] = ()) -> list[str]:
+    """One text for each limitation, without the warnings of the report and the summary of the contamination check.
 
     Args:
-        warnings: of the report: missing predictions, collapsed or retried training, truncated prompts.
-        contamination: the summary of the contamination check, or that it has not run.
         chance: scores of the best constant answers.
     """
     if not rows:
-        return list(warnings)
-    found = [
+        return []
+    return [
         *_seeds(rows),
         *_unstable(rows),
-        *_confounds(record, rows),
+        *_confounds(rows),
         *_chance(chance),
         *_missing_languages(record),
         *_generated(record),
         *_scope(record, rows),
-        *(warning[0].upper() + warning[1:] for warning in warnings),
     ]
-    if contamination:
-        found.append(contamination)
-    return found
 
 
 def _seeds(rows: Sequence[LiftRow]) -> list[str]:
@@ -75,7 +62,7 @@ def _unstable(rows: Sequence[LiftRow]) -> list[str]:
     ]
 
 
-def _confounds(record: Record, rows: Sequence[LiftRow]) -> list[str]:
+def _confounds(rows: Sequence[LiftRow]) -> list[str]:
     found = []
     lifted = [row for row in rows if row.lift is not None]
     if lifted and not any(row.control == "steps" for row in rows):

@@ -37,19 +37,20 @@ def render_markdown(document: Document, figure_files: Mapping[str, str]) -> str:
     parts = [f"# {escaped(document.title)}", *(f"*{_text(line, document)}*" for line in made), "## Abstract"]
     parts += [_text(text, document) for text in document.abstract]
     for section in document.sections:
-        parts.append(f"{'#' * (section.level + 1)} {escaped(section.title)}")
-        parts += [_block(block, document, figure_files) for block in section.blocks]
+        parts += _section(section, document, figure_files)
     if references:
         parts.append("## References")
         parts.append("\n".join(f"- {_anchor(entry)}{_reference(entry)}" for entry in references))
-        parts.append("### BibTeX")
-        parts.append("```bibtex\n" + dump(references).replace("```", "") + "```")
+    for section in document.appendix:
+        parts += _section(section, document, figure_files, "Appendix: ")
+    if references:
+        parts += ["## BibTeX", "```bibtex\n" + dump(references).replace("```", "") + "```"]
     return "\n\n".join(parts) + "\n"
 
 
-def render_section(section: Section, document: Document) -> str:
-    """One section with its heading."""
-    return "\n\n".join([f"## {escaped(section.title)}", *(_block(block, document, {}) for block in section.blocks)])
+def _section(section: Section, document: Document, figure_files: Mapping[str, str], prefix: str = "") -> list[str]:
+    heading = f"{'#' * (section.level + 1)} {prefix if section.level == 1 else ''}{escaped(section.title)}"
+    return [heading, *(_block(block, document, figure_files) for block in section.blocks)]
 
 
 def _block(block: Block, document: Document, figure_files: Mapping[str, str]) -> str:

@@ -105,9 +105,9 @@ def _models_table(record: Record, chains: Chains) -> Table:
         if isinstance(start, PretrainSpec):
             rows.append([Code(name), _pretraining(start), "that of its texts", "", ""])
             continue
-        shown: Text = joined(Code(start[:DIGEST_LENGTH]), "...") if start else UNKNOWN
+        shown: Text = (Code(start[:DIGEST_LENGTH]),) if start else UNKNOWN
         rows.append([joined(Code(name), " ", Cite(_key(name))), shown, *_published_facts(published, profile)])
-    caption = "Pretrained models. The fingerprint is the SHA-256 of the files of the model; the record of the study has all of it."
+    caption = "Pretrained models. The fingerprint is the start of the SHA-256 of the model's files."
     return Table(caption, ["model", "fingerprint", "licence", "parameters", "languages"], _cells(rows))
 
 

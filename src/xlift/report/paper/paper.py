@@ -65,9 +65,8 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
         Section("Question", [Paragraph(question)]),
         *method_section(record, sentences, chains, statistics_paragraphs(rows)),
         *results_section(rows, report.noise_rows, info.notes),
-        Section("Limitations", [Bullets(report.limitations)]),
+        Section("Limitations", [Bullets(_limitations(report))]),
         _reproduction(record, report, artifacts),
-        *language_section(rows),
     ]
     return Document(
         title=info.title,
@@ -75,8 +74,18 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
         date=info.made[:10],
         abstract=[joined(question, " ", _what_ran(record), " ", summarize_lifts(rows))],
         sections=sections,
+        appendix=language_section(rows),
         entries={**_known_entries(), **model_entries(record, chains), **_software(artifacts)},
     )
+
+
+def _limitations(report: Report) -> list[str]:
+    """The limitations of a report, its warnings and what the contamination check found."""
+    info = report.info
+    found = [*info.limitations, *(warning[:1].upper() + warning[1:] for warning in info.warnings)]
+    if "summary" in info.contamination:
+        found.append(info.contamination["summary"])
+    return found
 
 
 def _what_ran(record: Record) -> str:

@@ -72,7 +72,7 @@ def language_section(rows: Sequence[LiftRow]) -> list[Section]:
         if table.title in maps:
             caption = f"Lift on {table.title} in percentage points. Strong colour and bold: it differs significantly from zero; pale: it does not."
             blocks.append(Figure(f"map-{number}", caption, maps[table.title]))
-    return [Section("Appendix: results by language", blocks)] if blocks else []
+    return [Section("Results by language", blocks)] if blocks else []
 
 
 def _score_table(table: ScoreTable, caption: str) -> Table:
