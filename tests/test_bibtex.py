@@ -40,7 +40,7 @@ def test_plain_text(latex: str, plain: str):
     ["@misc{a, title = {x}", "@misc{a b, title={x}}", "@misc{a,title={x}}@misc{a,}", "@misc{a, title = {x} y z}"],
 )
 def test_malformed_entries_are_refused(text: str):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="brace|no key|twice|cannot read"):
         parse(text)
 
 
