@@ -1,0 +1,156 @@
+"""The table of a study as claims see it: its rows, targets, languages and noise, without scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from xlift.claims.claim import ALL, ZERO_SHOT, Names
+from xlift.errors import UserError, did_you_mean
+from xlift.language_tags import has_language
+
+BASELINE = "none"
+"""The intermediate of a row without an intermediate stage."""
+SEPARATOR = ","
+LISTED = 20
+"""Names that a message lists at most."""
+
+
+class RowKey(NamedTuple):
+    """A row of the table. Equal to the `PipelineKey` with the same values."""
+
+    model: str
+    intermediate: str
+    intermediate_language: str = ""
+    size: str = ""
+
+
+class Column(NamedTuple):
+    """Scores of all rows on a target in a language, with or without noise."""
+
+    target: str
+    language: str
+    noise: str = ""
+
+
+class AnyCell(Protocol):
+    """A planned or scored cell."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def intermediate(self) -> str: ...
+    @property
+    def intermediate_language(self) -> str: ...
+    @property
+    def size(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def train_language(self) -> str: ...
+    @property
+    def noise(self) -> str: ...
+    @property
+    def control(self) -> str: ...
+
+
+def row_of(cell: AnyCell) -> RowKey:
+    if cell.intermediate == BASELINE:
+        return RowKey(cell.model, BASELINE)
+    return RowKey(cell.model, cell.intermediate, cell.intermediate_language, cell.size)
+
+
+def match_rows(name: str, rows: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    """The rows whose intermediate, language, size and model have the values of `name`: 'mnli,en,1000'."""
+    wanted = [part.strip() for part in name.split(SEPARATOR)]
+    return [row for row in rows if all(part and part in row for part in wanted)]
+
+
+def row_name(row: RowKey, among: Iterable[RowKey]) -> str:
+    """The intermediate of a row, and its other parts that differ among the rows: 'mnli,en,1000'."""
+    among, parts = list(among), [row.intermediate]
+    for field in ("intermediate_language", "size", "model"):
+        if getattr(row, field) and len({getattr(other, field) for other in among} - {""}) > 1:
+            parts.append(getattr(row, field))
+    return SEPARATOR.join(parts)
+
+
+def list_names(names: Sequence[str]) -> str:
+    return f"{'; '.join(names[:LISTED])}{'; ...' if len(names) > LISTED else ''}"
+
+
+@dataclass(frozen=True)
+class Table:
+    rows: tuple[RowKey, ...]
+    controls: frozenset[RowKey]
+    columns: tuple[Column, ...]
+    trained: dict[str, frozenset[str]]
+    """Target -> languages that it is trained on."""
+
+    @classmethod
+    def of(cls, cells: Iterable[AnyCell]) -> Table:
+        cells = list(cells)
+        trained: dict[str, set[str]] = {}
+        for cell in cells:
+            trained.setdefault(cell.target, set()).update(filter(None, cell.train_language.split("+")))
+        return cls(
+            tuple(dict.fromkeys(map(row_of, cells))),
+            frozenset(row_of(cell) for cell in cells if cell.control),
+            tuple(dict.fromkeys(Column(cell.target, cell.language, cell.noise) for cell in cells)),
+            {target: frozenset(codes) for target, codes in trained.items()},
+        )
+
+    @property
+    def targets(self) -> Names:
+        return tuple(dict.fromkeys(column.target for column in self.columns))
+
+    def name(self, row: RowKey) -> str:
+        return row_name(row, self.rows)
+
+    def find_rows(self, name: str, where: str = "") -> list[RowKey]:
+        """The rows of a name (`match_rows`).
+
+        Raises:
+            UserError: there are none.
+        """
+        if not (found := match_rows(name, self.rows)):
+            names = [self.name(row) for row in self.rows]
+            fix = f"{did_you_mean(name, names)}Rows: {list_names(names)}."
+            raise UserError(f"no row '{name}'", where=where, fix=fix)
+        return [RowKey(*row) for row in found]
+
+    def languages(self, target: str, names: Names, noise: str, where: str) -> Names:
+        """The languages of a target, with some noise, that `names` mean: codes, 'all' or 'zero-shot'. () for codes that the
+        target does not have.
+
+        Raises:
+            UserError: the target has no languages, or none that it is not trained on.
+        """
+        codes = tuple(column.language for column in self.columns if (column.target, column.noise) == (target, noise))
+        if not codes:
+            noises = list(dict.fromkeys(c.noise for c in self.columns if c.target == target and c.noise))
+            fix = f"{did_you_mean(noise, noises)}It has: {', '.join(noises) or 'none'}."
+            raise UserError(f"the target {target} is not scored with the noise '{noise}'", where=where, fix=fix)
+        if names == (ALL,):
+            return codes
+        if names != (ZERO_SHOT,):
+            return tuple(code for code in codes if code in names)
+        found = tuple(code for code in codes if not has_language(self.trained.get(target, ()), code))
+        if not found:
+            raise UserError(
+                f"the target {target} is only scored in languages that it is trained on ({', '.join(codes)})",
+                where=where,
+                fix=f"write `languages: {ALL}` in the claim, or score more languages.",
+            )
+        return found
+
+    def check_languages(self, names: Names, where: str) -> None:
+        """Raises UserError for a code that no target has."""
+        codes = list(dict.fromkeys(column.language for column in self.columns))
+        for name in names:
+            if name not in (*codes, ALL, ZERO_SHOT):
+                fix = f"{did_you_mean(name, codes)}Languages of the targets: {', '.join(codes)}."
+                raise UserError(f"no target is scored in '{name}'", where=where, fix=fix)
