@@ -9,22 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from xlift.analysis.estimates import (
-    BASELINE,
     PipelineKey,
     ScoredCell,
     ScoreEstimates,
     TargetColumn,
     estimate_with_means,
+    weighted_sum,
 )
-from xlift.analysis.intervals import Estimate, lift_interval, p_value
+from xlift.analysis.intervals import Estimate, Interval, SeedPool, lift_interval, p_value
 from xlift.analysis.multiplicity import holm
 from xlift.analysis.seed_variance import SeedPools
-from xlift.errors import UserError, did_you_mean
-
-SEPARATOR = ","
+from xlift.claims.effects import slope
+from xlift.claims.table import Table, list_names, row_name
+from xlift.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,7 @@ def find_rows(cells: Iterable[ScoredCell], name: str) -> list[PipelineKey]:
     Raises:
         UserError: no row has them.
     """
-    rows = list(dict.fromkeys(_key(cell) for cell in cells))
-    wanted = [part.strip() for part in name.split(SEPARATOR)]
-    found = [row for row in rows if all(part and part in row for part in wanted)]
-    if not found:
-        names = [row_name(row, rows) for row in rows]
-        raise UserError(
-            f"no row '{name}'",
-            fix=f"{did_you_mean(name, names)}Rows: {'; '.join(names[:20])}{'; ...' if len(names) > 20 else ''}.",
-        )
-    return found
+    return [PipelineKey(*row) for row in Table.of(cells).find_rows(name)]
 
 
 def find_row(cells: Sequence[ScoredCell], name: str) -> PipelineKey:
@@ -80,21 +71,12 @@ def find_row(cells: Sequence[ScoredCell], name: str) -> PipelineKey:
     Raises:
         UserError: no row or more than one has it.
     """
-    found = find_rows(cells, name)
+    table = Table.of(cells)
+    found = table.find_rows(name)
     if len(found) > 1:
-        rows = list(dict.fromkeys(_key(cell) for cell in cells))
-        listed = "; ".join(row_name(row, rows) for row in found[:20])
+        listed = list_names([table.name(row) for row in found])
         raise UserError(f"'{name}' names {len(found)} rows", fix=f"Give more of its parts: {listed}.")
-    return found[0]
-
-
-def row_name(row: PipelineKey, among: Sequence[PipelineKey]) -> str:
-    """The intermediate of a row, and its other parts that differ among the rows: 'mnli,en,1000'."""
-    parts = [row.intermediate]
-    for field in ("intermediate_language", "size", "model"):
-        if getattr(row, field) and len({getattr(other, field) for other in among} - {""}) > 1:
-            parts.append(getattr(row, field))
-    return SEPARATOR.join(parts)
+    return PipelineKey(*found[0])
 
 
 def compare_rows(
@@ -126,19 +108,9 @@ def trend_over_sizes(cells: Sequence[ScoredCell], rows: Sequence[PipelineKey], s
     if len(set(sizes.values())) < len(rows) or len(rows) < 2:
         raise UserError(
             f"a trend needs one row with two sizes or more; found {len(rows)} row{'s' * (len(rows) != 1)}",
-            fix=f"Rows: {'; '.join(row_name(row, list(rows)) for row in rows[:20])}.",
+            fix=f"Rows: {list_names([row_name(row, rows) for row in rows])}.",
         )
-    ordered = sorted(rows, key=lambda row: sizes[row])
-    places = [math.log10(sizes[row]) for row in ordered]
-    centre = sum(places) / len(places)
-    total = sum((place - centre) ** 2 for place in places)
-    return _contrasts(cells, {row: (p - centre) / total for row, p in zip(ordered, places, strict=True)}, study, None)
-
-
-def _key(cell: ScoredCell) -> PipelineKey:
-    if cell.intermediate == BASELINE:
-        return PipelineKey(cell.model, BASELINE, "", "")
-    return PipelineKey(cell.model, cell.intermediate, cell.intermediate_language, cell.size)
+    return _contrasts(cells, slope(dict(sorted(sizes.items(), key=lambda item: item[1]))), study, None)
 
 
 def _size(row: PipelineKey) -> float:
@@ -169,6 +141,53 @@ def _contrasts(
     return _adjust(sorted(found, key=lambda each: (each.target != "all", each.language not in ("all", "zero-shot"))))
 
 
+class ContrastEstimate(NamedTuple):
+    """A weighted sum of the scores of rows, over their common seeds, with what its interval needs."""
+
+    estimate: Estimate
+    pool: SeedPool | None
+    floor: float
+    seeds: int
+    n: int
+    """Number of test examples."""
+    scores: tuple[float, ...]
+    """Of the rows."""
+
+    def interval(self) -> Interval:
+        return lift_interval(self.estimate, -math.inf, math.inf, self.pool, self.floor)
+
+    def p_above(self, value: float = 0.0) -> float:
+        """One-sided p-value of "it is at most `value`"."""
+        return p_value(self.estimate, self.pool, self.floor, value)
+
+    def p_below(self, value: float = 0.0) -> float:
+        """One-sided p-value of "it is at least `value`"."""
+        return 1 - self.p_above(value)
+
+
+def estimate_contrast(
+    scores: ScoreEstimates, pools: SeedPools, weights: Mapping[PipelineKey, float], target: TargetColumn, language: str
+) -> ContrastEstimate | None:
+    """The sum of the scores of rows on a target and language (or mean) times weights with sum 0.
+
+    Returns:
+        None if a row has no score there or the rows have no common seed.
+    """
+    parts = [scores.get((row, target, language)) for row in weights]
+    combined = weighted_sum(parts, list(weights.values()))
+    if combined is None:
+        return None
+    present = [part for part in parts if part is not None]
+    return ContrastEstimate(
+        combined.estimate,
+        pools.of_contrast(weights, target, language),
+        combined.floor / 2,  # the floor is that of a difference, which has two rows
+        len(combined.seeds),
+        present[0].n,
+        tuple(part.select_seeds(combined.seeds).value for part in present),
+    )
+
+
 def _contrast(
     scores: ScoreEstimates,
     pools: SeedPools,
@@ -179,40 +198,24 @@ def _contrast(
     margin: float | None,
 ) -> Contrast | None:
     """None if a row has no score there or the rows have no common seed."""
-    rows = list(weights)
-    parts = [scores.get((row, target, language)) for row in rows]
-    present = [part for part in parts if part is not None]
-    seeds = [seed for seed in present[0].seeds if all(seed in part.seeds for part in present)] if present else []
-    if len(present) < len(rows) or not seeds:
+    found = estimate_contrast(scores, pools, weights, target, language)
+    if found is None:
         return None
-    selected = [part.select_seeds(seeds) for part in present]
-    combined = Estimate(
-        sum(weight * each.scores for weight, each in zip(weights.values(), selected, strict=True)),  # pyright: ignore[reportArgumentType]
-        sum(weight * each.influence for weight, each in zip(weights.values(), selected, strict=True)),  # pyright: ignore[reportArgumentType]
-    )
-    squared = sum(weight**2 for weight in weights.values()) / 2  # 1 for a difference
-    pool = pools.of_difference(rows[0], rows[1], target, language)
-    pool = pool and pool.scaled(math.sqrt(squared))
-    floor = present[0].floor * squared
-    interval = lift_interval(combined, -math.inf, math.inf, pool, floor)
-    above = p_value(combined, pool, floor)
-    p_equal = None
-    if margin is not None and len(seeds) > 1:
-        p_equal = max(p_value(combined, pool, floor, -margin), 1 - p_value(combined, pool, floor, margin))
+    rows, interval, has_p = list(weights), found.interval(), found.seeds > 1
     return Contrast(
         study=study,
         rows=tuple(row_name(row, rows) for row in rows) if len(rows) == 2 else (row_name(rows[0], rows[:1]),),
         target=target.name,
         language=language,
         metric=target.metric,
-        seeds=len(seeds),
-        n=present[0].n,
-        scores=tuple(each.value for each in selected),
+        seeds=found.seeds,
+        n=found.n,
+        scores=found.scores,
         difference=interval.value,
         low=interval.low,
         high=interval.high,
-        p=2 * min(above, 1 - above) if len(seeds) > 1 else None,
-        p_equal=p_equal,
+        p=2 * min(found.p_above(), found.p_below()) if has_p else None,
+        p_equal=max(found.p_above(-margin), found.p_below(margin)) if has_p and margin is not None else None,
     )
 
 

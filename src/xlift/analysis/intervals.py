@@ -104,6 +104,33 @@ def linearise(counts: np.ndarray, value: Value, leave_one_out: LeaveOneOut | Non
     return score, np.sqrt((n - 1) / n) * (left_out.mean() - left_out)
 
 
+class VarianceParts(NamedTuple):
+    """What the variance of a mean over two or more seeds is made of."""
+
+    seed: float
+    """Of one seed's value."""
+    seed_freedom: float
+    examples: float
+    """Over examples, without the seed x example part, which `seed` has."""
+
+
+def variance_parts(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0) -> VarianceParts:
+    """The parts of the variance of an estimate over two or more seeds; the arguments are those of `spread`."""
+    seeds = len(estimate.scores)
+    seed_variance, seed_freedom = float(estimate.scores.var(ddof=1)), seeds - 1.0
+    if pool is not None:
+        moderated = PRIOR_FREEDOM * pool.variance + seed_freedom * seed_variance
+        seed_variance = moderated / (PRIOR_FREEDOM + seed_freedom)
+        # The estimate's own seeds are among those of the pool.
+        seed_freedom = min(PRIOR_FREEDOM + seed_freedom, pool.freedom)
+    seed_example = float(estimate.influence.var(axis=0, ddof=1).sum()) / seeds
+    return VarianceParts(seed_variance, seed_freedom, max(0.0, _over_examples(estimate) + floor - seed_example))
+
+
+def _over_examples(estimate: Estimate) -> float:
+    return float(np.square(estimate.influence.mean(axis=0)).sum())
+
+
 def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0) -> Spread:
     """Variance of the mean over seeds, and its degrees of freedom. With one seed it covers examples only.
 
@@ -114,29 +141,23 @@ def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0)
     seeds, units = estimate.influence.shape
     if units < 2:
         return Spread(0.0, 0.0)
-    over_examples = float(np.square(estimate.influence.mean(axis=0)).sum()) + floor
+    over_examples = _over_examples(estimate) + floor
     if seeds == 1:
         return Spread(over_examples, units - 1.0)
-    seed_variance, seed_freedom = float(estimate.scores.var(ddof=1)), seeds - 1.0
-    if pool is not None:
-        moderated = PRIOR_FREEDOM * pool.variance + seed_freedom * seed_variance
-        seed_variance = moderated / (PRIOR_FREEDOM + seed_freedom)
-        # The estimate's own seeds are among those of the pool.
-        seed_freedom = min(PRIOR_FREEDOM + seed_freedom, pool.freedom)
-    seed_example = float(estimate.influence.var(axis=0, ddof=1).sum()) / seeds
-    example_only = max(0.0, over_examples - seed_example)
-    over_seeds = seed_variance / seeds
-    variance = over_seeds + example_only
+    parts = variance_parts(estimate, pool, floor)
+    over_seeds = parts.seed / seeds
+    variance = over_seeds + parts.examples
     if pool is None:  # a few seeds may agree by chance
         variance = max(variance, over_examples)
     if variance == 0:
         return Spread(0.0, units - 1.0)
     # Shares do not underflow when squared; tiny variances would.
     seed_share = over_seeds / variance
-    return Spread(variance, 1 / (seed_share**2 / seed_freedom + (1 - seed_share) ** 2 / (units - 1)))
+    return Spread(variance, 1 / (seed_share**2 / parts.seed_freedom + (1 - seed_share) ** 2 / (units - 1)))
 
 
-def _quantile(freedom: float) -> float:
+def quantile(freedom: float) -> float:
+    """The t value of half the width of an interval."""
     from scipy.special import stdtrit  # importing scipy.stats takes a second, scipy.special a tenth
 
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
@@ -157,7 +178,7 @@ def score_interval(estimate: Estimate, lowest: float = 0.0, pool: SeedPool | Non
     value, (variance, freedom) = estimate.value, spread(estimate, pool)
     if freedom == 0:
         return Interval(value, 0.0, 1.0)
-    t2 = _quantile(freedom) ** 2
+    t2 = quantile(freedom) ** 2
     binomial = value * (1 - value)  # variance of a single yes-or-no answer
     if binomial <= 0:  # all correct or all wrong: the width depends on the number of examples alone
         shrink = t2 / (t2 + estimate.influence.shape[1])
@@ -179,7 +200,7 @@ def lift_interval(
     value, (variance, freedom) = estimate.value, spread(estimate, pool, floor)
     if freedom == 0:
         return Interval(value, lower_bound, upper_bound)
-    half = _quantile(freedom) * np.sqrt(variance)
+    half = quantile(freedom) * np.sqrt(variance)
     return Interval(value, float(max(lower_bound, value - half)), float(min(upper_bound, value + half)))
 
 

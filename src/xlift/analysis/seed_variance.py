@@ -9,7 +9,7 @@ variance of each pipeline, as in Smyth (2004).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,23 +38,32 @@ class SeedTable:
 
     def difference_pool(self, pipeline: int, other: int = 0) -> SeedPool | None:
         """The variance of the difference of two pipelines; None with fewer than three pipelines."""
-        own = (self.scores[pipeline] - self.scores[other]).var(axis=0, ddof=1).mean()
-        return self._pool(_residual, pipeline, 2.0, float(own))
+        weights = np.zeros(len(self.scores))
+        weights[[pipeline, other]] = 1.0, -1.0
+        return self.contrast_pool(weights)
+
+    def contrast_pool(self, weights: np.ndarray) -> SeedPool | None:
+        """The variance of the sum of all scores times (P,) weights with sum 0; None with fewer than three pipelines."""
+        own = np.tensordot(weights, self.scores, 1).var(axis=0, ddof=1).mean()
+        few = len(self.scores) - 2  # at least two pipelines remain for the variance of the others
+        first, second = np.flatnonzero(weights > 0), np.flatnonzero(weights < 0)
+        without = next((side for side in (first, second) if len(side) <= few), [])
+        return self._pool(_residual, without, float(np.square(weights).sum()), float(own))
 
     def score_pool(self, pipeline: int) -> SeedPool | None:
         """The variance of the score of a pipeline; None with fewer than three pipelines."""
-        return self._pool(_within, pipeline, 1.0, float(self.scores[pipeline].var(axis=0, ddof=1).mean()))
+        return self._pool(_within, [pipeline], 1.0, float(self.scores[pipeline].var(axis=0, ddof=1).mean()))
 
     def _pool(
-        self, variance: Callable[[np.ndarray], Variance], pipeline: int, factor: float, own: float
+        self, variance: Callable[[np.ndarray], Variance], without: Sequence[int] | np.ndarray, factor: float, own: float
     ) -> SeedPool | None:
-        """The pool of all pipelines; or `own`, if it is far above that of the pipelines other than `pipeline`."""
+        """The pool of all pipelines; or `own`, if it is far above that of the pipelines that are not `without`."""
         from scipy.special import fdtri
 
         pipelines, seeds, languages = self.scores.shape
         if pipelines < 3:
             return None
-        every, others = variance(self.scores), variance(np.delete(self.scores, pipeline, axis=0))
+        every, others = variance(self.scores), variance(np.delete(self.scores, without, axis=0))
         # Languages of a run are not independent, so they do not count in the degrees of freedom of the guard.
         limit = float(fdtri(seeds - 1, others.freedom / languages, GUARD)) * factor * others.mean_square
         if own > limit:
@@ -93,10 +102,15 @@ class SeedPools:
         self, pipeline: PipelineKey, other: PipelineKey, target: TargetColumn, language: str
     ) -> SeedPool | None:
         """The pool for the difference of two pipelines of a model; None for those of different models."""
-        table, pipelines = self._tables.get((pipeline.model, target, language), (None, []))
-        if table is None or pipeline not in pipelines or other not in pipelines:
+        return self.of_contrast({pipeline: 1.0, other: -1.0}, target, language)
+
+    def of_contrast(self, weights: Mapping[PipelineKey, float], target: TargetColumn, language: str) -> SeedPool | None:
+        """The pool for the sum of the scores of pipelines times weights with sum 0; None for pipelines of different models."""
+        models = {pipeline.model for pipeline in weights}
+        table, pipelines = self._tables.get((min(models), target, language), (None, []))
+        if table is None or len(models) > 1 or not all(pipeline in pipelines for pipeline in weights):
             return None
-        return table.difference_pool(pipelines.index(pipeline), pipelines.index(other))
+        return table.contrast_pool(np.array([weights.get(pipeline, 0.0) for pipeline in pipelines]))
 
 
 def _table(languages: list[dict[PipelineKey, ScoreEstimate]]) -> tuple[SeedTable, list[PipelineKey]] | None:

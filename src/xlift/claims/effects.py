@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from xlift.claims.claim import ALL, Claim, ClaimSet, Names
 from xlift.claims.table import BASELINE, Column, RowKey, Table, list_names
@@ -212,7 +213,10 @@ class _Expander:
         }
 
 
-def slope(sizes: Mapping[RowKey, float]) -> dict[RowKey, float]:
+Row = TypeVar("Row")
+
+
+def slope(sizes: Mapping[Row, float]) -> dict[Row, float]:
     """The weights that give the least-squares slope of the score per tenfold size."""
     places = {row: math.log10(size) for row, size in sizes.items()}
     centre = sum(places.values()) / len(places)

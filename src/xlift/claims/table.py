@@ -63,18 +63,12 @@ def row_of(cell: AnyCell) -> RowKey:
     return RowKey(cell.model, cell.intermediate, cell.intermediate_language, cell.size)
 
 
-def match_rows(name: str, rows: Iterable[Sequence[str]]) -> list[Sequence[str]]:
-    """The rows whose intermediate, language, size and model have the values of `name`: 'mnli,en,1000'."""
-    wanted = [part.strip() for part in name.split(SEPARATOR)]
-    return [row for row in rows if all(part and part in row for part in wanted)]
-
-
-def row_name(row: RowKey, among: Iterable[RowKey]) -> str:
+def row_name(row: Sequence[str], among: Sequence[Sequence[str]]) -> str:
     """The intermediate of a row, and its other parts that differ among the rows: 'mnli,en,1000'."""
-    among, parts = list(among), [row.intermediate]
-    for field in ("intermediate_language", "size", "model"):
-        if getattr(row, field) and len({getattr(other, field) for other in among} - {""}) > 1:
-            parts.append(getattr(row, field))
+    parts = [row[1]]
+    for field in (2, 3, 0):  # language, size, model
+        if row[field] and len({other[field] for other in among} - {""}) > 1:
+            parts.append(row[field])
     return SEPARATOR.join(parts)
 
 
@@ -111,16 +105,17 @@ class Table:
         return row_name(row, self.rows)
 
     def find_rows(self, name: str, where: str = "") -> list[RowKey]:
-        """The rows of a name (`match_rows`).
+        """The rows whose intermediate, language, size and model have the values of `name`: 'mnli,en,1000'.
 
         Raises:
             UserError: there are none.
         """
-        if not (found := match_rows(name, self.rows)):
+        wanted = [part.strip() for part in name.split(SEPARATOR)]
+        if not (found := [row for row in self.rows if all(part and part in row for part in wanted)]):
             names = [self.name(row) for row in self.rows]
             fix = f"{did_you_mean(name, names)}Rows: {list_names(names)}."
             raise UserError(f"no row '{name}'", where=where, fix=fix)
-        return [RowKey(*row) for row in found]
+        return found
 
     def languages(self, target: str, names: Names, noise: str, where: str) -> Names:
         """The languages of a target, with some noise, that `names` mean: codes, 'all' or 'zero-shot'. () for codes that the
