@@ -159,7 +159,10 @@ class _Expander:
 
     def _columns(self) -> Iterator[tuple[str, Mapping[Column, float]]]:
         """(label, weights) of every target of the claim."""
-        for target in self._meanings(self.claim.targets):
+        targets = self._meanings(self.claim.targets)
+        if self.claim.kind == "best_per_target" and targets == (ALL,):
+            targets = self.table.targets
+        for target in targets:
             if target != ALL and target not in self.table.targets:
                 fix = f"{did_you_mean(target, self.table.targets)}Targets: {', '.join(self.table.targets)}."
                 raise self.error(f"no target '{target}'", fix)
