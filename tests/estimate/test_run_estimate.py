@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from xlift.estimate import PlanEstimate
 from xlift.estimate.run_estimate import estimate_run
 from xlift.studies.estimate_check import EstimateCheck, format_error, parse_estimate_check
 from xlift.studies.plan import make_plan
-from xlift.studies.record import last_check, make_record, read_record, write_record
+from xlift.studies.record import last_record, make_record, read_record, write_record
 from xlift.studies.store import Store
 from xlift.studies.study_file import read_study
 
@@ -40,10 +40,14 @@ def test_description_names_kinds_that_took_long_enough():
 def test_record_keeps_the_check(tmp_path: Path):
     path, store = study_file(tmp_path), Store(tmp_path / "s")
     file = read_study(str(path))
-    write_record(make_record(file, make_plan(file), CHECK), store)
+    plan = make_plan(file)
+    first = replace(make_record(file, plan), check=CHECK)
+    write_record(make_record(file, plan, first), store)
     assert read_record(store, "study").check == CHECK
-    assert last_check(store, "study") == CHECK
-    assert last_check(store, "another") is None
+    last = last_record(store, "study")
+    assert last
+    assert last.check == CHECK
+    assert last_record(store, "another") is None
     assert parse_estimate_check(asdict(CHECK)) == CHECK
 
 

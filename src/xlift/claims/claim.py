@@ -124,9 +124,37 @@ class ClaimSet:
     """Where it was read, for messages; not part of what is claimed."""
 
     def expand(self, names: Iterable[str]) -> Names:
-        """The names of the study that names of the claims stand for, without repetition."""
-        mapping = dict(self.names)
-        return tuple(dict.fromkeys(each for name in names for each in mapping.get(name, (name,))))
+        """The names of the study that names of the claims stand for, without repetition. What a name stands for may be a
+        name of the claims too; a name inside of what it stands for is that of the study."""
+        mapping, found = dict(self.names), dict[str, None]()
+
+        def add(name: str, inside: frozenset[str]) -> None:
+            if name in inside or name not in mapping:
+                found[name] = None
+                return
+            for each in mapping[name]:
+                add(each, inside | {name})
+
+        for name in names:
+            add(name, frozenset())
+        return tuple(found)
+
+    def absent(self, names: Iterable[str]) -> Names:
+        """The names, or names that they stand for, that stand for nothing in the study."""
+        mapping, found, seen = dict(self.names), dict[str, None](), set[str]()
+
+        def add(name: str) -> None:
+            if name in seen or name not in mapping:
+                return
+            seen.add(name)
+            if not mapping[name]:
+                found[name] = None
+            for each in mapping[name]:
+                add(each)
+
+        for name in names:
+            add(name)
+        return tuple(found)
 
     def find(self, name: str) -> Claim | None:
         return next((claim for claim in self.claims if claim.name == name), None)

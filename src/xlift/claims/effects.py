@@ -6,7 +6,7 @@ It needs no scores, so a plan can refuse a claim about rows that its study does 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -78,15 +78,13 @@ class _Expander:
     def error(self, what: str, fix: str) -> UserError:
         return UserError(f"claim {self.claim.name}: {what}", where=self.claim.where, fix=fix)
 
-    def _meanings(self, names: Iterable[str]) -> Names:
-        for name in names:
-            if not self.set.expand([name]):
-                self.absent[name] = None
+    def _meanings(self, names: Sequence[str]) -> Names:
+        self.absent |= dict.fromkeys(self.set.absent(names))
         return self.set.expand(names)
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
-    def _rows(self, names: Iterable[str]) -> list[RowKey]:
+    def _rows(self, names: Names) -> list[RowKey]:
         found = (row for name in self._meanings(names) for row in self.table.find_rows(name, self.claim.where))
         return list(dict.fromkeys(found))
 

@@ -219,6 +219,8 @@ class _Reader:
     def check_used(self, names: dict[str, Names], claims: Iterable[Claim], keys: Keys) -> None:
         """Refuse a name in `names` that no claim has: it is a typing error."""
         used = list(dict.fromkeys(name for claim in claims for name in _names_in(claim)))
+        for name in used:  # grows: what a name stands for may be a name of the claims
+            used += [each for each in names.get(name, ()) if each not in used]
         for name in names:
             if name not in used:
                 fix = f"{did_you_mean(name, used)}Names in the claims: {', '.join(used)}."

@@ -86,7 +86,7 @@ def run_jobs(
     from xlift.report.fetching import format_bytes
     from xlift.studies.bundle import import_jobs, open_bundle
     from xlift.studies.plan import make_plan
-    from xlift.studies.record import last_check, make_record, write_record
+    from xlift.studies.record import last_record, make_record, write_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.retention import WeightRemover
     from xlift.studies.store import Store
@@ -98,7 +98,7 @@ def run_jobs(
     if opened_bundle:
         imported = import_jobs(opened_bundle, plan.jobs, store)
         print(f"{len(imported)} of {len(plan.jobs)} jobs are taken from {bundle}.", file=sys.stderr)
-    record = make_record(file, plan, last_check(store, plan.name))
+    record = make_record(file, plan, last_record(store, plan.name))
     write_record(record, store)
     print_notes(plan.describe_conversions())
     print_warnings([*plan.warnings, *(str(odd) for summary in plan.summaries for odd in summary.odd)])
@@ -168,7 +168,7 @@ def plan(
     from xlift.report import graph, missing
     from xlift.report.data_summary import print_summary, summary_as_json
     from xlift.studies.plan import make_plan
-    from xlift.studies.record import last_check
+    from xlift.studies.record import last_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.store import Store
     from xlift.studies.study_file import read_study
@@ -207,8 +207,9 @@ def plan(
         lines.append(line)
     if len(done) < len(study_plan.jobs):
         lines += graph.describe_estimate_source(plan_estimate, study)
-    if check := last_check(opened, study_plan.name):
-        lines.append(f"The last run of this study: {check.describe()}.")
+    last = last_record(opened, study_plan.name)
+    if last and last.check:
+        lines.append(f"The last run of this study: {last.check.describe()}.")
     for line in lines:
         terminal.print(line, highlight=False, markup=False)
     missing.print_missing(study_plan, study, data, terminal)

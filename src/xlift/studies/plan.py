@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xlift.claims import Table, check_claims
 from xlift.studies.missing import refuse
 from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
@@ -50,6 +51,9 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
     plan.missing += resolver.availability.missing.values()
     if to_run:
         refuse(plan.missing, str(file.path))
+    plan.claims = file.read_claims()
+    if plan.claims:
+        check_claims(plan.claims, Table.of(plan.cells))
     plan.warnings += [*resolver.notes, *language_notes(plan)]
     plan.faults = resolver.describe_faults()
     plan.warnings += [sentence for sentences in plan.faults.values() for sentence in sentences]

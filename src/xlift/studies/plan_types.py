@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xlift.claims import ClaimSet
 from xlift.conversion.record import ConversionRecord
 from xlift.model_shape import ModelShape, read_model_shape
 from xlift.recipes import Engine
@@ -77,6 +78,8 @@ class Plan:
     faults: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Task -> sentences on the known faults in its data."""
     warnings: list[str] = field(default_factory=list)
+    claims: ClaimSet | None = None
+    """What the study is to show, if it has claims."""
 
     def describe_conversions(self) -> list[str]:
         """'google/mt5-small: its pickled weights were converted to safetensors (cached)'."""

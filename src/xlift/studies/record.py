@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import date
 
 from pydantic import TypeAdapter, ValidationError
 
+from xlift.claims import ClaimsRecord, record_claims
 from xlift.errors import UserError, did_you_mean
 from xlift.language_tags import find_language
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
@@ -73,13 +75,20 @@ class Record:
     check: EstimateCheck | None = None
     """The estimate of the last run beside the time it took."""
     conversions: tuple[ConvertedModel, ...] = ()
+    claims: ClaimsRecord | None = None
+    """None if the study never had claims."""
 
     @property
     def name(self) -> str:
         return self.study.name
 
 
-def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None) -> Record:
+def make_record(file: StudyFile, plan: Plan, previous: Record | None = None) -> Record:
+    """The record of a study.
+
+    Args:
+        previous: the study's record in the store, whose estimate check and first claims are kept.
+    """
     languages = catalog.all_languages()
     codes = dict.fromkeys(code for cell in plan.cells for code in (cell.train_language, cell.language) if code)
     notes = []
@@ -110,10 +119,13 @@ def make_record(file: StudyFile, plan: Plan, check: EstimateCheck | None = None)
             for name, task in plan.tasks.items()
         },
         languages=tuple(notes),
-        check=check,
+        check=previous and previous.check,
         conversions=tuple(
             ConvertedModel(plan.names[key], each.describe(), each.source_digest, each.written_digest)
             for key, each in plan.conversions.items()
+        ),
+        claims=record_claims(
+            plan.claims, previous and previous.claims, date.today().isoformat(), ran_before=previous is not None
         ),
     )
 
@@ -165,10 +177,12 @@ def read_record(store: Store, name: str) -> Record:
                 raise ValueError(f"a cell has the unknown key {min(unknown)!r}")
             Cell(**cell)
         record = TypeAdapter(Record).validate_python(raw)
+        if record.claims:
+            record.claims.describe_changes(record.claims.claim_set())  # both are valid
         if missing := {cell.task for cell in record.cells} - record.tasks.keys():
             raise ValueError(f"it has scores of the task {min(missing)!r} and no note on it")
         return record
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
         raise UserError(
             f"the record is damaged: {_first_problem(error)}",
             where=str(path),
@@ -184,10 +198,10 @@ def _first_problem(error: Exception) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
-def last_check(store: Store, name: str) -> EstimateCheck | None:
-    """The check of a study's last run; None if it was never run here, or its record is damaged."""
+def last_record(store: Store, name: str) -> Record | None:
+    """The record of a study; None if it was never run here, or its record is damaged."""
     try:
-        return read_record(store, name).check
+        return read_record(store, name)
     except UserError:
         return None
 

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from xlift.recipes import Engine, Settings, setting_error
-from xlift.studies.fields import Names, Seed, check_distinct
+from xlift.studies.fields import Names, Seed, check_distinct, mapping_or_one
 from xlift.studies.schema.intermediate import IntermediateEntry
 from xlift.studies.schema.models import Model, PretrainedModel
 from xlift.studies.schema.targets import Target
@@ -55,6 +55,11 @@ class Study(Settings):
     """'predictions': the weights of a job leave the store once all predictions that depend on it exist."""
     tasks: tuple[dict[str, Any], ...] = ()
     """Custom tasks: the tasks that this study declares itself."""
+    claims: Annotated[
+        Annotated[str, Tag("(one)")] | Annotated[dict[str, Any], Tag("(mapping)")], Discriminator(mapping_or_one)
+    ] = ""
+    """What the study is to show: a claims file; `{file: FILE, names: {NAME: ROW or TARGET}}`; or the claims themselves, under
+    `question`, `delta` and `claims`."""
 
     @model_validator(mode="before")
     @classmethod

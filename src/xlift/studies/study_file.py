@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from xlift.claims import ClaimSet, read_claims_entry
 from xlift.errors import UserError, did_you_mean, quote_hint
 from xlift.recipes import Settings
 from xlift.studies.study import Study, shipped_studies
@@ -32,6 +33,11 @@ class StudyFile:
     def folder(self) -> Path:
         """The folder that relative paths of the study start from."""
         return self.path.parent
+
+    def read_claims(self) -> ClaimSet | None:
+        """The claims of the study; None if it has none. Raises UserError if they are not valid."""
+        entry = self.study.claims
+        return read_claims_entry(entry, self.folder, lambda keys: self.locate("claims", *keys)) if entry else None
 
     def locate(self, *keys: str | int) -> str:
         """`locate("targets", 0, "task")` -> "file.yaml:12: targets.0.task", or the `--set` option that set the key."""
