@@ -1,11 +1,15 @@
 """Evidence files are untrusted: what is wrong is refused with file, line and key."""
 
+from pathlib import Path
+
 import pytest
 
 from xlift.errors import UserError
 from xlift.evidence import files
 from xlift.evidence.entries import Derived
 from xlift.evidence.files import read_evidence, shipped_evidence
+
+ROOT = Path(__file__).parents[2]
 
 NUMBER = """
 entries:
@@ -154,6 +158,17 @@ def test_a_wrong_derivation_is_refused(tmp_path, old, new, what):
     with pytest.raises(UserError) as error:
         read_evidence([write(tmp_path, DERIVED.replace(old, new))])
     assert what in str(error.value)
+
+
+def test_the_example_of_the_page_is_read_and_all_keys_are_documented(tmp_path):
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    for fence in ("```yaml my-evidence.yaml\n", "```bibtex my-sources.bib\n"):
+        text = page.partition(fence)[2].partition("```")[0]
+        (tmp_path / fence.split()[1]).write_text(text, encoding="utf-8")
+    evidence = read_evidence([tmp_path / "my-evidence.yaml"])
+    assert [entry.name for entry in evidence.waiting] == ["squad-helps"]
+    keys = page[page.index("## The keys of an entry") :]
+    assert all(f"`{key}`" in keys for kind in files.KINDS.values() for key in (*files.COMMON, *kind))
 
 
 def test_the_shipped_entries_are_accepted_and_come_from_named_places():

@@ -36,9 +36,9 @@ MAX_POINTS = 1_000
 """Largest score or lift, in points."""
 
 _TOP = ("title", "bibliography", "entries")
-_COMMON = ("name", "source", "status", "table", "page", "doubt", "quote", "note", "other_setting", "accepted")
+COMMON = ("name", "source", "status", "table", "page", "doubt", "quote", "note", "other_setting", "accepted")
 _ABOUT = ("quantity", "row", "target", "metric", "model", "languages", "split")
-_KINDS = {
+KINDS = {
     "number": (*_ABOUT, "value"),
     "derived": (*_ABOUT, "terms", "divide_by", "assumes"),
     "fact": ("fact", "value"),
@@ -103,9 +103,9 @@ class _Reader:
         self.waiting: list[Fields] = []
 
     def read(self, item: Any, at: int) -> None:
-        fields = Fields(item, ("entries", at), self.document, str(self.path), _COMMON)
+        fields = Fields(item, ("entries", at), self.document, str(self.path), COMMON)
         kind = _kind(fields)
-        fields.check_keys((*_COMMON, *_KINDS[kind]))
+        fields.check_keys((*COMMON, *KINDS[kind]))
         common = self._common(fields)
         if kind == "number":
             value = fields.number("value", at_most=MAX_POINTS)
