@@ -119,6 +119,14 @@ class Statement(Entry):
     bears: Bearing
 
 
+@dataclass(frozen=True, kw_only=True)
+class Candidate(Entry):
+    """A sentence that a search has found. It never counts: a person who accepts it writes a number, a fact or a statement."""
+
+    claims: tuple[str, ...] = ()
+    """Names of claims on which it may bear."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The entries of one or more evidence files."""
@@ -126,12 +134,13 @@ class Evidence:
     numbers: tuple[Number, ...] = ()
     facts: tuple[Fact, ...] = ()
     statements: tuple[Statement, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     bibliography: Mapping[str, str] = field(default_factory=dict)
     """BibTeX key -> BibTeX entry, of every source."""
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        return (*self.numbers, *self.facts, *self.statements)
+        return (*self.numbers, *self.facts, *self.statements, *self.candidates)
 
     @property
     def waiting(self) -> tuple[Entry, ...]:
@@ -143,5 +152,6 @@ class Evidence:
             self.numbers + other.numbers,
             self.facts + other.facts,
             self.statements + other.statements,
+            self.candidates + other.candidates,
             {**self.bibliography, **other.bibliography},
         )

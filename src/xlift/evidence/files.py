@@ -17,6 +17,7 @@ from xlift.evidence.entries import (
     BEARINGS,
     QUANTITIES,
     STATUSES,
+    Candidate,
     Derived,
     Entry,
     Evidence,
@@ -43,6 +44,7 @@ KINDS = {
     "derived": (*_ABOUT, "terms", "divide_by", "assumes"),
     "fact": ("fact", "value"),
     "statement": ("statement", "claims", "bears"),
+    "candidate": ("claims",),
 }
 """Kind of entry -> its keys besides the common ones."""
 
@@ -90,6 +92,7 @@ def _read_file(path: Path) -> Evidence:
         tuple(entry for entry in kept if isinstance(entry, Number)),
         tuple(entry for entry in kept if isinstance(entry, Fact)),
         tuple(entry for entry in kept if isinstance(entry, Statement)),
+        tuple(entry for entry in kept if isinstance(entry, Candidate)),
         {entry.source: sources[entry.source] for entry in kept},
     )
 
@@ -119,6 +122,15 @@ class _Reader:
                 claims=fields.names("claims"),
                 bears=fields.choice("bears", BEARINGS),  # type: ignore[arg-type]
             )
+        elif kind == "candidate":
+            if common["accepted"]:
+                raise fields.error(
+                    "accepted",
+                    "a quote alone cannot be accepted",
+                    "write what it means: `statement:` and `bears:`, or `fact:` and `value:`, or `row:`, `target:`, "
+                    "`value:` and `metric:`.",
+                )
+            self.entries[common["name"]] = Candidate(**common, claims=fields.names("claims", default=()))
         else:
             self.waiting.append(fields)
 
@@ -176,7 +188,7 @@ class _Reader:
 
 def _kind(fields: Fields) -> str:
     """What an entry is, by the one key that only this kind has."""
-    marks = {"statement": "statement", "fact": "fact", "terms": "derived", "row": "number"}
+    marks = {"statement": "statement", "fact": "fact", "terms": "derived", "row": "number", "quote": "candidate"}
     kind = next((marks[key] for key in marks if key in fields.value), None)
     if kind is None:
         raise UserError(
