@@ -11,6 +11,7 @@ import typer
 from xlift.cli import (
     contamination,
     convert,
+    evidence,
     export,
     fetch,
     info,
@@ -86,3 +87,4 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(store.app, name="store")
+app.add_typer(evidence.app, name="evidence")

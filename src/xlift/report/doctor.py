@@ -18,7 +18,11 @@ from xlift.tasks.task import Task
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pyarrow", "pydantic", "altair",
 )  # fmt: skip
-EXTRAS = {"gpu": ("bitsandbytes",), "onnx": ("onnx", "onnxruntime", "onnxscript")}
+EXTRAS = {
+    "gpu": ("bitsandbytes",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "evidence": ("arxiv", "bibtexparser", "bm25s", "pyalex", "pypdf"),
+}
 
 
 def examine(data: Path | None, count: bool = False) -> dict[str, Any]:
