@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from xlift.analysis.estimates import ALL
 from xlift.analysis.lift import LiftRow
@@ -126,12 +126,33 @@ def _control_sentence(rows: Sequence[LiftRow]) -> str:
     return f"{few[0].upper()}{few[1:]} {verb} those of all {whose} controls, by intervals of the difference."
 
 
-def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
-    """Describe the mean lifts: over all targets, or over the languages of the only target. An intermediate task is named
-    as the best only if its lift is above zero and differs significantly from all others."""
+class BestLift(NamedTuple):
+    row: LiftRow
+    tied: list[LiftRow]
+    """The others that do not differ significantly from it."""
+
+
+def find_best_lift(rows: Sequence[LiftRow]) -> BestLift | None:
+    """The highest mean lift, if it is significantly above zero: what the first sentence of the page names."""
+    means = _compared_lifts([row for row in rows if row.lift is not None and not row.control])
+    highest = max(means, key=lambda row: row.lift or 0, default=None)
+    if highest is None or highest.sign <= 0:
+        return None
+    return BestLift(highest, [row for row in means if row.in_best_set and row is not highest])
+
+
+def _compared_lifts(lifts: Sequence[LiftRow]) -> list[LiftRow]:
+    """The mean lifts over all targets, or over the languages of the only target."""
     means = [row for row in lifts if row.language == ALL and row.target == ALL]
     if not means and len({(row.target, row.metric) for row in lifts}) == 1:
         means = [row for row in lifts if row.language == ALL]
+    return means
+
+
+def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
+    """Describe the mean lifts: over all targets, or over the languages of the only target. An intermediate task is named
+    as the best only if its lift is above zero and differs significantly from all others."""
+    means = _compared_lifts(lifts)
     if not means:
         return "No intermediate task has results on all targets yet, so there is no average to compare."
     targets = len({row.target for row in lifts} - {ALL})
@@ -144,15 +165,15 @@ def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
         if highest.sign < 0:
             return f"No intermediate task raises the average. The smallest loss is that of {name}: {size}."
         return f"No intermediate task has a mean lift that differs significantly from zero. The highest is that of {name}: {size}."
-    tied = [row for row in means if row.in_best_set and row is not highest]
-    if highest.sign > 0 and not tied:
+    best = find_best_lift(lifts)
+    if best and not best.tied:
         return f"{name} has the highest lift: on average {size}."
-    if highest.sign > 0:
-        others = [_pipeline_name(row, means) for row in sorted(tied, key=lambda row: -(row.lift or 0))]
+    if best:
+        others = [_pipeline_name(row, means) for row in sorted(best.tied, key=lambda row: -(row.lift or 0))]
         return f"The highest mean lift is that of {name}: {size}. It does not differ significantly from {_join_names(others)}."
-    best = max(above, key=lambda row: row.lift or 0)
+    raising = max(above, key=lambda row: row.lift or 0)
     return (
-        f"{_pipeline_name(best, means)} raises the average: {_lift_with_interval(best)} {over}. {name} has a higher mean, which does not "
+        f"{_pipeline_name(raising, means)} raises the average: {_lift_with_interval(raising)} {over}. {name} has a higher mean, which does not "
         "differ significantly from zero."
     )
 
