@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtrit
 from tests.support.profile import scaled
 
 from xlift.analysis.estimates import ScoreEstimate, average_estimates
@@ -80,6 +80,23 @@ def test_disagreement_between_seeds_widens_the_interval():
     low = spread(estimate(steady)).variance
     high = spread(estimate(moved)).variance
     assert high > 2 * low
+
+
+def test_with_few_degrees_of_freedom_the_quantile_is_the_weighted_mean():
+    # Cochran (1964): t = (V1 t1 + V2 t2) / (V1 + V2), with 1 degree of freedom over seeds and 199 over examples.
+    runs = estimate(answers(np.random.default_rng(3).random(200) < [[0.6], [0.66]]))
+    over_seeds = np.ptp(runs.scores) ** 2 / 4
+    share = over_seeds / spread(runs).variance
+    assert 0.2 < share < 0.8
+    t = share * stdtrit(1, 0.975) + (1 - share) * stdtrit(199, 0.975)
+    value, low, high = lift_interval(runs)
+    assert high - value == pytest.approx(t * np.sqrt(spread(runs).variance))
+    # Without a difference between the seeds there is one variance. Five seeds have four degrees of freedom: Satterthwaite's.
+    equal = Estimate(np.full(2, runs.value), runs.influence)
+    assert spread(equal).freedom == pytest.approx(199, rel=1e-3)
+    five = Estimate(runs.scores[[0, 1, 0, 1, 0]], runs.influence[[0, 1, 0, 1, 0]])
+    share = five.scores.var(ddof=1) / 5 / spread(five).variance
+    assert spread(five).freedom == pytest.approx(1 / (share**2 / 4 + (1 - share) ** 2 / 199))
 
 
 def test_equal_runs_have_difference_exactly_zero():

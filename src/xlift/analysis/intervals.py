@@ -156,7 +156,8 @@ def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0)
         variance = max(variance, over_examples)
     if variance == 0:
         return Spread(0.0, units - 1.0)
-    if parts.seed_freedom < FEW_FREEDOM:
+    # An unstable pipeline keeps its own variance because it is large, so that one is not small by chance.
+    if parts.seed_freedom < FEW_FREEDOM and not (pool and pool.is_unstable):
         return Spread(variance, _cochran_freedom(over_seeds / variance, parts.seed_freedom, units - 1.0))
     # Shares do not underflow when squared; tiny variances would.
     seed_share = over_seeds / variance
