@@ -65,8 +65,8 @@ class Cell:
         """Why the gates need not hold; '' if they have to."""
         if self.quantity == "sparse lift":
             return "an interval has to allow for examples that were not drawn"
-        if self.pipelines < 3 and self.sd < 3:
-            return "one or two degrees of freedom tell little: intervals are wide in case the seeds vary more than they show"
+        if self.pipelines == 1 and self.sd < 3:
+            return "one degree of freedom tells little: intervals are wide in case the seeds vary more than they show"
         if self.quantity == "one language of 10":
             return "its variance is that of all languages, which is known better than the degrees of freedom say"
         if self.quantity == "unequal pipelines":
