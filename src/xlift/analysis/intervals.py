@@ -156,20 +156,26 @@ def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0)
         variance = max(variance, over_examples)
     if variance == 0:
         return Spread(0.0, units - 1.0)
-    # An unstable pipeline keeps its own variance because it is large, so that one is not small by chance.
-    if parts.seed_freedom < FEW_FREEDOM and not (pool and pool.is_unstable):
-        return Spread(variance, _cochran_freedom(over_seeds / variance, parts.seed_freedom, units - 1.0))
-    # Shares do not underflow when squared; tiny variances would.
-    seed_share = over_seeds / variance
-    return Spread(variance, 1 / (seed_share**2 / parts.seed_freedom + (1 - seed_share) ** 2 / (units - 1)))
+    is_unstable = pool is not None and pool.is_unstable
+    return Spread(variance, combined_freedom(over_seeds / variance, parts.seed_freedom, units - 1.0, is_unstable))
 
 
-def _cochran_freedom(seed_share: float, seed_freedom: float, example_freedom: float) -> float:
-    """The degrees of freedom whose quantile is the mean of those of both variances, weighted by them."""
+def combined_freedom(
+    seed_share: float, seed_freedom: float, example_freedom: float, is_unstable: bool = False
+) -> float:
+    """Degrees of freedom of a variance over seeds and examples.
+
+    Args:
+        seed_share: the share of the seeds. Shares do not underflow when squared; tiny variances would.
+        is_unstable: a pipeline keeps its own variance because it is large, so that one is not small by chance.
+    """
     from scipy.special import stdtridf
 
-    weighted = seed_share * quantile(seed_freedom) + (1 - seed_share) * quantile(example_freedom)
-    return float(np.clip(stdtridf((1 + LEVEL) / 2, weighted), min(seed_freedom, example_freedom), example_freedom))
+    if seed_freedom < FEW_FREEDOM and not is_unstable:
+        weighted = seed_share * quantile(seed_freedom) + (1 - seed_share) * quantile(example_freedom)
+        found = float(stdtridf((1 + LEVEL) / 2, weighted))
+        return min(max(found, min(seed_freedom, example_freedom)), example_freedom)
+    return 1 / (seed_share**2 / seed_freedom + (1 - seed_share) ** 2 / example_freedom)
 
 
 def quantile(freedom: float) -> float:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from xlift.analysis.contrasts import ContrastEstimate
-from xlift.analysis.intervals import PRIOR_FREEDOM, VarianceParts, quantile, variance_parts
+from xlift.analysis.intervals import PRIOR_FREEDOM, VarianceParts, combined_freedom, quantile, variance_parts
 
 MOST_SEEDS = 20
 """More are not proposed."""
@@ -56,5 +56,6 @@ def _half_width(contrast: ContrastEstimate, parts: VarianceParts, seeds: int, ex
     if contrast.pool is not None:
         freedom = min(PRIOR_FREEDOM + freedom, contrast.pool.freedom * freedom / (contrast.seeds - 1))
     share, units = parts.seed / seeds / variance, contrast.estimate.influence.shape[1]
-    freedom = 1 / (share**2 / freedom + (1 - share) ** 2 / max(1, units - 1))
+    is_unstable = contrast.pool is not None and contrast.pool.is_unstable
+    freedom = combined_freedom(share, freedom, max(1, units - 1), is_unstable)
     return quantile(freedom) * math.sqrt(variance)
