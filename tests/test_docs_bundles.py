@@ -17,7 +17,7 @@ BUNDLES = sorted(STUDIES.glob("*.zip"))
 
 
 def test_committed_bundles_open_and_are_small():
-    assert "quickstart.zip" in [bundle.name for bundle in BUNDLES]
+    assert [bundle.name for bundle in BUNDLES] == ["quickstart.zip"]
     for bundle in BUNDLES:
         opened = open_bundle(bundle)
         assert opened.study == bundle.stem

@@ -19,7 +19,7 @@ from xlift.report.page import render_page, summarize_lifts
 from xlift.report.study import make_report
 from xlift.report.tables import to_markdown
 from xlift.studies.bundle import store_of_bundle
-from xlift.studies.record import read_record
+from xlift.studies.record import Record, read_record
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -34,6 +34,7 @@ STUDIES = {
     "real-small": ["studies/real-small.yaml", "--data", "../shared/data"],
 }
 """Name -> arguments of `xlift run`, in the root of the repository."""
+MARK = "<!-- What follows is made by make.py. -->"
 
 
 def main() -> None:

@@ -76,6 +76,12 @@ class Study(Settings):
                     raise setting_error(what, "write `batch_size:`, the examples of a step over all devices.", *keys)
         return given
 
+    @field_validator("claims")
+    @classmethod
+    def _make_lists(cls, claims: str | dict[str, Any]) -> Any:
+        """Claims as JSON has them, so that those of a record equal those of the file."""
+        return _with_lists(claims)
+
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
@@ -98,6 +104,12 @@ class Study(Settings):
                 fix = "give one of them another `name:`."
                 raise setting_error(f"two targets are called '{name}'", fix, "targets", at)
         return self
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    return list(map(_with_lists, value)) if isinstance(value, tuple | list) else value
 
 
 def _find_key(value: Any, key: str) -> Iterator[tuple[str | int, ...]]:
