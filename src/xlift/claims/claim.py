@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 Kind = Literal[
@@ -119,14 +119,25 @@ class ClaimSet:
     source: Names = ()
     """BibTeX keys of the papers that make the claims."""
     names: tuple[tuple[str, Names], ...] = ()
-    """(name in the claims, names of the study that it stands for); none: the study has no such row or target."""
+    """Of the file: (name in the claims, names that it stands for)."""
+    study_names: tuple[tuple[str, Names], ...] = ()
+    """Of the study that uses the file; they override those of the file. Nothing: the study has no such row or target."""
     file: str = ""
     """Where it was read, for messages; not part of what is claimed."""
+
+    @property
+    def mapping(self) -> dict[str, Names]:
+        """What each name stands for."""
+        return dict(self.names) | dict(self.study_names)
+
+    def without_study(self) -> ClaimSet:
+        """The claims as their file has them, with its names."""
+        return replace(self, study_names=())
 
     def expand(self, names: Iterable[str]) -> Names:
         """The names of the study that names of the claims stand for, without repetition. What a name stands for may be a
         name of the claims too; a name inside of what it stands for is that of the study."""
-        mapping, found = dict(self.names), dict[str, None]()
+        mapping, found = self.mapping, dict[str, None]()
 
         def add(name: str, inside: frozenset[str]) -> None:
             if name in inside or name not in mapping:
@@ -141,7 +152,7 @@ class ClaimSet:
 
     def absent(self, names: Iterable[str]) -> Names:
         """The names, or names that they stand for, that stand for nothing in the study."""
-        mapping, found, seen = dict(self.names), dict[str, None](), set[str]()
+        mapping, found, seen = self.mapping, dict[str, None](), set[str]()
 
         def add(name: str) -> None:
             if name in seen or name not in mapping:
@@ -160,13 +171,17 @@ class ClaimSet:
         return next((claim for claim in self.claims if claim.name == name), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The claims as a file has them, with every default; `parse_claims` reads it."""
-        return {
+        """The claims as a file has them, with every default; `parse_claims` reads it. With names of the study, the file is
+        inside, under `claims`."""
+        content = {
             "question": self.question,
             "source": list(self.source),
             "names": {name: list(meant) for name, meant in self.names},
             "claims": [claim.to_dict() for claim in self.claims],
         }
+        if not self.study_names:
+            return content
+        return {"claims": content, "names": {name: list(meant) for name, meant in self.study_names}}
 
     @property
     def digest(self) -> str:

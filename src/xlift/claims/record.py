@@ -65,7 +65,7 @@ def _changes(first: ClaimSet, now: ClaimSet) -> Iterator[str]:
         elif changes := list(_claim_changes(before[name], after[name])):
             yield f"{name}: {', '.join(changes)}"
     yield from (f"{name} is new" for name in after if name not in before)
-    old, new = dict(first.names), dict(now.names)
+    old, new = first.mapping, now.mapping
     for name in dict.fromkeys((*old, *new)):
         if old.get(name) != new.get(name):
             yield f"the name {name} meant {_show(old.get(name, (name,)))} and means {_show(new.get(name, (name,)))}"

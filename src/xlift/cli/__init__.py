@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xlift.cli import (
+    claims,
     contamination,
     convert,
     evidence,
@@ -69,6 +70,7 @@ for command in (
     studies.plan,
     studies.report,
     studies.compare,
+    claims.claims,
     info.tasks,
     info.models,
     fetch.fetch,

@@ -261,7 +261,7 @@ def report(
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
     if paper:
         check_paper_file(paper)
-    with _open_results(study, store) as (record, opened):
+    with open_results(study, store) as (record, opened):
         study_report = make_report(record, opened, every_metric=metrics)
         document = make_paper(record, opened, study_report) if paper else None
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
@@ -322,7 +322,7 @@ def compare(
             f"{len(rows)} row{'s' * (len(rows) != 1)} given",
             fix="give one row with --trend, and two rows without: `xlift compare STUDY ROW ROW`.",
         )
-    with _open_results(study, store) as (record, opened):
+    with open_results(study, store) as (record, opened):
         cells, _ = load_cells(record, opened)
     if not cells:
         raise UserError("there are no results yet", fix=f"run `xlift run {study}`.")
@@ -340,7 +340,7 @@ def compare(
 
 
 @contextmanager
-def _open_results(study: str, root: Path) -> Iterator[tuple[Record, Store]]:
+def open_results(study: str, root: Path) -> Iterator[tuple[Record, Store]]:
     """The record of a study and the store that has its results: that of a bundle, if `study` is one."""
     from xlift.studies.bundle import store_of_bundle
     from xlift.studies.bundle_files import is_bundle

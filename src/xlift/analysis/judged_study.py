@@ -1,0 +1,41 @@
+"""The verdicts of a finished or unfinished study on its claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xlift.analysis.facts import count_facts
+from xlift.analysis.scores import load_cells
+from xlift.analysis.verdicts import Judgement, judge
+from xlift.claims import ClaimSet, Table
+from xlift.studies.record import Record
+from xlift.studies.store import Store
+
+AFTER_THE_RUN = "The study ran without claims; these are from after its run."
+
+
+@dataclass(frozen=True)
+class JudgedClaims:
+    claim_set: ClaimSet
+    judgements: tuple[Judgement, ...]
+    changes: tuple[str, ...] = ()
+    """Sentences on what was not fixed before the study ran. Every command that prints verdicts shows them."""
+
+
+def judge_study(record: Record, store: Store, claim_set: ClaimSet | None = None) -> JudgedClaims | None:
+    """Judge the claims of a study by the results in the store; None if it has none.
+
+    Args:
+        claim_set: other claims than those of the record.
+
+    Raises:
+        UserError: an artifact is damaged, or a claim is about something that the study does not have.
+    """
+    recorded = record.claims.claim_set() if record.claims else None
+    claim_set = claim_set or recorded
+    if claim_set is None:
+        return None
+    cells, _ = load_cells(record, store)
+    table = Table.of([*record.cells, *cells])
+    changes = record.claims.describe_changes(claim_set) if record.claims else [AFTER_THE_RUN]
+    return JudgedClaims(claim_set, tuple(judge(claim_set, cells, count_facts(record, cells), table)), tuple(changes))
