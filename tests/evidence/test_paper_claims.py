@@ -7,6 +7,8 @@ MLM and translated data: contradicted by its source. XLM-R large is the state of
 verified.
 """
 
+from pathlib import Path
+
 import pytest
 
 from xlift.claims import read_claims
@@ -14,6 +16,8 @@ from xlift.evidence.effects import lifts
 from xlift.evidence.files import shipped_evidence
 from xlift.evidence.judgement import ERROR, PublishedJudgement
 from xlift.evidence.verdicts import judge_published
+
+ROOT = Path(__file__).parents[2]
 
 BY_HAND = {
     "best-three-tasks": "no number",
@@ -120,3 +124,29 @@ def test_lifts_are_differences_within_one_table():
         assert len({(number.source, number.table, number.metric, number.target) for number in effect.numbers}) == 1
     ner = [effect for effect in effects if effect.target == ("panx",)]
     assert [round(effect.value, 1) for effect in ner] == [-1.4, -0.7]
+
+
+@pytest.mark.slow
+def test_a_plan_of_the_full_study_has_the_declared_facts(monkeypatch, tmp_path):
+    """The facts that the evidence declares, against those of studies/full/english-intermediate.yaml."""
+    from huggingface_hub import constants
+
+    from xlift.analysis.facts import count_facts
+    from xlift.studies.plan import make_plan
+    from xlift.studies.record import make_record
+    from xlift.studies.study_file import read_study
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    file = read_study(str(ROOT / "studies" / "full" / "english-intermediate.yaml"), ("seeds=[1]",))
+    plan = make_plan(file, to_run=False)
+    counts = count_facts(make_record(file, plan), plan.cells)  # type: ignore[arg-type]
+    declared = {fact.fact: fact.value for fact in shipped_evidence().facts if fact.source == "phang-etal-2020-english"}
+    for quantity in ("phases", "target-tasks", "languages"):
+        assert counts[quantity] == declared[quantity]
+    assert counts["intermediate-tasks"] == declared["intermediate-tasks"] + 2, "translated MNLI and SQuAD"
+    # declared as "at least"
+    assert counts["formats"] >= declared["formats"]
+    assert counts["multi-task-rows"] >= declared["multi-task-rows"]
+    for claim in read_claims("english-intermediate").claims:
+        if claim.quantity in counts:
+            assert (claim.at_least or 0) <= counts[claim.quantity] <= (claim.at_most or 99), claim.name
