@@ -13,7 +13,7 @@ from xlift.errors import UserError
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
-    "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom"
+    "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom borrowed_from"
 ).split()
 
 

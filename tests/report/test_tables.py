@@ -26,7 +26,7 @@ from xlift.report.tables import (
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
-    "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom"
+    "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom borrowed_from"
 ).split()
 ROW = LiftRow(
     "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500,

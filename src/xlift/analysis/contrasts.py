@@ -21,7 +21,7 @@ from xlift.analysis.estimates import (
 )
 from xlift.analysis.intervals import Estimate, Interval, SeedPool, lift_interval, p_value
 from xlift.analysis.multiplicity import holm
-from xlift.analysis.seed_variance import SeedPools
+from xlift.analysis.seed_variance import SeedPools, SeedTables
 from xlift.claims.effects import slope
 from xlift.claims.table import Table, list_names, row_name
 from xlift.errors import UserError
@@ -51,6 +51,8 @@ class Contrast:
     one seed."""
     p_equal: float | None = None
     """P-value of "the difference is at least the margin" (two one-sided tests): small if both are equal within it."""
+    borrowed_from: str = ""
+    """Name of the study whose variance between seeds it is; '' for this study."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,25 +82,33 @@ def find_row(cells: Sequence[ScoredCell], name: str) -> PipelineKey:
 
 
 def compare_rows(
-    cells: Sequence[ScoredCell], first: PipelineKey, second: PipelineKey, study: str = "", margin: float | None = None
+    cells: Sequence[ScoredCell],
+    first: PipelineKey,
+    second: PipelineKey,
+    study: str = "",
+    margin: float | None = None,
+    lent: SeedTables | None = None,
 ) -> list[Contrast]:
     """The difference of two rows on every target and language that both have, the means first.
 
     Args:
         margin: for `p_equal`, as a fraction.
+        lent: variances between seeds of other studies (analysis/borrowed.py).
 
     Raises:
         UserError: the rows are one and the same, have nothing in common, or as `compute_lifts`.
     """
     if first == second:
         raise UserError(f"both rows are '{row_name(first, [first])}'", fix="give two different rows.")
-    contrasts = _contrasts(cells, {first: 1.0, second: -1.0}, study, margin)
+    contrasts = _contrasts(cells, {first: 1.0, second: -1.0}, study, margin, lent)
     if not contrasts:
         raise UserError("both rows have no target, language and seed in common")
     return contrasts
 
 
-def trend_over_sizes(cells: Sequence[ScoredCell], rows: Sequence[PipelineKey], study: str = "") -> list[Contrast]:
+def trend_over_sizes(
+    cells: Sequence[ScoredCell], rows: Sequence[PipelineKey], study: str = "", lent: SeedTables | None = None
+) -> list[Contrast]:
     """The slope of the score per tenfold size, by least squares over the sizes of a row.
 
     Raises:
@@ -110,7 +120,7 @@ def trend_over_sizes(cells: Sequence[ScoredCell], rows: Sequence[PipelineKey], s
             f"a trend needs one row with two sizes or more; found {len(rows)} row{'s' * (len(rows) != 1)}",
             fix=f"Rows: {list_names([row_name(row, rows) for row in rows])}.",
         )
-    return _contrasts(cells, slope(dict(sorted(sizes.items(), key=lambda item: item[1]))), study, None)
+    return _contrasts(cells, slope(dict(sorted(sizes.items(), key=lambda item: item[1]))), study, None, lent)
 
 
 def _size(row: PipelineKey) -> float:
@@ -124,10 +134,14 @@ def _size(row: PipelineKey) -> float:
 
 
 def _contrasts(
-    cells: Sequence[ScoredCell], weights: Mapping[PipelineKey, float], study: str, margin: float | None
+    cells: Sequence[ScoredCell],
+    weights: Mapping[PipelineKey, float],
+    study: str,
+    margin: float | None,
+    lent: SeedTables | None,
 ) -> list[Contrast]:
     scores, targets = estimate_with_means(cells)
-    pools = SeedPools.of(scores)
+    pools = SeedPools.of(scores, lent)
     rows = list(weights)
     shared = [(target, language) for row, target, language in scores if row == rows[0]]
     # Means over targets of two models are comparable only if they are over the same targets.
@@ -152,6 +166,11 @@ class ContrastEstimate(NamedTuple):
     """Number of test examples."""
     scores: tuple[float, ...]
     """Of the rows."""
+
+    @property
+    def covers_seeds(self) -> bool:
+        """Whether its interval covers the variation between seeds."""
+        return self.seeds > 1 or self.pool is not None
 
     def interval(self) -> Interval:
         return lift_interval(self.estimate, -math.inf, math.inf, self.pool, self.floor)
@@ -201,7 +220,7 @@ def _contrast(
     found = estimate_contrast(scores, pools, weights, target, language)
     if found is None:
         return None
-    rows, interval, has_p = list(weights), found.interval(), found.seeds > 1
+    rows, interval, has_p = list(weights), found.interval(), found.covers_seeds
     return Contrast(
         study=study,
         rows=tuple(row_name(row, rows) for row in rows) if len(rows) == 2 else (row_name(rows[0], rows[:1]),),
@@ -216,6 +235,7 @@ def _contrast(
         high=interval.high,
         p=2 * min(found.p_above(), found.p_below()) if has_p else None,
         p_equal=max(found.p_above(-margin), found.p_below(margin)) if has_p and margin is not None else None,
+        borrowed_from=found.pool.source if found.pool else "",
     )
 
 

@@ -78,10 +78,14 @@ class SeedPool(NamedTuple):
     """Whether it is the variance of one pipeline alone, which varies far more than the others."""
     pipelines: int = 0
     """Number of pipelines that it is pooled over; 0 for the variance of one pipeline alone."""
+    source: str = ""
+    """Name of the study that it is borrowed from; '' for the study itself."""
+    seed_example: float = 0.0
+    """Of a borrowed one: the part of `variance` that differs between examples. One seed alone cannot show it."""
 
     def scaled(self, factor: float) -> SeedPool:
         """The pool of the values times `factor`."""
-        return self._replace(variance=self.variance * factor**2)
+        return self._replace(variance=self.variance * factor**2, seed_example=self.seed_example * factor**2)
 
 
 class Spread(NamedTuple):
@@ -120,15 +124,19 @@ class VarianceParts(NamedTuple):
 
 
 def variance_parts(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0) -> VarianceParts:
-    """The parts of the variance of an estimate over two or more seeds; the arguments are those of `spread`."""
+    """The parts of the variance of an estimate over two or more seeds, or over one with a pool; the arguments are those of
+    `spread`."""
     seeds = len(estimate.scores)
-    seed_variance, seed_freedom = float(estimate.scores.var(ddof=1)), seeds - 1.0
+    seed_variance, seed_freedom = float(estimate.scores.var(ddof=min(1, seeds - 1))), seeds - 1.0
     if pool is not None:
         moderated = PRIOR_FREEDOM * pool.variance + seed_freedom * seed_variance
         seed_variance = moderated / (PRIOR_FREEDOM + seed_freedom)
         # The estimate's own seeds are among those of the pool.
         seed_freedom = min(PRIOR_FREEDOM + seed_freedom, pool.freedom)
-    seed_example = float(estimate.influence.var(axis=0, ddof=1).sum()) / seeds
+    if seeds > 1:
+        seed_example = float(estimate.influence.var(axis=0, ddof=1).sum()) / seeds
+    else:
+        seed_example = pool.seed_example if pool else 0.0
     return VarianceParts(seed_variance, seed_freedom, max(0.0, _over_examples(estimate) + floor - seed_example))
 
 
@@ -137,7 +145,7 @@ def _over_examples(estimate: Estimate) -> float:
 
 
 def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0) -> Spread:
-    """Variance of the mean over seeds, and its degrees of freedom. With one seed it covers examples only.
+    """Variance of the mean over seeds, and its degrees of freedom. With one seed and no pool it covers examples only.
 
     Args:
         pool: the variance between seeds that the pipelines share; None to use that of the estimate alone.
@@ -147,12 +155,12 @@ def spread(estimate: Estimate, pool: SeedPool | None = None, floor: float = 0.0)
     if units < 2:
         return Spread(0.0, 0.0)
     over_examples = _over_examples(estimate) + floor
-    if seeds == 1:
+    if seeds == 1 and pool is None:
         return Spread(over_examples, units - 1.0)
     parts = variance_parts(estimate, pool, floor)
     over_seeds = parts.seed / seeds
     variance = over_seeds + parts.examples
-    if pool is None:  # a few seeds may agree by chance
+    if pool is None or seeds == 1:  # a few seeds may agree by chance
         variance = max(variance, over_examples)
     if variance == 0:
         return Spread(0.0, units - 1.0)

@@ -32,7 +32,7 @@ from xlift.analysis.intervals import (
     sign_of,
 )
 from xlift.analysis.multiplicity import benjamini_hochberg, holm
-from xlift.analysis.seed_variance import SeedPools
+from xlift.analysis.seed_variance import SeedPools, SeedTables
 from xlift.analysis.training_status import OK
 from xlift.language_tags import has_language
 
@@ -47,7 +47,8 @@ class LiftRow:
     intermediate_language: str
     size: str
     seeds: int
-    """Number of seeds. With one seed the intervals cover examples only, and no lift has a sign."""
+    """Number of seeds. With one seed the intervals cover examples only, and no lift has a sign, unless the variance
+    between seeds is borrowed."""
     target: str
     language: str
     metric: str
@@ -85,11 +86,18 @@ class LiftRow:
     pooled; 0 if it is the row's own, or not covered (one seed)."""
     pooled_freedom: float = 0.0
     """Degrees of freedom of that pooled variance."""
+    borrowed_from: str = ""
+    """Name of the study whose variance between seeds it is; '' for this study."""
 
     @property
     def is_mean(self) -> bool:
         """Whether it is a mean over languages."""
         return self.language in MEANS
+
+    @property
+    def covers_seeds(self) -> bool:
+        """Whether its intervals cover the variation between seeds."""
+        return self.seeds > 1 or bool(self.borrowed_from)
 
     @property
     def is_source(self) -> bool:
@@ -105,14 +113,14 @@ class LiftRow:
 
     @property
     def control_sign(self) -> int:
-        """+1 or -1 if the interval of `lift_minus_control` excludes zero, else 0. With one seed it is 0."""
-        return sign_of(self.lift_minus_control_low, self.lift_minus_control_high) if self.seeds > 1 else 0
+        """+1 or -1 if the interval of `lift_minus_control` excludes zero, else 0. It is 0 if that does not cover seeds."""
+        return sign_of(self.lift_minus_control_low, self.lift_minus_control_high) if self.covers_seeds else 0
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]:
+def compute_lifts(cells: Iterable[ScoredCell], study: str = "", lent: SeedTables | None = None) -> list[LiftRow]:
     """Rows for every (pipeline, target, language) without noise in order of first appearance, the means 'all' and
     'zero-shot' before the languages.
 
@@ -120,6 +128,9 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
     language, or in no other one, has no such row. Language 'all' needs scores in every language of the target, and target
     'all' needs scores on every target of the model, since means over different sets are not comparable. If a target has
     several metrics, target 'all' uses the first.
+
+    Args:
+        lent: variances between seeds of other studies (analysis/borrowed.py).
 
     Raises:
         UserError: a cell appears twice, has no examples, or has different numbers of ids and counts; or the examples of
@@ -131,7 +142,7 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "") -> list[LiftRow]
     pipeline_order = {key: i for i, key in enumerate(dict.fromkeys(pipeline for pipeline, _, _ in scores))}
     target_order = {key: i for i, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
     language_order = {ALL: 0, ZERO_SHOT: 1}
-    pools = SeedPools.of(scores)
+    pools = SeedPools.of(scores, lent)
     keys = sorted(scores, key=lambda key: (pipeline_order[key[0]], target_order[key[1]], language_order.get(key[2], 2)))
     rows = [_row(scores, pools, key, study, *controls.get(key[0].intermediate, ("", ""))) for key in keys]
     return _adjust(rows, _best_sets(scores, targets, pools), keys)
@@ -183,10 +194,11 @@ def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control
         lift_minus_control=beyond and beyond.interval.value,
         lift_minus_control_low=beyond and beyond.interval.low,
         lift_minus_control_high=beyond and beyond.interval.high,
-        lift_p=lift.p if lift and len(scored.seeds) > 1 else None,
+        lift_p=lift.p if lift and (len(scored.seeds) > 1 or lift.pool) else None,
         is_unstable=bool(lift and pool and pool.is_unstable),
         pooled_pipelines=pool.pipelines if pool else 0,
         pooled_freedom=pool.freedom if pool and pool.pipelines else 0.0,
+        borrowed_from=pool.source if pool else "",
     )
 
 
@@ -244,7 +256,7 @@ def _adjust(
         replace(
             row,
             lift_p=adjusted.get(index),
-            in_best_set=pipeline in best_sets[target, language] if row.seeds > 1 else None,
+            in_best_set=pipeline in best_sets[target, language] if row.covers_seeds else None,
         )
         for index, (row, (pipeline, target, language)) in enumerate(zip(rows, keys, strict=True))
     ]

@@ -9,8 +9,9 @@ variance of each pipeline, as in Smyth (2004).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -72,15 +73,49 @@ class SeedTable:
 
 
 @dataclass(frozen=True)
+class LentTable:
+    """The table of another study on the same target and language, for a study with one or two seeds."""
+
+    study: str
+    table: SeedTable
+    seed_example: tuple[float, float]
+    """The part of the variance between seeds that differs between examples: of a score, and of a difference."""
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the variance of a difference."""
+        return _residual(self.table.scores).freedom
+
+    def difference_pool(self) -> SeedPool:
+        """The variance of the difference of two pipelines."""
+        variance, pipelines = _residual(self.table.scores), len(self.table.scores)
+        return SeedPool(2 * variance.mean_square, variance.freedom, False, pipelines, self.study, self.seed_example[1])
+
+    def score_pool(self) -> SeedPool:
+        """The variance of the score of a pipeline."""
+        variance, pipelines = _within(self.table.scores), len(self.table.scores)
+        return SeedPool(variance.mean_square, variance.freedom, False, pipelines, self.study, self.seed_example[0])
+
+
+SeedTables = Mapping[tuple[str, TargetColumn, str], LentTable]
+"""(model, target, language) -> the table that another study lends."""
+
+
+@dataclass(frozen=True)
 class SeedPools:
     """The pools of all scores of a study. Each covers the pipelines of one model on one target."""
 
     _tables: dict[tuple[str, TargetColumn, str], tuple[SeedTable, list[PipelineKey]]]
+    _lent: SeedTables = field(default_factory=dict)
 
     @classmethod
-    def of(cls, scores: ScoreEstimates) -> SeedPools:
+    def of(cls, scores: ScoreEstimates, lent: SeedTables | None = None) -> SeedPools:
         """The tables of all (model, target, language) whose pipelines have two seeds in common. A single language uses
-        the variances of all languages of its target."""
+        the variances of all languages of its target.
+
+        Args:
+            lent: tables of other studies, which are used where they have more degrees of freedom.
+        """
         columns: dict[tuple[str, TargetColumn], dict[str, dict[PipelineKey, ScoreEstimate]]] = {}
         for (pipeline, target, language), score in scores.items():
             by_language = columns.setdefault((pipeline.model, target), {})
@@ -91,12 +126,15 @@ class SeedPools:
             for language in by_language:
                 if found := _table([by_language[code] for code in ([language] if language in MEANS else singles)]):
                     tables[model, target, language] = found
-        return cls(tables)
+        return cls(tables, lent or {})
 
     def of_score(self, pipeline: PipelineKey, target: TargetColumn, language: str) -> SeedPool | None:
         """The pool for the score of a pipeline."""
-        table, pipelines = self._tables.get((pipeline.model, target, language), (None, []))
-        return table.score_pool(pipelines.index(pipeline)) if table and pipeline in pipelines else None
+        place = (pipeline.model, target, language)
+        table, pipelines = self._tables.get(place, (None, []))
+        own = table.score_pool(pipelines.index(pipeline)) if table and pipeline in pipelines else None
+        lent = self._lent.get(place)
+        return _better(own, lent.score_pool() if lent else None)
 
     def of_difference(
         self, pipeline: PipelineKey, other: PipelineKey, target: TargetColumn, language: str
@@ -107,10 +145,50 @@ class SeedPools:
     def of_contrast(self, weights: Mapping[PipelineKey, float], target: TargetColumn, language: str) -> SeedPool | None:
         """The pool for the sum of the scores of pipelines times weights with sum 0; None for pipelines of different models."""
         models = {pipeline.model for pipeline in weights}
-        table, pipelines = self._tables.get((min(models), target, language), (None, []))
-        if table is None or len(models) > 1 or not all(pipeline in pipelines for pipeline in weights):
+        if len(models) > 1:
             return None
-        return table.contrast_pool(np.array([weights.get(pipeline, 0.0) for pipeline in pipelines]))
+        place = (min(models), target, language)
+        table, pipelines = self._tables.get(place, (None, []))
+        own = None
+        if table and all(pipeline in pipelines for pipeline in weights):
+            own = table.contrast_pool(np.array([weights.get(pipeline, 0.0) for pipeline in pipelines]))
+        lent = self._lent.get(place)
+        factor = math.sqrt(sum(weight**2 for weight in weights.values()) / 2)  # 1 for a difference
+        return _better(own, lent.difference_pool().scaled(factor) if lent else None)
+
+
+def _better(own: SeedPool | None, lent: SeedPool | None) -> SeedPool | None:
+    """The pool with more degrees of freedom; that of an unstable pipeline is its own."""
+    if own is None or lent is None:
+        return own or lent
+    return own if own.is_unstable or own.freedom >= lent.freedom else lent
+
+
+def lend_tables(scores: ScoreEstimates, study: str) -> SeedTables:
+    """The tables of a study for others. They need two pipelines, to tell the effect of a seed on all of them."""
+    found = {}
+    for place, (table, pipelines) in SeedPools.of(scores)._tables.items():
+        if len(pipelines) < 2:
+            continue
+        model, target, language = place
+        codes = [language]
+        if language not in MEANS:
+            codes = list(
+                dict.fromkeys(
+                    code for row, other, code in scores if (row.model, other) == (model, target) and code not in MEANS
+                )
+            )
+        parts = [_influences([scores[pipeline, target, code] for pipeline in pipelines]) for code in codes]
+        own = [_within(each).mean_square * each.shape[2] for each in parts]
+        differences = [2 * _residual(each).mean_square * each.shape[2] for each in parts]
+        found[place] = LentTable(study, table, (float(np.mean(own)), float(np.mean(differences))))
+    return found
+
+
+def _influences(scores: list[ScoreEstimate]) -> np.ndarray:
+    """(P, S, units) influences under the seeds that all pipelines share."""
+    seeds = [seed for seed in scores[0].seeds if all(seed in score.seeds for score in scores)]
+    return np.stack([score.select_seeds(seeds).influence for score in scores])
 
 
 def _table(languages: list[dict[PipelineKey, ScoreEstimate]]) -> tuple[SeedTable, list[PipelineKey]] | None:

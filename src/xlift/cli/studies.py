@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from xlift.studies.study_file import StudyFile
 
 
+BorrowOption = Annotated[
+    bool,
+    typer.Option(
+        "--borrow-variance",
+        help="With one or two seeds, use the variance between seeds of other studies with the same model, target and training.",
+    ),
+]
+
+
 def run(
     study: StudyArgument,
     store: StoreOption = DEFAULT_STORE,
@@ -244,6 +253,7 @@ def report(
         bool, typer.Option("--metrics", help="Show every metric of a task, not only the first.")
     ] = False,
     noise: Annotated[bool, typer.Option("--noise", help="Show only the effect of noise, in any format.")] = False,
+    borrow_variance: BorrowOption = False,
 ) -> None:
     """Print the lift table of a finished study.
 
@@ -262,7 +272,7 @@ def report(
     if paper:
         check_paper_file(paper)
     with open_results(study, store) as (record, opened):
-        study_report = make_report(record, opened, every_metric=metrics)
+        study_report = make_report(record, opened, every_metric=metrics, borrow_variance=borrow_variance)
         document = make_paper(record, opened, study_report) if paper else None
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
     print_warnings(study_report.info.warnings)
@@ -307,12 +317,14 @@ def compare(
         float | None, typer.Option("--margin", min=0.0, help="Test whether the rows are equal within this many points.")
     ] = None,
     trend: Annotated[bool, typer.Option("--trend", help="Show the change of one row per tenfold size.")] = False,
+    borrow_variance: BorrowOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two rows of a study on every target: their difference with its interval, paired by seed and example.
 
     A row is named by its intermediate, language, size and model, as many of them as needed, with commas between.
     """
+    from xlift.analysis.borrowed import borrow_tables, describe_loans, find_lenders
     from xlift.analysis.contrasts import compare_rows, find_row, find_rows, trend_over_sizes
     from xlift.analysis.scores import load_cells
     from xlift.report.contrasts import contrast_note, contrast_table
@@ -324,19 +336,21 @@ def compare(
         )
     with open_results(study, store) as (record, opened):
         cells, _ = load_cells(record, opened)
+        lent = borrow_tables(find_lenders(record, opened), cells, opened) if borrow_variance else {}
     if not cells:
         raise UserError("there are no results yet", fix=f"run `xlift run {study}`.")
     if trend:
-        contrasts = trend_over_sizes(cells, find_rows(cells, rows[0]), record.name)
+        contrasts = trend_over_sizes(cells, find_rows(cells, rows[0]), record.name, lent)
     else:
         first, second = (find_row(cells, row) for row in rows)
-        contrasts = compare_rows(cells, first, second, record.name, None if margin is None else margin / 100)
+        contrasts = compare_rows(cells, first, second, record.name, None if margin is None else margin / 100, lent)
     if as_json:
         print(json.dumps([contrast.to_dict() for contrast in contrasts], indent=1, ensure_ascii=False))
         return
     fraction = None if margin is None else margin / 100
     console().print(contrast_table(contrasts, languages=languages, margin=fraction, trend=trend))
-    console().print(contrast_note(contrasts, margin=fraction, trend=trend), style="dim", markup=False, highlight=False)
+    note = " ".join([contrast_note(contrasts, margin=fraction, trend=trend), *describe_loans(lent)])
+    console().print(note, style="dim", markup=False, highlight=False)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def contrast_note(contrasts: Sequence[Contrast], *, margin: float | None, trend:
         f"Percent. {what}, paired by seed and test example, with half of the 95% interval. p: of no difference, adjusted by Holm "
         f"over the targets; ▲▼: below 5%. {count} seed{'s' * (seeds[-1] > 1)}."
     )
-    if seeds[0] == 1:
+    if any(contrast.seeds == 1 and not contrast.borrowed_from for contrast in contrasts):
         note += " With one seed the intervals do not cover the variation between seeds, and there is no p."
     if margin is not None:
         note += f" Equal within {to_percent(margin):g} points: two one-sided tests at 5%, not adjusted. No significant difference alone is not equality."

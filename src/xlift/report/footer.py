@@ -110,16 +110,16 @@ def _interval_note(rows: Sequence[LiftRow]) -> str:
     seeds = sorted({row.seeds for row in rows})
     sizes = sorted({row.n for row in rows if not row.is_mean}) or [0]
     examples = f"{sizes[0]:,}" if sizes[0] == sizes[-1] else f"{sizes[0]:,} to {sizes[-1]:,}"
-    if seeds == [1]:
+    if not any(row.covers_seeds for row in rows):
         return (
             f"Intervals: 95%, over {examples} test examples per language. There is one seed, so they do not cover the variation "
             "between seeds."
         )
     text = (
-        f"Intervals: 95%, over {_span(seeds)} seeds and {examples} test examples per language. They cover other seeds and other "
+        f"Intervals: 95%, over {_span(seeds)} seed{'s' * (seeds != [1])} and {examples} test examples per language. They cover other seeds and other "
         "test examples of the same kind."
     )
-    text += " With one seed they cover examples only." if seeds[0] == 1 else ""
+    text += " With one seed they cover examples only." if not all(row.covers_seeds for row in rows) else ""
     return text + _seed_variance_note(rows) + _mean_note(rows)
 
 
@@ -132,7 +132,7 @@ def _span(numbers: Sequence[float]) -> str:
 def _seed_variance_note(rows: Sequence[LiftRow]) -> str:
     """Say where the variance between seeds comes from, and name the rows that keep their own."""
     note = ""
-    pooled = [row for row in rows if row.pooled_pipelines]
+    pooled = [row for row in rows if row.pooled_pipelines and not row.borrowed_from]
     if pooled:
         note += (
             f" The variance between seeds is pooled over the {_span([row.pooled_pipelines for row in pooled])} pipelines of a model "

@@ -80,7 +80,7 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         colours={"up": charts.UP, "down": charts.DOWN},
         legend=LEGEND,
         footer=footer(rows, info.notes),
-        one_seed={row.seeds for row in rows} == {1},
+        one_seed=not any(row.covers_seeds for row in rows),
         runs={name.replace("_", " "): _format_amount(name, value) for name, value in info.runs.items()},
     )
 
@@ -92,7 +92,7 @@ def summarize_lifts(rows: Sequence[LiftRow]) -> str:
         return "There are no results yet."
     if not lifts:
         return "There are scores but no lifts: the study has no finished pipeline without an intermediate task to compare with."
-    if all(row.seeds == 1 for row in lifts):
+    if not any(row.covers_seeds for row in lifts):
         return (
             "There is only one seed, so the variation between seeds is unknown: nothing is marked, named or counted. "
             "Add seeds (`seeds: [0, 1, 2]`); finished jobs are used again."
@@ -111,7 +111,7 @@ def _control_sentence(rows: Sequence[LiftRow]) -> str:
     wide = ALL if any(row.target == ALL for row in rows) else None
     controls = [
         row for row in rows if row.control and row.language == ALL and row.target == (wide or row.target)
-        and row.lift_minus_control is not None and row.seeds > 1
+        and row.lift_minus_control is not None and row.covers_seeds
     ]  # fmt: skip
     if not controls:
         return ""
@@ -203,7 +203,7 @@ def _pipeline_name(row: LiftRow, among: list[LiftRow]) -> str:
 
 
 def _count_sentence(lifts: list[LiftRow]) -> str:
-    lifts = [row for row in lifts if row.seeds > 1]
+    lifts = [row for row in lifts if row.covers_seeds]
     if len(lifts) < 2:  # `_mean_lift_sentence` describes a single lift
         return ""
     up, down = (sum(row.sign == sign for row in lifts) for sign in (1, -1))

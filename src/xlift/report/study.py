@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlift.analysis.borrowed import MOST_SEEDS, Lender, borrow_tables, describe_loans, find_lenders
 from xlift.analysis.chance import chance_levels
 from xlift.analysis.estimates import BASELINE
 from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
+from xlift.analysis.seed_variance import SeedTables
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
 from xlift.report.contamination import for_page
 from xlift.report.footer import CONTROLS
@@ -44,14 +46,19 @@ class Report:
     """Effect of noise; empty if the study has no noisy targets."""
 
 
-def make_report(record: Record, store: Store, *, every_metric: bool = False) -> Report:
+def make_report(record: Record, store: Store, *, every_metric: bool = False, borrow_variance: bool = False) -> Report:
     """Make the rows and page texts of a study from the store alone.
+
+    Args:
+        borrow_variance: with one or two seeds, use the variance between seeds of other studies of the store.
 
     Raises:
         UserError: an artifact is damaged.
     """
     cells, missing = load_cells(record, store, every_metric=every_metric)
-    rows, noise_rows = compute_lifts(cells, record.name), compute_robustness(cells, record.name)
+    lenders = find_lenders(record, store)
+    lent = borrow_tables(lenders, cells, store) if borrow_variance else {}
+    rows, noise_rows = compute_lifts(cells, record.name, lent), compute_robustness(cells, record.name)
     warnings = []
     if missing:
         warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
@@ -68,6 +75,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         runs=summarize_jobs(record, store),
         warnings=warnings,
         notes=[
+            *_loan_notes(record, lenders, lent, asked=borrow_variance),
             *_suite_notes(record.study),
             *(f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults),
         ],
@@ -80,6 +88,24 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False) -> 
         made=_last_start_time(record, store),
     )
     return Report(rows, info, noise_rows)
+
+
+def _loan_notes(record: Record, lenders: Sequence[Lender], lent: SeedTables, *, asked: bool) -> list[str]:
+    """Say from which studies the variance between seeds is borrowed, or could be."""
+    seeds = len({cell.seed for cell in record.cells})
+    if lent:
+        return describe_loans(lent)
+    if asked and seeds > MOST_SEEDS:
+        return [f"The variance between seeds is not borrowed: this study has {seeds} seeds of its own."]
+    if asked:
+        return [
+            "The variance between seeds is not borrowed: no other finished study of the store has two seeds or more with the same model, "
+            "the same training on a target and the same test examples."
+        ]
+    if lenders and seeds == 1:
+        names = _join(lender.record.name for lender in lenders)
+        return [f"`--borrow-variance` uses the variance between seeds of {names}: same model, targets and training."]
+    return []
 
 
 def _training_warnings(artifacts: Sequence[Artifact]) -> list[str]:

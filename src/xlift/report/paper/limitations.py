@@ -38,6 +38,12 @@ def list_limitations(record: Record, rows: Sequence[LiftRow], chance: Sequence[C
 
 def _seeds(rows: Sequence[LiftRow]) -> list[str]:
     fewest = min(row.seeds for row in rows)
+    borrowed = list(dict.fromkeys(row.borrowed_from for row in rows if row.borrowed_from))
+    if fewest == 1 and all(row.covers_seeds for row in rows):
+        return [
+            f"Some pipelines have one seed. The variance between seeds is that of another study ({', '.join(borrowed)}), whose pipelines are "
+            "assumed to vary alike."
+        ]
     if fewest == 1:
         return [
             "Some pipelines have one seed. Their intervals do not cover the variation between seeds, which may be larger than all other "

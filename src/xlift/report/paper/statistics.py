@@ -12,11 +12,11 @@ def statistics_paragraphs(rows: Sequence[LiftRow]) -> list[Block]:
     """How the intervals, marks and sets of best scores of these rows were computed."""
     if not rows:
         return []
-    return [_intervals(rows), *([_many_rows(rows)] if max(row.seeds for row in rows) > 1 else [])]
+    return [_intervals(rows), *([_many_rows(rows)] if any(row.covers_seeds for row in rows) else [])]
 
 
 def _intervals(rows: Sequence[LiftRow]) -> Paragraph:
-    several = max(row.seeds for row in rows) > 1
+    several = any(row.covers_seeds for row in rows)
     parts = [
         joined(
             "Scores and lifts have 95% intervals. Their variance over test examples is the jackknife variance ",
