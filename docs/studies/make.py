@@ -13,13 +13,22 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from xlift.analysis.judged_study import judge_study
+from xlift.analysis.verdicts import Judgement
+from xlift.claims import FACT
+from xlift.evidence.files import SHIPPED, read_evidence
+from xlift.evidence.verdicts import judge_published
+from xlift.report.claims import claims_notes, format_confidence, format_effect, format_needs, format_verdict
+from xlift.report.literature import literature_cell
 from xlift.report.page import render_page, summarize_lifts
 from xlift.report.study import make_report
 from xlift.report.tables import to_markdown
 from xlift.studies.bundle import store_of_bundle
 from xlift.studies.record import Record, read_record
+from xlift.studies.store import Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -62,6 +71,7 @@ def write_pages(bundle: Path) -> None:
     with store_of_bundle(bundle) as (name, store):
         record = read_record(store, name)
         report = make_report(record, store)
+        claims = claims_section(record, store)
     (HERE / f"{name}.html").write_text(render_page(report.rows, report.info), encoding="utf-8")
     file = HERE / f"{name}.md"
     text = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -70,7 +80,7 @@ def write_pages(bundle: Path) -> None:
         written.rstrip(),
         MARK,
         summarize_lifts(report.rows),
-        *claims_section(bundle, record),
+        *claims,
         "## Scores and lifts",
         to_markdown(report.rows),
         "## How it was made",
@@ -82,9 +92,43 @@ def write_pages(bundle: Path) -> None:
     file.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
 
 
-def claims_section(bundle: Path, record: Record) -> list[str]:
-    """The table of `xlift claims`, if the study has claims."""
-    return []
+def claims_section(record: Record, store: Store) -> list[str]:
+    """The sentence that a person can quote, and the table of `xlift claims`; empty if the study has no claims."""
+    judged = judge_study(record, store)
+    if judged is None:
+        return []
+    published = judge_published(judged.claim_set.without_study(), read_evidence(sorted(SHIPPED.glob("*.yaml"))))
+    literature = {each.claim: literature_cell(each) for each in published}
+    lines = ["| claim | verdict | effect | confidence | needs | literature |", "| --- | --- | --- | --- | --- | --- |"]
+    for each in judged.judgements:
+        cells = (
+            f"**{each.claim}**: {each.text}", format_verdict(each), format_effect(each), format_confidence(each),
+            format_needs(each.needs), literature.get(each.claim, "–"),
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    fixed = f"The claims were fixed on {record.claims.date}." if record.claims else ""
+    return [
+        "## Claims",
+        quote(judged.judgements),
+        " ".join([fixed, *judged.changes]).strip(),
+        "\n".join(lines),
+        " ".join(claims_notes(judged.judgements, literature=True)),
+    ]
+
+
+def quote(judgements: Sequence[Judgement]) -> str:
+    """All verdicts of statistical claims in one paragraph, with their effects and intervals."""
+    tested = [each for each in judgements if each.kind != FACT]
+    parts = []
+    for verdict in ("supported", "refuted", "undecided", "not measured"):
+        found = [each for each in tested if each.verdict == verdict]
+        if found:
+            texts = [
+                each.text.rstrip(".") + (f" ({format_effect(each)})" if each.effect is not None else "")
+                for each in found
+            ]
+            parts.append(f"{verdict.capitalize()}: {'; '.join(texts)}.")
+    return " ".join(parts)
 
 
 if __name__ == "__main__":
