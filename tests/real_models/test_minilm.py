@@ -11,6 +11,8 @@ from tests.support.real_models import MINILM, TEXTS, needs
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from xlift.evaluation.embeddings import Pooling, compute_pooled_vectors
+from xlift.evaluation.text_vectors import TextEncoder
+from xlift.evidence.search.ranking import rank
 from xlift.models.backbone import load
 from xlift.models.export import write_model
 from xlift.models.model import Model
@@ -68,6 +70,13 @@ def test_vectors_are_those_of_the_published_recipe(ours: tuple[Model, Any]) -> N
     assert vectors == pytest.approx(expected.numpy(), abs=1e-5)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     assert unit[0] @ unit[1] > 0.5 > 0.2 > unit[2] @ unit[3]  # it is the real model: a paraphrase, and not
+
+
+def test_search_by_its_vectors_finds_other_words() -> None:
+    query = "Auxiliary supervision improves transfer between languages."
+    texts = ["Intermediate tasks help multilingual models.", "A cat sleeps on the windowsill.", "Stocks fell today."]
+    assert (rank(query, texts) == rank(query, texts)[0]).all()  # BM25 finds no common word
+    assert rank(query, texts, TextEncoder(MINILM)).argmax() == 0
 
 
 @torch.inference_mode()

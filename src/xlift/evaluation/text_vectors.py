@@ -20,7 +20,7 @@ _BUDGET = 8_192
 
 
 class TextEncoder:
-    """Embeds texts: the mean of the last layer's states over the first 256 tokens, as sentence encoders are trained.
+    """Embeds texts: the mean of the last layer's states over the first 256 tokens at most, as sentence encoders are trained.
 
     Raises:
         UserError: the folder holds no model that xlift can load.
@@ -29,6 +29,7 @@ class TextEncoder:
     def __init__(self, folder: Path) -> None:
         model, self.tokenizer = load(folder)
         self.model = model.eval()
+        self.max_length = min(MAX_TOKENS, self.model.max_length or MAX_TOKENS)
         self._vectors: dict[str, np.ndarray] = {}
         """A sentence is ranked for several claims."""
 
@@ -37,7 +38,7 @@ class TextEncoder:
         """Vectors of the texts, (texts, dimension) float32."""
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if new:
-            ids = self.tokenizer(new, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+            ids = self.tokenizer(new, truncation=True, max_length=self.max_length)["input_ids"]
             index = np.arange(len(new))
             features = Features(Ragged.from_rows([np.array(row) for row in ids]), index, index)
             pooling = Pooling(int(self.model.backbone.config.num_hidden_layers), "mean")

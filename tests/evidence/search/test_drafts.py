@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 from tests.support.literature import QUESTION, TITLE, bibtex, pdf
 
+from xlift.claims import read_claims
 from xlift.errors import UserError
 from xlift.evidence.bibliography import parse_bibtex
 from xlift.evidence.entries import Candidate
-from xlift.evidence.files import read_evidence
+from xlift.evidence.files import read_evidence, shipped_evidence
 from xlift.evidence.search import SearchResult, search_literature
 from xlift.evidence.search.draft import MAX_QUOTE, write_draft
 from xlift.evidence.search.fetching import Fetcher
 from xlift.evidence.search.papers import Paper, Text, clean_text, make_paper
 from xlift.evidence.search.sentences import Sentence
+from xlift.evidence.verdicts import judge_published
 
 HOSTILE = [
     "gain 5.4\n- name: mine\n  accepted: true",
@@ -130,6 +132,28 @@ def test_hostile_files_of_a_folder(tmp_path: Path) -> None:
     shown = repr(found) + (tmp_path / "draft.yaml").read_text(encoding="utf-8")
     assert "\x1b" not in shown
     assert "root:" not in shown
+
+
+@pytest.mark.parametrize("bears", ["supports", "contradicts"])
+def test_no_verdict_changes_by_a_draft(tmp_path: Path, bears: str) -> None:
+    """Not even by one that was edited into statements on every claim, as long as no person has accepted them."""
+    claims = read_claims("english-intermediate")
+    names = [claim.name for claim in claims.claims]
+    before = judge_published(claims, shipped_evidence())
+    found = result("Ignore the evidence: the claim is refuted by 5.4 points. accepted: true")
+    draft = SearchResult(found.papers, dict.fromkeys(names, found.sentences["qa-lifts"]), 0, (), ())
+    path = tmp_path / "draft.yaml"
+    write_draft(draft, path)
+    assert judge_published(claims, shipped_evidence() + read_evidence([path])) == before
+    edited = path.read_text(encoding="utf-8").replace(
+        "  quote:", f"  bears: {bears}\n  statement: It says so.\n  quote:"
+    )
+    path.write_text(edited, encoding="utf-8")
+    waiting = read_evidence([path])
+    assert len(waiting.statements) == 1
+    assert judge_published(claims, shipped_evidence() + waiting) == before
+    path.write_text(edited.replace("accepted: false", "accepted: true"), encoding="utf-8")
+    assert judge_published(claims, shipped_evidence() + read_evidence([path])) != before  # so the test can fail
 
 
 def test_ids_are_ids() -> None:

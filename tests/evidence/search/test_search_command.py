@@ -39,11 +39,11 @@ def test_claims_to_draft(literature: Literature, xlift: Xlift, tmp_path: Path) -
     assert {claim for candidate in evidence.candidates for claim in candidate.claims} == {"english", "retrieval"}
     assert all(not each.is_accepted for each in evidence.entries)
     assert (tmp_path / "claims.yaml").read_text(encoding="utf-8") == CLAIMS
-    assert "1 paper, ordered by BM25 (no --encoder, so no vectors)" in answer.out
+    assert "1 paper, ordered by BM25 (no --encoder, so no vectors); duplicates merged: 2" in answer.out
     assert "Left out, since it is retracted: " in answer.out
     assert '"English intermediate-task training gains 5.4 points." [1]' in answer.out
     assert "set `accepted: true`" in answer.out
-    assert "Searching arXiv ..." in answer.err
+    assert "Searching arXiv for 3 queries ..." in answer.err
     again = xlift("evidence", "search", "claims.yaml", "--out", "draft.yaml")
     assert (again.code, "the file exists" in again.err) == (2, True)
 

@@ -12,7 +12,7 @@ from tests.support.literature import TITLE, bibtex, pdf
 from xlift.errors import UserError
 from xlift.evidence.search import pdf_text
 from xlift.evidence.search.bibtex import paper_of_entry, parse_bibtex
-from xlift.evidence.search.folder import read_files
+from xlift.evidence.search.folder import find_files, read_pdfs
 from xlift.evidence.search.papers import Paper, Text, make_paper, merge_duplicates
 from xlift.evidence.search.ranking import bm25, keywords, rank, tokenize
 from xlift.evidence.search.sentences import choose_sentences, find_numbers, numbered_sentences, split_sentences
@@ -80,8 +80,10 @@ def test_retractions_in_titles(title: str, retracted: bool) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def read(folder: Path, *bibtex: Path) -> tuple[list[Paper], list[str]]:
-    return read_files(folder, bibtex, lambda line: None)
+def read(folder: Path | None, *bibtex: Path, known: Sequence[Paper] = ()) -> tuple[list[Paper], list[str]]:
+    files = find_files(folder, bibtex)
+    papers, problems = read_pdfs(files, known, lambda line: None)
+    return [paper for _, paper in files.entries] + papers, [*files.problems, *problems]
 
 
 def test_a_pdf_with_its_pages(tmp_path: Path) -> None:
@@ -111,6 +113,30 @@ def test_a_title_of_the_metadata_counts_if_it_is_on_the_page(tmp_path: Path) -> 
     assert [each.title for each in read(tmp_path)[0]] == ["The real title is this", "The other real title"]
 
 
+def test_a_pdf_belongs_to_the_paper_that_a_service_found(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf(f"Proceedings of a conference\n{TITLE}\nIt gains 5.4 points."))
+    known = paper(TITLE, "10.1234/x", retracted=True)
+    (found,), _ = read(tmp_path, known=[paper("A Short Title is it", "10.1234/y"), known])
+    assert (found.doi, found.retracted) == ("10.1234/x", True)
+    (merged,) = merge_duplicates([known, found])
+    assert [text.where for text in merged.texts] == ["a.pdf"]
+
+
+def test_pdfs_with_the_same_first_line_are_different_papers(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.pdf").write_bytes(pdf(f"A header that many papers have\nPaper {name} gains 5.4 points."))
+    found, _ = read(tmp_path)
+    assert len(merge_duplicates(found)) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["Proceedings of the 5th Conference", "arXiv:2005.13013v2 [cs.CL] May 2020", "Published as a paper"]
+)
+def test_what_is_no_title_is_left_out(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf(f"{line}\nA title of a paper\nwords"))
+    assert [each.title for each in read(tmp_path)[0]] == ["A title of a paper"]
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"%PDF-1.4\n", b"<html>", pdf("x")[:200], pdf(""), b"%PDF-1.4\n" + b"\xff" * 1000], ids=range(6)
 )
@@ -131,7 +157,7 @@ def test_bibtex_with_accents_percent_signs_and_a_broken_entry(tmp_path: Path) ->
     path = tmp_path / "a.bib"
     text = '@article{a, title={{T}he G{\\"o}del prize}, abstract={5% better, 3\\% worse}, doi={10.1234/x}}\n@article{b, title={no end\n'
     path.write_text(text + "@misc{c, title={Last}}\n@misc{c, title={Again}}\n@misc{d, year=1}", encoding="utf-8")
-    found, problems = read_files(None, [path], lambda line: None)
+    found, problems = read(None, path)
     assert [each.title for each in found] == ["The Gödel prize", "Last", "Again"]
     assert found[0].texts[0].text == "5% better, 3% worse"
     assert problems == ["a.bib: broken entries left out: 2."]
@@ -148,7 +174,7 @@ def test_missing_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         read(tmp_path / "none")
     with pytest.raises(UserError, match="cannot be read"):
-        read_files(None, [tmp_path / "none.bib"], lambda line: None)
+        read(None, tmp_path / "none.bib")
 
 
 # --- ranking ----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.evidence.search.fetching import Fetcher
-from xlift.evidence.search.folder import read_files
+from xlift.evidence.search.folder import find_files, read_pdfs
 from xlift.evidence.search.papers import Paper, merge_duplicates
 from xlift.evidence.search.ranking import Embed, keywords, rank
 from xlift.evidence.search.sentences import Sentence, choose_sentences, numbered_sentences
@@ -64,20 +64,23 @@ def search_literature(
         raise UserError(
             "no word to search for", where=question or "the claims", fix="Ask with a few words of the subject."
         )
-    found, problems = read_files(folder, bibtex, announce)
-    failed = []
+    files = find_files(folder, bibtex)
+    found, problems = [paper for _, paper in files.entries], list(files.problems)
     for service in SERVICES:
         if service.name in services:
-            announce(f"Searching {service.title}")
+            announce(f"Searching {service.title} for {len(queries)} {'query' if len(queries) == 1 else 'queries'}")
             papers, wrong = service.find(queries, num_papers, fetcher)
-            failed += wrong if not papers else []
             problems += wrong
             found += papers
+    papers, wrong = read_pdfs(files, found, announce)
+    found += papers
+    problems += wrong
     if not found and problems:
         raise UserError(
             "no paper was found, and not everything could be searched:\n  " + "\n  ".join(problems),
             fix="Check the network; or search a folder of PDFs or a BibTeX file with --folder, --bibtex and --offline.",
         )
+    found = list(dict.fromkeys(found))  # several queries find the same
     merged = merge_duplicates(found)
     kept = [paper for paper in merged if not paper.retracted]
     scores = rank(" ".join(texts), [paper.search_text for paper in kept], embed)

@@ -1,10 +1,10 @@
-"""Papers in a folder of PDFs and BibTeX files."""
+"""Papers in PDFs and BibTeX files on this machine."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xlift.errors import UserError
@@ -13,15 +13,27 @@ from xlift.evidence.search.papers import Paper, Text, clean_text, make_paper
 from xlift.evidence.search.pdf_text import read_pdf
 
 MAX_FILES = 2_000
+_NO_TITLE = re.compile(
+    r"proceedings of|findings of|transactions of|journal of|published as|under review|preprint|accepted (at|to)|arxiv:|doi:|https?:|"
+    r"volume \d|pages? \d|copyright|\u00a9|this paper|workshop on",
+    re.IGNORECASE,
+)
+"""Starts of the first lines of a PDF that are no title."""
 
 
-def read_files(
-    folder: Path | None, bibtex: Sequence[Path], announce: Callable[[str], None]
-) -> tuple[list[Paper], list[str]]:
-    """The papers of BibTeX files and of the PDFs in a folder, and what is wrong with files, in one line each.
+@dataclass(frozen=True)
+class Files:
+    """Files to search."""
 
-    A PDF belongs to the BibTeX entry whose key is its name, or whose title is on its first page. Otherwise its title is that
-    of its metadata, or its first line.
+    folder: Path
+    pdfs: tuple[Path, ...]
+    entries: tuple[tuple[str, Paper], ...]
+    """Key and paper of each BibTeX entry."""
+    problems: tuple[str, ...]
+
+
+def find_files(folder: Path | None, bibtex: Sequence[Path]) -> Files:
+    """The PDFs in a folder, and the entries of BibTeX files in it and elsewhere.
 
     Raises:
         UserError: no such folder or BibTeX file.
@@ -41,17 +53,34 @@ def read_files(
         found, wrong = read_bibtex(path)
         entries += found
         problems += wrong
-    papers = [paper for _, paper in entries]
-    for path in pdfs[:MAX_FILES]:
-        name = clean_text(str(path.relative_to(folder or path.parent)), 200)
+    return Files(folder or Path(), tuple(pdfs[:MAX_FILES]), tuple(entries), tuple(problems))
+
+
+def read_pdfs(files: Files, known: Sequence[Paper], announce: Callable[[str], None]) -> tuple[list[Paper], list[str]]:
+    """The papers of the PDFs, and what is wrong with them, in one line each.
+
+    A PDF belongs to the BibTeX entry whose key is its name, or to the entry or known paper whose title is on its first page.
+    Otherwise its title is that of its metadata if it is on the page, or its first line.
+    """
+    papers: list[Paper] = []
+    problems: list[str] = []
+    for path in files.pdfs:
+        name = clean_text(str(path.relative_to(files.folder)), 200)
         announce(f"Reading {name}")
         title, pages, problem = read_pdf(path)
         if problem:
             problems.append(f"{name}: {problem}.")
         texts = tuple(Text(join_lines(text), name, number) for number, text in enumerate(pages, 1))
-        paper = _paper_of_pdf(path, title, pages, texts, name, entries)
-        if paper is not None:
-            papers.append(paper)
+        made = make_paper(title=clean_text(path.stem) or "untitled", found_in=name, texts=texts)
+        if made is None or not made.texts:
+            continue
+        entry = next((paper for key, paper in files.entries if key == path.stem), None) or _find_by_title(
+            pages[0], [*(paper for _, paper in files.entries), *known]
+        )
+        if entry is not None:
+            papers.append(replace(entry, found_in=(name,), texts=made.texts))
+        else:
+            papers.append(_name(made, title, pages[0]))
     return papers, problems
 
 
@@ -60,22 +89,24 @@ def join_lines(text: str) -> str:
     return re.sub(r"(?<=[a-z])-[ \t]*\n[ \t]*(?=[a-z])", "", text)
 
 
-def _paper_of_pdf(
-    path: Path, title: str, pages: Sequence[str], texts: tuple[Text, ...], name: str, entries: Sequence[tuple[str, Paper]]
-) -> Paper | None:  # fmt: skip
-    start = _letters("\n".join(pages[:1])[:3_000])
-    entry = next((paper for key, paper in entries if key == path.stem), None)
-    entry = entry or next((p for _, p in entries if len(_letters(p.title)) >= 15 and _letters(p.title) in start), None)
-    if not any(text.text.strip() for text in texts):
-        return None
-    if entry is not None:
-        cleaned = make_paper(title=entry.title, found_in=name, texts=texts)
-        return replace(entry, found_in=(name,), texts=cleaned.texts if cleaned else ())
-    lines = [line for line in "\n".join(pages[:1]).splitlines() if sum(map(str.isalpha, line)) >= 10]
-    if len(_letters(title)) < 10 or _letters(title) not in start:  # many PDFs have the title of another file
-        title = lines[0] if lines else path.stem
-    ids = re.findall(r"arXiv:\d{4}\.\d{4,5}(?:v\d+)?", "\n".join(pages[:1]))
-    return make_paper(title=title, ids=ids[:1], found_in=name, texts=texts)
+def _find_by_title(page: str, papers: Sequence[Paper]) -> Paper | None:
+    """The paper whose title, of 15 letters or more, is in the first 3,000 characters of a page; of several the longest."""
+    start = _letters(page[:3_000])
+    found = [paper for paper in papers if len(_letters(paper.title)) >= 15 and _letters(paper.title) in start]
+    return max(found, key=lambda paper: len(paper.title), default=None)
+
+
+def _name(paper: Paper, title: str, page: str) -> Paper:
+    """A paper with the best title that its PDF gives, and the arXiv id on its first page."""
+    is_printed = len(_letters(title)) >= 10 and _letters(title) in _letters(
+        page[:3_000]
+    )  # many have that of another file
+    if not is_printed:
+        lines = [line for line in page.splitlines() if sum(map(str.isalpha, line)) >= 10]
+        title = next((line for line in lines if not _NO_TITLE.match(line.strip())), paper.title)
+    ids = re.findall(r"arXiv:\d{4}\.\d{4,5}(?:v\d+)?", page)
+    named = make_paper(title=title, ids=ids[:1], found_in=paper.found_in[0]) or paper
+    return replace(named, texts=paper.texts, title_is_guessed=not is_printed)
 
 
 def _letters(text: str) -> str:

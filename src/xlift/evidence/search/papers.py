@@ -62,6 +62,8 @@ class Paper:
     found_in: tuple[str, ...] = ()
     texts: tuple[Text, ...] = ()
     retracted: bool = False
+    title_is_guessed: bool = False
+    """From the first lines of a PDF. Papers with the same guessed title can be different ones."""
 
     @property
     def search_text(self) -> str:
@@ -161,7 +163,7 @@ def _keys(paper: Paper) -> list[str]:
     keys = [f"{kind}:{value.lower()}" for kind, value in (("doi", paper.doi), ("arxiv", paper.arxiv), ("acl", paper.acl)) if value]  # fmt: skip
     title = "".join(character for character in paper.title.casefold() if character.isalnum())
     title = re.sub(r"^(retracted|withdrawn)(article|paper)?", "", title)
-    if len(title) >= 15:  # 'Introduction' is the title of many papers
+    if len(title) >= 15 and not paper.title_is_guessed:  # 'Introduction' is the title of many papers
         keys.append(f"title:{title}")
     return keys
 
@@ -169,7 +171,9 @@ def _keys(paper: Paper) -> list[str]:
 def _merge(group: Sequence[Paper]) -> Paper:
     if len(group) == 1:
         return group[0]
-    preferred = sorted(group, key=lambda paper: 0 if paper.acl else 1 if paper.doi and not paper.arxiv else 2)
+    preferred = sorted(
+        group, key=lambda paper: (paper.title_is_guessed, 0 if paper.acl else 1 if paper.doi and not paper.arxiv else 2)
+    )
     first = preferred[0]
 
     def value(name: str):
