@@ -152,7 +152,7 @@ def _contrasts(
         for target, language in shared
         if (contrast := _contrast(scores, pools, weights, target, language, study, margin)) is not None
     ]
-    return _adjust(sorted(found, key=lambda each: (each.target != "all", each.language not in ("all", "zero-shot"))))
+    return adjust(sorted(found, key=lambda each: (each.target != "all", each.language not in ("all", "zero-shot"))))
 
 
 class ContrastEstimate(NamedTuple):
@@ -239,7 +239,7 @@ def _contrast(
     )
 
 
-def _adjust(contrasts: Sequence[Contrast]) -> list[Contrast]:
+def adjust(contrasts: Sequence[Contrast]) -> list[Contrast]:
     """Adjust p-values by Holm over the contrasts of the same language or mean."""
     families: dict[tuple[bool, str], list[int]] = {}
     for index, contrast in enumerate(contrasts):

@@ -151,11 +151,12 @@ def _group_by_rows(cells: list[ScoredCell]) -> list[list[ScoredCell]]:
     for target in partial:
         beside = [cell for cell in cells if _target(cell) == target.clean and (target, cell.language) in rows]
         noisy = [cell for cell in cells if _target(cell) == target]
-        parts.append([*(_select_rows(cell, rows[target, cell.language]) for cell in beside), *noisy])
+        parts.append([*(select_rows(cell, rows[target, cell.language]) for cell in beside), *noisy])
     return parts
 
 
-def _select_rows(cell: ScoredCell, ids: set[str]) -> ScoredCell:
+def select_rows(cell: ScoredCell, ids: set[str]) -> ScoredCell:
+    """A cell with some of its examples."""
     is_selected = np.array([name in ids for name in cell.ids])
     units = cell.units and [unit for unit, kept in zip(cell.units, is_selected, strict=True) if kept]
     return replace(cell, ids=[name for name in cell.ids if name in ids], counts=cell.counts[is_selected], units=units)

@@ -10,6 +10,7 @@ import typer
 
 from xlift.cli import (
     claims,
+    compare,
     contamination,
     convert,
     evidence,
@@ -69,7 +70,7 @@ for command in (
     studies.run,
     studies.plan,
     studies.report,
-    studies.compare,
+    compare.compare,
     claims.claims,
     info.tasks,
     info.models,

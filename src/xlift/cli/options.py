@@ -33,6 +33,13 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a key of the study: seeds=[1,2,3], training.lr=0.001, targets.0.size=100."),
 ]
+BorrowOption = Annotated[
+    bool,
+    typer.Option(
+        "--borrow-variance",
+        help="With one or two seeds, use the variance between seeds of other studies with the same model, target and training.",
+    ),
+]
 
 
 def _use_one_blas_thread(workers: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""`xlift run`, `xlift plan`, `xlift report`, `xlift compare` and `xlift pretrain`."""
+"""`xlift run`, `xlift plan`, `xlift report` and `xlift pretrain`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 from xlift.cli.contamination import compare_after_run
 from xlift.cli.options import (
     DEFAULT_STORE,
+    BorrowOption,
     DataOption,
     JsonOption,
     SetOption,
@@ -35,15 +36,6 @@ if TYPE_CHECKING:
     from xlift.studies.record import Record
     from xlift.studies.store import Store
     from xlift.studies.study_file import StudyFile
-
-
-BorrowOption = Annotated[
-    bool,
-    typer.Option(
-        "--borrow-variance",
-        help="With one or two seeds, use the variance between seeds of other studies with the same model, target and training.",
-    ),
-]
 
 
 def run(
@@ -301,56 +293,6 @@ def report(
         if not noise:
             console().print(tables.TerminalTable(rows, per_language=languages, notes=notes))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
-
-
-def compare(
-    study: Annotated[
-        str, typer.Argument(help="A YAML file, the name of a study, or a bundle of results (a folder or a zip file).")
-    ],
-    rows: Annotated[
-        list[str],
-        typer.Argument(help="Two rows of the table, such as `none mnli` or `mnli,en mnli,zh`; one with --trend."),
-    ],
-    store: StoreOption = DEFAULT_STORE,
-    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only means.")] = False,
-    margin: Annotated[
-        float | None, typer.Option("--margin", min=0.0, help="Test whether the rows are equal within this many points.")
-    ] = None,
-    trend: Annotated[bool, typer.Option("--trend", help="Show the change of one row per tenfold size.")] = False,
-    borrow_variance: BorrowOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Compare two rows of a study on every target: their difference with its interval, paired by seed and example.
-
-    A row is named by its intermediate, language, size and model, as many of them as needed, with commas between.
-    """
-    from xlift.analysis.borrowed import borrow_tables, describe_loans, find_lenders
-    from xlift.analysis.contrasts import compare_rows, find_row, find_rows, trend_over_sizes
-    from xlift.analysis.scores import load_cells
-    from xlift.report.contrasts import contrast_note, contrast_table
-
-    if len(rows) != (1 if trend else 2):
-        raise UserError(
-            f"{len(rows)} row{'s' * (len(rows) != 1)} given",
-            fix="give one row with --trend, and two rows without: `xlift compare STUDY ROW ROW`.",
-        )
-    with open_results(study, store) as (record, opened):
-        cells, _ = load_cells(record, opened)
-        lent = borrow_tables(find_lenders(record, opened), cells, opened) if borrow_variance else {}
-    if not cells:
-        raise UserError("there are no results yet", fix=f"run `xlift run {study}`.")
-    if trend:
-        contrasts = trend_over_sizes(cells, find_rows(cells, rows[0]), record.name, lent)
-    else:
-        first, second = (find_row(cells, row) for row in rows)
-        contrasts = compare_rows(cells, first, second, record.name, None if margin is None else margin / 100, lent)
-    if as_json:
-        print(json.dumps([contrast.to_dict() for contrast in contrasts], indent=1, ensure_ascii=False))
-        return
-    fraction = None if margin is None else margin / 100
-    console().print(contrast_table(contrasts, languages=languages, margin=fraction, trend=trend))
-    note = " ".join([contrast_note(contrasts, margin=fraction, trend=trend), *describe_loans(lent)])
-    console().print(note, style="dim", markup=False, highlight=False)
 
 
 @contextmanager

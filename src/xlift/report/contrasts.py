@@ -37,16 +37,49 @@ def contrast_table(contrasts: Sequence[Contrast], *, languages: bool, margin: fl
     for contrast in contrasts:
         if not languages and contrast.language != ALL:
             continue
-        is_different = contrast.p is not None and contrast.p < LEVEL
-        sign = SIGNS[(1 if contrast.difference > 0 else -1) if is_different else 0]
         cells = ["mean" if contrast.target == ALL else contrast.target, contrast.language][: 1 + languages]
         cells += [] if trend else [f"{to_percent(score):.1f}" for score in contrast.scores]
-        cells.append(f"{sign}{format_points(contrast.difference)} ±{half_width(contrast.low, contrast.high)}")
+        cells.append(format_difference(contrast))
         cells.append("–" if contrast.p is None else format_p(contrast.p))
         if margin is not None:
             cells.append("–" if contrast.p_equal is None else f"{'yes' if contrast.p_equal < LEVEL else 'no'}, p {format_p(contrast.p_equal)}")  # fmt: skip
         table.add_row(*cells)
     return table
+
+
+def interaction_table(contrasts: Sequence[Contrast]) -> Table:
+    """One line for each target: the difference of the rows in each group or condition, and the difference of both."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("target")
+    for heading in (*contrasts[0].language.split(" / "), "interaction", "p"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for contrast in contrasts:
+        cells = ["mean" if contrast.target == ALL else contrast.target, *map(format_points, contrast.scores)]
+        table.add_row(*cells, format_difference(contrast), "–" if contrast.p is None else format_p(contrast.p))
+    return table
+
+
+def interaction_note(contrasts: Sequence[Contrast]) -> str:
+    """What the table of an interaction shows."""
+    first, second = contrasts[0].rows
+    one, other = contrasts[0].language.split(" / ")
+    note = (
+        f"Points. {one} and {other}: {first} minus {second} there. interaction: their difference, paired by seed and test example, with "
+        "half of the 95% interval. p: of no interaction, adjusted by Holm over the targets; ▲▼: below 5%."
+    )
+    if any(contrast.p is None for contrast in contrasts):
+        note += " With one seed the intervals do not cover the variation between seeds, and there is no p."
+    return note
+
+
+def format_difference(contrast: Contrast) -> str:
+    """'▲+3.2 ±1.1'"""
+    is_different = contrast.p is not None and contrast.p < LEVEL
+    sign = SIGNS[(1 if contrast.difference > 0 else -1) if is_different else 0]
+    return f"{sign}{format_points(contrast.difference)} ±{half_width(contrast.low, contrast.high)}"
 
 
 def format_p(p: float) -> str:
