@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, print_warnings
+from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, print_notes, print_warnings
 from xlift.cli.studies import open_results
 from xlift.errors import UserError
 
@@ -103,6 +103,10 @@ def _published(claim_set: ClaimSet, files: list[Path] | None) -> dict[str, Publi
     from xlift.evidence.verdicts import judge_published
 
     evidence = read_evidence([*sorted(SHIPPED.glob("*.yaml")), *(files or ())])
+    if evidence.waiting:
+        print_notes(
+            [f"{len(evidence.waiting)} entries of the evidence count for nothing before a person sets `accepted: true`"]
+        )
     return {each.claim: each for each in judge_published(claim_set.without_study(), evidence)}
 
 

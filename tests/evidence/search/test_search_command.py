@@ -48,6 +48,27 @@ def test_claims_to_draft(literature: Literature, xlift: Xlift, tmp_path: Path) -
     assert (again.code, "the file exists" in again.err) == (2, True)
 
 
+def test_from_search_to_verdict(literature: Literature, xlift: Xlift, tmp_path: Path) -> None:
+    """A draft leaves what `xlift claims` prints as it is, until a person has accepted an entry."""
+    before = xlift("claims", "english-intermediate", "--json")
+    assert before.code == 0, before.err
+    assert xlift("evidence", "search", "english-intermediate", "--out", "draft.yaml").code == 0
+    after = xlift("claims", "english-intermediate", "--json", "--evidence", "draft.yaml")
+    assert after.out == before.out
+    path = tmp_path / "draft.yaml"
+    waiting = len(read_evidence([path]).waiting)
+    assert waiting > 0
+    assert f"{waiting} entries of the evidence count for nothing before" in after.err
+    meant = "  bears: supports\n  statement: It says so.\n  quote:"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("  quote:", meant).replace("accepted: false", "accepted: true"),
+        encoding="utf-8",
+    )
+    accepted = xlift("claims", "english-intermediate", "--json", "--evidence", "draft.yaml")
+    assert (accepted.code, accepted.err) == (0, "")
+    assert "It says so." in accepted.out
+
+
 def test_a_question_without_out_writes_nothing(literature: Literature, xlift: Xlift, tmp_path: Path) -> None:
     answer = xlift("evidence", "search", QUESTION, "--source", "arxiv")
     assert answer.code == 0
