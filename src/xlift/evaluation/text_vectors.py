@@ -15,6 +15,8 @@ from xlift.tasks.formats.ragged import Ragged
 from xlift.training.progress import Progress
 
 MAX_TOKENS = 256
+_CHARACTERS = 20
+"""More than a token has on average: what follows is not tokenized."""
 _BUDGET = 8_192
 """Tokens of one forward pass."""
 
@@ -38,7 +40,8 @@ class TextEncoder:
         """Vectors of the texts, (texts, dimension) float32."""
         new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if new:
-            ids = self.tokenizer(new, truncation=True, max_length=self.max_length)["input_ids"]
+            starts = [text[: self.max_length * _CHARACTERS] for text in new]
+            ids = self.tokenizer(starts, truncation=True, max_length=self.max_length)["input_ids"]
             index = np.arange(len(new))
             features = Features(Ragged.from_rows([np.array(row) for row in ids]), index, index)
             pooling = Pooling(int(self.model.backbone.config.num_hidden_layers), "mean")

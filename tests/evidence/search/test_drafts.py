@@ -82,6 +82,24 @@ def test_one_entry_for_a_sentence_that_bears_on_two_claims(tmp_path: Path) -> No
     assert entry.claims == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("where", "key"),
+    [
+        ("abstract in OpenAlex W1", "phang-etal-2020-english"),
+        ("abstract in arXiv 2005.13013v2", "phang-etal-2020-english"),
+        ("abstract in arXiv 2005.13013v1", "phang-etal-2020-english-v1"),
+    ],
+)
+def test_a_known_paper_keeps_its_key(tmp_path: Path, where: str, key: str) -> None:
+    """Claims name their source by it, so an accepted statement is then one of the claim's own source."""
+    paper = make_paper(title=TITLE.upper(), found_in="OpenAlex", texts=[Text("It gains 5.4 points.", where)])
+    assert paper is not None
+    found = SearchResult((paper,), {"a": (Sentence(paper, paper.texts[0].text, where, None, (5.4,)),)}, 0, (), ())
+    write_draft(found, tmp_path / "draft.yaml")
+    assert [each.source for each in read_evidence([tmp_path / "draft.yaml"]).entries] == [key]
+    assert (tmp_path / "draft.bib").read_text(encoding="utf-8") == ""
+
+
 def test_papers_with_equal_names_have_different_keys(tmp_path: Path) -> None:
     write_draft(result("It gains 5.4 points.", "It gains 3.2 points."), tmp_path / "draft.yaml")
     first, second = read_evidence([tmp_path / "draft.yaml"]).entries

@@ -57,7 +57,7 @@ def test_few_papers_with_all_words_are_completed_by_those_with_any(literature: L
 
 def test_words_of_a_question_are_no_operators(literature: Literature, tmp_path: Path) -> None:
     search(tmp_path, "openalex", question='cats NOT dogs" OR (id:1) & filter=x')
-    assert literature.queries("/works", "search") == ["cats dogs filter", "cats OR dogs OR filter"]
+    assert literature.queries("/works", "search") == ["cats dogs id filter", "cats OR dogs OR id OR filter"]
 
 
 def test_the_second_search_asks_no_service(literature: Literature, tmp_path: Path) -> None:

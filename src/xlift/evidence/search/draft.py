@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from xlift.errors import UserError
+from xlift.evidence.bibliography import bibtex_field, shipped_bibliography
 from xlift.evidence.search import SearchResult
 from xlift.evidence.search.papers import Paper
 from xlift.evidence.search.ranking import tokenize
@@ -66,14 +67,21 @@ def _entries(result: SearchResult) -> tuple[list[dict[str, Any]], list[str]]:
     for name, sentences in result.sentences.items():
         for sentence in sentences:
             claims.setdefault(sentence, []).append(name)
+    shipped = shipped_bibliography()
+    titles: dict[str, list[str]] = {}
+    for key, text in shipped.items():
+        titles.setdefault(_letters(bibtex_field(text, "title")), []).append(key)
     keys: dict[Paper, str] = {}
     entries, bibliography = [], []
     for number, (sentence, names) in enumerate(claims.items(), 1):
         paper = sentence.paper
-        if paper not in keys:
-            keys[paper] = _new_key(paper, set(keys.values()))
-            bibliography.append(_bibtex(paper, keys[paper]))
-        entry: dict[str, Any] = {"name": f"found-{number}", "source": keys[paper]}
+        key = _shipped_key(sentence, {key: shipped[key] for key in titles.get(_letters(paper.title), ())})
+        if key is None:
+            if paper not in keys:
+                keys[paper] = _new_key(paper, {*shipped, *keys.values()})
+                bibliography.append(_bibtex(paper, keys[paper]))
+            key = keys[paper]
+        entry: dict[str, Any] = {"name": f"found-{number}", "source": key}
         if sentence.page is not None:
             entry["page"] = str(sentence.page)
         if any(names):
@@ -82,6 +90,17 @@ def _entries(result: SearchResult) -> tuple[list[dict[str, Any]], list[str]]:
         entry["note"] = f"Read in: {sentence.where}. The paper was found in: {', '.join(paper.found_in)}."
         entries.append(entry | {"doubt": _DOUBT, "accepted": False})
     return entries, bibliography
+
+
+def _shipped_key(sentence: Sentence, entries: dict[str, str]) -> str | None:
+    """The key of the sentence's paper in the bibliography that ships with xlift, under which claims may name it as their source.
+
+    Args:
+        entries: those with the title of the paper. One of a certain arXiv version is for sentences of this version.
+    """
+    versions = {key: re.search(r"\d{4}\.\d{4,5}v\d+", text) for key, text in entries.items()}
+    exact = (key for key, version in versions.items() if version and version[0] in sentence.where)
+    return next(exact, next((key for key, version in versions.items() if not version), None))
 
 
 def quote(sentence: str) -> str:
@@ -112,6 +131,10 @@ def _numbered(key: str) -> Iterator[str]:
     while True:
         yield f"{key}-{number}"
         number += 1
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 def _ascii(text: str) -> str:

@@ -33,7 +33,9 @@ def tokenize(text: str) -> list[str]:
 def keywords(text: str, limit: int = 8) -> list[str]:
     """The first distinct words of a question that a search engine can use: no stop words, no numbers."""
     words = [word for word in re.findall(r"[^\W_]+", text.casefold()) if word not in STOPWORDS]
-    return list(dict.fromkeys(word for word in words if len(word) > 2 and not word.isdigit()))[:limit]
+    return list(dict.fromkeys(word for word in words if not (word.isascii() and len(word) < 2) and not word.isdigit()))[
+        :limit
+    ]
 
 
 def rank(query: str, texts: Sequence[str], embed: Embed | None = None) -> np.ndarray:

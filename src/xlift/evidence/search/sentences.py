@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlift.evidence.search.papers import Paper, Text
-from xlift.evidence.search.ranking import Embed, rank, tokenize
+from xlift.evidence.search.ranking import Embed, bm25, rank, tokenize
 
 MAX_SENTENCE = 600
 """Characters of a sentence. What is longer is a table or a list of references."""
+MAX_EMBEDDED = 200
+"""Sentences for which vectors are computed for each claim: the best ones by BM25."""
 
 _ABBREVIATION = re.compile(
     r"(?:\b(?:al|cf|e\.g|eq|etc|fig|figs|i\.e|no|resp|sec|tab|vs|approx)|\b[A-Z])\.$", re.IGNORECASE
@@ -77,6 +79,9 @@ def choose_sentences(
     """The sentences that bear most on a claim: at least two words shared with it, at most two of a paper, best first."""
     words = set(tokenize(claim))
     related = [sentence for sentence in sentences if len(words & set(tokenize(sentence.text))) >= min(2, len(words))]
+    if embed is not None and len(related) > MAX_EMBEDDED:
+        best = np.argsort(-bm25(claim, [sentence.text for sentence in related]), kind="stable")[:MAX_EMBEDDED]
+        related = [related[at] for at in sorted(best)]
     scores = rank(claim, [sentence.text for sentence in related], embed)
     chosen: list[Sentence] = []
     for at in np.argsort(-scores, kind="stable"):
