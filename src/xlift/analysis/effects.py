@@ -20,7 +20,7 @@ from xlift.analysis.estimates import (
     estimate_scores,
     weighted_sum,
 )
-from xlift.analysis.intervals import Interval, SeedPool, Spread, quantile, spread
+from xlift.analysis.intervals import Interval, SeedPool, Spread, combined_freedom, quantile, spread
 from xlift.analysis.seed_variance import SeedPools
 from xlift.claims.effects import Effect
 from xlift.claims.table import Column
@@ -112,13 +112,16 @@ class EffectMeasurer:
         if any(len(group) < 2 for group in groups.values()):
             return None
         fixed = spread(contrast.estimate, contrast.pool, contrast.floor)
-        parts = [fixed] if fixed.variance else []
-        for group in groups.values():
-            shares, effects = np.array(group).T
-            parts.append(Spread(float(np.square(shares).sum() * effects.var(ddof=1)), len(group) - 1.0))
-        variance = sum(part.variance for part in parts)
-        if not variance:
+        parts = [
+            Spread(float(np.square(shares).sum() * effects.var(ddof=1)), len(effects) - 1.0)
+            for shares, effects in (np.array(group).T for group in groups.values())
+        ]
+        between = sum(part.variance for part in parts)
+        variance = fixed.variance + between
+        if not between:
             return None
-        freedom = 1 / sum((part.variance / variance) ** 2 / part.freedom for part in parts)
+        freedom = 1 / sum((part.variance / between) ** 2 / part.freedom for part in parts)
+        if fixed.variance:
+            freedom = combined_freedom(between / variance, freedom, fixed.freedom)
         half, value = quantile(freedom) * math.sqrt(variance), contrast.estimate.value
         return Interval(value, value - half, value + half)

@@ -27,6 +27,7 @@ ALPHA = 0.025
 """Of each side."""
 MOST_CONFIDENT = ((3, 0.95), (5, 0.99))
 """(seeds, largest confidence below that number of seeds)."""
+MOST_HALVINGS = 4
 FEWEST_SEEDS = 3
 """Proposed where one seed says nothing about the variance between seeds."""
 
@@ -271,12 +272,15 @@ def _numbers(part: Part) -> dict[str, Any]:
 
 
 def _find_needs(claim: Claim, test: _Test) -> Needs | None:
-    """What the least precise part needs for a half-width of the smallest effect of interest, or of half of it where every
-    part has that already: the effect is then between 0 and delta."""
+    """What the least precise part needs for a half-width of the smallest effect of interest. Where every part has that
+    already, the effect is close to 0 or to delta, and the half-width is halved until seeds or examples are missing."""
     width = {"not_worse": claim.margin, "equals": claim.within}.get(claim.kind, claim.delta) / 100
     if width <= 0:
         return None
-    found = [seeds_and_rows(each.contrast, width, each.rows_per_language) for each in test.measured]
-    if all(each.seeds == part.seeds and each.rows is None for each, part in zip(found, test.parts, strict=True)):
-        found = [seeds_and_rows(each.contrast, width / 2, each.rows_per_language) for each in test.measured]
+    found: list[Needs] = []
+    for halvings in range(MOST_HALVINGS + 1):
+        half_width = width / 2**halvings
+        found = [seeds_and_rows(each.contrast, half_width, each.rows_per_language) for each in test.measured]
+        if any(each.seeds != part.seeds or each.rows for each, part in zip(found, test.parts, strict=True)):
+            break
     return max(found, key=lambda each: (each.seeds is None, each.rows or 0, each.seeds or 0))

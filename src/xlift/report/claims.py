@@ -79,7 +79,7 @@ def claims_notes(judgements: Sequence[Judgement], *, literature: bool) -> list[s
     notes += [NOTE] if any(each.kind != FACT for each in judgements) else []
     if any(each.needs for each in judgements):
         notes.append(
-            "needs: what makes half of the interval as narrow as delta, if the variances stay as they are. Test examples are per language."
+            "needs: what makes half of the interval as narrow as delta (or a part of delta, where it is that narrow already), if the variances stay as they are. Test examples are per language."
         )
     reasons: dict[str, list[str]] = {}
     for each in judgements:
