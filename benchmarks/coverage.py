@@ -193,13 +193,17 @@ def simulate(cell: Cell, repeats: int, seed: int = 0) -> dict[str, tuple[float, 
     }
 
 
-def null_study(rng: np.random.Generator, pipelines: int, seeds: int, n: int, sd: float) -> list[ScoredCell]:
-    """A study of three targets in four languages without any effect."""
+def null_study(
+    rng: np.random.Generator, pipelines: int, seeds: int, n: int, sd: float, lift: float = 0.0
+) -> list[ScoredCell]:
+    """A study of three targets in four languages without any effect, but for `lift` points of the first pipeline."""
     cells = []
     names = ["none", *(f"task-{number}" for number in range(pipelines))]
     for target in ("a", "b", "c"):
         design = Cell("mean of 10 languages", seeds, n, sd, pipelines)
-        right = (draw_latent(rng, design) > 0)[:, :, :4].astype(float)
+        latent = draw_latent(rng, design)
+        latent[1] += (ndtri(LEVEL + lift / 100) - ndtri(LEVEL)) * np.hypot(1, seed_sds(design)[1])
+        right = (latent > 0)[:, :, :4].astype(float)
         for row, name in enumerate(names):
             for seed in range(seeds):
                 for language in range(4):
