@@ -1,5 +1,6 @@
 """For all tests: no deadline per example (shared machines are noisy), no network, one thread, signals as by default."""
 
+import gc
 import os
 import signal
 
@@ -23,6 +24,12 @@ settings.load_profile("xlift")
 
 SLOW_TIMEOUT = 900
 """Seconds for a slow test, and for every test with all its cases. pyproject.toml has the limit of the other tests."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of garbage collections: jobs collect at their end, and each would take a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

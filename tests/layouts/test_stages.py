@@ -67,15 +67,26 @@ class Published:
         self.backbone = find(layout.name)
 
 
+class Row:
+    """The folder of a layout, and the folders of its download and its conversion, which all tests of the row share."""
+
+    def __init__(self, layout: Layout, folder: Path) -> None:
+        self.layout, self.folder = layout, folder
+        self.tensors = layout.write(folder / "published")
+
+
+@pytest.fixture(scope="module")
+def row(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Row:
+    return Row(LAYOUTS[request.param], tmp_path_factory.mktemp("row"))
+
+
 @pytest.fixture
-def published(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
-    layout, folder = LAYOUTS[request.param], tmp_path / "published"
-    tensors = layout.write(folder)
-    monkeypatch.setenv("XLIFT_CACHE", str(tmp_path / "cache"))
+def published(row: Row, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
+    monkeypatch.setenv("XLIFT_CACHE", str(row.folder / "cache"))
     with Hub() as hub:
-        hub.commit("model", layout.name, layout.contents(folder))
-        hub.connect(monkeypatch, tmp_path / "hub")
-        yield Published(layout, tensors, folder)
+        hub.commit("model", row.layout.name, row.layout.contents(row.folder / "published"))
+        hub.connect(monkeypatch, row.folder / "hub")
+        yield Published(row.layout, row.tensors, row.folder / "published")
 
 
 def all_rows(*names: str) -> pytest.MarkDecorator:
@@ -83,7 +94,7 @@ def all_rows(*names: str) -> pytest.MarkDecorator:
     rows = [
         pytest.param(name, marks=() if name in names else pytest.mark.slow, id=name.partition("/")[2]) for name in ROWS
     ]
-    return pytest.mark.parametrize("published", rows, indirect=True)
+    return pytest.mark.parametrize("row", rows, indirect=True)
 
 
 def write_study(name: str, model: str, mode: str, intermediate: list[Any], targets: list[Any], **more: Any) -> None:
