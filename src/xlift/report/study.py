@@ -9,7 +9,8 @@ from typing import Any
 
 from xlift.analysis.borrowed import MOST_SEEDS, Lender, borrow_tables, describe_loans, find_lenders
 from xlift.analysis.chance import chance_levels
-from xlift.analysis.estimates import BASELINE
+from xlift.analysis.cross_fit import best_per_target
+from xlift.analysis.estimates import BASELINE, PipelineKey, ScoredCell
 from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import load_cells
@@ -21,7 +22,7 @@ from xlift.report.page import PageInfo
 from xlift.report.paper.limitations import list_limitations
 from xlift.report.recipes import describe_recipes, trained_stages
 from xlift.report.robustness import for_page as noise_for_page
-from xlift.report.tables import MARKS
+from xlift.report.tables import MARKS, format_points
 from xlift.studies.artifact import Artifact
 from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
@@ -76,6 +77,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False, bor
         warnings=warnings,
         notes=[
             *_loan_notes(record, lenders, lent, asked=borrow_variance),
+            *_best_per_target_notes(cells, record),
             *_suite_notes(record.study),
             *(f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults),
         ],
@@ -88,6 +90,23 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False, bor
         made=_last_start_time(record, store),
     )
     return Report(rows, info, noise_rows)
+
+
+def _best_per_target_notes(cells: Sequence[ScoredCell], record: Record) -> list[str]:
+    """The lift of the best row of each target, without the luck of the choice."""
+    left_out = {
+        (PipelineKey(cell.model, cell.intermediate, cell.intermediate_language, cell.size), cell.target)
+        for cell in record.cells
+        if cell.same_task
+    }
+    found = best_per_target(cells, left_out)
+    return [
+        f"The best of {each.rows} rows on each target{f' of {each.model}' if len(found) > 1 else ''} lifts by {format_points(each.lift.value)} "
+        f"points on average over {each.targets} targets (95% interval {format_points(each.lift.low)} to {format_points(each.lift.high)}), "
+        "where half of the seeds and half of the test examples choose the row and the other halves score it. The highest lifts of the "
+        "table itself are too high on average."
+        for each in found
+    ]
 
 
 def _loan_notes(record: Record, lenders: Sequence[Lender], lent: SeedTables, *, asked: bool) -> list[str]:
