@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xlift.analysis.facts import count_facts
 from xlift.analysis.scores import load_cells
@@ -22,6 +22,13 @@ class JudgedClaims:
     """Sentences on what was not fixed before the study ran. Every command that prints verdicts shows them."""
 
 
+def recorded_claims(record: Record) -> ClaimSet | None:
+    """The claims in the record, with the file that the study names: published statements may be about claims of one file."""
+    claim_set = record.claims.claim_set() if record.claims else None
+    named = record.study.claims if isinstance(record.study.claims, str) else record.study.claims.get("file", "")
+    return claim_set and replace(claim_set, file=named if isinstance(named, str) else "")
+
+
 def judge_study(record: Record, store: Store, claim_set: ClaimSet | None = None) -> JudgedClaims | None:
     """Judge the claims of a study by the results in the store; None if it has none.
 
@@ -31,8 +38,7 @@ def judge_study(record: Record, store: Store, claim_set: ClaimSet | None = None)
     Raises:
         UserError: an artifact is damaged, or a claim is about something that the study does not have.
     """
-    recorded = record.claims.claim_set() if record.claims else None
-    claim_set = claim_set or recorded
+    claim_set = claim_set or recorded_claims(record)
     if claim_set is None:
         return None
     cells, _ = load_cells(record, store)

@@ -99,14 +99,16 @@ def _read_alone(name: str) -> ClaimSet | None:
 
 
 def _published(claim_set: ClaimSet, files: list[Path] | None) -> dict[str, PublishedJudgement]:
-    from xlift.evidence.files import SHIPPED, read_evidence
+    from xlift.evidence.files import read_evidence, shipped_evidence
     from xlift.evidence.verdicts import judge_published
 
-    evidence = read_evidence([*sorted(SHIPPED.glob("*.yaml")), *(files or ())])
-    if evidence.waiting:
-        print_notes(
-            [f"{len(evidence.waiting)} entries of the evidence count for nothing before a person sets `accepted: true`"]
-        )
+    evidence = shipped_evidence()
+    for path in files or ():
+        added = read_evidence([path])
+        if added.waiting:
+            count = f"{len(added.waiting)} of {len(added.entries)} entries"
+            print_notes([f"{path}: {count} do not count, since they have no `accepted: true`."])
+        evidence += added
     return {each.claim: each for each in judge_published(claim_set.without_study(), evidence)}
 
 

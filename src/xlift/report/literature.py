@@ -31,15 +31,17 @@ def literature_cell(judgement: PublishedJudgement) -> str:
 
 
 def literature_table(judgements: Sequence[PublishedJudgement]) -> Table:
-    """One line for each claim: its name, the sentence, and what the literature says."""
+    """One line for each claim, with its sentence and what the literature says."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("claim", "sentence", "literature"):
+    for heading in ("claim", "literature"):
         table.add_column(heading, overflow="fold")
     for judgement in judgements:
-        table.add_row(judgement.claim, judgement.text, literature_cell(judgement))
+        sentence = Text(f"{judgement.claim}\n").append(judgement.text, style="dim")
+        table.add_row(sentence, literature_cell(judgement))
     return table
 
 
