@@ -44,7 +44,7 @@ def test_only_accepted_entries_of_a_file_count(tmp_path):
     path = tmp_path / "draft.yaml"
     path.write_text(DRAFT, encoding="utf-8")
     result = run("english-intermediate", "--evidence", str(path))
-    assert "1 of 2 entries do not count" in " ".join(result.stderr.split())
+    assert "1 entry of the evidence counts for nothing" in " ".join(result.stderr.split())
     changed = {"hellaswag-lift": "contradicted by another source"}
     assert verdicts("--evidence", str(path)) == BY_HAND | changed
     path.write_text(DRAFT.replace("hu-etal-2020-xtreme}", "hu-etal-2020-xtreme, accepted: true}"), encoding="utf-8")

@@ -105,9 +105,9 @@ def _published(claim_set: ClaimSet, files: list[Path] | None) -> dict[str, Publi
     evidence = shipped_evidence()
     for path in files or ():
         added = read_evidence([path])
-        if added.waiting:
-            count = f"{len(added.waiting)} of {len(added.entries)} entries"
-            print_notes([f"{path}: {count} do not count, since they have no `accepted: true`."])
+        if count := len(added.waiting):
+            many = "entries of the evidence count" if count > 1 else "entry of the evidence counts"
+            print_notes([f"{path}: {count} {many} for nothing before a person sets `accepted: true`"])
         evidence += added
     return {each.claim: each for each in judge_published(claim_set.without_study(), evidence)}
 
