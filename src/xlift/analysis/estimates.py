@@ -128,6 +128,18 @@ def estimate_with_means(
     return scores, targets
 
 
+class _Units(NamedTuple):
+    """The examples of a target and language, which all its cells have."""
+
+    reference: ScoredCell
+    names: dict[str, str]
+    """Example -> unit, where it is not the example alone."""
+    index: np.ndarray
+    """(n,) `_unit_index` of the reference."""
+    columns: np.ndarray
+    """(units,) their columns among those of all targets."""
+
+
 def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
     """Estimates by (pipeline, target, language).
 
@@ -152,11 +164,16 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
 
     joined = _join_units(groups)
     columns: dict[tuple[str, str], int] = {}
-    first: dict[tuple[TargetColumn, str], ScoredCell] = {}
+    first: dict[tuple[TargetColumn, str], _Units] = {}
     scores: ScoreEstimates = {}
     for (pipeline, target, language), by_seed in groups.items():
         cells = list(by_seed.values())
-        reference = first.setdefault((target.clean, language), cells[0])
+        if (target.clean, language) not in first:
+            units = joined.get(_examples(cells[0]), {})
+            names, index = np.unique(_unit_names(cells[0], units), return_inverse=True)
+            numbers = [columns.setdefault((_examples(cells[0]), str(name)), len(columns)) for name in names]
+            first[target.clean, language] = _Units(cells[0], units, index, np.array(numbers))
+        reference, units, index, column = first[target.clean, language]
         for cell in cells:
             if cell.ids != reference.ids and sorted(cell.ids) != sorted(reference.ids):
                 raise UserError(
@@ -164,14 +181,13 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
                     where=_describe(cell),
                     fix=f"predict again on the same test set as {_describe(reference)}.",
                 )
-        examples = _examples(reference)
-        units = joined.get(examples, {})
-        linearised = [_linearise(cell, _unit_names(cell, units)) for cell in cells]
+        linearised = [
+            _linearise(cell, index if cell.ids == reference.ids else _unit_index(cell, units), len(column))
+            for cell in cells
+        ]
         estimate = Estimate(
             np.array([score for score, _ in linearised]), np.stack([influence for _, influence in linearised])
         )
-        names = np.unique(_unit_names(reference, units))
-        column = np.array([columns.setdefault((examples, str(name)), len(columns)) for name in names])
         training_status = worst_status(cell.training_status for cell in cells)
         scores[pipeline, target, language] = ScoreEstimate(
             tuple(by_seed),
@@ -222,13 +238,21 @@ def _unit_names(cell: ScoredCell, units: dict[str, str]) -> list[str]:
     return [units.get(str(name), str(name)) for name in cell.ids] if units else cell.ids
 
 
-def _linearise(cell: ScoredCell, units: list[str]) -> tuple[float, np.ndarray]:
-    """The score of a cell, and (units,) influences by sorted name of the unit."""
-    names, unit = np.unique(units, return_inverse=True)
+def _unit_index(cell: ScoredCell, units: dict[str, str]) -> np.ndarray:
+    """(n,) the place of each example's unit among the sorted names."""
+    return np.unique(_unit_names(cell, units), return_inverse=True)[1]
+
+
+def _linearise(cell: ScoredCell, unit: np.ndarray, units: int) -> tuple[float, np.ndarray]:
+    """The score of a cell, and (units,) influences by sorted name of the unit.
+
+    Args:
+        unit: `_unit_index`.
+    """
     if cell.leave_one_out:
         score, influence = linearise(cell.counts, cell.value, cell.leave_one_out)
-        return score, np.bincount(unit, influence)
-    counts = np.zeros((len(names), cell.counts.shape[1]))
+        return score, np.bincount(unit, influence, minlength=units)
+    counts = np.zeros((units, cell.counts.shape[1]))
     np.add.at(counts, unit, cell.counts)
     return linearise(counts, cell.value)
 
