@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.literature import QUESTION, TITLE, bibtex, pdf
 
 from xlift.claims import read_claims
@@ -13,7 +15,7 @@ from xlift.evidence.bibliography import parse_bibtex
 from xlift.evidence.entries import Candidate
 from xlift.evidence.files import read_evidence, shipped_evidence
 from xlift.evidence.search import SearchResult, search_literature
-from xlift.evidence.search.draft import MAX_QUOTE, write_draft
+from xlift.evidence.search.draft import MAX_QUOTE, quote, write_draft
 from xlift.evidence.search.fetching import Fetcher
 from xlift.evidence.search.papers import Paper, Text, clean_text, make_paper
 from xlift.evidence.search.sentences import Sentence
@@ -72,6 +74,15 @@ def test_hostile_text_stays_quoted_text(tmp_path: Path, text: str) -> None:
 def test_clean_text_can_be_printed(text: str) -> None:
     assert clean_text(text).isprintable()
     assert "5.4" in clean_text(text)
+
+
+@given(text=st.text(min_size=1, max_size=500))
+def test_any_text_stays_quoted_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("draft") / "draft.yaml"
+    write_draft(result(f"{text} 5.4", title=text, author=text, venue=text), path)
+    (entry,) = read_evidence([path]).entries
+    assert entry.quote == quote(clean_text(f"{text} 5.4"))
+    assert not entry.is_accepted
 
 
 def test_one_entry_for_a_sentence_that_bears_on_two_claims(tmp_path: Path) -> None:

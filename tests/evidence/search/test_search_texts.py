@@ -224,6 +224,7 @@ def test_ranks_are_fused() -> None:
         ("12,000 rows give 15% (of 3.5 F1).", (12_000, 15, 3.5)),
         ("In 2020, Phang et al. (2020a) [3, 17] show Table 3.2 and Figure 4, see Section 5.1 and p. 7.", ()),
         ("See arXiv 2005.13013v2 on mT5, XLM-R2, GPT-4 and v1.1.", ()),
+        ("Nine tasks and two phases, anyone at work.", (9, 2)),
         ("No number.", ()),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,12 @@ def _entries(result: SearchResult) -> tuple[list[dict[str, Any]], list[str]]:
         for sentence in sentences:
             claims.setdefault(sentence, []).append(name)
     shipped = shipped_bibliography()
-    titles: dict[str, list[str]] = {}
-    for key, text in shipped.items():
-        titles.setdefault(_letters(bibtex_field(text, "title")), []).append(key)
     keys: dict[Paper, str] = {}
     entries, bibliography = [], []
     for number, (sentence, names) in enumerate(claims.items(), 1):
         paper = sentence.paper
-        key = _shipped_key(sentence, {key: shipped[key] for key in titles.get(_letters(paper.title), ())})
+        same_title = _shipped_titles().get(_letters(paper.title), ())
+        key = _shipped_key(sentence, {key: shipped[key] for key in same_title})
         if key is None:
             if paper not in keys:
                 keys[paper] = _new_key(paper, {*shipped, *keys.values()})
@@ -90,6 +89,15 @@ def _entries(result: SearchResult) -> tuple[list[dict[str, Any]], list[str]]:
         entry["note"] = f"Read in: {sentence.where}. The paper was found in: {', '.join(paper.found_in)}."
         entries.append(entry | {"doubt": _DOUBT, "accepted": False})
     return entries, bibliography
+
+
+@cache
+def _shipped_titles() -> dict[str, list[str]]:
+    """Letters of a title -> keys of the shipped bibliography."""
+    titles: dict[str, list[str]] = {}
+    for key, text in shipped_bibliography().items():
+        titles.setdefault(_letters(bibtex_field(text, "title")), []).append(key)
+    return titles
 
 
 def _shipped_key(sentence: Sentence, entries: dict[str, str]) -> str | None:

@@ -26,7 +26,13 @@ _NO_RESULT = re.compile(
     r"|§\s*\d+(?:\.\d+)*|\b\d{4}\.\d{4,5}(?:v\d+)?\b|\b(?:18|19|20|21)\d\d[a-z]?\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"(?<![\w.,-])[+\u2212\u2013-]?\d[\d,]*(?:\.\d+)?(?![\w])")
+_WORDS = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
+    "twelve": 12, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "thousand": 1000,
+}  # fmt: skip
+_NUMBER = re.compile(
+    rf"(?<![\w.,-])[+\u2212\u2013-]?\d[\d,]*(?:\.\d+)?(?![\w])|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,10 @@ def split_sentences(text: Text) -> list[str]:
 def find_numbers(sentence: str) -> tuple[float, ...]:
     """The numbers of a sentence that can be results, in their order."""
     found = (sentence[start:end] for start, end in number_spans(sentence))
-    return tuple(float(re.sub("[\u2212\u2013]", "-", number).replace(",", "")) for number in found)
+    return tuple(
+        float(_WORDS.get(number.casefold()) or re.sub("[\u2212\u2013]", "-", number).replace(",", ""))
+        for number in found
+    )
 
 
 def number_spans(sentence: str) -> list[tuple[int, int]]:
