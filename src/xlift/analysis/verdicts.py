@@ -145,16 +145,19 @@ class _Test(NamedTuple):
     refuting: Part | None = None
     parts: tuple[Part, ...] = ()
     measured: tuple[MeasuredEffect, ...] = ()
-    absent: str = ""
+    notes: str = ""
+    """What of the claim is left out, and what to know of its rows."""
     reason: str = ""
     """Why it is not measured."""
 
 
 def _test(claim_set: ClaimSet, claim: Claim, table: Table, measurer: EffectMeasurer) -> _Test:
     expansion = expand(claim_set, claim, table)
-    absent = f"without {', '.join(expansion.absent)}, which the study does not have" if expansion.absent else ""
+    absent = [f"without {', '.join(expansion.absent)}, which the study does not have"] if expansion.absent else []
+    notes = "; ".join([*absent, *expansion.notes])
     if not expansion.effects:
-        return _Test(reason=f"the study does not have {', '.join(expansion.absent)}")
+        only = f"the study does not have {', '.join(expansion.absent)}"
+        return _Test(reason="; ".join([*([only] if absent else []), *expansion.notes]))
     measured = _measure(claim, expansion, measurer)
     if missing := measured.count(None):
         if claim.kind == "best_per_target":
@@ -164,7 +167,7 @@ def _test(claim_set: ClaimSet, claim: Claim, table: Table, measurer: EffectMeasu
     found = [each for each in measured if each is not None]
     parts = [_part(claim, each) for each in found]
     if any(part.seeds < 2 for part in parts):
-        return _Test(supporting=parts[0], parts=tuple(parts), measured=tuple(found), absent=absent)
+        return _Test(supporting=parts[0], parts=tuple(parts), measured=tuple(found), notes=notes)
     needed = _needed(claim, len(parts))
     by_support = sorted(parts, key=lambda part: part.p_support or 0.0)
     by_refute = sorted(parts, key=lambda part: part.p_refute or 0.0)
@@ -175,7 +178,7 @@ def _test(claim_set: ClaimSet, claim: Claim, table: Table, measurer: EffectMeasu
     is_gain = claim.kind not in ("no_lift", "not_worse", "equals")
     return _Test(
         p_support, p_refute, large >= needed if is_gain else True, large >= against if claim.kind == "no_lift" else True,
-        supporting, refuting, tuple(parts), tuple(found), absent,
+        supporting, refuting, tuple(parts), tuple(found), notes,
     )  # fmt: skip
 
 
@@ -238,7 +241,7 @@ def _decide(claim: Claim, test: _Test, p_support: float, p_refute: float) -> Jud
         return Judgement(**fields, verdict="not measured", reason=test.reason)
     seeds = min(part.seeds for part in test.parts)
     fields |= {"seeds": seeds, "parts": test.parts}
-    reasons = [test.absent] if test.absent else []
+    reasons = [test.notes] if test.notes else []
     if seeds < 2:
         needs = Needs(claim.delta, FEWEST_SEEDS)
         reason = "; ".join([*reasons, "one seed says nothing about the variation between seeds"])

@@ -17,6 +17,8 @@ FACT: Kind = "fact"
 
 ALL = "all"
 """As a target: the mean of the targets. As languages: the mean of all languages of a target."""
+OTHER_TASKS = "other-tasks"
+"""As a target: the mean of the targets whose own task no row trains on."""
 ZERO_SHOT = "zero-shot"
 """As languages: the mean of the languages of a target without those that it was trained on."""
 

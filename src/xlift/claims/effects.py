@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from xlift.claims.claim import ALL, Claim, ClaimSet, Names
+from xlift.claims.claim import ALL, OTHER_TASKS, ZERO_SHOT, Claim, ClaimSet, Names
 from xlift.claims.table import BASELINE, Column, RowKey, Table, list_names
 from xlift.errors import UserError, did_you_mean
 
 Weights = Mapping[RowKey, float]
+MEANS = {ALL: "the mean of the targets", OTHER_TASKS: "the mean of the targets of other tasks"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Expansion:
     effects: tuple[Effect, ...]
     absent: Names
     """Names of the claim that stand for nothing in the study. Without effects, they are why."""
+    notes: Names = ()
+    """Clauses on rows that train on a target's own task."""
 
 
 def check_claims(claim_set: ClaimSet, table: Table) -> None:
@@ -58,22 +61,48 @@ class _Expander:
     def __init__(self, claim_set: ClaimSet, claim: Claim, table: Table) -> None:
         self.set, self.claim, self.table = claim_set, claim, table
         self.absent: dict[str, None] = {}
+        self.notes: dict[str, None] = {}
 
     def expand(self) -> Expansion:
         claim = self.claim
-        columns = list(self._columns())
-        contrasts = list(self._contrasts())
-        effects = tuple(
+        columns, contrasts = list(self._columns()), list(self._contrasts())
+        found = [
             Effect(f"{label} on {target}", rows, weights) for target, weights in columns for label, rows in contrasts
-        )
-        if effects and claim.at_least is not None and not 0 < claim.at_least <= len(effects):
+        ]
+        effects = self._without_same_task(found)
+        if found and claim.at_least is not None and not 0 < claim.at_least <= len(found):
             if not self.absent:
                 raise self.error(
-                    f"at least {claim.at_least} of {len(effects)} cannot hold",
-                    f"`at_least` is between 1 and {len(effects)} here (rows x targets).",
+                    f"at least {claim.at_least} of {len(found)} cannot hold",
+                    f"`at_least` is between 1 and {len(found)} here (rows x targets).",
                 )
-            effects = ()
-        return Expansion(effects, tuple(self.absent))
+            effects = []
+        if claim.at_least is not None and len(effects) < claim.at_least:
+            effects = []
+        return Expansion(tuple(effects), tuple(self.absent), tuple(self.notes))
+
+    def _without_same_task(self, effects: list[Effect]) -> list[Effect]:
+        """Leave out the lift of a row on a target whose own task it trains on, if the claim is about other rows too."""
+        kept: list[Effect] = []
+        for effect in effects:
+            targets = tuple(dict.fromkeys(column.target for column in effect.columns))
+            marked = {
+                (row, target) for row in effect.rows for target in targets if (row, target) in self.table.same_task
+            }
+            rows = {row for row, _ in marked}
+            if not marked or rows == set(effect.rows):  # a difference of two rows that both do is one of equals
+                kept.append(effect)
+                continue
+            said = " and ".join(
+                f"{self.table.name(row)} trains on the task of {target}" for row, target in sorted(marked)
+            )
+            others = [other for other in effects if other.columns == effect.columns and other is not effect]
+            if self.claim.kind in ("lift", "no_lift", "best_per_target") and len(targets) == 1 and others:
+                self.notes[f"without {effect.label}: {said}"] = None
+            else:
+                self.notes[said] = None
+                kept.append(effect)
+        return kept or effects
 
     def error(self, what: str, fix: str) -> UserError:
         return UserError(f"claim {self.claim.name}: {what}", where=self.claim.where, fix=fix)
@@ -158,20 +187,17 @@ class _Expander:
     def _columns(self) -> Iterator[tuple[str, Mapping[Column, float]]]:
         """(label, weights) of every target of the claim."""
         targets = self._meanings(self.claim.targets)
-        if self.claim.kind == "best_per_target" and targets == (ALL,):
-            targets = self.table.targets
+        if self.claim.kind == "best_per_target" and targets in ((ALL,), (OTHER_TASKS,)):
+            targets = self.table.find_targets(targets[0])
         for target in targets:
-            if target != ALL and target not in self.table.targets:
-                fix = f"{did_you_mean(target, self.table.targets)}Targets: {', '.join(self.table.targets)}."
-                raise self.error(f"no target '{target}'", fix)
-            names = self.table.targets if target == ALL else (target,)
-            weights = (
-                self._interaction(names)
-                if self.claim.kind == "interaction"
-                else self._mean(names, self.claim.languages)
-            )
-            if weights:
-                yield ("the mean of the targets" if target == ALL else target), weights
+            if not (names := self.table.find_targets(target)):
+                choices = (*self.table.targets, ALL, OTHER_TASKS)
+                raise self.error(
+                    f"no target '{target}'", f"{did_you_mean(target, choices)}Targets: {', '.join(choices)}."
+                )
+            is_interaction = self.claim.kind == "interaction"
+            if weights := self._interaction(names) if is_interaction else self._mean(names, self.claim.languages):
+                yield MEANS.get(target, target), weights
 
     def _interaction(self, targets: Names) -> Mapping[Column, float]:
         claim = self.claim
@@ -199,7 +225,9 @@ class _Expander:
         return self.table.languages(target, meanings, noise, self.claim.where) if meanings else ()
 
     def _mean(self, targets: Names, languages: Names, noise: str = "") -> Mapping[Column, float]:
-        """The mean over targets of the mean over languages. A target without any of some listed codes does not count."""
+        """The mean over targets of the mean over languages. A target without any of the languages does not count."""
+        if languages == (ZERO_SHOT,) and len(targets) > 1:
+            targets = tuple(target for target in targets if self.table.has_zero_shot(target)) or targets[:1]
         codes = {target: self._codes(target, languages, noise) for target in targets}
         having = {target: found for target, found in codes.items() if found}
         if not having and not self.absent:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from xlift.claims.claim import ALL, ZERO_SHOT, Names
+from xlift.claims.claim import ALL, OTHER_TASKS, ZERO_SHOT, Names
 from xlift.errors import UserError, did_you_mean
 from xlift.language_tags import has_language
 
@@ -83,6 +83,8 @@ class Table:
     columns: tuple[Column, ...]
     trained: dict[str, frozenset[str]]
     """Target -> languages that it is trained on."""
+    same_task: frozenset[tuple[RowKey, str]] = frozenset()
+    """Rows that train on labels of a target's own task, with the target."""
 
     @classmethod
     def of(cls, cells: Iterable[AnyCell]) -> Table:
@@ -95,11 +97,19 @@ class Table:
             frozenset(row_of(cell) for cell in cells if cell.control),
             tuple(dict.fromkeys(Column(cell.target, cell.language, cell.noise) for cell in cells)),
             {target: frozenset(codes) for target, codes in trained.items()},
+            frozenset((row_of(cell), cell.target) for cell in cells if getattr(cell, "same_task", False)),
         )
 
     @property
     def targets(self) -> Names:
         return tuple(dict.fromkeys(column.target for column in self.columns))
+
+    def find_targets(self, name: str) -> Names:
+        """The targets that a name means: itself, or those of the mean 'all' or 'other-tasks'; () for an unknown one."""
+        if name == OTHER_TASKS:
+            marked = {target for _, target in self.same_task}
+            return tuple(target for target in self.targets if target not in marked)
+        return self.targets if name == ALL else tuple(target for target in self.targets if target == name)
 
     def name(self, row: RowKey) -> str:
         return row_name(row, self.rows)
@@ -133,14 +143,22 @@ class Table:
             return codes
         if names != (ZERO_SHOT,):
             return tuple(code for code in codes if code in names)
-        found = tuple(code for code in codes if not has_language(self.trained.get(target, ()), code))
-        if not found:
+        if not (found := self._zero_shot(target, codes)):
             raise UserError(
                 f"the target {target} is only scored in languages that it is trained on ({', '.join(codes)})",
                 where=where,
                 fix=f"write `languages: {ALL}` in the claim, or score more languages.",
             )
         return found
+
+    def has_zero_shot(self, target: str) -> bool:
+        """Whether a target is scored in a language that it is not trained on."""
+        return bool(
+            self._zero_shot(target, tuple(column.language for column in self.columns if column.target == target))
+        )
+
+    def _zero_shot(self, target: str, codes: Names) -> Names:
+        return tuple(code for code in codes if not has_language(self.trained.get(target, ()), code))
 
     def check_languages(self, names: Names, where: str) -> None:
         """Raises UserError for a code that no target has."""

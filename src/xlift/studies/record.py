@@ -192,6 +192,8 @@ def read_record(store: Store, name: str) -> Record:
 
 def _first_problem(error: Exception) -> str:
     """The message of an error on one line; of pydantic's, the place and the message of its first problem."""
+    if isinstance(error, UserError):
+        return f"{error.where}: {error.what}"
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
