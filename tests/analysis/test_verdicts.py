@@ -132,28 +132,13 @@ def test_an_interaction_with_noise():
     assert judged.effect == pytest.approx(expected[0] - expected[1])
 
 
-def test_best_per_target_is_scored_on_other_seeds_than_it_is_chosen_on():
-    names = [("nli", "100"), ("qa", "100"), ("tags", "100")]
-
-    def lift(row: tuple[str, str], target: str, seed: int) -> float:
-        scores = [
-            np.mean([
-                each.counts[:, 0].mean()
-                for each in STUDY
-                if (each.intermediate, each.size, each.target, each.seed) == (*key, target, seed) and each.language != "en"
-            ])
-            for key in (row, ("none", ""))
-        ]  # fmt: skip
-        return 100 * float(scores[0] - scores[1])
-
-    expected = []
-    for seed in range(3):
-        for target in ("xnli", "pos"):
-            others = [other for other in range(3) if other != seed]
-            chosen = max(names, key=lambda row: np.mean([lift(row, target, other) for other in others]))
-            expected.append(lift(chosen, target, seed))
-    judged = only(STUDY, best_per_target=["nli,100", "qa", "tags"])
-    assert judged.effect == pytest.approx(np.mean(expected))
+def test_best_per_target_is_the_lift_of_rows_that_are_best_beyond_doubt():
+    judged = only(STUDY, best_per_target=["nli,10000", "tags"])
+    lift = only(STUDY, lift="nli,10000")
+    assert judged.effect == pytest.approx(lift.effect, abs=0.5)
+    assert judged.verdict == "supported"
+    none = only(STUDY, best_per_target=["tags"])
+    assert none.effect == pytest.approx(only(STUDY, lift="tags").effect, abs=0.5)
     assert only(study(seeds=1), best_per_target=["nli,100", "qa"]).verdict == "not measured"
 
 

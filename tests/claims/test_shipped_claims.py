@@ -15,7 +15,7 @@ def test_every_question_has_claims():
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_shipped_claims_are_valid(name: str):
-    claims = read_claims(shipped_claims()[name])
+    claims = read_claims(name)
     assert claims.question
     assert claims.source
     assert any(claim.kind == "lift" for claim in claims.claims)
