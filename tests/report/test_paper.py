@@ -30,7 +30,8 @@ from xlift.report.paper.document import (
 )
 from xlift.report.paper.latex import render_latex
 from xlift.report.paper.markdown import render_markdown
-from xlift.report.paper.paper import check_paper_file, make_paper, write_paper
+from xlift.model_profiles import all_profiles
+from xlift.report.paper.paper import check_paper_file, known_entries, make_paper, write_paper
 from xlift.report.study import make_report
 from xlift.studies.record import read_record
 
@@ -141,6 +142,12 @@ targets:
     assert "isle-qa in qta with shuffled labels" in markdown
     assert "none; as many more steps on the target as isle-qa has" in markdown
     assert "no control with as many steps" not in markdown
+
+
+def test_the_citations_of_models_are_known():
+    keys = {profile.citation for profile in all_profiles().values() if profile.citation}
+    assert len(keys) > 15
+    assert keys <= known_entries().keys()
 
 
 def test_hostile_texts_stay_text_in_markdown():

@@ -75,6 +75,8 @@ class ModelProfile:
     dtype: Literal["float32", "float16", "bfloat16"]
     """Type of the published weights. xlift trains in float32 or bfloat16, whatever it is."""
     licence: str
+    citation: str = ""
+    """Key of the BibTeX entry of its publication; '' if none is known."""
     gated: bool | None = None
     """Whether the Hub asks for an agreement before the download; None: not known."""
     parameters: int | None = None

@@ -73,14 +73,14 @@ def model_entries(record: Record, chains: Chains) -> dict[str, Entry]:
         if isinstance(start, PretrainSpec):
             continue
         published = _published_name(record, name)
-        fields = {
-            "title": f"{{{published}}}",
-            "author": f"{{{published.partition('/')[0] if '/' in published else 'xlift'}}}",
-        }
-        if start:
-            fields["note"] = f"Pretrained model, fingerprint {start[:DIGEST_LENGTH]}"
-        if profile := find_profile(published):
+        profile = find_profile(published)
+        fields = {"title": f"{{{profile.name if profile else name}}}"}
+        if profile:
+            fields["author"] = f"{{{profile.name.partition('/')[0]}}}"
             fields |= {"howpublished": "Hugging Face Hub", "url": f"https://huggingface.co/{profile.name}"}
+        elif published in SHIPPED:
+            fields["author"] = "{The xlift authors}"
+        fields["note"] = f"Pretrained model, fingerprint {start[:DIGEST_LENGTH]}" if start else "Pretrained model"
         entries[_key(name)] = Entry("misc", _key(name), fields)
     return entries
 
@@ -106,7 +106,8 @@ def _models_table(record: Record, chains: Chains) -> Table:
             rows.append([Code(name), _pretraining(start), "that of its texts", "", ""])
             continue
         shown: Text = (Code(start[:DIGEST_LENGTH]),) if start else UNKNOWN
-        rows.append([joined(Code(name), " ", Cite(_key(name))), shown, *_published_facts(published, profile)])
+        keys = [_key(name), *([profile.citation] if profile and profile.citation else [])]
+        rows.append([joined(Code(name), " ", Cite(*keys)), shown, *_published_facts(published, profile)])
     caption = "Pretrained models. The fingerprint is the start of the SHA-256 of the model's files."
     return Table(caption, ["model", "fingerprint", "licence", "parameters", "languages"], _cells(rows))
 

@@ -75,7 +75,7 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
         abstract=[joined(question, " ", _what_ran(record), " ", summarize_lifts(rows))],
         sections=sections,
         appendix=language_section(rows),
-        entries={**_known_entries(), **model_entries(record, chains), **_software(artifacts)},
+        entries={**known_entries(), **model_entries(record, chains), **_software(artifacts)},
     )
 
 
@@ -146,7 +146,7 @@ def _software(artifacts: Sequence[Artifact]) -> dict[str, Entry]:
 
 
 @cache
-def _known_entries() -> Mapping[str, Entry]:
+def known_entries() -> Mapping[str, Entry]:
     """The entries of data, methods and software that come with xlift."""
     own = (Path(__file__).parent / "citations.bib").read_text(encoding="utf-8")
     return {**parse("\n\n".join(catalog.citations().values())), **parse(own)}
