@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from tests.support.fakes import STUDY, finished_study, study_file
 
+from xlift.analysis.needs import Needs
+from xlift.analysis.verdicts import Judgement
 from xlift.bibtex import Entry, parse
+from xlift.claims import ClaimSet, parse_claims
+from xlift.claims.record import ClaimsRecord
 from xlift.errors import UserError
+from xlift.model_profiles import all_profiles
+from xlift.report.page import render_page
+from xlift.report.paper.claims import ClaimsReport, abstract_sentences
 from xlift.report.paper.document import (
     Break,
     Bullets,
@@ -30,7 +38,6 @@ from xlift.report.paper.document import (
 )
 from xlift.report.paper.latex import render_latex
 from xlift.report.paper.markdown import render_markdown
-from xlift.model_profiles import all_profiles
 from xlift.report.paper.paper import check_paper_file, known_entries, make_paper, write_paper
 from xlift.report.study import make_report
 from xlift.studies.record import read_record
@@ -142,6 +149,73 @@ targets:
     assert "isle-qa in qta with shuffled labels" in markdown
     assert "none; as many more steps on the target as isle-qa has" in markdown
     assert "no control with as many steps" not in markdown
+
+
+CLAIMS = """\
+seeds: [1, 2, 3]
+claims:
+  source: phang-etal-2020-english
+  claims:
+    - {name: qa-lift, text: QA lifts <b>NLI</b>., lift: isle-qa}
+    - {name: three-seeds, text: There are three seeds., fact: seeds, equals: 3}
+    - {name: no-models, text: There are nine models., fact: models, equals: 9}
+"""
+
+
+def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
+    _, store = finished_study(study_file(tmp_path, STUDY + CLAIMS), tmp_path / "store")
+    record = read_record(store, "study")
+    report = make_report(record, store)
+    document = make_paper(record, store, report)
+    text = render_markdown(document, {})
+    abstract = text.partition("## Abstract\n\n")[2].partition("\n\n")[0]
+    assert re.search(
+        r"(Undecided|Refuted|Supported).*: QA lifts &#60;b&#62;NLI&#60;/b&#62; \([+−0-9.]+ points, 95% interval",
+        abstract,
+    )
+    assert "Verified: There are three seeds (3). False: There are nine models (1)." in abstract
+    assert (
+        "3 claims, listed with their verdicts in the section Claims. They are taken from the literature ([Phang" in text
+    )
+    assert "before the first run" in text
+    assert re.search(r"\| There are nine models\. \(`no-models`\) \| false \|", text)
+    page = render_page(report.rows, report.info)
+    assert "<b>NLI" not in page
+    assert re.search(r'<span class="lift down">false</span>', page)
+    assert "<h2>Limitations</h2>" in page
+
+
+@pytest.mark.parametrize(
+    ("judgement", "sentence"),
+    [
+        (Judgement("a", "A lifts.", "lift", "supported", 3.84, 1.7, 6.0, delta=1.0, confidence=0.987),
+         "Supported with confidence .987: A lifts (+3.8 points, 95% interval +1.7 to +6.0)."),
+        (Judgement("a", "A lifts.", "lift", "refuted", 0.3, 0.1, 0.5, confidence=0.95, negligible=True),
+         "Refuted with confidence .95: A lifts (+0.3 points, 95% interval +0.1 to +0.5; an effect too small to matter)."),
+        (Judgement("a", "A lifts.", "trend", "undecided", -0.04, -1, 1, needs=Needs(1.0, 12, 1500)),
+         "Undecided: A lifts (0.0 points per tenfold size, 95% interval −1.0 to +1.0; needs 12 seeds, 1,500 test examples)."),
+        (Judgement("a", "A lifts.", "lift", "not measured", reason="The study has no row A."),
+         "Not measured: A lifts (The study has no row A)."),
+        (Judgement("a", "Nine tasks", "fact", "verified", 9.0), "Verified: Nine tasks (9)."),
+    ],
+)  # fmt: skip
+def test_sentences_of_verdicts(judgement: Judgement, sentence: str):
+    assert abstract_sentences(ClaimsReport(ClaimSet(()), [judgement])) == [sentence]
+
+
+def test_published_results_stand_beside_the_verdicts(tmp_path: Path):
+    _, store = finished_study(study_file(tmp_path, STUDY + CLAIMS), tmp_path / "store")
+    record = read_record(store, "study")
+    claims = parse_claims(
+        {"source": "phang-etal-2020-english", "claims": [{"name": "tasks", "text": "Nine tasks.", "fact": "intermediate-tasks", "equals": 9}]},
+        lambda keys: str(keys),
+    )  # fmt: skip
+    content = claims.to_dict()
+    record = replace(record, claims=ClaimsRecord(content, content, "2026-01-02", is_late=True))
+    text = render_markdown(make_paper(record, store, make_report(record, store)), {})
+    assert re.search(r"\| false \| – \| 1 \| verified: 9<br>\(\[Phang et al\. 2020\]", text)
+    assert "The claims are from 2026-01-02, after the study had first run." in text
+    assert "Literature: published numbers without a spread" in text
 
 
 def test_the_citations_of_models_are_known():

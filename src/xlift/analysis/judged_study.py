@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from xlift.analysis.estimates import ScoredCell
 from xlift.analysis.facts import count_facts
 from xlift.analysis.scores import load_cells
 from xlift.analysis.verdicts import Judgement, judge
@@ -38,10 +40,18 @@ def judge_study(record: Record, store: Store, claim_set: ClaimSet | None = None)
     Raises:
         UserError: an artifact is damaged, or a claim is about something that the study does not have.
     """
+    return judge_cells(record, load_cells(record, store)[0], claim_set)
+
+
+def judge_cells(record: Record, cells: Sequence[ScoredCell], claim_set: ClaimSet | None = None) -> JudgedClaims | None:
+    """As `judge_study`, by scores that were read already.
+
+    Args:
+        cells: of the first metric of each target.
+    """
     claim_set = claim_set or recorded_claims(record)
     if claim_set is None:
         return None
-    cells, _ = load_cells(record, store)
     table = Table.of([*record.cells, *cells])
     changes = record.claims.describe_changes(claim_set) if record.claims else [AFTER_THE_RUN]
     return JudgedClaims(claim_set, tuple(judge(claim_set, cells, count_facts(record, cells), table)), tuple(changes))

@@ -236,6 +236,20 @@ def report(
     paper: Annotated[
         Path | None, typer.Option("--paper", help="Write the report as a paper: a file ending in .md or .tex.")
     ] = None,
+    claims: Annotated[
+        str | None,
+        typer.Option(
+            "--claims",
+            help="In the page and the paper, judge other claims: a file, or the name of one that ships with xlift.",
+        ),
+    ] = None,
+    evidence: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--evidence",
+            help="A file of published results for the page and the paper, beside those that ship with xlift.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table (booktabs).")] = False,
@@ -252,6 +266,8 @@ def report(
     Reads only the store, or only the bundle. A second table shows the effect of noise if the study has noisy targets. JSON and CSV hold one
     table: lifts, or noise with --noise.
     """
+    from xlift.claims import read_claims
+    from xlift.evidence.files import read_evidence
     from xlift.report import robustness, tables
     from xlift.report.latex import to_latex
     from xlift.report.page import render_page
@@ -263,8 +279,17 @@ def report(
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
     if paper:
         check_paper_file(paper)
+    claim_set = read_claims(claims, where="--claims") if claims else None
+    published = read_evidence(evidence) if evidence else None
     with open_results(study, store) as (record, opened):
-        study_report = make_report(record, opened, every_metric=metrics, borrow_variance=borrow_variance)
+        study_report = make_report(
+            record,
+            opened,
+            every_metric=metrics,
+            borrow_variance=borrow_variance,
+            claim_set=claim_set,
+            evidence=published,
+        )
         document = make_paper(record, opened, study_report) if paper else None
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
     print_warnings(study_report.info.warnings)

@@ -23,6 +23,10 @@ from xlift.report.tables import (
     make_overview_table,
     to_percent,
 )
+from xlift.report.words import join_names
+
+MOST_NAMES = 4
+"""A sentence names at most so many pipelines."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class PageInfo:
     """Sentences below tables: languages of suites, and known faults in the data."""
     contamination: dict[str, Any] = field(default_factory=dict)
     """Content of the contamination section, from report/contamination.py; empty for none."""
+    claims: dict[str, Any] = field(default_factory=dict)
+    """Content of the claims section, from report/paper/claims.py; empty for none."""
     limitations: list[str] = field(default_factory=list)
     """Sentences on what limits the results, beside the warnings and the contamination."""
     noise: dict[str, Any] = field(default_factory=dict)
@@ -170,7 +176,7 @@ def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
         return f"{name} has the highest lift: on average {size}."
     if best:
         others = [_pipeline_name(row, means) for row in sorted(best.tied, key=lambda row: -(row.lift or 0))]
-        return f"The highest mean lift is that of {name}: {size}. It does not differ significantly from {_join_names(others)}."
+        return f"The highest mean lift is that of {name}: {size}. It does not differ significantly from {join_names(others, MOST_NAMES)}."
     raising = max(above, key=lambda row: row.lift or 0)
     return (
         f"{_pipeline_name(raising, means)} raises the average: {_lift_with_interval(raising)} {over}. {name} has a higher mean, which does not "
@@ -183,13 +189,6 @@ def _lift_with_interval(row: LiftRow) -> str:
     assert row.lift_low is not None
     assert row.lift_high is not None
     return f"{format_points(row.lift)} points (95% interval {format_points(row.lift_low)} to {format_points(row.lift_high)})"
-
-
-def _join_names(names: Sequence[str], most: int = 4) -> str:
-    """'a, b and c', or the first few and the number of the others."""
-    if len(names) > most:
-        names = [*names[: most - 1], f"{len(names) - most + 1} others"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _pipeline_name(row: LiftRow, among: list[LiftRow]) -> str:

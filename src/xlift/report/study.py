@@ -13,12 +13,15 @@ from xlift.analysis.cross_fit import best_per_target
 from xlift.analysis.estimates import BASELINE, PipelineKey, ScoredCell
 from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
-from xlift.analysis.scores import load_cells
+from xlift.analysis.scores import AT_OFFICIAL_LAYER, load_cells
 from xlift.analysis.seed_variance import SeedTables
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
+from xlift.claims import ClaimSet
+from xlift.evidence.entries import Evidence
 from xlift.report.contamination import for_page
 from xlift.report.footer import CONTROLS
 from xlift.report.page import PageInfo
+from xlift.report.paper.claims import ClaimsReport, claims_limitations, make_claims_report
 from xlift.report.paper.limitations import list_limitations
 from xlift.report.recipes import describe_recipes, trained_stages
 from xlift.report.robustness import for_page as noise_for_page
@@ -45,13 +48,25 @@ class Report:
     info: PageInfo
     noise_rows: list[RobustnessRow] = field(default_factory=list)
     """Effect of noise; empty if the study has no noisy targets."""
+    claims: ClaimsReport | None = None
+    """None if the study has no claims."""
 
 
-def make_report(record: Record, store: Store, *, every_metric: bool = False, borrow_variance: bool = False) -> Report:
+def make_report(
+    record: Record,
+    store: Store,
+    *,
+    every_metric: bool = False,
+    borrow_variance: bool = False,
+    claim_set: ClaimSet | None = None,
+    evidence: Evidence | None = None,
+) -> Report:
     """Make the rows and page texts of a study from the store alone.
 
     Args:
-        borrow_variance: with one or two seeds, use the variance between seeds of other studies of the store.
+        borrow_variance: with one or two seeds, use the variance between seeds of other studies of the store. Verdicts on claims do not.
+        claim_set: other claims than those of the record.
+        evidence: published results beside the claims of the study, with those that ship with xlift.
 
     Raises:
         UserError: an artifact is damaged.
@@ -60,6 +75,7 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False, bor
     lenders = find_lenders(record, store)
     lent = borrow_tables(lenders, cells, store) if borrow_variance else {}
     rows, noise_rows = compute_lifts(cells, record.name, lent), compute_robustness(cells, record.name)
+    claims = make_claims_report(record, _of_first_metrics(record, cells), claim_set, evidence) if cells else None
     warnings = []
     if missing:
         warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
@@ -82,14 +98,24 @@ def make_report(record: Record, store: Store, *, every_metric: bool = False, bor
             *(f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults),
         ],
         contamination=for_page(record, store),
-        limitations=list_limitations(
-            record, rows, chance_levels(record, store, [row for row in rows if row.intermediate == BASELINE])
-        ),
+        claims=claims.for_page() if claims else {},
+        limitations=[
+            *(claims_limitations(claims) if claims else ()),
+            *list_limitations(
+                record, rows, chance_levels(record, store, [row for row in rows if row.intermediate == BASELINE])
+            ),
+        ],
         noise=noise_for_page(noise_rows),
         command=f"xlift run {record.name}",
         made=_last_start_time(record, store),
     )
-    return Report(rows, info, noise_rows)
+    return Report(rows, info, noise_rows, claims)
+
+
+def _of_first_metrics(record: Record, cells: Sequence[ScoredCell]) -> list[ScoredCell]:
+    """The scores that claims are about."""
+    metrics = {cell.target: record.tasks[cell.task].metrics[0] for cell in record.cells}
+    return [cell for cell in cells if cell.metric.removesuffix(AT_OFFICIAL_LAYER) == metrics.get(cell.target)]
 
 
 def _best_per_target_notes(cells: Sequence[ScoredCell], record: Record) -> list[str]:

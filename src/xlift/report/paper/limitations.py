@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from xlift.analysis.chance import ChanceLevel
@@ -10,6 +10,7 @@ from xlift.analysis.estimates import ALL, BASELINE
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.training_status import OK
 from xlift.report.markdown import counted
+from xlift.report.words import join_names
 from xlift.studies.record import Record
 from xlift.tasks import catalog
 
@@ -64,7 +65,7 @@ def _unstable(rows: Sequence[LiftRow]) -> list[str]:
     if not names:
         return []
     return [
-        f"{_listed(names)}: the lift varies over seeds far more than those of the other pipelines, so its interval rests on its own few seeds."
+        f"{join_names(names, MOST_NAMES)}: the lift varies over seeds far more than those of the other pipelines, so its interval rests on its own few seeds."
     ]
 
 
@@ -88,7 +89,7 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
     )
     if retried:
         found.append(
-            f"Training behind these scores was repeated with other settings, or failed: {_listed(retried)}. They do not compare equal recipes."
+            f"Training behind these scores was repeated with other settings, or failed: {join_names(retried, MOST_NAMES)}. They do not compare equal recipes."
         )
     if any(row.intermediate == BASELINE for row in rows):
         found.append("All pipelines share one recipe for each kind of stage. It was not tuned for each of them.")
@@ -102,7 +103,7 @@ def _chance(chance: Sequence[ChanceLevel]) -> list[str]:
             low.setdefault(each.target, []).append(each.language)
     if not low:
         return []
-    places = (f"{target} ({_listed(languages)})" for target, languages in low.items())
+    places = (f"{target} ({join_names(languages, MOST_NAMES)})" for target, languages in low.items())
     return [
         f"The baseline is not clearly above the best constant answer on {'; '.join(places)}. A lift there may be a difference between guesses, and no "
         "lift there says little."
@@ -122,7 +123,8 @@ def _missing_languages(record: Record) -> list[str]:
     if not missing:
         return []
     parts = (
-        f"{target} has {counted(len(codes), 'more language')} ({_listed(codes)})" for target, codes in missing.items()
+        f"{target} has {counted(len(codes), 'more language')} ({join_names(codes, MOST_NAMES)})"
+        for target, codes in missing.items()
     )
     return [f"Not every language of the data is scored: {'; '.join(parts)}."]
 
@@ -131,7 +133,7 @@ def _generated(record: Record) -> list[str]:
     tasks = [task for task, note in record.tasks.items() if "isles" in note.origins]
     if not tasks:
         return []
-    which = "All tasks" if len(tasks) == len(record.tasks) else _listed(tasks)
+    which = "All tasks" if len(tasks) == len(record.tasks) else join_names(tasks, MOST_NAMES)
     return [
         f"{which}: the languages and examples are generated (the archipelago). Results there say how the methods behave under known conditions, and "
         "are no evidence on natural languages."
@@ -155,11 +157,3 @@ def _scope(record: Record, rows: Sequence[LiftRow]) -> list[str]:
         )
     faults = [f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults]
     return found + faults
-
-
-def _listed(names: Iterable[str]) -> str:
-    """'a, b and c', or the first few and the number of the others."""
-    found = list(names)
-    if len(found) > MOST_NAMES:
-        found = [*found[: MOST_NAMES - 1], f"{len(found) - MOST_NAMES + 1} others"]
-    return " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from xlift.bibtex import Entry, parse
 from xlift.errors import UserError
+from xlift.evidence.bibliography import shipped_bibliography
 from xlift.report.page import summarize_lifts
+from xlift.report.paper.claims import ClaimsReport, abstract_sentences, claims_section, claims_statistics
 from xlift.report.paper.document import (
     Bullets,
     Cite,
@@ -18,6 +20,7 @@ from xlift.report.paper.document import (
     Document,
     Figure,
     Paragraph,
+    Piece,
     Section,
     Text,
     joined,
@@ -32,7 +35,6 @@ from xlift.report.study import Report, method_sentences
 from xlift.studies.artifact import Artifact
 from xlift.studies.record import Record
 from xlift.studies.store import Store
-from xlift.tasks import catalog
 
 RENDERERS: dict[str, tuple[Callable[[Document, Mapping[str, str]], str], str]] = {
     ".md": (render_markdown, ".svg"),
@@ -60,11 +62,14 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
     artifacts = [artifact for key in record.keys if (artifact := store.find(key))]
     chains, sentences = Chains(artifacts), method_sentences(record, [each.manifest for each in artifacts])
     info, rows = report.info, report.rows
-    question = info.question or "The study names no question."
+    question, claims = info.question or "The study names no question.", report.claims
+    statistics = [*statistics_paragraphs(rows), *(claims_statistics(claims) if claims else [])]
+    answer = " ".join(abstract_sentences(claims)) if claims else summarize_lifts(rows)
     sections = [
-        Section("Question", [Paragraph(question)]),
-        *method_section(record, sentences, chains, statistics_paragraphs(rows)),
+        Section("Question", [Paragraph(question), *_claims_made(claims)]),
+        *method_section(record, sentences, chains, statistics),
         *results_section(rows, report.noise_rows, info.notes),
+        *([claims_section(claims)] if claims else []),
         Section("Limitations", [Bullets(_limitations(report))]),
         _reproduction(record, report, artifacts),
     ]
@@ -72,11 +77,27 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
         title=info.title,
         byline=joined("Written by ", Code("xlift report"), " from the results of the study ", Code(record.name)),
         date=info.made[:10],
-        abstract=[joined(question, " ", _what_ran(record), " ", summarize_lifts(rows))],
+        abstract=[" ".join((question, _what_ran(record), answer))],
         sections=sections,
         appendix=language_section(rows),
-        entries={**known_entries(), **model_entries(record, chains), **_software(artifacts)},
+        entries={
+            **(claims.bibliography if claims else {}),
+            **known_entries(),
+            **model_entries(record, chains),
+            **_software(artifacts),
+        },
     )
+
+
+def _claims_made(claims: ClaimsReport | None) -> list[Paragraph]:
+    """How many claims the study makes, and whose they are."""
+    if claims is None:
+        return []
+    count = len(claims.judgements)
+    keys = [key for key in claims.claim_set.source if key in claims.bibliography]
+    whose: tuple[Piece, ...] = (" They are taken from the literature ", Cite(*keys), ".") if keys else ()
+    start = f"The study makes {count} claim{'s' * (count != 1)}, listed with their verdicts in the section Claims."
+    return [Paragraph(joined(start, whose))]
 
 
 def _limitations(report: Report) -> list[str]:
@@ -147,9 +168,9 @@ def _software(artifacts: Sequence[Artifact]) -> dict[str, Entry]:
 
 @cache
 def known_entries() -> Mapping[str, Entry]:
-    """The entries of data, methods and software that come with xlift."""
+    """The entries of data, published results, methods, models and software that come with xlift."""
     own = (Path(__file__).parent / "citations.bib").read_text(encoding="utf-8")
-    return {**parse("\n\n".join(catalog.citations().values())), **parse(own)}
+    return {**parse("\n\n".join(shipped_bibliography().values())), **parse(own)}
 
 
 def write_paper(document: Document, path: Path) -> list[Path]:
