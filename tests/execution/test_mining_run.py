@@ -13,7 +13,7 @@ from xlift.analysis.lift import compute_lifts
 from xlift.analysis.scores import AT_OFFICIAL_LAYER, load_cells, mined_pairs, read_predictions
 from xlift.errors import UserError
 from xlift.report.study import make_report
-from xlift.report.tables import footer, make_overview_table
+from xlift.report.tables import footer, make_overview_tables
 from xlift.studies.plan import Plan
 from xlift.studies.record import make_record, read_record
 from xlift.studies.store import Store
@@ -141,7 +141,7 @@ def test_tables_and_method_name_the_dev_data_of_the_layer(tmp_path: Path, store:
     report = make_report(record, store)
     assert "best on dev pairs of the same language" in footer(report.rows)
     assert "best on dev pairs of other languages" in footer(report.rows)
-    assert f"bucc-f1{AT_OFFICIAL_LAYER}" in make_overview_table(report.rows).columns[-1]
+    assert f"bucc-f1{AT_OFFICIAL_LAYER}" in make_overview_tables(report.rows)[-1].columns[-1]
     assert "on dev pairs of the same language" in report.info.method
     assert "without the scored language" in report.info.method
     assert "nothing was selected on a dev set" not in report.info.method

@@ -11,7 +11,7 @@ from tests.support.fakes import STUDY, finished_study, model_folder, plan_of, st
 
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import Device, find_device
-from xlift.report.graph import as_json, describe_estimate_source, describe_remaining, print_plan
+from xlift.report.graph import as_json, describe_estimate_source, describe_remaining, planned_steps, print_plan
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.units import format_duration
@@ -163,3 +163,21 @@ def test_no_memory_estimate_for_an_unknown_shape(tmp_path: Path):
     plan, store = plan_of(study_file(tmp_path)), Store(tmp_path / "s")  # its config.json says nothing
     assert "GB" not in drawn(plan, store)
     assert all(job["estimated_memory_bytes"] is None for job in as_json(plan, store, PlanEstimate(plan, store, 2)))
+
+
+@pytest.mark.parametrize(
+    ("control", "expected"),
+    [
+        ("", ["none", "isle-qa"]),
+        (", controls: [steps]", []),
+        (", controls: [text, shuffled]", ["none", "isle-qa"]),
+    ],
+)
+def test_rows_without_a_control_of_equal_steps_are_named(tmp_path: Path, control: str, expected: list[str]):
+    text = "training: {batch_size: 8, epochs: 1}\n" + STUDY.replace("size: 100}", f"size: 100{control}}}")
+    plan = plan_of(study_file(tmp_path, text))
+    found = planned_steps(plan, PlanEstimate(plan, Store(tmp_path / "s"), 2))
+    assert list(found) == expected
+    if found:
+        assert found["none"] == 7  # 50 examples in batches of 8
+        assert found["isle-qa"] > found["none"] + 12  # and 100; long passages make several rows

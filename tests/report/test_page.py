@@ -192,3 +192,35 @@ def test_learning_curves_if_sizes_vary():
     assert list(several) == ["mean", "isle-pairs", "isle-spans"]
     assert ' id="' not in several["mean"]
     assert "isle-nli" in several["mean"]
+
+
+def test_the_summary_is_about_zero_shot_means_of_other_tasks():
+    study = [
+        *(row(target=target, language=code, lift=lift, same_task=target == "all")
+          for target, lift in (("all", 0.09), ("other-tasks", 0.03)) for code in ("all", "zero-shot")),
+        language(same_task=True), row(target="pos", language="sw", metric="accuracy"),
+    ]  # fmt: skip
+    summary = summarize_lifts([replace(each, in_best_set=True) for each in study])
+    assert summary == (
+        "nli has the highest lift: on average +3.0 points (95% interval +1.0 to +5.0) over 1 target and 1 zero-shot language. "
+        "Lifts of a task on itself are not counted: on xnli (after nli)."
+    )
+
+
+def test_the_summary_says_if_there_are_lifts_of_the_same_task_alone():
+    summary = summarize_lifts([row(target="xnli", same_task=True), language(same_task=True)])
+    assert summary.startswith("Every intermediate stage trains on the task of a target, so there is no average")
+
+
+@pytest.mark.parametrize(("status", "words"), [("retried", "was retried"), ("collapsed", "ended at chance")])
+def test_the_summary_names_the_training_of_baselines(status: str, words: str):
+    assert words in summarize_lifts([row(baseline_status=status), language()])
+    assert "baseline" not in summarize_lifts([row(), language()])
+
+
+def test_heat_maps_and_learning_curves_name_rows_of_the_same_task():
+    several = rows(**SMALL, sizes=("100", "1000"))
+    named = [replace(each, same_task=each.target == "isle-pairs" and each.intermediate != "none") for each in several]
+    for charts in (heatmaps(named), learning_curves(named)):
+        assert "same task" in charts["isle-pairs"]
+        assert "same task" not in charts["isle-spans"]

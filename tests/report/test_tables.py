@@ -16,7 +16,7 @@ from xlift.report.tables import (
     TerminalTable,
     footer,
     make_language_tables,
-    make_overview_table,
+    make_overview_tables,
     parse_size,
     to_csv,
     to_json,
@@ -26,7 +26,8 @@ from xlift.report.tables import (
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
-    "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom borrowed_from"
+    "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom borrowed_from "
+    "same_task baseline_status steps"
 ).split()
 ROW = LiftRow(
     "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500,
@@ -123,13 +124,13 @@ def test_marks_without_colour():
 
 
 def test_pipeline_columns_only_if_they_vary():
-    assert make_overview_table([BASE, ROW]).keys == ("intermediate",)
-    assert make_overview_table([BASE, ROW, replace(ROW, size="1000")]).keys == ("intermediate", "size")
+    assert make_overview_tables([BASE, ROW])[-1].keys == ("intermediate",)
+    assert make_overview_tables([BASE, ROW, replace(ROW, size="1000")])[-1].keys == ("intermediate", "size")
 
 
 def test_baseline_comes_first_and_sizes_ascend():
     mixed = [replace(ROW, size=size) for size in ("full", "10k", "500")] + [BASE]
-    assert make_overview_table(mixed).pipelines == [("none", ""), ("nli", "500"), ("nli", "10k"), ("nli", "full")]
+    assert make_overview_tables(mixed)[-1].pipelines == [("none", ""), ("nli", "500"), ("nli", "10k"), ("nli", "full")]
 
 
 def test_scores_that_cannot_be_told_apart_from_the_highest_are_all_bold():
@@ -147,7 +148,7 @@ def test_no_score_is_bold_with_one_seed():
 
 
 def test_two_metrics_of_a_target_are_two_columns():
-    assert make_overview_table([ROW, replace(ROW, metric="f1")]).columns == ["xnli accuracy", "xnli f1"]
+    assert make_overview_tables([ROW, replace(ROW, metric="f1")])[-1].columns == ["xnli accuracy", "xnli f1"]
 
 
 def test_each_target_has_a_table_with_its_languages():
@@ -251,3 +252,60 @@ def test_markdown_keeps_its_columns_whatever_the_names():
 )
 def test_parse_size(text: str, number: float | None):
     assert parse_size(text) == number
+
+
+# --- confounds --------------------------------------------------------------------------------------------------------
+
+SAME = replace(ROW, same_task=True, in_best_set=False)
+
+
+def every_table(shown: list[LiftRow]) -> dict[str, str]:
+    return {
+        "terminal": " ".join(printed(TerminalTable(shown), 100).split()),
+        "markdown": to_markdown(shown),
+        "page": " ".join(render_page(shown, info()).split()),
+        "latex": to_latex(shown),
+    }
+
+
+def test_rows_of_the_same_task_are_marked_and_explained():
+    for text in every_table([BASE, SAME]).values():
+        assert text.count("same task") >= 2  # in the cell, and below the table
+        assert "in no conclusion and never bold" in text
+    assert json.loads(to_json([SAME]))[0]["same_task"] is True
+    for text in every_table([BASE, ROW]).values():
+        assert "same task" not in text
+
+
+def test_a_lift_has_the_mark_of_its_baseline():
+    retried = replace(ROW, baseline_status="retried")
+    for name, text in every_table([BASE, retried]).items():
+        assert (r"+3.2$^{\dagger}$" if name == "latex" else "+3.2†") in text
+        assert (r"71.4$^{\dagger}$" if name == "latex" else "71.4†") not in text
+        assert "On a lift, the mark is that of its baseline." in text
+
+
+def test_means_without_the_source_language_have_a_table_of_their_own():
+    scored = [replace(row, train_language="en", language=code, value=row.value + add)
+              for row in (BASE, ROW) for code, add in (("all", 0.0), ("zero-shot", -0.1), ("sw", -0.1), ("en", 0.1))]  # fmt: skip
+    own = [replace(row, target="tatoeba") for row in (BASE, ROW)]
+    tables = make_overview_tables([*scored, *own])
+    assert [each.title for each in tables] == ["Mean over the zero-shot languages", "Mean over all languages"]
+    values = [[round(row.value, 3) for row in table.cells[1] if row] for table in tables]
+    assert values == [[0.614, 0.714], [0.714, 0.714]]
+    assert [each.columns for each in tables] == [["xnli", "tatoeba"]] * 2
+    for text in every_table([*scored, *own]).values():
+        assert text.index("Mean over the zero-shot languages") < text.index("Mean over all languages")
+    tables = make_language_tables(scored)
+    assert tables[0].columns == ["zero-shot", "all", "sw", "en (source)"]
+
+
+def test_a_target_with_scores_in_the_source_language_alone_has_one_table():
+    scored = [replace(row, train_language="en", language=code) for row in (BASE, ROW) for code in ("all", "en")]
+    assert len(make_overview_tables(scored)) == 1
+
+
+def test_the_text_below_tables_gives_unequal_steps():
+    text = footer([replace(BASE, steps=26.0), replace(ROW, steps=214.0), replace(ROW, intermediate="qa", steps=214.4)])
+    assert "Unequal training steps (mean over the targets): 26 for none; 214 for nli, qa." in text
+    assert "Unequal" not in footer([replace(BASE, steps=26.0), replace(ROW, steps=26.0)])

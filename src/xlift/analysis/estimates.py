@@ -20,6 +20,10 @@ ALL = "all"
 ZERO_SHOT = "zero-shot"
 """As a language: the unweighted mean over the languages that the target was not trained on, where it is scored in others too."""
 MEANS = (ALL, ZERO_SHOT)
+OTHER_TASKS = "other-tasks"
+"""As a target: the mean over a model's targets on which no pipeline has been trained by its intermediate stage, where there are
+others too."""
+TARGET_MEANS = (ALL, OTHER_TASKS)
 MEAN = "mean"
 """The metric of target 'all', which averages different metrics (as the average in XTREME's tables)."""
 
@@ -62,6 +66,10 @@ class ScoredCell:
     examples: str = ""
     """Name of the examples. Rows with the same id are one unit in all targets with the same examples; '' for examples
     that only this target has."""
+    same_task: bool = False
+    """Whether an intermediate stage trains on labels of the target's own task."""
+    steps: int | None = None
+    """Optimizer steps of all training behind it, without pretraining; None if unknown."""
 
 
 class PipelineKey(NamedTuple):
@@ -102,6 +110,10 @@ class ScoreEstimate:
     """The score is in `lowest_score`..1."""
     floor: float = 0.0
     """What is added to the variance of a difference over these examples (`intervals.example_floor`)."""
+    same_task: bool = False
+    """Whether an intermediate stage trains on labels of the target's own task; of a mean: of one of its targets."""
+    steps: float | None = None
+    """Mean number of optimizer steps over the seeds, without pretraining; None if one is unknown."""
 
     def select_seeds(self, seeds: Sequence[int]) -> Estimate:
         """The estimate for some of its seeds, in the given order."""
@@ -197,8 +209,15 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
             training_status,
             reference.lowest_score,
             example_floor(len(set(reference.ids))),
+            any(cell.same_task for cell in cells),
+            _mean_steps([cell.steps for cell in cells]),
         )
     return scores
+
+
+def _mean_steps(steps: Sequence[float | None]) -> float | None:
+    known = [each for each in steps if each is not None]
+    return sum(known) / len(known) if known and len(known) == len(steps) else None
 
 
 def _examples(cell: ScoredCell) -> str:
@@ -284,13 +303,30 @@ def _add_language_means(scores: ScoreEstimates, targets: dict[str, dict[TargetCo
 
 
 def _add_target_means(scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]]) -> None:
+    marked = {(pipeline.model, target.name) for (pipeline, target, _), each in scores.items() if each.same_task}
     for pipeline in dict.fromkeys(pipeline for pipeline, _, _ in scores):
-        primary = {(target.name, target.train_language): target for target in reversed(targets[pipeline.model])}
-        if len(primary) < 2:
-            continue
-        parts = [scores.get((pipeline, target, ALL)) for target in primary.values()]
-        if combined := average_estimates(parts):
-            scores[pipeline, TargetColumn(ALL, MEAN, ""), ALL] = combined
+        languages = targets[pipeline.model]
+        primary = {(target.name, target.train_language): target for target in reversed(languages)}
+        others = [target for target in primary.values() if (pipeline.model, target.name) not in marked]
+        columns = {ALL: list(primary.values())}
+        if 0 < len(others) < len(primary):
+            columns[OTHER_TASKS] = others
+        for name, averaged in columns.items() if len(primary) > 1 else ():
+            by_target = {target: (ALL, zero_shot_key(target, languages[target])) for target in averaged}
+            for language in (ALL, ZERO_SHOT):
+                keys = {target: own if language == ZERO_SHOT else every for target, (every, own) in by_target.items()}
+                if language == ZERO_SHOT and ZERO_SHOT not in keys.values():
+                    continue  # it is the mean over all languages
+                parts = [scores.get((pipeline, target, key)) for target, key in keys.items() if key]
+                if combined := average_estimates(parts):
+                    scores[pipeline, TargetColumn(name, MEAN, ""), language] = combined
+
+
+def zero_shot_key(target: TargetColumn, languages: Sequence[str]) -> str:
+    """The mean over the languages of a target that it was not trained on: ALL if it was trained on none of them, '' if on all."""
+    trained = target.train_language.split("+")
+    count = sum(not has_language(trained, code) for code in languages)
+    return ALL if count == len(languages) else ZERO_SHOT if count else ""
 
 
 def average_estimates(parts: Sequence[ScoreEstimate | None]) -> ScoreEstimate | None:
@@ -321,6 +357,8 @@ def weighted_sum(parts: Sequence[ScoreEstimate | None], weights: Sequence[float]
         worst_status(part.training_status for part in present),
         float(sum(weight * part.lowest_score for part, weight in zip(present, weights, strict=True))),
         sum(weight**2 * part.floor for part, weight in zip(present, weights, strict=True)),
+        any(part.same_task for part in present),
+        _mean_steps([part.steps for part in present]),
     )
 
 

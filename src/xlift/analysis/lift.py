@@ -13,6 +13,7 @@ from xlift.analysis.estimates import (
     ALL,
     BASELINE,
     MEANS,
+    TARGET_MEANS,
     ZERO_SHOT,
     PipelineKey,
     ScoredCell,
@@ -62,7 +63,8 @@ class LiftRow:
     n: int
     """Number of test examples; the sum for 'all'."""
     training_status: str = OK
-    """The worst status of the runs behind this score: 'ok', 'fp32', 'retried' or 'collapsed'. The baseline does not count."""
+    """The worst status of the runs behind this score: 'ok', 'fp32', 'retried' or 'collapsed'. `baseline_status` is that of the
+    baseline."""
     train_language: str = ""
     """Language of the target labels in training, several as 'en+de'; '' without such training and for target 'all'."""
     control: str = ""
@@ -88,6 +90,14 @@ class LiftRow:
     """Degrees of freedom of that pooled variance."""
     borrowed_from: str = ""
     """Name of the study whose variance between seeds it is; '' for this study."""
+    same_task: bool = False
+    """Whether an intermediate stage trains on labels of the target's own task; of a mean over targets: of one of them. Such a
+    lift is no transfer between tasks, so it is in no best set and in no conclusion."""
+    baseline_status: str = OK
+    """The worst status of the runs of the baseline that the lift is over."""
+    steps: float | None = None
+    """Optimizer steps of all training behind the score, without pretraining: the mean over seeds, and of 'all' over targets.
+    None if unknown."""
 
     @property
     def is_mean(self) -> bool:
@@ -127,7 +137,8 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "", lent: SeedTables
     Language 'zero-shot' leaves out the languages that the target was trained on. A target that is scored in no such
     language, or in no other one, has no such row. Language 'all' needs scores in every language of the target, and target
     'all' needs scores on every target of the model, since means over different sets are not comparable. If a target has
-    several metrics, target 'all' uses the first.
+    several metrics, target 'all' uses the first. Its language 'zero-shot' averages those of the targets. Target 'other-tasks' is
+    the mean over the targets on which no row has been trained before, if there are others too.
 
     Args:
         lent: variances between seeds of other studies (analysis/borrowed.py).
@@ -199,6 +210,9 @@ def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control
         pooled_pipelines=pool.pipelines if pool else 0,
         pooled_freedom=pool.freedom if pool and pool.pipelines else 0.0,
         borrowed_from=pool.source if pool else "",
+        same_task=scored.same_task,
+        baseline_status=scores[baseline, target, language].training_status if lift else OK,
+        steps=scored.steps,
     )
 
 
@@ -219,10 +233,12 @@ def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate, pool: SeedPool | Non
 def _best_sets(
     scores: ScoreEstimates, targets: dict[str, dict[TargetColumn, list[str]]], pools: SeedPools
 ) -> dict[tuple[TargetColumn, str], set[PipelineKey]]:
-    """For every target and language, the pipeline with the highest score and those that do not differ significantly from it."""
+    """For every target and language, the pipeline with the highest score and those that do not differ significantly from it,
+    out of those that were not trained on the same task before."""
     columns: dict[tuple[TargetColumn, str], list[PipelineKey]] = {}
-    for pipeline, target, language in scores:
-        columns.setdefault((target, language), []).append(pipeline)
+    for (pipeline, target, language), score in scores.items():
+        if not score.same_task:
+            columns.setdefault((target, language), []).append(pipeline)
     found = {}
     for (target, language), pipelines in columns.items():
         best = max(pipelines, key=lambda each: scores[each, target, language].estimate.value)
@@ -230,7 +246,7 @@ def _best_sets(
         p_values = []
         for other in others:
             # Means over different targets are not comparable.
-            is_comparable = target.name != ALL or targets[best.model] == targets[other.model]
+            is_comparable = target.name not in TARGET_MEANS or targets[best.model] == targets[other.model]
             one, two = scores[best, target, language], scores[other, target, language]
             difference = paired_difference(one, two) if is_comparable else None
             pool = pools.of_difference(other, best, target, language)
@@ -244,19 +260,19 @@ def _adjust(
     rows: list[LiftRow], best_sets: dict[tuple[TargetColumn, str], set[PipelineKey]], keys: list[Key]
 ) -> list[LiftRow]:
     """Adjust the p-values of the rows of each table, and mark the best sets."""
-    families: dict[tuple[TargetColumn, str], list[int]] = {}
+    families: dict[tuple[TargetColumn, str, bool], list[int]] = {}
     for index, (row, (_, target, language)) in enumerate(zip(rows, keys, strict=True)):
         if row.lift_p is not None:
-            families.setdefault((target, language if row.is_mean else ""), []).append(index)
+            families.setdefault((target, language if row.is_mean else "", row.same_task), []).append(index)
     adjusted: dict[int, float] = {}
-    for (_, mean), indices in families.items():
+    for (_, mean, _), indices in families.items():
         p_values = [p for index in indices if (p := rows[index].lift_p) is not None]
         adjusted |= zip(indices, (holm if mean else benjamini_hochberg)(p_values), strict=True)
     return [
         replace(
             row,
             lift_p=adjusted.get(index),
-            in_best_set=pipeline in best_sets[target, language] if row.covers_seeds else None,
+            in_best_set=pipeline in best_sets.get((target, language), ()) if row.covers_seeds else None,
         )
         for index, (row, (pipeline, target, language)) in enumerate(zip(rows, keys, strict=True))
     ]

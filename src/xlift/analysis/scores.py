@@ -58,6 +58,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     training_status=status_reader.status(key), noise=cell.noise, leave_one_out=metric.leave_one_out,
                     lowest_score=metric.lowest_score, control=cell.control, control_of=cell.control_of,
                     units=rows.units, examples=_examples(record, cell, splits.get(cell.target, "test")),
+                    same_task=cell.same_task, steps=status_reader.steps(key),
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing

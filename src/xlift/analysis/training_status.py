@@ -1,4 +1,5 @@
-"""Training status: whether the training behind a score was retried or collapsed, read from the manifests of a store."""
+"""Training status: whether the training behind a score was retried or collapsed, and its number of steps, read from the
+manifests of a store."""
 
 from __future__ import annotations
 
@@ -38,6 +39,7 @@ class TrainingStatusReader:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._statuses: dict[str, str] = {}
+        self._steps: dict[str, int | None] = {}
 
     def status(self, key: str) -> str:
         """The worst status of an artifact and its ancestors. Ancestors that are no longer in the store are skipped.
@@ -55,3 +57,20 @@ class TrainingStatusReader:
             return OK
         own = own_status(artifact.numbers)
         return worst_status([own, *(self.status(parent) for parent in artifact.manifest["parents"])])
+
+    def steps(self, key: str) -> int | None:
+        """The optimizer steps of all stages behind an artifact, without pretraining; None if those of a stage are unknown."""
+        if key not in self._steps:
+            self._steps[key] = self._count_steps(key)
+        return self._steps[key]
+
+    def _count_steps(self, key: str) -> int | None:
+        artifact = self.store.find(key)
+        if artifact is None:
+            return None
+        if artifact.kind == "pretrain":
+            return 0
+        counts = [self.steps(parent) for parent in artifact.manifest["parents"]]
+        if isinstance(artifact.numbers, TrainNumbers):
+            counts.append(artifact.numbers.steps)
+        return None if None in counts else sum(count for count in counts if count is not None)

@@ -168,6 +168,7 @@ def plan(
     from xlift.execution.local import default_workers
     from xlift.report import graph, missing
     from xlift.report.data_summary import print_summary, summary_as_json
+    from xlift.report.footer import describe_steps
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
@@ -190,10 +191,11 @@ def plan(
     if calibrate:
         _calibrate(study_plan, workers)
     plan_estimate = PlanEstimate(study_plan, opened, workers, other_device)
+    steps = graph.planned_steps(study_plan, plan_estimate)
     if as_json:
         tasks = [summary_as_json(summary) for summary in study_plan.summaries]
         jobs = graph.as_json(study_plan, opened, plan_estimate)
-        content = {"jobs": jobs, "tasks": tasks, "missing": missing.as_json(study_plan)}
+        content = {"jobs": jobs, "tasks": tasks, "missing": missing.as_json(study_plan), "unequal_steps": steps}
         print(json.dumps(content, indent=1, ensure_ascii=False))
         return
     terminal = console()
@@ -203,6 +205,7 @@ def plan(
     to_run = list_jobs_to_run(study_plan, opened)
     done = study_plan.jobs.keys() - {job.key for job in to_run}
     lines = graph.describe_plan_recipes(study_plan)
+    lines += [describe_steps(steps)] if steps else []
     lines += graph.describe_remaining(study_plan, done, plan_estimate)
     if line := describe_repeated(to_run, opened):
         lines.append(line)

@@ -11,10 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.estimates import ALL, BASELINE
+from xlift.analysis.confounds import main_means
+from xlift.analysis.estimates import ALL, BASELINE, TARGET_MEANS
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.robustness import RobustnessRow
-from xlift.report.tables import PIPELINE_KEYS, ScoreTable, format_points, make_language_tables, parse_size
+from xlift.report.footer import SAME_TASK
+from xlift.report.tables import (
+    MEAN_COLUMNS,
+    PIPELINE_KEYS,
+    ScoreTable,
+    format_points,
+    make_language_tables,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     import altair
@@ -49,7 +58,7 @@ def heatmaps(rows: Sequence[LiftRow]) -> dict[str, str]:
 
 def largest_lift(rows: Sequence[LiftRow]) -> float:
     """Return the largest absolute lift of any target, the end of the colour scale of `heatmaps`."""
-    return max((abs(row.lift) for row in rows if row.lift is not None and row.target != ALL), default=0.0)
+    return max((abs(row.lift) for row in rows if row.lift is not None and row.target not in TARGET_MEANS), default=0.0)
 
 
 def _heatmap(table: ScoreTable, largest: float) -> str:
@@ -57,7 +66,9 @@ def _heatmap(table: ScoreTable, largest: float) -> str:
 
     cells, names = [], []
     for pipeline, line in zip(table.pipelines, table.cells, strict=True):
-        name, any_lift = " · ".join(part for part in pipeline if part), False
+        same_task = any(row and row.same_task for row in line)
+        name = " · ".join(part for part in (*pipeline, SAME_TASK if same_task else "") if part)
+        any_lift = False
         for language, row in zip(table.columns, line, strict=True):
             if row and row.lift is not None and row.lift_low is not None and row.lift_high is not None:
                 any_lift = True
@@ -110,7 +121,8 @@ def _heatmap(table: ScoreTable, largest: float) -> str:
 
 
 def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:
-    """Target -> SVG: lift over the number of intermediate examples, one line per language of the intermediate.
+    """Target -> SVG: lift over the number of intermediate examples, one line per language of the intermediate. Lifts are means
+    over languages (`main_means`).
 
     Draws only numeric sizes ('full' has no place on the axis) and only intermediates with two or more sizes.
     """
@@ -118,16 +130,16 @@ def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:
     for row in rows:
         sizes.setdefault((row.model, row.intermediate, row.intermediate_language), set()).add(row.size)
     points: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in main_means(rows):
         size = parse_size(row.size)
-        if row.language != ALL or row.intermediate == BASELINE or size is None or row.lift is None:
+        if row.intermediate == BASELINE or size is None or row.lift is None:
             continue
         if len(sizes[row.model, row.intermediate, row.intermediate_language]) < 2:
             continue
-        points.setdefault("mean" if row.target == ALL else row.target, []).append(
+        points.setdefault(MEAN_COLUMNS.get(row.target, row.target), []).append(
             {
                 "size": size,
-                "intermediate": row.intermediate,
+                "intermediate": row.intermediate + (f" ({SAME_TASK})" if row.same_task else ""),
                 "model": row.model,
                 "language": row.intermediate_language,
                 "lift": 100 * row.lift,
@@ -135,7 +147,8 @@ def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:
                 "high": 100 * (row.lift_high or 0),
             }
         )
-    names = sorted(points, key=lambda name: name != "mean")
+    means = list(MEAN_COLUMNS.values())
+    names = sorted(points, key=lambda name: means.index(name) if name in means else len(means))
     return {name: _curves(name, points[name]) for name in names}
 
 

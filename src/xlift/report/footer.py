@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from xlift.analysis.estimates import ALL, ZERO_SHOT
+from xlift.analysis.confounds import uncontrolled_steps
+from xlift.analysis.estimates import ALL, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED
@@ -14,6 +15,8 @@ MARKS = {FP32: "§", RETRIED: "†", COLLAPSED: "‡"}
 """Training status -> mark of the score."""
 MINUS_CONTROL = "Δ"
 """Before the lift of an intermediate minus the lift of its control, in the row of the control."""
+SAME_TASK = "same task"
+"""Below a lift whose pipeline was trained on labels of the target's own task by its intermediate stage."""
 CONTROLS = {
     "steps": "no intermediate, and as many more steps on the target",
     "text": "the same texts without labels",
@@ -31,7 +34,7 @@ def footer(rows: Sequence[LiftRow], more: Sequence[str] = ()) -> str:
     if not rows:
         return ""
     notes = (
-        f"{_control_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
+        f"{_control_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_same_task_note(rows)}{_steps_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
         f"{_status_note(rows)}"
     )
     return " ".join([notes, *more])
@@ -52,9 +55,17 @@ def _source_note(rows: Sequence[LiftRow]) -> str:
     sources = list(dict.fromkeys(row.language for row in rows if row.is_source and row.target in targets))
     if not sources:
         return ""
+    listed = ", ".join(sources)
+    return f" Means over all languages include {listed}, whose labels were trained on; zero-shot means are over the others."
+
+
+def _same_task_note(rows: Sequence[LiftRow]) -> str:
+    """Explain the mark of rows that train on the task of a target."""
+    if not any(row.same_task for row in rows):
+        return ""
     return (
-        f" Means over languages include {', '.join(sources)}, whose labels were trained on. The mean over the other languages is in "
-        "the tables by language (zero-shot)."
+        f" {SAME_TASK}: the intermediate stage trains on labels of the target's own task (other examples, if there are enough), which "
+        "is no transfer between tasks. Such rows are in no conclusion and never bold."
     )
 
 
@@ -72,7 +83,7 @@ def signature(metric: str) -> str:
 
 def _status_note(rows: Sequence[LiftRow]) -> str:
     """Explain the marks of scores."""
-    found = {row.training_status for row in rows}
+    found = {status for row in rows for status in (row.training_status, row.baseline_status)}
     note = ""
     if FP32 in found:
         note += (
@@ -89,7 +100,33 @@ def _status_note(rows: Sequence[LiftRow]) -> str:
             f" {MARKS[COLLAPSED]}: a training stage behind this score also ended at chance in its last attempt. The model did not "
             "learn, and a lift over such a baseline means nothing."
         )
+    if any(row.baseline_status in MARKS for row in rows):
+        note += " On a lift, the mark is that of its baseline."
     return note
+
+
+def _steps_note(rows: Sequence[LiftRow]) -> str:
+    """Name the rows whose training has another number of steps than what they are compared with, without a control for it."""
+    counts = uncontrolled_steps(rows)
+    if not counts:
+        return ""
+    return f" {describe_steps(counts)}"
+
+
+def describe_steps(counts: Mapping[str, float]) -> str:
+    """A sentence on rows without a control of equal steps.
+
+    Args:
+        counts: name of a row -> its number of training steps.
+    """
+    names: dict[str, list[str]] = {}
+    for name, steps in counts.items():
+        names.setdefault(f"{steps:,.0f}", []).append(name)
+    listed = "; ".join(f"{steps} for {_list(rows)}" for steps, rows in names.items())
+    return (
+        f"Unequal training steps (mean over the targets): {listed}. No control with as many steps stands beside these rows, so a lift may "
+        "come from more training (`controls: [steps]`)."
+    )
 
 
 def _dev_choice_note(rows: Sequence[LiftRow]) -> str:
@@ -169,7 +206,7 @@ def _list(names: Sequence[str], most: int = 4) -> str:
 def _mean_note(rows: Sequence[LiftRow]) -> str:
     """Say what an average is about."""
     languages = {row.language for row in rows if not row.is_mean}
-    targets = {row.target for row in rows if row.target != ALL}
+    targets = {row.target for row in rows if row.target not in TARGET_MEANS}
     kinds = [name for name, found in (("languages", languages), ("targets", targets)) if len(found) > 1]
     if not kinds or not any(row.is_mean for row in rows):
         return ""

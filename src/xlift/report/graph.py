@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
+from xlift.analysis.confounds import Pipeline, unequal_steps
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import SHARE, suggest_memory_savings
 from xlift.report.recipes import TrainedStage, list_recipes
@@ -122,6 +124,28 @@ def _memory_warnings(left: Sequence[Job], plan_estimate: PlanEstimate) -> list[s
             _describe_work(job), f"does not fit: {_describe_work(job)} needs {need} of {available}; {advice}"
         )
     return list(lines.values())
+
+
+def planned_steps(plan: Plan, plan_estimate: PlanEstimate) -> dict[str, float]:
+    """Return the planned training steps of rows without a control of equal steps, as `confounds.unequal_steps`."""
+
+    @cache
+    def count(key: str) -> int:
+        job = plan.jobs[key]
+        own = plan_estimate.workloads[key].num_steps if isinstance(job.spec, TrainSpec) else 0
+        return own + sum(map(count, job.parents))
+
+    steps: dict[Pipeline, list[float]] = {}
+    for cell in plan.cells:
+        if not cell.control and not cell.noise:
+            names = (cell.intermediate, cell.intermediate_language, cell.size, cell.model)
+            steps.setdefault(names, []).append(count(cell.key))
+    controlled = {
+        (cell.control_of, cell.intermediate_language, cell.size, cell.model)
+        for cell in plan.cells
+        if cell.control == "steps"
+    }
+    return unequal_steps(steps, controlled)
 
 
 def describe_estimate_source(plan_estimate: PlanEstimate, study: str) -> list[str]:

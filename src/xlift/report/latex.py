@@ -12,9 +12,10 @@ from xlift.report.tables import (
     footer,
     format_lift,
     format_minus_control,
+    format_same_task,
     format_score,
     make_language_tables,
-    make_overview_table,
+    make_overview_tables,
 )
 
 LATEX_CHARACTERS = {
@@ -54,19 +55,20 @@ def to_latex(
     """Return `table` environments for booktabs. The scores of a column that do not differ significantly from its highest are bold; a
     lift that differs from zero has a star."""
     tables = []
-    score_tables = make_language_tables(rows) if per_language else [make_overview_table(rows)]
+    score_tables = make_language_tables(rows) if per_language else make_overview_tables(rows)
     for number, table in enumerate(score_tables, start=1):
         lines = []
         for pipeline, line in zip(table.pipelines, table.cells, strict=True):
-            scores, lifts, differences = [], [], []
+            scores, lifts, differences, same_task = [], [], [], []
             for row in line:
                 score = latex_escape(format_score(row)) if row else "--"
                 bold = row is not None and row.in_best_set
                 scores.append(rf"\textbf{{{score}}}" if bold else score)
                 lifts.append(_small(format_lift(row), row.sign) if row else "")
                 differences.append(_small(format_minus_control(row), row.control_sign) if row else "")
+                same_task.append(_small(format_same_task(row), 0) if row else "")
             lines.append(" & ".join([latex_escape(part) or "--" for part in pipeline] + scores) + r" \\")
-            for below in (lifts, differences):
+            for below in (lifts, differences, same_task):
                 if any(below):
                     lines.append(" & ".join([""] * len(pipeline) + below) + r" \\")
         about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, notes)) if part)

@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from xlift.analysis.estimates import ALL
+from xlift.analysis.confounds import compared_lifts, main_means, same_task_pairs
+from xlift.analysis.estimates import OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
+from xlift.analysis.training_status import COLLAPSED, RETRIED
 from xlift.report import charts
 from xlift.report.tables import (
     HEADINGS,
     LEGEND,
+    MARKS,
     SIGNS,
     ScoreTable,
     footer,
     format_minus_control,
     format_points,
+    format_same_task,
     format_score,
     half_width,
     make_language_tables,
-    make_overview_table,
+    make_overview_tables,
     to_percent,
 )
 from xlift.report.words import join_names
@@ -70,12 +74,11 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    table = make_overview_table(rows)
     pipelines, noise_charts = charts.noise_curves(info.noise.get("rows", ()))
     return environment.get_template("page.html").render(
         info=info,
         lift_summary=summarize_lifts(rows),
-        table=_table_view(table),
+        tables=[_table_view(score_table) for score_table in make_overview_tables(rows)],
         language_tables=[_table_view(score_table) for score_table in make_language_tables(rows)],
         # Altair escapes the texts that it draws; see tests/report/test_page.py.
         heatmaps={name: Markup(svg) for name, svg in charts.heatmaps(rows).items()},
@@ -103,8 +106,9 @@ def summarize_lifts(rows: Sequence[LiftRow]) -> str:
             "There is only one seed, so the variation between seeds is unknown: nothing is marked, named or counted. "
             "Add seeds (`seeds: [0, 1, 2]`); finished jobs are used again."
         )
-    sentences = [_mean_lift_sentence(lifts), _count_sentence([row for row in lifts if not row.is_mean])]
-    sentences.append(_control_sentence(rows))
+    sentences = [_mean_lift_sentence(lifts), _same_task_sentence(lifts)]
+    sentences.append(_count_sentence([row for row in lifts if not row.is_mean and not row.same_task]))
+    sentences += [_control_sentence(rows), _baseline_sentence(lifts)]
     if any(row.is_unstable for row in lifts):
         sentences.append(
             "Where one pipeline varies over seeds far more than the others, its own variance is used, which few seeds estimate badly."
@@ -114,22 +118,44 @@ def summarize_lifts(rows: Sequence[LiftRow]) -> str:
 
 def _control_sentence(rows: Sequence[LiftRow]) -> str:
     """Say how many mean lifts are above those of all their controls."""
-    wide = ALL if any(row.target == ALL for row in rows) else None
+    own = {_pipeline(row, row.intermediate) for row in compared_lifts(rows)}
     controls = [
-        row for row in rows if row.control and row.language == ALL and row.target == (wide or row.target)
-        and row.lift_minus_control is not None and row.covers_seeds
+        row for row in main_means(rows)
+        if row.control and _pipeline(row, row.control_of) in own and row.lift_minus_control is not None and row.covers_seeds
     ]  # fmt: skip
     if not controls:
         return ""
     lifts: dict[tuple[str, ...], list[LiftRow]] = {}
     for row in controls:
-        name = (row.model, row.control_of, row.intermediate_language, row.size, row.target, row.metric)
-        lifts.setdefault(name, []).append(row)
+        lifts.setdefault(_pipeline(row, row.control_of), []).append(row)
     above = sum(all(row.control_sign > 0 for row in own) for own in lifts.values())
     few = "the mean lift" if len(lifts) == 1 else f"{above or 'none'} of {len(lifts)} mean lifts"
     verb = "exceeds" if above == 1 else "exceed" if len(lifts) > 1 else "does not exceed"
     whose = "its" if len(lifts) == 1 else "their"
     return f"{few[0].upper()}{few[1:]} {verb} those of all {whose} controls, by intervals of the difference."
+
+
+def _pipeline(row: LiftRow, intermediate: str) -> tuple[str, ...]:
+    return row.model, intermediate, row.intermediate_language, row.size, row.target, row.metric
+
+
+def _same_task_sentence(lifts: list[LiftRow]) -> str:
+    """Name the lifts that are not counted."""
+    pairs = same_task_pairs(lifts)
+    if not pairs:
+        return ""
+    listed = _join_names([f"{target} (after {_join_names(names)})" for target, names in pairs.items()])
+    return f"Lifts of a task on itself are not counted: on {listed}."
+
+
+def _baseline_sentence(lifts: list[LiftRow]) -> str:
+    """Say that a baseline needed retries or failed."""
+    statuses = {row.baseline_status for row in lifts}
+    if COLLAPSED in statuses:
+        return "The training of a baseline ended at chance, so lifts over it mean nothing."
+    if RETRIED in statuses:
+        return "The training of a baseline was retried with a lower learning rate, so lifts over it compare different rates."
+    return ""
 
 
 class BestLift(NamedTuple):
@@ -140,30 +166,22 @@ class BestLift(NamedTuple):
 
 def find_best_lift(rows: Sequence[LiftRow]) -> BestLift | None:
     """The highest mean lift, if it is significantly above zero: what the first sentence of the page names."""
-    means = _compared_lifts([row for row in rows if row.lift is not None and not row.control])
+    means = compared_lifts(rows)
     highest = max(means, key=lambda row: row.lift or 0, default=None)
     if highest is None or highest.sign <= 0:
         return None
     return BestLift(highest, [row for row in means if row.in_best_set and row is not highest])
 
 
-def _compared_lifts(lifts: Sequence[LiftRow]) -> list[LiftRow]:
-    """The mean lifts over all targets, or over the languages of the only target."""
-    means = [row for row in lifts if row.language == ALL and row.target == ALL]
-    if not means and len({(row.target, row.metric) for row in lifts}) == 1:
-        means = [row for row in lifts if row.language == ALL]
-    return means
-
-
 def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
     """Describe the mean lifts: over all targets, or over the languages of the only target. An intermediate task is named
     as the best only if its lift is above zero and differs significantly from all others."""
-    means = _compared_lifts(lifts)
+    means = compared_lifts(lifts)
+    if not means and any(row.same_task for row in lifts):
+        return "Every intermediate stage trains on the task of a target, so there is no average to compare."
     if not means:
         return "No intermediate task has results on all targets yet, so there is no average to compare."
-    targets = len({row.target for row in lifts} - {ALL})
-    languages = len({row.language for row in lifts if not row.is_mean})
-    over = f"over {targets} target{'s' * (targets > 1)} and {languages} language{'s' * (languages > 1)}"
+    over = _extent(means[0], lifts)
     highest = max(means, key=lambda row: row.lift or 0)
     name, size = _pipeline_name(highest, means), f"{_lift_with_interval(highest)} {over}"
     above = [row for row in means if row.sign > 0]
@@ -182,6 +200,17 @@ def _mean_lift_sentence(lifts: list[LiftRow]) -> str:
         f"{_pipeline_name(raising, means)} raises the average: {_lift_with_interval(raising)} {over}. {name} has a higher mean, which does not "
         "differ significantly from zero."
     )
+
+
+def _extent(mean: LiftRow, lifts: Sequence[LiftRow]) -> str:
+    """'over 2 targets and 9 languages': what a mean is over."""
+    left_out = set(same_task_pairs(lifts)) if mean.target == OTHER_TASKS else set()
+    averaged = [row for row in lifts if row.target not in TARGET_MEANS and row.target not in left_out]
+    targets = len({row.target for row in averaged})
+    zero_shot = mean.language == ZERO_SHOT
+    languages = len({row.language for row in averaged if not row.is_mean and not (zero_shot and row.is_source)})
+    kind = "zero-shot " * zero_shot
+    return f"over {targets} target{'s' * (targets > 1)} and {languages} {kind}language{'s' * (languages > 1)}"
 
 
 def _lift_with_interval(row: LiftRow) -> str:
@@ -240,11 +269,12 @@ def _cell(row: LiftRow) -> dict[str, Any]:
         "sign": SIGNS[row.sign],
         "kind": {1: "up", -1: "down", 0: "flat"}[row.sign],
         "minus_control": format_minus_control(row),
+        "same_task": format_same_task(row),
         "minus_control_kind": {1: "up", -1: "down", 0: "flat"}[row.control_sign],
     }
     if row.lift is not None and row.lift_low is not None and row.lift_high is not None:
         cell |= {
-            "lift": format_points(row.lift),
+            "lift": f"{format_points(row.lift)}{MARKS.get(row.baseline_status, '')}",
             "lift_doubt": f"±{half_width(row.lift_low, row.lift_high)}",
             "range": f"lift {format_points(row.lift_low)} to {format_points(row.lift_high)}",
         }

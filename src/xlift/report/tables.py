@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.estimates import ALL, BASELINE
+from xlift.analysis.confounds import main_means
+from xlift.analysis.estimates import ALL, BASELINE, OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
-from xlift.report.footer import MARKS, MINUS_CONTROL, footer, signature
+from xlift.report.footer import MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -65,13 +66,13 @@ def format_points(value: float) -> str:
 
 
 def format_lift(row: LiftRow) -> str:
-    """'▲+3.2 ±1.1', or '' without a lift."""
-    return _format_difference(row.lift, row.lift_low, row.lift_high, row.sign)
+    """'▲+3.2 ±1.1', or '' without a lift; '▲+3.2† ±1.1' over a baseline that was retried."""
+    return _format_difference(row.lift, row.lift_low, row.lift_high, row.sign, MARKS.get(row.baseline_status, ""))
 
 
 def format_lift_interval(row: LiftRow) -> str:
-    """'▲ +3.2 [+2.1, +4.3]', or '' without a lift."""
-    return _format_interval(row.lift, row.lift_low, row.lift_high, row.sign)
+    """'▲ +3.2 [+2.1, +4.3]', or '' without a lift; marked as `format_lift`."""
+    return _format_interval(row.lift, row.lift_low, row.lift_high, row.sign, MARKS.get(row.baseline_status, ""))
 
 
 def format_minus_control(row: LiftRow, *, bounds: bool = False) -> str:
@@ -85,16 +86,21 @@ def format_minus_control(row: LiftRow, *, bounds: bool = False) -> str:
     return text and f"{MINUS_CONTROL} {text}"
 
 
-def _format_difference(value: float | None, low: float | None, high: float | None, sign: int) -> str:
-    if value is None or low is None or high is None:
-        return ""
-    return f"{SIGNS[sign]}{format_points(value)} ±{half_width(low, high)}"
+def format_same_task(row: LiftRow) -> str:
+    """'same task', or '' for a row that trains on other tasks."""
+    return SAME_TASK if row.same_task else ""
 
 
-def _format_interval(value: float | None, low: float | None, high: float | None, sign: int) -> str:
+def _format_difference(value: float | None, low: float | None, high: float | None, sign: int, mark: str = "") -> str:
     if value is None or low is None or high is None:
         return ""
-    return f"{SIGNS[sign]} {format_points(value)} [{format_points(low)}, {format_points(high)}]".lstrip()
+    return f"{SIGNS[sign]}{format_points(value)}{mark} ±{half_width(low, high)}"
+
+
+def _format_interval(value: float | None, low: float | None, high: float | None, sign: int, mark: str = "") -> str:
+    if value is None or low is None or high is None:
+        return ""
+    return f"{SIGNS[sign]} {format_points(value)}{mark} [{format_points(low)}, {format_points(high)}]".lstrip()
 
 
 def parse_size(size: str) -> float | None:
@@ -107,20 +113,27 @@ def parse_size(size: str) -> float | None:
 
 
 def _column_name(row: LiftRow, several: set[str]) -> str:
-    if row.target == ALL:
-        return "mean"
+    if row.target in TARGET_MEANS:
+        return MEAN_COLUMNS[row.target]
     return f"{row.target} {row.metric}" if row.target in several else row.target
 
 
-def _make_table(rows: Sequence[LiftRow], title: str, column: Callable[[LiftRow], str], first: str) -> ScoreTable:
-    """Put rows of the same pipeline on one line. The column named `first` comes before the others."""
+MEAN_COLUMNS = {ALL: "mean", OTHER_TASKS: "mean of other tasks"}
+"""Mean over targets -> heading of its column."""
+
+
+def _make_table(
+    rows: Sequence[LiftRow], title: str, column: Callable[[LiftRow], str], first: Sequence[str]
+) -> ScoreTable:
+    """Put rows of the same pipeline on one line. The columns named in `first` come before the others."""
     keys = tuple(
         key for key in PIPELINE_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
     )
     found: dict[PipelineNames, dict[str, LiftRow]] = {}
     for row in rows:
         found.setdefault(tuple(getattr(row, key) for key in keys), {}).setdefault(column(row), row)
-    columns = sorted(dict.fromkeys(column(row) for row in rows), key=lambda name: name != first)
+    names = dict.fromkeys(column(row) for row in rows)
+    columns = [*(name for name in first if name in names), *(name for name in names if name not in first)]
     # Baseline first, then in the study's order, sizes ascending ('full' last), controls below what they belong to.
     order = {key: list(dict.fromkeys(getattr(row, key) for row in rows)) for key in keys}
     controlled = {row.intermediate: row.control_of for row in rows if row.control}
@@ -151,13 +164,24 @@ def _several_metrics(rows: Sequence[LiftRow]) -> set[str]:
     return {target for target, names in metrics.items() if len(names) > 1}
 
 
-def make_overview_table(rows: Sequence[LiftRow]) -> ScoreTable:
-    """Make the table of pipelines x targets: means over languages, with the mean over targets first."""
+def make_overview_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
+    """Make the tables of pipelines x targets, with the means over targets first: the means over the languages that a target was
+    not trained on, then those over all languages, if these are others."""
+    trained = {row.target for row in rows if row.is_source} - {row.target for row in rows if row.language == ZERO_SHOT}
+    means = {
+        ZERO_SHOT: [row for row in main_means(rows) if row.target not in trained],
+        ALL: [row for row in rows if row.language == ALL],
+    }
+    titles = {ZERO_SHOT: "Mean over the zero-shot languages", ALL: "Mean over all languages"}
+    if not any(row.language == ZERO_SHOT for row in rows):
+        del means[ZERO_SHOT]
+        several_languages = len({row.language for row in rows if not row.is_mean}) > 1
+        titles[ALL] = "Mean over languages" if several_languages else ""
     several = _several_metrics(rows)
-    title = "Mean over languages" if len({row.language for row in rows if not row.is_mean}) > 1 else ""
-    return _make_table(
-        [row for row in rows if row.language == ALL], title, lambda row: _column_name(row, several), "mean"
-    )
+    return [
+        _make_table(found, titles[mean], lambda row: _column_name(row, several), tuple(MEAN_COLUMNS.values()))
+        for mean, found in means.items()
+    ]
 
 
 def _language_name(row: LiftRow) -> str:
@@ -167,13 +191,13 @@ def _language_name(row: LiftRow) -> str:
 def make_language_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
     """Make a table of pipelines x languages for each target, with the means over languages first."""
     several = _several_metrics(rows)
-    names = dict.fromkeys(_column_name(row, several) for row in rows if row.target != ALL)
+    names = dict.fromkeys(_column_name(row, several) for row in rows if row.target not in TARGET_MEANS)
     return [
         _make_table(
-            [row for row in rows if row.target != ALL and _column_name(row, several) == name],
+            [row for row in rows if row.target not in TARGET_MEANS and _column_name(row, several) == name],
             name,
             _language_name,
-            ALL,
+            (ZERO_SHOT, ALL),
         )
         for name in names
     ]
@@ -204,7 +228,7 @@ class TerminalTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        score_tables = make_language_tables(self.rows) if self.per_language else [make_overview_table(self.rows)]
+        score_tables = make_language_tables(self.rows) if self.per_language else make_overview_tables(self.rows)
         layouts = [_ColumnLayout.of(score_table, options.max_width) for score_table in score_tables]
         for score_table, layout in zip(score_tables, layouts, strict=True):
             if score_table.title:
@@ -240,6 +264,8 @@ class TerminalTable:
                     text.append("\n" + lift, style=STYLES[row.sign])
                 if difference := format_minus_control(row, bounds=layout.show_bounds):
                     text.append("\n" + difference, style=STYLES[row.control_sign])
+                if same_task := format_same_task(row):
+                    text.append("\n" + same_task, style=STYLES[0])
                 texts.append(text)
             table.add_row(*(Text(part or "–") for part in pipeline), *texts)
         return table
@@ -272,7 +298,7 @@ class _ColumnLayout:
                 rows = [row for line in score_table.cells if (row := line[column])]
                 lifts = map(format_lift_interval if bounds else format_lift, rows)
                 differences = (format_minus_control(row, bounds=bounds) for row in rows)
-                texts = [*name.split(), *map(format_score, rows), *lifts, *differences]
+                texts = [*name.split(), *map(format_score, rows), *lifts, *differences, *map(format_same_task, rows)]
                 widths.append(max(map(cell_len, texts), default=1))
             return widths
 
@@ -311,7 +337,8 @@ def markdown_escape(text: str) -> str:
 def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, notes: Sequence[str] = ()) -> str:
     """Return Markdown tables: one overview, or one per target with `per_language`."""
     blocks = []
-    for score_table in make_language_tables(rows) if per_language else [make_overview_table(rows)]:
+    score_tables = make_language_tables(rows) if per_language else make_overview_tables(rows)
+    for score_table in score_tables:
         lines = [
             markdown_row(
                 [HEADINGS[key] for key in score_table.keys] + [markdown_escape(name) for name in score_table.columns]
@@ -323,11 +350,12 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, notes: S
             for row in line:
                 score = format_score(row) if row else "–"
                 bold = row is not None and row.in_best_set
-                lines_below = (format_lift(row), format_minus_control(row)) if row else ()
+                lines_below = (format_lift(row), format_minus_control(row), format_same_task(row)) if row else ()
                 lift = "".join(f"<br>{below}" for below in lines_below if below)
                 texts.append((f"**{score}**" if bold else score) + lift)
             lines.append(markdown_row([markdown_escape(part) or "–" for part in pipeline] + texts))
-        blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if per_language else "") + "\n".join(lines))
+        has_title = per_language or len(score_tables) > 1
+        blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if has_title else "") + "\n".join(lines))
     return "\n\n".join([*blocks, f"{LEGEND} {footer(rows, notes)}"]) + "\n"
 
 

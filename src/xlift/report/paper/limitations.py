@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from statistics import median
 
 from xlift.analysis.chance import ChanceLevel
-from xlift.analysis.estimates import ALL, BASELINE
+from xlift.analysis.confounds import same_task_pairs, uncontrolled_steps
+from xlift.analysis.estimates import ALL, BASELINE, TARGET_MEANS
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.training_status import OK
+from xlift.report.footer import describe_steps
 from xlift.report.markdown import counted
 from xlift.report.words import join_names
 from xlift.studies.record import Record
@@ -60,7 +62,7 @@ def _seeds(rows: Sequence[LiftRow]) -> list[str]:
 
 def _unstable(rows: Sequence[LiftRow]) -> list[str]:
     names = dict.fromkeys(
-        f"{row.intermediate} on {row.target}" for row in rows if row.is_unstable and row.target != ALL
+        f"{row.intermediate} on {row.target}" for row in rows if row.is_unstable and row.target not in TARGET_MEANS
     )
     if not names:
         return []
@@ -72,10 +74,18 @@ def _unstable(rows: Sequence[LiftRow]) -> list[str]:
 def _confounds(rows: Sequence[LiftRow]) -> list[str]:
     found = []
     lifted = [row for row in rows if row.lift is not None]
-    if lifted and not any(row.control == "steps" for row in rows):
+    if lifted and (steps := uncontrolled_steps(rows)):
+        found.append(describe_steps(steps))
+    elif lifted and not any(row.control == "steps" for row in rows):
         found.append(
             "A pipeline with an intermediate stage takes more optimizer steps than the baseline, and the study has no control with as many "
             "steps. A lift may be due to more training, whatever the task."
+        )
+    if pairs := same_task_pairs(rows):
+        listed = _listed(f"{target} (after {_listed(names)})" for target, names in pairs.items())
+        found.append(
+            f"On these targets the intermediate stage trains on the target's own task: {listed}. Those lifts are more labels of one task, no "
+            "transfer between tasks, and no conclusion counts them."
         )
     if lifted and not any(row.control in ("text", "shuffled") for row in rows):
         found.append(
@@ -85,7 +95,7 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
     retried = dict.fromkeys(
         f"{row.intermediate} on {row.target}"
         for row in rows
-        if row.training_status != OK and row.target != ALL and row.is_mean
+        if (row.training_status != OK or row.baseline_status != OK) and row.target not in TARGET_MEANS and row.is_mean
     )
     if retried:
         found.append(
@@ -148,7 +158,7 @@ def _scope(record: Record, rows: Sequence[LiftRow]) -> list[str]:
     halves = sorted(
         50 * (row.lift_high - row.lift_low)
         for row in rows
-        if row.language == ALL and row.target != ALL and row.lift_high is not None and row.lift_low is not None
+        if row.language == ALL and row.target not in TARGET_MEANS and row.lift_high is not None and row.lift_low is not None
     )
     if halves:
         found.append(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from xlift.analysis.estimates import ALL, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.robustness import RobustnessRow
 from xlift.report import charts
@@ -19,9 +17,10 @@ from xlift.report.tables import (
     ScoreTable,
     format_lift,
     format_minus_control,
+    format_same_task,
     format_score,
     make_language_tables,
-    make_overview_table,
+    make_overview_tables,
 )
 
 
@@ -32,11 +31,9 @@ def results_section(
     if not rows:
         return [Section("Results", [Paragraph("There are no results yet.")])]
     blocks: list[Block] = [Paragraph(summarize_lifts(rows)), Paragraph(f"{LEGEND} {footer(rows, notes)}")]
-    blocks.append(_score_table(make_overview_table(rows), "Scores and lifts, mean over languages"))
-    zero_shot = [replace(row, language=ALL) for row in rows if row.language == ZERO_SHOT]
-    if zero_shot:
-        caption = "Scores and lifts, mean over the languages without labels in the target's training data (zero-shot)"
-        blocks.append(_score_table(make_overview_table(zero_shot), caption))
+    for table in make_overview_tables(rows):
+        mean = f", {table.title[0].lower()}{table.title[1:]}" if table.title else ""
+        blocks.append(_score_table(table, f"Scores and lifts{mean}"))
     curves = charts.learning_curves(rows)
     for number, (name, svg) in enumerate(curves.items(), 1):
         caption = (
@@ -85,7 +82,7 @@ def _score_table(table: ScoreTable, caption: str) -> Table:
 def _score_cell(row: LiftRow) -> Text:
     score = format_score(row)
     pieces: list[Piece] = [Strong(score) if row.in_best_set else score]
-    for below in (format_lift(row), format_minus_control(row)):
+    for below in (format_lift(row), format_minus_control(row), format_same_task(row)):
         if below:
             pieces += [Break(), below]
     return tuple(pieces)

@@ -105,7 +105,7 @@ class Target(Settings):
 
     @model_validator(mode="after")
     def _check_name(self) -> Target:
-        if (self.name or self.task) == "all":
-            what = "'all' is the name of the mean over the targets"
+        if (self.name or self.task) in ("all", "other-tasks"):
+            what = f"'{self.name or self.task}' is the name of a mean over the targets"
             raise setting_error(what, "give the target another `name:`.", "name" if self.name else "task")
         return self
