@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from xlift.analysis.estimates import ALL, BASELINE, ZERO_SHOT
+from xlift.analysis.estimates import ALL, BASELINE, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow, compute_lifts
 from xlift.analysis.pipelines import PIPELINE_FIELDS, Pipeline, TrainingLineage, trace_lineage
 from xlift.analysis.robustness import compute_robustness
@@ -35,7 +35,7 @@ def model_rows(pipeline: Pipeline, store: Store) -> list[LiftRow]:
         for name, value in pipeline.field_values.items()
         if name in ("intermediate", "intermediate_language", "size")
     }
-    return [row for row in rows if row.target != ALL and all(str(getattr(row, name)) == value for name, value in own.items())
+    return [row for row in rows if row.target not in TARGET_MEANS and all(str(getattr(row, name)) == value for name, value in own.items())
             and row.intermediate == first.intermediate]  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
             cells = [
                 language,
                 shot,
-                f"{100 * row.value:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f}){MARKS.get(row.training_status, '')}",
+                f"{_percent(row)}{MARKS.get(row.training_status, '')}",
             ]
             if lifted:
                 cells.append("" if row.lift is None or row.lift_low is None or row.lift_high is None
@@ -81,6 +81,10 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
         "Percent, with 95% intervals over test examples. They cover the choice of test examples for this one model, and do not cover "
         "the variation between seeds."
     )
+    if any(row.same_task and row.lift is not None for row in rows):
+        sentences.append(
+            "The intermediate stage was trained on labels of this target's own task, so the lift is no transfer between tasks."
+        )
     if noise := _noise(pipeline, store):
         sentences.append(noise)
     if mean := _all_seeds(pipeline, store):
@@ -126,14 +130,24 @@ def _all_seeds(pipeline: Pipeline, store: Store) -> str:
     seeds = list(dict.fromkeys(cell.seed for cell in alike))
     if len(seeds) < 2:
         return "The study ran this pipeline with one seed."
-    rows = [row for row in compute_lifts(load_cells(_only(pipeline.record, alike), store)[0]) if row.target != ALL]
+    rows = [
+        row
+        for row in compute_lifts(load_cells(_only(pipeline.record, alike), store)[0])
+        if row.target not in TARGET_MEANS
+    ]
     whole = next((row for row in rows if row.language == ALL), rows[0] if rows else None)
     if whole is None:
         return ""
+    zero_shot = next((row for row in rows if row.language == ZERO_SHOT), None)
+    others = f", and over the zero-shot ones {_percent(zero_shot)}" if zero_shot else ""
     return (
         f"The study ran this pipeline with {len(seeds)} seeds ({listed(seeds)}); their mean {escaped(whole.metric)} over all languages "
-        f"is {100 * whole.value:.1f} ({100 * whole.low:.1f} to {100 * whole.high:.1f}). This is seed {pipeline.cells[0].seed}."
+        f"is {_percent(whole)}{others}. This is seed {pipeline.cells[0].seed}."
     )
+
+
+def _percent(row: LiftRow) -> str:
+    return f"{100 * row.value:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
 
 
 def trained_languages(lineage: TrainingLineage) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from xlift.analysis.confounds import uncontrolled_steps
-from xlift.analysis.estimates import ALL, TARGET_MEANS, ZERO_SHOT
+from xlift.analysis.estimates import ALL, OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED
@@ -17,6 +17,7 @@ MINUS_CONTROL = "Δ"
 """Before the lift of an intermediate minus the lift of its control, in the row of the control."""
 SAME_TASK = "same task"
 """Below a lift whose pipeline was trained on labels of the target's own task by its intermediate stage."""
+TARGET_NAMES = {ALL: "the mean", OTHER_TASKS: "the mean of other tasks"}
 CONTROLS = {
     "steps": "no intermediate, and as many more steps on the target",
     "text": "the same texts without labels",
@@ -185,10 +186,7 @@ def _seed_variance_note(rows: Sequence[LiftRow]) -> str:
         )
     if unstable:
         places = _list(
-            [
-                f"{row.intermediate} on {'the mean' if row.target == ALL else row.target} ({row.language})"
-                for row in unstable
-            ]
+            [f"{row.intermediate} on {TARGET_NAMES.get(row.target, row.target)} ({row.language})" for row in unstable]
         )
         note += (
             f" Unstable: {places}. Such a row varies over seeds far more than the others and keeps its own variance."

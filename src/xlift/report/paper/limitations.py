@@ -158,7 +158,10 @@ def _scope(record: Record, rows: Sequence[LiftRow]) -> list[str]:
     halves = sorted(
         50 * (row.lift_high - row.lift_low)
         for row in rows
-        if row.language == ALL and row.target not in TARGET_MEANS and row.lift_high is not None and row.lift_low is not None
+        if row.language == ALL
+        and row.target not in TARGET_MEANS
+        and row.lift_high is not None
+        and row.lift_low is not None
     )
     if halves:
         found.append(
