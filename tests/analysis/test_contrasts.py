@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.analysis.test_lift import cell, find
@@ -100,3 +102,10 @@ def test_errors_name_the_rows(call, message: str):
     with pytest.raises(UserError, match=message) as caught:
         call()
     assert "Traceback" not in str(caught.value)
+
+
+def test_contrasts_on_the_same_task_are_marked():
+    marked = [replace(each, same_task=each.intermediate == "nli") for each in STUDY]
+    for row, expected in (("nli,100", True), ("qa", False)):
+        contrasts = compare_rows(marked, find_row(marked, row), find_row(marked, "none"))
+        assert {contrast.same_task for contrast in contrasts} == {expected}

@@ -142,17 +142,23 @@ def test_rows_have_the_training_status(tmp_path: Path):
 
 def test_rows_have_their_steps_and_the_mark_of_the_same_task(tmp_path: Path):
     def numbers(job: Job) -> dict[str, Any]:
-        return {"steps": 7 if job.label.startswith("train isle-qa") else 3} if job.kind == "train" else {}
+        return {"steps": 7 if job.label.startswith("train isle-paraphrase") else 3} if job.kind == "train" else {}
 
-    text = STUDY + "  - {task: isle-qa, train: {size: 20}, size: 20}\n  - {task: isle-retrieval, size: 20}\n"
+    text = (
+        STUDY.replace("isle-qa", "isle-paraphrase")
+        + "  - {task: isle-paraphrase, train: {size: 20}, size: 20}\n  - {task: isle-retrieval, size: 20}\n"
+    )
     _, store = finished_study(study_file(tmp_path, text), tmp_path / "store", numbers=numbers)
     made = make_report(read_record(store, "study"), store)
     means = {(row.intermediate, row.target): row for row in made.rows if row.language == "all"}
-    steps = {"isle-nli": (3, 10), "isle-qa": (7, 14), "isle-retrieval": (0, 7)}
-    assert {name: tuple(means[row, name].steps for row in ("none", "isle-qa")) for name in steps} == steps
-    assert [name for name, row in means.items() if row.same_task] == [("isle-qa", "isle-qa"), ("isle-qa", "all")]
+    steps = {"isle-nli": (3, 10), "isle-paraphrase": (7, 14), "isle-retrieval": (0, 7)}
+    assert {name: tuple(means[row, name].steps for row in ("none", "isle-paraphrase")) for name in steps} == steps
+    assert [name for name, row in means.items() if row.same_task] == [
+        ("isle-paraphrase", "isle-paraphrase"),
+        ("isle-paraphrase", "all"),
+    ]
     assert {target for _, target in means} == {*steps, "all", "other-tasks"}
-    assert "Unequal training steps (mean over the targets): 3 for none; 10 for isle-qa." in render_page(
+    assert "Unequal training steps (mean over the targets): 3 for none; 10 for isle-paraphrase." in render_page(
         made.rows, made.info
     )
 

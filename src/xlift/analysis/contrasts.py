@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from xlift.analysis.estimates import (
+    MEANS,
+    TARGET_MEANS,
     PipelineKey,
     ScoredCell,
     ScoreEstimates,
@@ -53,6 +55,8 @@ class Contrast:
     """P-value of "the difference is at least the margin" (two one-sided tests): small if both are equal within it."""
     borrowed_from: str = ""
     """Name of the study whose variance between seeds it is; '' for this study."""
+    same_task: bool = False
+    """Whether a row was trained on the target's own task by its intermediate stage; of a mean: on that of one target."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -152,7 +156,7 @@ def _contrasts(
         for target, language in shared
         if (contrast := _contrast(scores, pools, weights, target, language, study, margin)) is not None
     ]
-    return adjust(sorted(found, key=lambda each: (each.target != "all", each.language not in ("all", "zero-shot"))))
+    return adjust(sorted(found, key=lambda each: (each.target not in TARGET_MEANS, each.language not in MEANS)))
 
 
 class ContrastEstimate(NamedTuple):
@@ -166,6 +170,8 @@ class ContrastEstimate(NamedTuple):
     """Number of test examples."""
     scores: tuple[float, ...]
     """Of the rows."""
+    same_task: bool = False
+    """Whether a row was trained on the target's own task by its intermediate stage."""
 
     @property
     def covers_seeds(self) -> bool:
@@ -204,6 +210,7 @@ def estimate_contrast(
         len(combined.seeds),
         present[0].n,
         tuple(part.select_seeds(combined.seeds).value for part in present),
+        combined.same_task,
     )
 
 
@@ -236,15 +243,17 @@ def _contrast(
         p=2 * min(found.p_above(), found.p_below()) if has_p else None,
         p_equal=max(found.p_above(-margin), found.p_below(margin)) if has_p and margin is not None else None,
         borrowed_from=found.pool.source if found.pool else "",
+        same_task=found.same_task,
     )
 
 
 def adjust(contrasts: Sequence[Contrast]) -> list[Contrast]:
     """Adjust p-values by Holm over the contrasts of the same language or mean."""
-    families: dict[tuple[bool, str], list[int]] = {}
+    families: dict[tuple[str, str], list[int]] = {}
     for index, contrast in enumerate(contrasts):
         if contrast.p is not None:
-            families.setdefault((contrast.target == "all", contrast.language), []).append(index)
+            family = contrast.target if contrast.target in TARGET_MEANS else ""
+            families.setdefault((family, contrast.language), []).append(index)
     adjusted: dict[int, float] = {}
     for indices in families.values():
         adjusted |= zip(indices, holm([p for i in indices if (p := contrasts[i].p) is not None]), strict=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xlift.analysis.contrasts import Contrast
-from xlift.analysis.estimates import ALL, MEANS
-from xlift.report.tables import SIGNS, format_points, half_width, to_percent
+from xlift.analysis.estimates import MEANS, ZERO_SHOT
+from xlift.report.footer import SAME_TASK
+from xlift.report.tables import MEAN_COLUMNS, SIGNS, format_points, half_width, to_percent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,7 +17,7 @@ LEVEL = 0.05
 
 
 def contrast_table(contrasts: Sequence[Contrast], *, languages: bool, margin: float | None, trend: bool) -> Table:
-    """One line for each target, or for each target and language.
+    """One line for each target and mean over languages, or for each target and language.
 
     Args:
         languages: show every language, not only means.
@@ -26,7 +27,8 @@ def contrast_table(contrasts: Sequence[Contrast], *, languages: bool, margin: fl
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("target", "language")[: 1 + languages]:
+    has_languages = languages or any(contrast.language == ZERO_SHOT for contrast in contrasts)
+    for heading in ("target", "language")[: 1 + has_languages]:
         table.add_column(heading)
     for heading in () if trend else contrasts[0].rows:
         table.add_column(heading, justify="right", overflow="fold")
@@ -35,9 +37,10 @@ def contrast_table(contrasts: Sequence[Contrast], *, languages: bool, margin: fl
     if margin is not None:
         table.add_column(f"equal within {to_percent(margin):g}", justify="right")
     for contrast in contrasts:
-        if not languages and contrast.language != ALL:
+        if not languages and contrast.language not in MEANS:
             continue
-        cells = ["mean" if contrast.target == ALL else contrast.target, contrast.language][: 1 + languages]
+        target = MEAN_COLUMNS.get(contrast.target, contrast.target)
+        cells = [f"{target} ({SAME_TASK})" if contrast.same_task else target, contrast.language][: 1 + has_languages]
         cells += [] if trend else [f"{to_percent(score):.1f}" for score in contrast.scores]
         cells.append(format_difference(contrast))
         cells.append("–" if contrast.p is None else format_p(contrast.p))
@@ -100,6 +103,8 @@ def contrast_note(contrasts: Sequence[Contrast], *, margin: float | None, trend:
         note += " With one seed the intervals do not cover the variation between seeds, and there is no p."
     if margin is not None:
         note += f" Equal within {to_percent(margin):g} points: two one-sided tests at 5%, not adjusted. No significant difference alone is not equality."
+    if any(contrast.same_task for contrast in contrasts):
+        note += f" {SAME_TASK}: a row trains on the target's own task (of a mean: on that of one target), which is no transfer between tasks."
     if any(contrast.language in MEANS for contrast in contrasts):
-        note += " Means are over the languages of a target."
+        note += " all: the mean over the languages of a target; zero-shot: over those that it was not trained on."
     return note
