@@ -60,7 +60,7 @@ def interaction_table(contrasts: Sequence[Contrast]) -> Table:
     for heading in (*contrasts[0].language.split(" / "), "interaction", "p"):
         table.add_column(heading, justify="right", overflow="fold")
     for contrast in contrasts:
-        cells = ["mean" if contrast.target == ALL else contrast.target, *map(format_points, contrast.scores)]
+        cells = [MEAN_COLUMNS.get(contrast.target, contrast.target), *map(format_points, contrast.scores)]
         table.add_row(*cells, format_difference(contrast), "–" if contrast.p is None else format_p(contrast.p))
     return table
 
