@@ -144,7 +144,9 @@ def _same_task_sentence(lifts: list[LiftRow]) -> str:
     pairs = same_task_pairs(lifts)
     if not pairs:
         return ""
-    listed = _join_names([f"{target} (after {_join_names(names)})" for target, names in pairs.items()])
+    listed = join_names(
+        [f"{target} (after {join_names(names, MOST_NAMES)})" for target, names in pairs.items()], MOST_NAMES
+    )
     return f"Lifts of a task on itself are not counted: on {listed}."
 
 

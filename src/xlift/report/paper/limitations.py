@@ -82,7 +82,9 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
             "steps. A lift may be due to more training, whatever the task."
         )
     if pairs := same_task_pairs(rows):
-        listed = _listed(f"{target} (after {_listed(names)})" for target, names in pairs.items())
+        listed = join_names(
+            [f"{target} (after {join_names(names, MOST_NAMES)})" for target, names in pairs.items()], MOST_NAMES
+        )
         found.append(
             f"On these targets the intermediate stage trains on the target's own task: {listed}. Those lifts are more labels of one task, no "
             "transfer between tasks, and no conclusion counts them."
