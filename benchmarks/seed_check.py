@@ -37,8 +37,8 @@ from scipy.special import stdtrit
 from benchmarks.seed_counts import SUFFIX, read_counts, write_counts
 from benchmarks.timing import table
 from xlift.analysis.estimates import (
-    ALL,
     BASELINE,
+    MEAN,
     MEANS,
     PipelineKey,
     ScoredCell,
@@ -47,7 +47,7 @@ from xlift.analysis.estimates import (
     paired_difference,
 )
 from xlift.analysis.intervals import LEVEL, Estimate, SeedPool, lift_interval, score_interval, spread
-from xlift.analysis.lift import LiftRow, compute_lifts
+from xlift.analysis.lift import LiftRow, lift_rows
 from xlift.analysis.scores import load_cells
 from xlift.analysis.seed_variance import SeedPools
 from xlift.report.page import find_best_lift
@@ -71,14 +71,25 @@ class Check(NamedTuple):
     """Of the printed interval, in points."""
 
 
+def select_seeds(scores: ScoreEstimates, seeds: Sequence[int]) -> ScoreEstimates:
+    """The estimates of these seeds alone."""
+    return {
+        key: replace(score, seeds=tuple(seeds), estimate=score.select_seeds(seeds)) for key, score in scores.items()
+    }
+
+
 def check_seeds(scores: ScoreEstimates, seeds: Sequence[int]) -> Iterator[Check]:
     """The intervals of all scores and lifts by these seeds, each against the mean of the other seeds."""
-    few = {key: replace(score, seeds=tuple(seeds), estimate=score.select_seeds(seeds)) for key, score in scores.items()}
+    few = select_seeds(scores, seeds)
     pools = SeedPools.of(few)
     for key, score in few.items():
         pipeline, target, language = key
         part = (
-            "language" if language not in MEANS else "mean of all targets" if target.name == ALL else "mean of a target"
+            "language"
+            if language not in MEANS
+            else "mean of all targets"
+            if target.metric == MEAN
+            else "mean of a target"
         )
         pool, every = pools.of_score(*key), scores[key].estimate
         if score.estimate.scores.any() and np.ptp(every.scores):  # else no seed changes it
@@ -155,10 +166,11 @@ def _share(counts: Iterable[tuple[int, int]]) -> float:
 
 def sentences(cells: Sequence[ScoredCell], subsets: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], Sentence]:
     """The first sentence of the page of these seeds alone."""
-    by_seed: dict[int, list[ScoredCell]] = {}
-    for cell in cells:
-        by_seed.setdefault(cell.seed, []).append(cell)
-    return {subset: Sentence.of(compute_lifts(cell for seed in subset for cell in by_seed[seed])) for subset in subsets}
+    controls = {cell.intermediate: (cell.control, cell.control_of) for cell in cells if cell.control}
+    scores, targets = estimate_with_means(cells)
+    # The sentence is about the means over targets, if there are some.
+    means = {key: score for key, score in scores.items() if key[1].metric == MEAN} or scores
+    return {subset: Sentence.of(lift_rows(select_seeds(means, subset), targets, controls)) for subset in subsets}
 
 
 @contextmanager

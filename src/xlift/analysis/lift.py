@@ -5,7 +5,7 @@ lift = score(pipeline with intermediate stage) - score(same pipeline without it)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -149,7 +149,23 @@ def compute_lifts(cells: Iterable[ScoredCell], study: str = "", lent: SeedTables
     """
     cells = list(cells)
     controls = {cell.intermediate: (cell.control, cell.control_of) for cell in cells if cell.control}
-    scores, targets = estimate_with_means(cells)
+    return lift_rows(*estimate_with_means(cells), controls, study, lent)
+
+
+def lift_rows(
+    scores: ScoreEstimates,
+    targets: dict[str, dict[TargetColumn, list[str]]],
+    controls: Mapping[str, tuple[str, str]],
+    study: str = "",
+    lent: SeedTables | None = None,
+) -> list[LiftRow]:
+    """Rows as those of `compute_lifts`, from its estimates.
+
+    Args:
+        scores, targets: as `estimate_with_means` gives them, or some of these estimates.
+        controls: intermediate of a control -> its kind, and the intermediate that it belongs to.
+        lent: variances between seeds of other studies.
+    """
     pipeline_order = {key: i for i, key in enumerate(dict.fromkeys(pipeline for pipeline, _, _ in scores))}
     target_order = {key: i for i, key in enumerate(dict.fromkeys(target for _, target, _ in scores))}
     language_order = {ALL: 0, ZERO_SHOT: 1}
