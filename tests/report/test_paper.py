@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from tests.support.fakes import STUDY, finished_study, study_file
 
 from xlift.analysis.needs import Needs
+from xlift.analysis.training_status import RETRIED
 from xlift.analysis.verdicts import Judgement
 from xlift.bibtex import Entry, parse
 from xlift.claims import ClaimSet, parse_claims
@@ -37,6 +38,7 @@ from xlift.report.paper.document import (
     joined,
 )
 from xlift.report.paper.latex import render_latex
+from xlift.report.paper.limitations import list_limitations
 from xlift.report.paper.markdown import render_markdown
 from xlift.report.paper.paper import check_paper_file, known_entries, make_paper, write_paper
 from xlift.report.study import make_report
@@ -183,6 +185,19 @@ def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
     assert "<b>NLI" not in page
     assert re.search(r'<span class="lift down">false</span>', page)
     assert "<h2>Limitations</h2>" in page
+
+
+def test_limitations_name_confounds(tmp_path: Path):
+    _, store = finished_study(study_file(tmp_path), tmp_path / "store")
+    record = read_record(store, "study")
+    rows = [
+        replace(row, same_task=True, baseline_status=RETRIED, borrowed_from="other") if row.lift is not None else row
+        for row in make_report(record, store).rows
+    ]
+    found = " ".join(list_limitations(record, rows))
+    assert "labels of the target's own task: isle-qa before isle-nli." in found
+    assert "Training of the baseline was repeated with other settings, or failed, on isle-nli." in found
+    assert "borrowed from other:" in found
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def list_limitations(record: Record, rows: Sequence[LiftRow], chance: Sequence[C
         return []
     return [
         *_seeds(rows),
+        *_borrowed(rows),
         *_unstable(rows),
         *_confounds(rows),
         *_chance(chance),
@@ -58,6 +59,15 @@ def _seeds(rows: Sequence[LiftRow]) -> list[str]:
             "target varying alike; 5 seeds or more are needed where a decision depends on the result."
         ]
     return []
+
+
+def _borrowed(rows: Sequence[LiftRow]) -> list[str]:
+    names = dict.fromkeys(row.borrowed_from for row in rows if row.borrowed_from)
+    if not names:
+        return []
+    return [
+        f"The variance between seeds is borrowed from {join_names(names, MOST_NAMES)}: the intervals hold if this study varies as much as that."
+    ]
 
 
 def _unstable(rows: Sequence[LiftRow]) -> list[str]:
@@ -93,6 +103,17 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
         found.append(
             "There is no control with the same texts and no labels, or with shuffled labels, so the effect of the labels is not separated from "
             "that of the texts."
+        )
+    same = dict.fromkeys(f"{row.intermediate} before {row.target}" for row in rows if row.same_task)
+    if same:
+        found.append(
+            f"The intermediate stage has labels of the target's own task: {join_names(same, MOST_NAMES)}. Such a lift is that of more labels, not "
+            "of transfer."
+        )
+    baselines = dict.fromkeys(row.target for row in lifted if row.baseline_status != OK and row.target != ALL)
+    if baselines:
+        found.append(
+            f"Training of the baseline was repeated with other settings, or failed, on {join_names(baselines, MOST_NAMES)}. Lifts there may be too high."
         )
     retried = dict.fromkeys(
         f"{row.intermediate} on {row.target}"
