@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from xlift.analysis.estimates import (
     MEANS,
     TARGET_MEANS,
+    ZERO_SHOT,
     PipelineKey,
     ScoredCell,
     ScoreEstimates,
@@ -102,12 +103,46 @@ def compare_rows(
     Raises:
         UserError: the rows are one and the same, have nothing in common, or as `compute_lifts`.
     """
-    if first == second:
-        raise UserError(f"both rows are '{row_name(first, [first])}'", fix="give two different rows.")
+    _check_differ(first, second)
     contrasts = _contrasts(cells, {first: 1.0, second: -1.0}, study, margin, lent)
     if not contrasts:
         raise UserError("both rows have no target, language and seed in common")
     return contrasts
+
+
+def _check_differ(first: PipelineKey, second: PipelineKey) -> None:
+    if first == second:
+        raise UserError(f"both rows are '{row_name(first, [first])}'", fix="give two different rows.")
+
+
+def compare_pairs(
+    cells: Sequence[ScoredCell],
+    pairs: Sequence[tuple[PipelineKey, PipelineKey]],
+    study: str = "",
+    lent: SeedTables | None = None,
+) -> list[Contrast]:
+    """The differences of several pairs of rows on the means over the languages of each target, and on the mean over
+    targets. The p-values are adjusted by Holm over the pairs, and over the pairs and targets.
+
+    Raises:
+        UserError: the rows of a pair are one and the same, or as `compute_lifts`.
+    """
+    for first, second in pairs:
+        _check_differ(first, second)
+    scores, targets = estimate_with_means(cells)
+    pools = SeedPools.of(scores, lent)
+    rows = list(dict.fromkeys(pipeline for pipeline, _, _ in scores))
+    found = [
+        replace(contrast, rows=(row_name(first, rows), row_name(second, rows)))
+        for first, second in pairs
+        for contrast in _on_columns(scores, targets, pools, {first: 1.0, second: -1.0}, study, None)
+        if contrast.language in MEANS
+    ]
+    # Where there is a mean over the languages without the source, it is the one that conclusions are about.
+    zero_shot = {(each.rows, each.target, each.metric) for each in found if each.language == ZERO_SHOT}
+    return adjust(
+        [each for each in found if each.language == ZERO_SHOT or (each.rows, each.target, each.metric) not in zero_shot]
+    )
 
 
 def trend_over_sizes(
@@ -145,7 +180,18 @@ def _contrasts(
     lent: SeedTables | None,
 ) -> list[Contrast]:
     scores, targets = estimate_with_means(cells)
-    pools = SeedPools.of(scores, lent)
+    return adjust(_on_columns(scores, targets, SeedPools.of(scores, lent), weights, study, margin))
+
+
+def _on_columns(
+    scores: ScoreEstimates,
+    targets: Mapping[str, Mapping[TargetColumn, Sequence[str]]],
+    pools: SeedPools,
+    weights: Mapping[PipelineKey, float],
+    study: str,
+    margin: float | None,
+) -> list[Contrast]:
+    """On every target and language that the rows have in common, the means first, with p-values that are not adjusted."""
     rows = list(weights)
     shared = [(target, language) for row, target, language in scores if row == rows[0]]
     # Means over targets of two models are comparable only if they are over the same targets.
@@ -156,7 +202,7 @@ def _contrasts(
         for target, language in shared
         if (contrast := _contrast(scores, pools, weights, target, language, study, margin)) is not None
     ]
-    return adjust(sorted(found, key=lambda each: (each.target not in TARGET_MEANS, each.language not in MEANS)))
+    return sorted(found, key=lambda each: (each.target not in TARGET_MEANS, each.language not in MEANS))
 
 
 class ContrastEstimate(NamedTuple):

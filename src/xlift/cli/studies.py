@@ -263,6 +263,14 @@ def report(
     ] = False,
     noise: Annotated[bool, typer.Option("--noise", help="Show only the effect of noise, in any format.")] = False,
     borrow_variance: BorrowOption = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare",
+            metavar="ROW ROW",
+            help="Two rows for the page's table of differences; by default the best ones.",
+        ),
+    ] = None,
 ) -> None:
     """Print the lift table of a finished study.
 
@@ -282,6 +290,10 @@ def report(
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
     if paper:
         check_paper_file(paper)
+    if compare and not html:
+        fix = f"Give --html PAGE too, or run `xlift compare {study} {shlex.join(compare)}`."
+        raise UserError("--compare is for the page", where="--compare", fix=fix)
+    pairs = [compare] if compare else []
     claim_set = read_claims(claims, where="--claims") if claims else None
     published = read_evidence(evidence) if evidence else None
     with open_results(study, store) as (record, opened):
@@ -292,6 +304,7 @@ def report(
             borrow_variance=borrow_variance,
             claim_set=claim_set,
             evidence=published,
+            compared=pairs,
         )
         document = make_paper(record, opened, study_report) if paper else None
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes

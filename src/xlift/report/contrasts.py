@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from xlift.analysis.confounds import compared_lifts
 from xlift.analysis.contrasts import Contrast
-from xlift.analysis.estimates import MEANS, ZERO_SHOT
+from xlift.analysis.estimates import MEANS, ZERO_SHOT, PipelineKey
+from xlift.analysis.lift import LiftRow
 from xlift.report.footer import SAME_TASK
 from xlift.report.tables import MEAN_COLUMNS, SIGNS, format_points, half_width, to_percent
 
@@ -83,6 +85,72 @@ def format_difference(contrast: Contrast) -> str:
     is_different = contrast.p is not None and contrast.p < LEVEL
     sign = SIGNS[(1 if contrast.difference > 0 else -1) if is_different else 0]
     return f"{sign}{format_points(contrast.difference)} ±{half_width(contrast.low, contrast.high)}"
+
+
+MOST_PAIRS = 10
+"""Of the best rows among each other; of more, the highest is compared with each of the others."""
+
+
+def best_pairs(rows: Sequence[LiftRow]) -> list[tuple[PipelineKey, PipelineKey]]:
+    """The rows that do not differ significantly from the highest mean, each against each other, the higher one first. Controls and
+    rows of the same task do not count."""
+    best = [row for row in compared_lifts(rows) if row.in_best_set]
+    best = sorted(best, key=lambda row: -row.value)
+    pairs = [(one, other) for place, one in enumerate(best) for other in best[place + 1 :] if one.model == other.model]
+    if len(pairs) > MOST_PAIRS:
+        pairs = [pair for pair in pairs if pair[0] is best[0]]
+    return [(_key(one), _key(other)) for one, other in pairs]
+
+
+def _key(row: LiftRow) -> PipelineKey:
+    return PipelineKey(row.model, row.intermediate, row.intermediate_language, row.size)
+
+
+def for_page(contrasts: Sequence[Contrast], *, are_chosen: bool) -> dict[str, Any]:
+    """The page's section on differences between rows: headings, lines and a note; {} without contrasts.
+
+    Args:
+        are_chosen: a person chose the rows; otherwise they are the best ones.
+    """
+    if not contrasts:
+        return {}
+    names = list(dict.fromkeys((contrast.target, contrast.metric) for contrast in contrasts))
+    several = {target for target, _ in names if sum(target == other for other, _ in names) > 1}
+    by_pair: dict[tuple[str, ...], dict[tuple[str, str], Contrast]] = {}
+    for contrast in contrasts:
+        by_pair.setdefault(contrast.rows, {})[contrast.target, contrast.metric] = contrast
+    lines = [
+        {
+            "rows": " minus ".join(pair),
+            "cells": [_page_cell(found[name]) if name in found else None for name in names],
+        }
+        for pair, found in by_pair.items()
+    ]
+    which = (
+        "The chosen rows."
+        if are_chosen
+        else "The rows that do not differ significantly from the highest mean, compared with each other."
+    )
+    note = (
+        f"{which} Points: the first row minus the second, paired by seed and test example, mean over languages, with half of the 95% "
+        "interval. p: of no difference, adjusted by Holm over the pairs (and, on single targets, over the targets); ▲▼: below 5%. "
+        "No significant difference alone is not equality: `xlift compare STUDY ROW ROW --margin 1` tests that."
+    )
+    headings = [
+        MEAN_COLUMNS.get(target, f"{target} {metric}" if target in several else target) for target, metric in names
+    ]
+    return {"headings": headings, "lines": lines, "note": note}
+
+
+def _page_cell(contrast: Contrast) -> dict[str, str]:
+    difference, _, doubt = format_difference(contrast).partition(" ")
+    kind = {"▲": "up", "▼": "down"}.get(difference[:1], "flat")
+    return {
+        "difference": difference,
+        "doubt": doubt,
+        "kind": kind,
+        "p": "" if contrast.p is None else f"p {format_p(contrast.p)}",
+    }
 
 
 def format_p(p: float) -> str:

@@ -57,6 +57,8 @@ class PageInfo:
     """Sentences on what limits the results, beside the warnings and the contamination."""
     noise: dict[str, Any] = field(default_factory=dict)
     """Content of the noise section, from report/robustness.py; empty for none."""
+    contrasts: dict[str, Any] = field(default_factory=dict)
+    """Content of the section on differences between rows, from report/contrasts.py; empty for none."""
     command: str = ""
     made: str = ""
     """Date as text, given by the caller so that equal results make equal pages."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from xlift.analysis.borrowed import MOST_SEEDS, Lender, borrow_tables, describe_loans, find_lenders
 from xlift.analysis.chance import chance_levels
+from xlift.analysis.contrasts import compare_pairs, find_row
 from xlift.analysis.cross_fit import best_per_target
 from xlift.analysis.estimates import BASELINE, PipelineKey, ScoredCell
 from xlift.analysis.lift import LiftRow, compute_lifts
@@ -19,6 +20,8 @@ from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
 from xlift.claims import ClaimSet
 from xlift.evidence.entries import Evidence
 from xlift.report.contamination import for_page
+from xlift.report.contrasts import best_pairs
+from xlift.report.contrasts import for_page as contrasts_for_page
 from xlift.report.footer import CONTROLS
 from xlift.report.page import PageInfo
 from xlift.report.paper.claims import ClaimsReport, claims_limitations, make_claims_report
@@ -60,6 +63,7 @@ def make_report(
     borrow_variance: bool = False,
     claim_set: ClaimSet | None = None,
     evidence: Evidence | None = None,
+    compared: Sequence[tuple[str, str]] = (),
 ) -> Report:
     """Make the rows and page texts of a study from the store alone.
 
@@ -67,6 +71,7 @@ def make_report(
         borrow_variance: with one or two seeds, use the variance between seeds of other studies of the store. Verdicts on claims do not.
         claim_set: other claims than those of the record.
         evidence: published results beside the claims of the study, with those that ship with xlift.
+        compared: pairs of names of rows to compare on the page; by default the best rows with each other.
 
     Raises:
         UserError: an artifact is damaged.
@@ -76,6 +81,7 @@ def make_report(
     lent = borrow_tables(lenders, cells, store) if borrow_variance else {}
     rows, noise_rows = compute_lifts(cells, record.name, lent), compute_robustness(cells, record.name)
     claims = make_claims_report(record, _of_first_metrics(record, cells), claim_set, evidence) if cells else None
+    pairs = [(find_row(cells, one), find_row(cells, other)) for one, other in compared] or best_pairs(rows)
     warnings = []
     if missing:
         warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
@@ -106,6 +112,7 @@ def make_report(
             ),
         ],
         noise=noise_for_page(noise_rows),
+        contrasts=contrasts_for_page(compare_pairs(cells, pairs, record.name, lent), are_chosen=bool(compared)),
         command=f"xlift run {record.name}",
         made=_last_start_time(record, store),
     )
