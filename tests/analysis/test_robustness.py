@@ -253,3 +253,23 @@ def test_a_correlation_may_lose_more_than_everything():
     assert row.kept == pytest.approx(-0.2)
     assert row.kept_low is not None
     assert row.kept_low < row.kept
+
+
+def test_gains_pool_the_variance_between_seeds_and_are_adjusted_for_the_rows():
+    rng = np.random.default_rng(11)
+    shares = {"none": 0.5, "nli": 0.9, "qa": 0.5, "pos": 0.5}
+    made = [
+        cell(drawn(rng, 300, share if noise else 0.9), noise, intermediate=name, seed=seed)
+        for name, share in shares.items()
+        for seed in range(2)
+        for noise in ("", "typos 10%")
+    ]
+    rows = {row.intermediate: row for row in compute_robustness(made) if row.language == ALL}
+    assert [rows[name].sign for name in shares] == [0, 1, 0, 0]
+    assert rows["none"].gain_p is None
+    alone = compute_robustness([each for each in made if each.intermediate in ("none", "nli")])
+    (own,) = (row for row in alone if row.intermediate == "nli" and row.language == ALL)
+    assert own.gain == rows["nli"].gain
+    assert (own.gain_low, own.gain_high) != (rows["nli"].gain_low, rows["nli"].gain_high)  # two pipelines have no pool
+    one_seed = compute_robustness([each for each in made if each.seed == 0])
+    assert all(row.gain_p is None and row.sign == 0 for row in one_seed)

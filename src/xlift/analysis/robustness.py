@@ -32,7 +32,9 @@ from xlift.analysis.estimates import (
     estimate_scores,
     languages_by_target,
 )
-from xlift.analysis.intervals import Interval, lift_interval, ratio, sign_of
+from xlift.analysis.intervals import LEVEL, Estimate, lift_interval, p_value, ratio
+from xlift.analysis.multiplicity import benjamini_hochberg, holm
+from xlift.analysis.seed_variance import SeedPools
 from xlift.analysis.training_status import OK, worst_status
 
 
@@ -73,11 +75,16 @@ class RobustnessRow:
     training_status: str = OK
     whole: int = 0
     """Number of examples in the clean set: more than `n` if only some have a noisy version."""
+    gain_p: float | None = None
+    """Two-sided p-value of a gain of 0, adjusted by Holm over the pipelines of a mean, by Benjamini and Hochberg over the
+    pipelines and languages of a target and noise. None without a gain and with one seed."""
 
     @property
     def sign(self) -> int:
-        """+1 or -1 if the interval of the gain excludes zero, else 0. With one seed it is 0."""
-        return sign_of(self.gain_low, self.gain_high) if self.seeds > 1 else 0
+        """+1 or -1 if the gain differs from zero after the adjustment for other rows (`gain_p`), else 0."""
+        if self.gain is None or self.gain_p is None or self.gain_p >= 1 - LEVEL:
+            return 0
+        return 1 if self.gain > 0 else -1
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -125,7 +132,31 @@ def compute_robustness(cells: Iterable[ScoredCell], study: str = "") -> list[Rob
     order, targets = list(pipelines), list(dict.fromkeys(_target(cell) for cell in cells))
     whole = {(_target(cell), cell.language): len(cell.ids) for cell in cells if not cell.noise}
     keys = sorted(pairs, key=lambda key: (targets.index(key[1]), order.index(key[0]), key[2] != ALL))
-    return [_row(pairs, key, study, whole) for key in keys]
+    pools = SeedPools.of(_shares(pairs))
+    return _adjust([_row(pairs, pools, key, study, whole) for key in keys])
+
+
+def _shares(pairs: Pairs) -> ScoreEstimates:
+    """The kept shares as scores, whose variance between seeds can be pooled."""
+    found: ScoreEstimates = {}
+    for key, pair in pairs.items():
+        if (kept := pair.kept_share(pair.seeds)) is not None:
+            found[key] = replace(pair.noisy, seeds=tuple(pair.seeds), estimate=kept)
+    return found
+
+
+def _adjust(rows: list[RobustnessRow]) -> list[RobustnessRow]:
+    """Adjust the p-values of the rows of each table."""
+    families: dict[tuple[str, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        if row.gain_p is not None:
+            name = (row.target, row.metric, row.noise, ALL if row.language == ALL else "")
+            families.setdefault(name, []).append(index)
+    adjusted: dict[int, float] = {}
+    for (*_, mean), indices in families.items():
+        p_values = [p for index in indices if (p := rows[index].gain_p) is not None]
+        adjusted |= zip(indices, (holm if mean else benjamini_hochberg)(p_values), strict=True)
+    return [replace(row, gain_p=adjusted.get(index)) for index, row in enumerate(rows)]
 
 
 def _target(cell: ScoredCell) -> TargetColumn:
@@ -175,7 +206,11 @@ def _add_pairs(scores: ScoreEstimates, target: TargetColumn, languages: list[str
 
 
 def _row(
-    pairs: Pairs, key: tuple[PipelineKey, TargetColumn, str], study: str, whole: dict[tuple[TargetColumn, str], int]
+    pairs: Pairs,
+    pools: SeedPools,
+    key: tuple[PipelineKey, TargetColumn, str],
+    study: str,
+    whole: dict[tuple[TargetColumn, str], int],
 ) -> RobustnessRow:
     pipeline, target, language = key
     languages = [language]
@@ -185,8 +220,12 @@ def _row(
     seeds = pair.seeds
     kept = pair.kept_share(seeds)
     lower_bound = 0.0 if pair.noisy.lowest_score >= 0 else -math.inf  # a correlation may change its sign
-    share = lift_interval(kept, lower_bound, math.inf) if kept is not None else None
-    gain = _gain(pair, pairs.get((PipelineKey(pipeline.model, BASELINE, "", ""), target, language)), pipeline)
+    share = lift_interval(kept, lower_bound, math.inf, pools.of_score(*key)) if kept is not None else None
+    baseline = PipelineKey(pipeline.model, BASELINE, "", "")
+    pool = pools.of_difference(pipeline, baseline, target, language)
+    difference = _gain(pair, pairs.get((baseline, target, language)), pipeline)
+    gain = lift_interval(difference, -math.inf, math.inf, pool) if difference is not None else None
+    above = p_value(difference, pool) if difference is not None and len(difference.scores) > 1 else None
     worst, spread = _summarize_languages(pairs, key)
     return RobustnessRow(
         study=study,
@@ -209,6 +248,7 @@ def _row(
         spread=spread,
         n=pair.noisy.n,
         whole=sum(whole[target.clean, code] for code in languages),
+        gain_p=None if above is None else 2 * min(above, 1 - above),
         training_status=worst_status([pair.noisy.training_status, pair.clean.training_status]),
     )
 
@@ -218,12 +258,12 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _gain(pair: _Pair, baseline: _Pair | None, pipeline: PipelineKey) -> Interval | None:
+def _gain(pair: _Pair, baseline: _Pair | None, pipeline: PipelineKey) -> Estimate | None:
     if baseline is None or pipeline.intermediate == BASELINE:
         return None
     seeds = [seed for seed in pair.seeds if seed in baseline.seeds]
     own, other = pair.kept_share(seeds), baseline.kept_share(seeds)
-    return lift_interval(own - other, -math.inf, math.inf) if own is not None and other is not None else None
+    return own - other if own is not None and other is not None else None
 
 
 def _summarize_languages(

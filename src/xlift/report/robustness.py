@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "Percent. kept: score with noise divided by the same pipeline's score without, on the same examples and seeds. ± is half the "
-    "interval. ▲▼: the difference in kept to the pipeline without an intermediate task has an interval that excludes zero. Both scores "
+    "interval. ▲▼: kept differs significantly from that of the pipeline without an intermediate task (5%, adjusted as lifts are). Both scores "
     "include chance, so a pipeline that guesses keeps 100%."
 )
 LANGUAGES = (
