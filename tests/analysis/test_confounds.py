@@ -127,7 +127,7 @@ def test_a_lift_has_the_training_status_of_its_baseline():
 def with_steps(**steps: int) -> list[LiftRow]:
     return compute_lifts(
         [
-            cell("1100", intermediate=name.replace("_", " "), steps=count, control="steps" if "_" in name else "",
+            cell("1100", intermediate=name.replace("_", " "), steps=count, control=name.partition("_")[2],
                  control_of=name.partition("_")[0] if "_" in name else "", language=language)
             for name, count in steps.items() for language in ("sw", "ur")
         ]
@@ -140,6 +140,13 @@ def test_unequal_steps_of_rows_without_a_control():
     assert uncontrolled_steps(with_steps(nli=214, both=778)) == {"nli": 214, "both": 778}
     assert uncontrolled_steps(with_steps(none=26, nli=214, nli_steps=214)) == {}
     assert uncontrolled_steps(with_steps(none=26, nli=214, nli_steps=214, qa=100)) == {"none": 26, "qa": 100}
+    assert uncontrolled_steps(with_steps(none=26, nli=214, nli_text=214)) == {}
+
+
+def test_a_control_counts_for_all_rows_with_as_many_steps():
+    assert uncontrolled_steps(with_steps(none=26, nli=214, nli_text=214, qa=214)) == {}
+    counts = with_steps(none=26, nli=214, nli_shuffled=214, qa=214, both=778)
+    assert uncontrolled_steps(counts) == {"none": 26, "both": 778}
 
 
 def test_steps_that_are_unknown_are_not_compared():

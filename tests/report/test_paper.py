@@ -195,7 +195,7 @@ def test_limitations_name_confounds(tmp_path: Path):
         for row in make_report(record, store).rows
     ]
     found = " ".join(list_limitations(record, rows))
-    assert "labels of the target's own task: isle-qa before isle-nli." in found
+    assert "trains on the target's own task: isle-nli (after isle-qa)." in found
     assert "Training of the baseline was repeated with other settings, or failed, on isle-nli." in found
     assert "borrowed from other:" in found
 

@@ -51,7 +51,7 @@ def uncontrolled_steps(rows: Sequence[LiftRow]) -> dict[str, float]:
     for row in means:
         if row.target == (wide or row.target) and row.steps is not None and not row.control:
             steps.setdefault(_names(row, row.intermediate), []).append(row.steps)
-    return unequal_steps(steps, {_names(row, row.control_of) for row in rows if row.control == "steps"})
+    return unequal_steps(steps, {_names(row, row.control_of) for row in rows if row.control})
 
 
 def unequal_steps(steps: Mapping[Pipeline, Sequence[float]], controlled: Set[Pipeline]) -> dict[str, float]:
@@ -60,9 +60,11 @@ def unequal_steps(steps: Mapping[Pipeline, Sequence[float]], controlled: Set[Pip
 
     Args:
         steps: of each row that is no control, the numbers under its seeds and targets.
-        controlled: rows with a control of equal steps.
+        controlled: rows with a control. It is a control for the rows of its model with as many steps, too.
     """
-    found = {names: sum(each) / len(each) for names, each in steps.items() if names not in controlled}
+    counts = {names: sum(each) / len(each) for names, each in steps.items()}
+    with_control = {(names[-1], round(counts[names])) for names in controlled if names in counts}
+    found = {names: count for names, count in counts.items() if (names[-1], round(count)) not in with_control}
     if len({round(count) for count in found.values()}) < 2:
         return {}
     return {_row_name(names, list(found)): count for names, count in found.items()}

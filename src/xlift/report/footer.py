@@ -126,7 +126,7 @@ def describe_steps(counts: Mapping[str, float]) -> str:
     listed = "; ".join(f"{steps} for {_list(rows)}" for steps, rows in names.items())
     return (
         f"Unequal training steps (mean over the targets): {listed}. No control with as many steps stands beside these rows, so a lift may "
-        "come from more training (`controls: [steps]`)."
+        "come from more training (`controls: [steps]` or `[text]`)."
     )
 
 

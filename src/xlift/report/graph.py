@@ -143,7 +143,7 @@ def planned_steps(plan: Plan, plan_estimate: PlanEstimate) -> dict[str, float]:
     controlled = {
         (cell.control_of, cell.intermediate_language, cell.size, cell.model)
         for cell in plan.cells
-        if cell.control == "steps"
+        if cell.control
     }
     return unequal_steps(steps, controlled)
 

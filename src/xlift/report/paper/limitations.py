@@ -86,7 +86,7 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
     lifted = [row for row in rows if row.lift is not None]
     if lifted and (steps := uncontrolled_steps(rows)):
         found.append(describe_steps(steps))
-    elif lifted and not any(row.control == "steps" for row in rows):
+    elif lifted and not any(row.control for row in rows):
         found.append(
             "A pipeline with an intermediate stage takes more optimizer steps than the baseline, and the study has no control with as many "
             "steps. A lift may be due to more training, whatever the task."
@@ -103,12 +103,6 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
         found.append(
             "There is no control with the same texts and no labels, or with shuffled labels, so the effect of the labels is not separated from "
             "that of the texts."
-        )
-    same = dict.fromkeys(f"{row.intermediate} before {row.target}" for row in rows if row.same_task)
-    if same:
-        found.append(
-            f"The intermediate stage has labels of the target's own task: {join_names(same, MOST_NAMES)}. Such a lift is that of more labels, not "
-            "of transfer."
         )
     baselines = dict.fromkeys(row.target for row in lifted if row.baseline_status != OK and row.target != ALL)
     if baselines:
