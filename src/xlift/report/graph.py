@@ -141,9 +141,7 @@ def planned_steps(plan: Plan, plan_estimate: PlanEstimate) -> dict[str, float]:
             names = (cell.intermediate, cell.intermediate_language, cell.size, cell.model)
             steps.setdefault(names, []).append(count(cell.key))
     controlled = {
-        (cell.control_of, cell.intermediate_language, cell.size, cell.model)
-        for cell in plan.cells
-        if cell.control
+        (cell.control_of, cell.intermediate_language, cell.size, cell.model) for cell in plan.cells if cell.control
     }
     return unequal_steps(steps, controlled)
 
