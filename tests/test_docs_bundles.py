@@ -17,7 +17,7 @@ BUNDLES = sorted(STUDIES.glob("*.zip"))
 
 
 def test_committed_bundles_open_and_are_small():
-    assert [bundle.name for bundle in BUNDLES] == ["english_intermediate.zip", "quickstart.zip"]
+    assert [bundle.name for bundle in BUNDLES] == ["data_scale.zip", "english_intermediate.zip", "quickstart.zip"]
     for bundle in BUNDLES:
         opened = open_bundle(bundle)
         assert opened.study == bundle.stem
