@@ -224,6 +224,9 @@ def main() -> int:
         named = sum(bool(found[pair].best) for pair in pairs)
         alone = sum(len(found[pair].together) == 1 for pair in pairs)
         print(f"\n{named} of {len(pairs)} pairs name a mean lift above zero, {alone} as the only best one.")
+        cases = named * (len(seeds) - 2)
+        if cases:
+            print(f"A third seed turns {changes.count('turned over')} of their {cases} cases over.")
         for change in ("agrees", "wider", "turned over"):
             print(
                 f"{change}: {changes.count(change)} of {len(changes)} ({100 * changes.count(change) / len(changes):.1f}%)"
