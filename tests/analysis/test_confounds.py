@@ -145,6 +145,7 @@ def test_unequal_steps_of_rows_without_a_control():
 
 def test_a_control_counts_for_all_rows_with_as_many_steps():
     assert uncontrolled_steps(with_steps(none=26, nli=214, nli_text=214, qa=214)) == {}
+    assert uncontrolled_steps(with_steps(none=26, nli=214, nli_text=214, qa=220)) == {}
     counts = with_steps(none=26, nli=214, nli_shuffled=214, qa=214, both=778)
     assert uncontrolled_steps(counts) == {"none": 26, "both": 778}
 

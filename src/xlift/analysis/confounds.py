@@ -39,6 +39,9 @@ def same_task_pairs(rows: Sequence[LiftRow]) -> dict[str, list[str]]:
     return {target: list(names) for target, names in pairs.items()}
 
 
+TOLERANCE = 0.05
+"""Numbers of steps that differ by this share count as equal: last batches of the parts of a mixture are not full."""
+
 Pipeline = tuple[str, str, str, str]
 """Intermediate, language, size and model."""
 
@@ -63,8 +66,12 @@ def unequal_steps(steps: Mapping[Pipeline, Sequence[float]], controlled: Set[Pip
         controlled: rows with a control. It is a control for the rows of its model with as many steps, too.
     """
     counts = {names: sum(each) / len(each) for names, each in steps.items()}
-    with_control = {(names[-1], round(counts[names])) for names in controlled if names in counts}
-    found = {names: count for names, count in counts.items() if (names[-1], round(count)) not in with_control}
+    with_control = [(names[-1], counts[names]) for names in controlled if names in counts]
+
+    def is_controlled(model: str, count: float) -> bool:
+        return any(other == model and abs(count - steps) <= TOLERANCE * steps for other, steps in with_control)
+
+    found = {names: count for names, count in counts.items() if not is_controlled(names[-1], count)}
     if len({round(count) for count in found.values()}) < 2:
         return {}
     return {_row_name(names, list(found)): count for names, count in found.items()}

@@ -87,7 +87,7 @@ def _heatmap(table: ScoreTable, largest: float) -> str:
     if not cells:
         return ""
     # The reader's font may be wider than the one used to measure the drawing.
-    margin = min(220, 16 + 8 * max(len(name) for name in names))
+    margin = min(340, 16 + 8 * max(len(name) for name in names))
     base = alt.Chart(alt.InlineData(cells)).encode(
         x=alt.X(
             "language:N",
