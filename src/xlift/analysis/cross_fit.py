@@ -17,6 +17,7 @@ from xlift.analysis.estimates import (
     ALL,
     BASELINE,
     MEAN,
+    ZERO_SHOT,
     PipelineKey,
     ScoredCell,
     ScoreEstimate,
@@ -106,7 +107,8 @@ class BestPerTarget:
 def best_per_target(
     cells: Sequence[ScoredCell], left_out: Collection[tuple[PipelineKey, str]] = ()
 ) -> list[BestPerTarget]:
-    """For each model with two targets, two rows on each and two seeds or more. Controls and the baseline are no choices.
+    """For each model with two targets, two rows on each and two seeds or more, over the zero-shot languages of a target (over all,
+    where it was not trained). Controls and the baseline are no choices.
 
     Args:
         left_out: rows that are no choice on a target, with the name of the target.
@@ -126,8 +128,11 @@ def best_per_target(
         ]
         lifts: list[list[ScoreEstimate]] = []
         for target in {(column.name, column.train_language): column for column in reversed(columns)}.values():
+            language = ZERO_SHOT if (baseline, target, ZERO_SHOT) in scores else ALL
             parts = (
-                weighted_sum([scores.get((row, target, ALL)), scores.get((baseline, target, ALL))], [1.0, -1.0])
+                weighted_sum(
+                    [scores.get((row, target, language)), scores.get((baseline, target, language))], [1.0, -1.0]
+                )
                 for row in rows
                 if (row, target.name) not in left_out
             )
@@ -135,7 +140,8 @@ def best_per_target(
         if len(lifts) < 2 or min(map(len, lifts)) < 2 or (fit := cross_fit(lifts)) is None:
             continue
         mean = TargetColumn(ALL, MEAN, "")
-        pool = widest([pools.of_difference(row, baseline, mean, ALL) for row in rows if (row, mean, ALL) in scores])
+        over = ZERO_SHOT if (baseline, mean, ZERO_SHOT) in scores else ALL
+        pool = widest([pools.of_difference(row, baseline, mean, over) for row in rows if (row, mean, over) in scores])
         count = round(sum(map(len, lifts)) / len(lifts))
         interval = lift_interval(fit.estimate, pool=pool, floor=fit.floor)
         found.append(BestPerTarget(model, interval, count, len(lifts), len(fit.seeds)))

@@ -1,4 +1,4 @@
-"""BibTeX files: the entries by key, and the few fields that messages and tables show."""
+"""BibTeX files of evidence: the text of each entry by key, and short citations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from xlift import bibtex
 from xlift.errors import UserError
 
 MAX_BYTES = 5_000_000
@@ -18,7 +19,7 @@ def parse_bibtex(text: str, where: str) -> dict[str, str]:
     """Key -> the text of its entry.
 
     Raises:
-        UserError: a repeated key, or an entry whose braces do not match.
+        UserError: a repeated key, or an entry that cannot be read.
     """
     entries: dict[str, str] = {}
     at = 0
@@ -38,36 +39,20 @@ def parse_bibtex(text: str, where: str) -> dict[str, str]:
             raise UserError(
                 f"the BibTeX key '{match[2]}' is repeated", where=f"{where}:{line}", fix="keep one of the entries."
             )
+        try:
+            bibtex.parse(text[match.start() : end])
+        except ValueError as error:
+            raise UserError(
+                f"the BibTeX entry cannot be read: {error}", where=f"{where}:{line}", fix="write `field = {value},`."
+            ) from None
         entries[match[2]] = text[match.start() : end]
     return entries
 
 
-def bibtex_field(entry: str, name: str) -> str:
-    """The value of a field as one line without braces; '' if the entry lacks it."""
-    match = re.search(rf"\b{name}\s*=\s*", entry, re.IGNORECASE)
-    if match is None:
-        return ""
-    rest = entry[match.end() :]
-    if rest.startswith("{"):
-        value = rest[: _end_of_entry(rest, 0) or 0]
-    elif rest.startswith('"'):
-        value = rest[1:].partition('"')[0]
-    else:
-        value = re.split(r"[,\s}]", rest, maxsplit=1)[0]
-    return " ".join(re.sub(r"[{}]", "", value).split())
-
-
 def short_citation(key: str, bibliography: Mapping[str, str]) -> str:
     """'Phang et al. 2020'; the key itself if its entry has no author or year."""
-    entry = bibliography.get(key, "")
-    authors = [author.strip() for author in bibtex_field(entry, "author").split(" and ") if author.strip()]
-    year = bibtex_field(entry, "year")
-    if not authors or not year:
-        return key
-    names = [author.partition(",")[0] if "," in author else author.rpartition(" ")[2] for author in authors]
-    if len(names) > 2 or "others" in names:
-        return f"{names[0]} et al. {year}"
-    return f"{' and '.join(names)} {year}"
+    entry = bibtex.parse(bibliography.get(key, "")).get(key)
+    return bibtex.short_citation(entry) if entry and entry.text("author") and entry.text("year") else key
 
 
 @cache

@@ -135,7 +135,7 @@ def _best_per_target_notes(cells: Sequence[ScoredCell], record: Record) -> list[
     found = best_per_target(cells, left_out)
     return [
         f"The best of {each.rows} rows on each target{f' of {each.model}' if len(found) > 1 else ''} lifts by {format_points(each.lift.value)} "
-        f"points on average over {each.targets} targets (95% interval {format_points(each.lift.low)} to {format_points(each.lift.high)}), "
+        f"points on average over {each.targets} targets and their zero-shot languages (95% interval {format_points(each.lift.low)} to {format_points(each.lift.high)}), "
         "where half of the seeds and half of the test examples choose the row and the other halves score it. The highest lifts of the "
         "table itself are too high on average."
         for each in found

@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from xlift import bibtex
 from xlift.errors import UserError
-from xlift.evidence.bibliography import bibtex_field, shipped_bibliography
+from xlift.evidence.bibliography import shipped_bibliography
 from xlift.evidence.search import SearchResult
 from xlift.evidence.search.papers import Paper
 from xlift.evidence.search.ranking import tokenize
@@ -96,7 +97,7 @@ def _shipped_titles() -> dict[str, list[str]]:
     """Letters of a title -> keys of the shipped bibliography."""
     titles: dict[str, list[str]] = {}
     for key, text in shipped_bibliography().items():
-        titles.setdefault(_letters(bibtex_field(text, "title")), []).append(key)
+        titles.setdefault(_letters(bibtex.parse(text)[key].text("title")), []).append(key)
     return titles
 
 
