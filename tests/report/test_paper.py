@@ -40,7 +40,7 @@ from xlift.report.paper.document import (
 from xlift.report.paper.latex import render_latex
 from xlift.report.paper.limitations import list_limitations
 from xlift.report.paper.markdown import render_markdown
-from xlift.report.paper.paper import check_paper_file, known_entries, make_paper, write_paper
+from xlift.report.paper.paper import add_references, check_paper_file, known_entries, make_paper, write_paper
 from xlift.report.study import make_report
 from xlift.studies.record import read_record
 
@@ -181,7 +181,9 @@ def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
     )
     assert "before the first run" in text
     assert re.search(r"\| There are nine models\. \(`no-models`\) \| false \|", text)
-    page = render_page(report.rows, report.info)
+    page = render_page(report.rows, add_references(report.info, document))
+    assert all(f"{{{entry.key}," in page for entry in document.references())
+    assert page.partition("<h2>References</h2>")[2].count("<li>") == len(document.references())
     assert "<b>NLI" not in page
     assert re.search(r'<span class="lift down">false</span>', page)
     assert "<h2>Limitations</h2>" in page

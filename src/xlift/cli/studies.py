@@ -282,7 +282,7 @@ def report(
     from xlift.report import robustness, tables
     from xlift.report.latex import to_latex
     from xlift.report.page import render_page
-    from xlift.report.paper.paper import check_paper_file, make_paper, write_paper
+    from xlift.report.paper.paper import add_references, check_paper_file, make_paper, write_paper
     from xlift.report.study import make_report
 
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
@@ -306,11 +306,12 @@ def report(
             evidence=published,
             compared=pairs,
         )
-        document = make_paper(record, opened, study_report) if paper else None
+        document = make_paper(record, opened, study_report) if paper or (html and study_report.rows) else None
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
     print_warnings(study_report.info.warnings)
     if html:
-        write_page(html, render_page(rows, study_report.info))
+        info = study_report.info
+        write_page(html, render_page(rows, add_references(info, document) if document else info))
         print(f"Wrote {html}", file=sys.stderr)
     if paper and document:
         print(f"Wrote {', '.join(map(str, write_paper(document, paper)))}", file=sys.stderr)

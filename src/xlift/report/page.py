@@ -55,6 +55,10 @@ class PageInfo:
     """Content of the claims section, from report/paper/claims.py; empty for none."""
     limitations: list[str] = field(default_factory=list)
     """Sentences on what limits the results, beside the warnings and the contamination."""
+    references: list[str] = field(default_factory=list)
+    """What the study uses and cites, in words."""
+    bibtex: str = ""
+    """The entries of `references`."""
     noise: dict[str, Any] = field(default_factory=dict)
     """Content of the noise section, from report/robustness.py; empty for none."""
     contrasts: dict[str, Any] = field(default_factory=dict)

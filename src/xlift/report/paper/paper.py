@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from xlift.bibtex import Entry, parse
+from xlift.bibtex import Entry, dump, long_citation, parse
 from xlift.errors import UserError
 from xlift.evidence.bibliography import shipped_bibliography
-from xlift.report.page import summarize_lifts
+from xlift.report.page import PageInfo, summarize_lifts
 from xlift.report.paper.claims import ClaimsReport, abstract_sentences, claims_section, claims_statistics
 from xlift.report.paper.document import (
     Bullets,
@@ -87,6 +88,12 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
             **_software(artifacts),
         },
     )
+
+
+def add_references(info: PageInfo, document: Document) -> PageInfo:
+    """The texts of a page with the references of the paper."""
+    references = document.references()
+    return replace(info, references=[long_citation(entry) for entry in references], bibtex=dump(references))
 
 
 def _claims_made(claims: ClaimsReport | None) -> list[Paragraph]:
