@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xlift.analysis.estimates import ALL, ZERO_SHOT, ScoredCell, TargetColumn, estimate_with_means
+from xlift.analysis.estimates import ALL, TARGET_MEANS, ZERO_SHOT, ScoredCell, TargetColumn, estimate_with_means
 from xlift.analysis.scores import load_cells
 from xlift.analysis.seed_variance import LentTable, SeedTables, lend_tables
 from xlift.errors import UserError
@@ -73,11 +73,13 @@ def borrow_tables(lenders: Sequence[Lender], cells: Sequence[ScoredCell], store:
         if not cell.noise:
             column = TargetColumn(cell.target, cell.metric, cell.train_language)
             wanted.setdefault((cell.model, column), set()).add(cell.language)
+    marked = _same_task_targets(cells)
     found: dict[tuple[str, TargetColumn, str], LentTable] = {}
     for lender in lenders:
         own = tuple(cell for cell in lender.record.cells if not cell.noise and _place(cell) in lender.places)
         scored, _ = load_cells(replace(lender.record, cells=own), store)
-        scores, targets = estimate_with_means([_rename(cell, lender.places) for cell in scored if not cell.noise])
+        renamed = [_rename(cell, lender.places) for cell in scored if not cell.noise]
+        scores, targets = estimate_with_means(renamed)
         for key, table in lend_tables(scores, lender.record.name).items():
             model, target, language = key
             if target.name == ALL:
@@ -92,6 +94,11 @@ def borrow_tables(lenders: Sequence[Lender], cells: Sequence[ScoredCell], store:
     return found
 
 
+def _same_task_targets(cells: Sequence[ScoredCell]) -> set[tuple[str, str]]:
+    """Model and target of the columns that the mean of other tasks leaves out."""
+    return {(cell.model, cell.target) for cell in cells if cell.same_task}
+
+
 def describe_loans(tables: SeedTables) -> list[str]:
     """A sentence for each study that lends: on which targets, from how many pipelines and seeds."""
     by_study: dict[str, list[tuple[TargetColumn, LentTable]]] = {}
@@ -100,8 +107,8 @@ def describe_loans(tables: SeedTables) -> list[str]:
     sentences = []
     for study, lent in by_study.items():
         pipelines, seeds = (_span([table.table.scores.shape[axis] for _, table in lent]) for axis in (0, 1))
-        names = list(dict.fromkeys(target.name for target, _ in lent if target.name != ALL))
-        mean = " and their mean" if any(target.name == ALL for target, _ in lent) else ""
+        names = list(dict.fromkeys(target.name for target, _ in lent if target.name not in TARGET_MEANS))
+        mean = " and their mean" if any(target.name in TARGET_MEANS for target, _ in lent) else ""
         sentences.append(
             f"The variance between seeds of {', '.join(names)}{mean} is borrowed from the study {study} ({pipelines} pipelines, {seeds} "
             "seeds), which has the same model, the same training on the target and the same test examples."

@@ -9,10 +9,7 @@ from xlift.analysis.lift import LiftRow
 from xlift.studies.predictions import read_predictions
 from xlift.studies.record import Record
 from xlift.studies.store import Store
-from xlift.tasks import metrics
-
-FORMATS = ("classification", "multiple-choice")
-"""Formats whose answer is one of a few."""
+from xlift.tasks import formats, metrics
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,9 @@ def chance_levels(record: Record, store: Store, baseline_rows: Sequence[LiftRow]
         place, note = (cell.target, cell.language), record.tasks[cell.task]
         metric = note.metrics[0]
         low = lows.get((*place, metric))
-        if place in found or low is None or note.format not in FORMATS or cell.noise or not store.has(cell.key):
+        form = formats.get(note.format)
+        is_choice = form.has_fixed_answers and form.has_probabilities  # the answer is one of a few
+        if place in found or low is None or not is_choice or cell.noise or not store.has(cell.key):
             continue
         gold = [each for each in read_predictions(store, cell.key)[1] if isinstance(each, Hashable)]
         definition = metrics.get(metric)
