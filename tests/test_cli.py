@@ -204,7 +204,7 @@ def test_plan_of_the_shipped_study(xlift: Xlift, tmp_path: Path):
     study_file(tmp_path)
     answer = xlift("plan", "quickstart", "--set", f"models=[{tmp_path / 'model'}]")
     assert answer.code == 0
-    assert "train isle-qa/qta/3000, 2 seeds" in answer.out
+    assert "train isle-qa/qta/2000, 2 seeds" in answer.out
 
 
 def test_missing_baseline_is_a_warning(xlift: Xlift, tmp_path: Path):

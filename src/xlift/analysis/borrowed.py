@@ -82,10 +82,12 @@ def borrow_tables(lenders: Sequence[Lender], cells: Sequence[ScoredCell], store:
         scores, targets = estimate_with_means(renamed)
         for key, table in lend_tables(scores, lender.record.name).items():
             model, target, language = key
-            if target.name == ALL:
+            if target.name in TARGET_MEANS:
                 names = {(column.name, column.train_language) for name, column in wanted if name == model}
-                is_same = {(each.name, each.train_language) for each in targets[model]} == names and all(
-                    set(languages) == wanted.get((model, each)) for each, languages in targets[model].items()
+                is_same = (
+                    {(each.name, each.train_language) for each in targets[model]} == names
+                    and all(set(languages) == wanted.get((model, each)) for each, languages in targets[model].items())
+                    and (target.name == ALL or marked == _same_task_targets(renamed))
                 )
             else:
                 is_same = language not in (ALL, ZERO_SHOT) or set(targets[model][target]) == wanted.get((model, target))
