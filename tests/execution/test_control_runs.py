@@ -75,5 +75,5 @@ def test_a_study_with_all_controls_is_reported_with_differences(tmp_path: Path) 
             assert row.lift is not None
             assert row.lift_minus_control == pytest.approx(own.lift - row.lift)
     page = to_markdown(report.rows)
-    assert page.count("Δ ") == 3 + 1  # a line in each control's row, and the legend
+    assert page.count("Δ ") == 2 * 3 + 1  # a line in each control's row of both tables, and the legend
     assert "'shuffled', the same examples with shuffled labels" in report.info.method

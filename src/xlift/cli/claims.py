@@ -72,7 +72,7 @@ def claims(
     terminal = console()
     if judged.claim_set.question:
         terminal.print(judged.claim_set.question, markup=False, highlight=False)
-    terminal.print(claims_table(judged.judgements, published))
+    terminal.print(claims_table(judged.judgements, published, terminal.width))
     for note in claims_notes(judged.judgements, literature=has_literature):
         terminal.print(note, style="dim", markup=False, highlight=False)
     if details:

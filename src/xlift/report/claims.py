@@ -52,24 +52,34 @@ def format_verdict(judgement: Judgement) -> str:
     return f"{judgement.verdict}, negligible" if judgement.negligible else judgement.verdict
 
 
-def claims_table(judgements: Sequence[Judgement], published: Mapping[str, PublishedJudgement]) -> Table:
+WIDE = 120
+"""Columns of a terminal from which each number has a column of its own."""
+
+
+def claims_table(judgements: Sequence[Judgement], published: Mapping[str, PublishedJudgement], width: int) -> Table:
     """One line for each claim.
 
     Args:
         published: name of a claim -> what the literature says; {} to leave it out.
+        width: of the terminal. In a narrow one the numbers stand below the verdict.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
+    is_wide = width >= WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("claim", "verdict", "effect", "confidence", "needs", *(["literature"] if published else [])):
+    headings = ("verdict", "effect", "confidence", "needs", *(["literature"] if published else []))
+    for heading in ("claim", *(headings if is_wide else ("verdict",))):
         table.add_column(heading, overflow="fold")
     for each in judgements:
         cells = [format_verdict(each), format_effect(each), format_confidence(each), format_needs(each.needs)]
         if published:
             cells.append(literature_cell(published[each.claim]))
-        table.add_row(Text(f"{each.claim}\n").append(each.text, style="dim"), *cells)
+        if not is_wide:
+            named = zip(("", "", "confidence ", "needs ", "literature: "), cells, strict=False)
+            cells = ["\n".join(label + cell for label, cell in named if cell != "–")]
+        table.add_row(Text(f"{each.text}\n").append(each.claim, style="dim"), *cells)
     return table
 
 

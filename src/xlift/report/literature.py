@@ -40,7 +40,7 @@ def literature_table(judgements: Sequence[PublishedJudgement]) -> Table:
     for heading in ("claim", "literature"):
         table.add_column(heading, overflow="fold")
     for judgement in judgements:
-        sentence = Text(f"{judgement.claim}\n").append(judgement.text, style="dim")
+        sentence = Text(f"{judgement.text}\n").append(judgement.claim, style="dim")
         table.add_row(sentence, literature_cell(judgement))
     return table
 
