@@ -60,6 +60,18 @@ def only(cells: list[ScoredCell], **entry: Any) -> Judgement:
     return verdicts(cells, entry)[0]
 
 
+def test_training_that_ended_at_chance_supports_and_refutes_nothing():
+    assert only(STUDY, lift="nli,10000").verdict == "supported"
+    collapsed = [
+        replace(each, training_status="collapsed") if each.intermediate == "none" and each.seed == 0 else each
+        for each in STUDY
+    ]
+    judged = only(collapsed, lift="nli,10000")
+    assert (judged.verdict, judged.confidence, judged.needs) == ("undecided", None, None)
+    assert judged.reason == "training behind it ended at chance, so the effect says nothing"
+    assert only(collapsed, contrast=["nli,10000", "tags"]).verdict == "supported"
+
+
 # --- effects ----------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from xlift.analysis.contrasts import ContrastEstimate
 from xlift.analysis.cross_fit import cross_fit, widest
 from xlift.analysis.effects import EffectMeasurer, MeasuredEffect
 from xlift.analysis.estimates import PipelineKey, weighted_sum
+from xlift.analysis.training_status import worst_status
 from xlift.claims.effects import Effect
 from xlift.claims.table import Column
 
@@ -41,6 +42,7 @@ def measure_best_per_target(lifts: Sequence[Effect], measurer: EffectMeasurer) -
         [measurer.pool({PipelineKey(*row): weight for row, weight in lift.rows.items()}, columns) for lift in lifts]
     )
     n = fit.n // 2  # a lift is over the examples of two rows
-    contrast = ContrastEstimate(fit.estimate, pool, fit.floor, len(fit.seeds), n, ())
+    status = worst_status(part.training_status for target in found for part in target)
+    contrast = ContrastEstimate(fit.estimate, pool, fit.floor, len(fit.seeds), n, (), training_status=status)
     effect = Effect("best row of every target", {}, columns)
     return MeasuredEffect(effect, contrast, -(-n // len(columns)), None)

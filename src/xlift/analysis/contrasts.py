@@ -25,6 +25,7 @@ from xlift.analysis.estimates import (
 from xlift.analysis.intervals import Estimate, Interval, SeedPool, lift_interval, p_value
 from xlift.analysis.multiplicity import holm
 from xlift.analysis.seed_variance import SeedPools, SeedTables
+from xlift.analysis.training_status import OK
 from xlift.claims.effects import slope
 from xlift.claims.table import Table, list_names, row_name
 from xlift.errors import UserError
@@ -218,6 +219,8 @@ class ContrastEstimate(NamedTuple):
     """Of the rows."""
     same_task: bool = False
     """Whether a row was trained on the target's own task by its intermediate stage."""
+    training_status: str = OK
+    """The worst of the training behind it (analysis/training_status.py)."""
 
     @property
     def covers_seeds(self) -> bool:
@@ -257,6 +260,7 @@ def estimate_contrast(
         present[0].n,
         tuple(part.select_seeds(combined.seeds).value for part in present),
         combined.same_task,
+        combined.training_status,
     )
 
 

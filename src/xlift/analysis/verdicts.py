@@ -17,6 +17,7 @@ from xlift.analysis.effects import EffectMeasurer, MeasuredEffect
 from xlift.analysis.estimates import ScoredCell
 from xlift.analysis.multiplicity import holm
 from xlift.analysis.needs import Needs, seeds_and_rows
+from xlift.analysis.training_status import COLLAPSED
 from xlift.claims import FACT, Claim, ClaimSet
 from xlift.claims.effects import Expansion, expand
 from xlift.claims.table import Table
@@ -147,6 +148,8 @@ class _Test(NamedTuple):
     measured: tuple[MeasuredEffect, ...] = ()
     notes: str = ""
     """What of the claim is left out, and what to know of its rows."""
+    has_collapsed: bool = False
+    """Whether training behind it ended at chance in its last attempt."""
     reason: str = ""
     """Why it is not measured."""
 
@@ -166,8 +169,11 @@ def _test(claim_set: ClaimSet, claim: Claim, table: Table, measurer: EffectMeasu
         return _Test(reason=f"{count} no scores yet")
     found = [each for each in measured if each is not None]
     parts = [_part(claim, each) for each in found]
-    if any(part.seeds < 2 for part in parts):
-        return _Test(supporting=parts[0], parts=tuple(parts), measured=tuple(found), notes=notes)
+    has_collapsed = any(each.contrast.training_status == COLLAPSED for each in found)
+    if has_collapsed or any(part.seeds < 2 for part in parts):
+        return _Test(
+            supporting=parts[0], parts=tuple(parts), measured=tuple(found), notes=notes, has_collapsed=has_collapsed
+        )
     needed = _needed(claim, len(parts))
     by_support = sorted(parts, key=lambda part: part.p_support or 0.0)
     by_refute = sorted(parts, key=lambda part: part.p_refute or 0.0)
@@ -246,6 +252,9 @@ def _decide(claim: Claim, test: _Test, p_support: float, p_refute: float) -> Jud
         needs = Needs(claim.delta, FEWEST_SEEDS)
         reason = "; ".join([*reasons, "one seed says nothing about the variation between seeds"])
         return Judgement(**fields, **_numbers(test.supporting), verdict="undecided", needs=needs, reason=reason)
+    if test.has_collapsed:
+        reason = "; ".join([*reasons, "training behind it ended at chance, so the effect says nothing"])
+        return Judgement(**fields, **_numbers(test.supporting), verdict="undecided", reason=reason)
     verdict: Verdict = "undecided"
     if p_support < ALPHA and test.is_large:
         verdict = "supported"
