@@ -29,7 +29,7 @@ def named(best: str, others: str = "") -> Sentence:
         (NOTHING, NOTHING, "agrees"),
         (named("a"), named("a"), "agrees"),
         (named("a", "bc"), named("a"), "agrees"),
-        (named("a", "b"), named("b", "a"), "agrees"),  # neither was said to be better
+        (named("a", "b"), named("b", "a"), "agrees"),  # neither was named as better
         (named("a"), named("a", "b"), "wider"),
         (named("a"), named("b", "a"), "turned over"),
         (named("a", "b"), named("b"), "turned over"),

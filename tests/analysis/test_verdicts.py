@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from tests.analysis.test_lift import cell, find
+from tests.analysis.test_lift import cell
 from tests.analysis.test_seed_variance import draw
 
 from xlift.analysis.contrasts import ContrastEstimate
 from xlift.analysis.effects import EffectMeasurer
 from xlift.analysis.estimates import ScoredCell
 from xlift.analysis.intervals import Estimate, variance_parts
-from xlift.analysis.lift import compute_lifts
 from xlift.analysis.needs import _half_width, seeds_and_rows
 from xlift.analysis.verdicts import Judgement, judge, p_values
 from xlift.claims import Claim, ClaimSet, parse_claims
@@ -58,100 +57,6 @@ def verdicts(cells: list[ScoredCell], *entries: dict[str, Any], **top: Any) -> l
 
 def only(cells: list[ScoredCell], **entry: Any) -> Judgement:
     return verdicts(cells, entry)[0]
-
-
-def test_training_that_ended_at_chance_supports_and_refutes_nothing():
-    assert only(STUDY, lift="nli,10000").verdict == "supported"
-    collapsed = [
-        replace(each, training_status="collapsed") if each.intermediate == "none" and each.seed == 0 else each
-        for each in STUDY
-    ]
-    judged = only(collapsed, lift="nli,10000")
-    assert (judged.verdict, judged.confidence, judged.needs) == ("undecided", None, None)
-    assert judged.reason == "training behind it ended at chance, so the effect says nothing"
-    assert only(collapsed, contrast=["nli,10000", "tags"]).verdict == "supported"
-
-
-# --- effects ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_effect_of_a_lift_is_that_of_the_table():
-    lifts = compute_lifts(STUDY)
-    for target, language, wanted in (("all", "all", "all"), ("xnli", "zero-shot", "zero-shot"), ("pos", "sw", "sw")):
-        row = find(lifts, intermediate="qa", target=target, language=wanted)
-        judged = only(STUDY, lift="qa", target=target, languages=language)
-        assert row.lift
-        assert row.lift_low
-        assert row.lift_high
-        found = (judged.effect, judged.low, judged.high)
-        assert found == pytest.approx((100 * row.lift, 100 * row.lift_low, 100 * row.lift_high))
-
-
-def by_hand(row: str, size: str, language: str, target: str = "xnli", cells: list[ScoredCell] = STUDY) -> float:
-    """A mean score over seeds, in points."""
-    scores = [
-        100 * each.counts[:, 0].mean()
-        for each in cells
-        if (each.intermediate, each.size, each.language, each.target) == (row, size, language, target)
-    ]
-    return float(np.mean(scores))
-
-
-def test_without_the_source_language_by_default():
-    expected = np.mean(
-        [by_hand("qa", "100", code, t) - by_hand("none", "", code, t) for code in ("sw", "ur") for t in ("xnli", "pos")]
-    )
-    assert only(STUDY, lift="qa").effect == pytest.approx(expected)
-
-
-def test_a_side_is_averaged():
-    judged = only(STUDY, contrast=["qa", ["nli,100", "nli,10000"]], target="xnli", languages="sw")
-    others = (by_hand("nli", "100", "sw") + by_hand("nli", "10000", "sw")) / 2
-    assert judged.effect == pytest.approx(by_hand("qa", "100", "sw") - others)
-
-
-def test_a_trend_is_the_least_squares_slope():
-    scores = [by_hand("nli", size, "ur") for size in ("100", "1000", "10000")]
-    judged = only(STUDY, trend="nli", target="xnli", languages="ur")
-    assert judged.effect == pytest.approx(np.polyfit([2, 3, 4], scores, 1)[0])
-    assert judged.verdict == "supported"
-
-
-def test_an_interaction_is_a_difference_of_differences():
-    judged = only(STUDY, interaction={"rows": ["qa", "none"], "languages": [["sw", "ur"], "en"]}, target="xnli")
-    lift = {code: by_hand("qa", "100", code) - by_hand("none", "", code) for code in ("en", "sw", "ur")}
-    assert judged.effect == pytest.approx((lift["sw"] + lift["ur"]) / 2 - lift["en"])
-
-
-def test_an_interaction_with_noise():
-    shift = {"none": 0.2, "qa": 0.05}
-    rng = np.random.default_rng(1)
-    noisy = [
-        replace(
-            each,
-            noise="typos",
-            counts=each.counts * [[1 - (rng.random() < shift[each.intermediate]), 1] for _ in range(N)],
-        )
-        for each in STUDY
-        if each.intermediate in shift
-    ]
-    judged = only(
-        [*STUDY, *noisy], interaction={"rows": ["qa", "none"], "noise": "typos"}, target="xnli", languages="sw"
-    )
-    expected = [
-        by_hand("qa", "100", "sw", cells=cells) - by_hand("none", "", "sw", cells=cells) for cells in (noisy, STUDY)
-    ]
-    assert judged.effect == pytest.approx(expected[0] - expected[1])
-
-
-def test_best_per_target_is_the_lift_of_rows_that_are_best_beyond_doubt():
-    judged = only(STUDY, best_per_target=["nli,10000", "tags"])
-    lift = only(STUDY, lift="nli,10000")
-    assert judged.effect == pytest.approx(lift.effect, abs=0.5)
-    assert judged.verdict == "supported"
-    none = only(STUDY, best_per_target=["tags"])
-    assert none.effect == pytest.approx(only(STUDY, lift="tags").effect, abs=0.5)
-    assert only(study(seeds=1), best_per_target=["nli,100", "qa"]).verdict == "not measured"
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------
@@ -275,6 +180,18 @@ def test_one_seed_decides_nothing():
     assert judged.effect > 10
     assert judged.needs
     assert judged.needs.seeds == 3
+
+
+def test_training_that_ended_at_chance_supports_and_refutes_nothing():
+    assert only(STUDY, lift="nli,10000").verdict == "supported"
+    collapsed = [
+        replace(each, training_status="collapsed") if each.intermediate == "none" and each.seed == 0 else each
+        for each in STUDY
+    ]
+    judged = only(collapsed, lift="nli,10000")
+    assert (judged.verdict, judged.confidence, judged.needs) == ("undecided", None, None)
+    assert judged.reason == "training behind it ended at chance, so the effect says nothing"
+    assert only(collapsed, contrast=["nli,10000", "tags"]).verdict == "supported"
 
 
 def test_missing_scores_are_not_measured():
