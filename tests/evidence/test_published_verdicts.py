@@ -25,7 +25,7 @@ def number(row: str, value: float, target="xnli", source=SOURCE, quantity="lift"
     )  # fmt: skip
 
 
-def said(bears: str, source=SOURCE, claims=("c",), **more) -> Statement:
+def a_statement(bears: str, source=SOURCE, claims=("c",), **more) -> Statement:
     return Statement(
         name="s", source=source, place="e.yaml:2", statement="They say so.", claims=claims, bears=bears,
         **({"accepted": True} | more),
@@ -57,13 +57,16 @@ def test_a_number_on_the_other_side_by_more_than_the_error_contradicts():
 
 def test_a_statement_of_the_source_contradicts_and_any_other_is_only_shown():
     lifted = number("squad", 5.0)
-    assert verdict(LIFT, lifted, statements=[said("contradicts")]) == "contradicted by its source"
-    assert verdict(LIFT, lifted, statements=[said("contradicts", accepted=False)]) == "reported"
-    assert verdict(LIFT, lifted, statements=[said("contradicts", source="other")]) == "reported"
-    assert verdict(LIFT, lifted, statements=[said("contradicts", claims=("d",))]) == "reported"
-    assert verdict(LIFT, lifted, statements=[said("contradicts", claims=("claims/c",))]) == "contradicted by its source"
-    assert verdict(LIFT, lifted, statements=[said("contradicts", claims=("others/c",))]) == "reported"
-    assert verdict(LIFT, statements=[said("supports")]) == "no number"
+    assert verdict(LIFT, lifted, statements=[a_statement("contradicts")]) == "contradicted by its source"
+    assert verdict(LIFT, lifted, statements=[a_statement("contradicts", accepted=False)]) == "reported"
+    assert verdict(LIFT, lifted, statements=[a_statement("contradicts", source="other")]) == "reported"
+    assert verdict(LIFT, lifted, statements=[a_statement("contradicts", claims=("d",))]) == "reported"
+    assert (
+        verdict(LIFT, lifted, statements=[a_statement("contradicts", claims=("claims/c",))])
+        == "contradicted by its source"
+    )
+    assert verdict(LIFT, lifted, statements=[a_statement("contradicts", claims=("others/c",))]) == "reported"
+    assert verdict(LIFT, statements=[a_statement("supports")]) == "no number"
 
 
 def test_scores_are_subtracted_within_one_table_only():

@@ -93,14 +93,14 @@ class _Expander:
             if not marked or rows == set(effect.rows):  # a difference of two rows that both do is one of equals
                 kept.append(effect)
                 continue
-            said = " and ".join(
+            clause = " and ".join(
                 f"{self.table.name(row)} trains on the task of {target}" for row, target in sorted(marked)
             )
             others = [other for other in effects if other.columns == effect.columns and other is not effect]
             if self.claim.kind in ("lift", "no_lift", "best_per_target") and len(targets) == 1 and others:
-                self.notes[f"without {effect.label}: {said}"] = None
+                self.notes[f"without {effect.label}: {clause}"] = None
             else:
-                self.notes[said] = None
+                self.notes[clause] = None
                 kept.append(effect)
         return kept or effects
 

@@ -71,7 +71,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Said:
+class PublishedStatement:
     """A statement of a source."""
 
     statement: str
@@ -93,7 +93,7 @@ class PublishedJudgement:
     reason: str
     """How the verdict follows, in one to three sentences."""
     findings: tuple[Finding, ...] = ()
-    statements: tuple[Said, ...] = ()
+    statements: tuple[PublishedStatement, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -102,7 +102,7 @@ class PublishedJudgement:
     def sources(self) -> tuple[str, ...]:
         """BibTeX keys of all that is cited, each once."""
         citations = [citation for finding in self.findings for citation in finding.citations]
-        return tuple(dict.fromkeys(each.source for each in [*citations, *(said.citation for said in self.statements)]))
+        return tuple(dict.fromkeys(each.source for each in [*citations, *(each.citation for each in self.statements)]))
 
 
 def side(margin: float) -> Side:

@@ -17,7 +17,7 @@ from pathlib import Path
 from xlift.claims import FACT, HIGHER_PUBLISHED_SCORES, Claim, ClaimSet
 from xlift.evidence.entries import Evidence
 from xlift.evidence.findings import find_facts, find_numbers
-from xlift.evidence.judgement import ERROR, Finding, PublishedJudgement, Said, Verdict, cite
+from xlift.evidence.judgement import ERROR, Finding, PublishedJudgement, PublishedStatement, Verdict, cite
 
 Reasoned = tuple[Verdict, str]
 """A verdict, and how it follows."""
@@ -33,18 +33,20 @@ def judge_published(claim_set: ClaimSet, evidence: Evidence) -> list[PublishedJu
 
 
 def _judge(claim: Claim, claim_set: ClaimSet, evidence: Evidence) -> PublishedJudgement:
-    said = tuple(_statements(claim, claim_set, evidence))
+    statements = tuple(_statements(claim, claim_set, evidence))
     if claim.kind == FACT:
         findings = find_facts(claim, claim_set, evidence)
         verdict, reason = _judge_fact(claim, findings)
     else:
         findings = find_numbers(claim, claim_set, evidence)
-        verdict, reason = _judge_effect(claim, claim_set, findings, said)
-    return PublishedJudgement(claim.name, claim.text, claim.kind, verdict, reason, findings, said)
+        verdict, reason = _judge_effect(claim, claim_set, findings, statements)
+    return PublishedJudgement(claim.name, claim.text, claim.kind, verdict, reason, findings, statements)
 
 
-def _judge_effect(claim: Claim, claim_set: ClaimSet, findings: tuple[Finding, ...], said: tuple[Said, ...]) -> Reasoned:
-    denied = [each.citation.cited for each in said if each.by_its_source and each.bears == "contradicts"]
+def _judge_effect(
+    claim: Claim, claim_set: ClaimSet, findings: tuple[Finding, ...], statements: tuple[PublishedStatement, ...]
+) -> Reasoned:
+    denied = [each.citation.cited for each in statements if each.by_its_source and each.bears == "contradicts"]
     if denied:
         return (
             "contradicted by its source",
@@ -53,7 +55,7 @@ def _judge_effect(claim: Claim, claim_set: ClaimSet, findings: tuple[Finding, ..
     deciding = [finding for finding in findings if finding.role != "shown"]
     if not deciding:
         shown = " Numbers of other settings are shown and decide nothing." if findings else ""
-        statement = " A statement is no number." if said else ""
+        statement = " A statement is no number." if statements else ""
         return "no number", f"No accepted entry has a number for it.{shown}{statement}"
     if against := _contradictions(claim, claim_set, deciding):
         is_own = all(citation.source in claim_set.source for each in against for citation in each.citations)
@@ -126,9 +128,9 @@ def _judge_fact(claim: Claim, findings: tuple[Finding, ...]) -> Reasoned:
     return ("false" if against else "verified"), reason
 
 
-def _statements(claim: Claim, claim_set: ClaimSet, evidence: Evidence) -> Iterator[Said]:
+def _statements(claim: Claim, claim_set: ClaimSet, evidence: Evidence) -> Iterator[PublishedStatement]:
     names = {claim.name, f"{Path(claim_set.file).stem}/{claim.name}"}
     for entry in evidence.statements:
         if entry.is_accepted and names & set(entry.claims):
             is_own = entry.source in claim_set.source and not entry.other_setting
-            yield Said(entry.statement, entry.bears, cite(entry, evidence), is_own, entry.note)
+            yield PublishedStatement(entry.statement, entry.bears, cite(entry, evidence), is_own, entry.note)

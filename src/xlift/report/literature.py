@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NOTE = (
     "Literature: published numbers without a spread, so never with a confidence. reported: a source prints the number; "
     "consistent: numbers that bound or imply a part of it agree; no number: statements at most. Two publications of one "
-    f"result differ by {ERROR[0]} to {ERROR[1]} points. Published means are over all languages, English included, unless said."
+    f"result differ by {ERROR[0]} to {ERROR[1]} points. Published means are over all languages, English included, where nothing else is noted."
 )
 
 MAX_NUMBERS = 3
@@ -55,10 +55,10 @@ def literature_lines(judgements: Iterable[PublishedJudgement]) -> Iterator[str]:
         for finding in judgement.findings:
             yield f"  {_points(finding, judgement.kind)} {finding.part} ({finding.metric}): {_explain(finding)}"
             yield f"      {_sources(finding.citations)}"
-        for said in judgement.statements:
-            quote = f' "{said.citation.quote}"' if said.citation.quote else ""
-            yield f"  {said.bears}: {said.statement}{quote}"
-            yield f"      {_sources([said.citation])}"
+        for each in judgement.statements:
+            quote = f' "{each.citation.quote}"' if each.citation.quote else ""
+            yield f"  {each.bears}: {each.statement}{quote}"
+            yield f"      {_sources([each.citation])}"
 
 
 def _explain(finding: Finding) -> str:
