@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.report.synthetic import rows
 from tests.support.fakes import STUDY, finished_study, study_file
 
 from xlift.analysis.needs import Needs
@@ -41,6 +42,7 @@ from xlift.report.paper.latex import render_latex
 from xlift.report.paper.limitations import list_limitations
 from xlift.report.paper.markdown import render_markdown
 from xlift.report.paper.paper import add_references, check_paper_file, known_entries, make_paper, write_paper
+from xlift.report.paper.statistics import statistics_paragraphs
 from xlift.report.study import make_report
 from xlift.studies.record import read_record
 
@@ -189,14 +191,32 @@ def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
     assert "<h2>Limitations</h2>" in page
 
 
+@pytest.mark.parametrize(
+    ("pipelines", "freedom", "seeds", "pooled", "alone", "few"),
+    [(5, 8.0, 3, True, False, False), (3, 2.0, 2, True, False, True), (0, 0.0, 2, False, True, True),
+     (0, 0.0, 6, False, True, False)],
+)  # fmt: skip
+def test_the_statistics_are_those_that_were_used(pipelines, freedom, seeds, pooled, alone, few):
+    used = [
+        replace(row, pooled_pipelines=pipelines, pooled_freedom=freedom, seeds=seeds, is_unstable=False)
+        for row in rows()
+    ]
+    paragraphs = statistics_paragraphs(used)
+    document = Document("T", "B", "", [], [Section("S", paragraphs)], entries=known_entries())
+    cited = {entry.key for entry in document.references()}
+    assert ("smyth-2004-linear" in cited) == pooled
+    assert ("cochran-1964-approximate" in cited) == few
+    assert ("uses its own variance" in str(paragraphs)) == alone
+
+
 def test_limitations_name_confounds(tmp_path: Path):
     _, store = finished_study(study_file(tmp_path), tmp_path / "store")
     record = read_record(store, "study")
-    rows = [
+    marked = [
         replace(row, same_task=True, baseline_status=RETRIED, borrowed_from="other") if row.lift is not None else row
         for row in make_report(record, store).rows
     ]
-    found = " ".join(list_limitations(record, rows))
+    found = " ".join(list_limitations(record, marked))
     assert "trains on the target's own task: isle-nli (after isle-qa)." in found
     assert "Training of the baseline was repeated with other settings, or failed, on isle-nli." in found
     assert "borrowed from other:" in found

@@ -271,7 +271,7 @@ def every_table(shown: list[LiftRow]) -> dict[str, str]:
 def test_rows_of_the_same_task_are_marked_and_explained():
     for text in every_table([BASE, SAME]).values():
         assert text.count("same task") >= 2  # in the cell, and below the table
-        assert "in no conclusion and never bold" in text
+        assert "Conclusions leave such rows out, and they are never bold" in text
     assert json.loads(to_json([SAME]))[0]["same_task"] is True
     for text in every_table([BASE, ROW]).values():
         assert "same task" not in text

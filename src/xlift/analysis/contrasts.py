@@ -139,7 +139,7 @@ def compare_pairs(
         for contrast in _on_columns(scores, targets, pools, {first: 1.0, second: -1.0}, study, None)
         if contrast.language in MEANS
     ]
-    # Where there is a mean over the languages without the source, it is the one that conclusions are about.
+    # Conclusions are about the mean over the languages without the source, where there is one.
     zero_shot = {(each.rows, each.target, each.metric) for each in found if each.language == ZERO_SHOT}
     return adjust(
         [each for each in found if each.language == ZERO_SHOT or (each.rows, each.target, each.metric) not in zero_shot]

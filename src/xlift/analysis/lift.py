@@ -92,7 +92,7 @@ class LiftRow:
     """Name of the study whose variance between seeds it is; '' for this study."""
     same_task: bool = False
     """Whether an intermediate stage trains on labels of the target's own task; of a mean over targets: of one of them. Such a
-    lift is no transfer between tasks, so it is in no best set and in no conclusion."""
+    lift is that of more labels. Best sets and conclusions leave it out."""
     baseline_status: str = OK
     """The worst status of the runs of the baseline that the lift is over."""
     steps: float | None = None

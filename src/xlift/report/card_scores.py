@@ -83,7 +83,7 @@ def format_scores(pipeline: Pipeline, store: Store, rows: Sequence[LiftRow]) -> 
     )
     if any(row.same_task and row.lift is not None for row in rows):
         sentences.append(
-            "The intermediate stage was trained on labels of this target's own task, so the lift is no transfer between tasks."
+            "The intermediate stage was trained on labels of this target's own task, so the lift shows what more labels of one task bring."
         )
     if noise := _noise(pipeline, store):
         sentences.append(noise)

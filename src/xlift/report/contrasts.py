@@ -172,7 +172,7 @@ def contrast_note(contrasts: Sequence[Contrast], *, margin: float | None, trend:
     if margin is not None:
         note += f" Equal within {to_percent(margin):g} points: two one-sided tests at 5%, not adjusted. No significant difference alone is not equality."
     if any(contrast.same_task for contrast in contrasts):
-        note += f" {SAME_TASK}: a row trains on the target's own task (of a mean: on that of one target), which is no transfer between tasks."
+        note += f" {SAME_TASK}: a row trains on the target's own task (of a mean: on that of one target), so the difference is partly that of more labels."
     if any(contrast.language in MEANS for contrast in contrasts):
         note += " all: the mean over the languages of a target; zero-shot: over those that it was not trained on."
     return note

@@ -65,8 +65,8 @@ def _same_task_note(rows: Sequence[LiftRow]) -> str:
     if not any(row.same_task for row in rows):
         return ""
     return (
-        f" {SAME_TASK}: the intermediate stage trains on labels of the target's own task (other examples, if there are enough), which "
-        "is no transfer between tasks. Such rows are in no conclusion and never bold."
+        f" {SAME_TASK}: the intermediate stage trains on labels of the target's own task (other examples, if there are enough). "
+        "Conclusions leave such rows out, and they are never bold."
     )
 
 

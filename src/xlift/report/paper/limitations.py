@@ -96,15 +96,17 @@ def _confounds(rows: Sequence[LiftRow]) -> list[str]:
             [f"{target} (after {join_names(names, MOST_NAMES)})" for target, names in pairs.items()], MOST_NAMES
         )
         found.append(
-            f"On these targets the intermediate stage trains on the target's own task: {listed}. Those lifts are more labels of one task, no "
-            "transfer between tasks, and no conclusion counts them."
+            f"On these targets the intermediate stage trains on the target's own task: {listed}. Those lifts show what more labels of "
+            "one task bring, and conclusions leave them out."
         )
     if lifted and not any(row.control in ("text", "shuffled") for row in rows):
         found.append(
             "There is no control with the same texts and no labels, or with shuffled labels, so the effect of the labels is not separated from "
             "that of the texts."
         )
-    baselines = dict.fromkeys(row.target for row in lifted if row.baseline_status != OK and row.target != ALL)
+    baselines = dict.fromkeys(
+        row.target for row in lifted if row.baseline_status != OK and row.target not in TARGET_MEANS
+    )
     if baselines:
         found.append(
             f"Training of the baseline was repeated with other settings, or failed, on {join_names(baselines, MOST_NAMES)}. Lifts there may be too high."

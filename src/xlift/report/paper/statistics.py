@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xlift.analysis.intervals import FEW_FREEDOM
 from xlift.analysis.lift import LiftRow
-from xlift.report.paper.document import Block, Cite, Paragraph, joined
+from xlift.report.paper.document import Block, Cite, Paragraph, Text, joined
 
 
 def statistics_paragraphs(rows: Sequence[LiftRow]) -> list[Block]:
@@ -26,18 +27,7 @@ def _intervals(rows: Sequence[LiftRow]) -> Paragraph:
         )
     ]
     if several:
-        parts.append(
-            joined(
-                " The variance over seeds, divided by their number, is added to it. It is pooled over the pipelines of a model and target: "
-                "twice the residual mean square of the table of pipelines and seeds weighs 4 degrees of freedom beside the pipeline's own "
-                "variance, as in moderated tests ",
-                Cite("smyth-2004-linear"),
-                ". A pipeline that varies far more than the others keeps its own variance. The quantiles are Student's, with the degrees of "
-                "freedom of Welch and Satterthwaite ",
-                Cite("welch-1947-generalization", "satterthwaite-1946-approximate"),
-                ".",
-            )
-        )
+        parts += _seed_variance(rows)
     else:
         parts.append(
             " Every pipeline was trained once, so the intervals cover the test examples only, not the variation between seeds."
@@ -53,6 +43,43 @@ def _intervals(rows: Sequence[LiftRow]) -> Paragraph:
         )
     )
     return Paragraph(joined(*parts))
+
+
+def _seed_variance(rows: Sequence[LiftRow]) -> list[Text]:
+    """Where the variance over seeds comes from, and the quantiles that follow."""
+    covered = [row for row in rows if row.covers_seeds]
+    parts: list[Text] = [joined(" The variance over seeds, divided by their number, is added to it.")]
+    if any(row.pooled_pipelines for row in covered):
+        parts.append(
+            joined(
+                " It is pooled over the pipelines of a model and target: twice the residual mean square of the table of pipelines and seeds "
+                "weighs 4 degrees of freedom beside the pipeline's own variance, as in moderated tests ",
+                Cite("smyth-2004-linear"),
+                ". A pipeline that varies far more than the others keeps its own variance.",
+            )
+        )
+    if any(not row.pooled_pipelines and not row.is_unstable for row in covered):
+        parts.append(joined(" Where a model and target have fewer than three pipelines, each uses its own variance."))
+    few = joined(
+        "; where the variance over seeds has fewer than four degrees of freedom, they are the mean of those of both variances, weighted by "
+        "them ",
+        Cite("cochran-1964-approximate"),
+    )
+    parts.append(
+        joined(
+            " The quantiles are Student's, with the degrees of freedom of Welch and Satterthwaite ",
+            Cite("welch-1947-generalization", "satterthwaite-1946-approximate"),
+            *(few if any(map(_has_few_freedom, covered)) else ()),
+            ".",
+        )
+    )
+    return parts
+
+
+def _has_few_freedom(row: LiftRow) -> bool:
+    """Whether its variance over seeds has so few degrees of freedom that Welch's formula is not used (`combined_freedom`)."""
+    freedom = row.pooled_freedom if row.pooled_pipelines else row.seeds - 1
+    return freedom < FEW_FREEDOM and not row.is_unstable
 
 
 def _many_rows(rows: Sequence[LiftRow]) -> Paragraph:
