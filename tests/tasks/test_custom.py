@@ -74,6 +74,8 @@ def test_columns_by_name(folder):
     ("format", "name", "text", "labels"),
     [
         ("tagging", "x.conll", "Rom B-LOC\nist O\n", ("B-LOC", "O")),
+        ("tagging", "x.tsv", "Rom\tB-LOC\nist\tO\n", ("B-LOC", "O")),
+        ("tagging", "x.txt", "Rom B-LOC\nist O\n", ("B-LOC", "O")),
         ("tagging", "x.jsonl", '{"words": ["Rom", "ist"], "tags": ["B-LOC", "O"]}\n', ("B-LOC", "O")),
         ("multiple-choice", "x.csv", "context,question,choice1,choice2,label\nc,q,a,b,1\n", ()),
         ("span-qa", "x.csv", "context,question,answer\nin Rom,wo?,Rom\n", ()),

@@ -46,13 +46,13 @@ from xlift.tasks.sources.readers.base import Reader
 
 EXTENSIONS = {
     ".csv": ("csv",),
-    ".tsv": ("tsv",),
+    ".tsv": ("tsv", "conll"),
     ".jsonl": ("jsonl",),
     ".parquet": ("parquet",),
     ".json": ("squad", "json"),
     ".conll": ("conll",),
     ".conllu": ("conllu",),
-    ".txt": ("txt",),
+    ".txt": ("txt", "conll"),
 }
 """Extension of a user's file -> its readers, of which no two read the same format. All but Parquet may be gzip: `.csv.gz`."""
 
