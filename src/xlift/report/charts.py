@@ -117,7 +117,7 @@ def _heatmap(table: ScoreTable, largest: float) -> str:
     chart = alt.layer(squares, unsure, sure).properties(
         width=CELL_WIDTH * len(table.columns), height=CELL_HEIGHT * len(names)
     )
-    return _svg(chart, f"Lift on {table.title}, in percentage points, by intermediate task and language")
+    return to_svg(chart, f"Lift on {table.title}, in percentage points, by intermediate task and language")
 
 
 def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:
@@ -187,7 +187,7 @@ def _curves(target: str, points: list[dict[str, Any]]) -> str:
     chart = layers.facet(
         alt.Facet("panel:N", sort=panels, title=None), columns=min(3, len(panels)), data=alt.InlineData(points)
     )
-    return _svg(chart, f"Lift on {target} by number of intermediate examples")
+    return to_svg(chart, f"Lift on {target} by number of intermediate examples")
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def _kept_over_level(target: str, kind: str, lines: Sequence[LineStyle], points:
         .encode(x=x, y=alt.Y("low:Q", title="kept (%)"), y2="high:Q", color=color),
         alt.Chart(alt.InlineData(measured)).mark_point(filled=True, size=45, opacity=1).encode(x=x, y=y, color=color),
     ).properties(**PANEL)
-    return _svg(chart, f"Share of the clean score on {target} that is kept, in percent, by the level of {kind}")
+    return to_svg(chart, f"Share of the clean score on {target} that is kept, in percent, by the level of {kind}")
 
 
 def _point_offsets(levels: Sequence[float], pipelines: int) -> list[float]:
@@ -312,7 +312,7 @@ def _kept_axis_range(points: Sequence[dict[str, Any]]) -> list[float]:
     ]
 
 
-def _svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> str:
+def to_svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> str:
     """Render without network, with the page's text colour and an accessible name."""
     import vl_convert
 

@@ -11,6 +11,7 @@ from xlift.analysis.estimates import OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.training_status import COLLAPSED, RETRIED
 from xlift.report import charts
+from xlift.report.lift_chart import lift_chart
 from xlift.report.tables import (
     HEADINGS,
     LEGEND,
@@ -88,6 +89,7 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         language_tables=[_table_view(score_table) for score_table in make_language_tables(rows)],
         # Altair escapes the texts that it draws; see tests/report/test_page.py.
         heatmaps={name: Markup(svg) for name, svg in charts.heatmaps(rows).items()},
+        lift_chart=Markup(lift_chart(rows)),
         curves={name: Markup(svg) for name, svg in charts.learning_curves(rows).items()},
         pipelines=pipelines,
         noise_charts=[(f"{chart.target}, {chart.kind}", Markup(chart.svg)) for chart in noise_charts],

@@ -1,0 +1,93 @@
+"""A chart of mean lifts beside the lifts of their controls, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xlift.analysis.confounds import main_means
+from xlift.analysis.lift import LiftRow
+from xlift.report.charts import INK, LINES, to_svg
+from xlift.report.tables import MEAN_COLUMNS
+
+OWN = "the task"
+KINDS = {"": OWN, "shuffled": "labels shuffled", "text": "its texts, no labels", "steps": "more target steps"}
+"""Control -> its name in the legend."""
+PANEL_WIDTH, LINE_HEIGHT = 190, 11
+MAX_PANELS = 3
+"""Panels beside each other."""
+
+
+def lift_chart(rows: Sequence[LiftRow], targets: Sequence[str] = ()) -> str:
+    """SVG: one panel for each mean and target, one line for each intermediate task and each of its controls. A dot is the lift as a
+    mean over languages (`main_means`), a bar its 95% interval. Lifts of a task on itself are pale.
+
+    Args:
+        targets: the panels to draw, as the tables name them; all by default.
+
+    Returns:
+        '' if there is no lift.
+    """
+    points = _points(rows)
+    if targets:
+        points = [point for point in points if point["panel"] in targets]
+    return _draw(points) if points else ""
+
+
+def _points(rows: Sequence[LiftRow]) -> list[dict[str, Any]]:
+    points: list[dict[str, Any]] = []
+    lifts = [row for row in main_means(rows) if row.lift is not None]
+    several_models = len({row.model for row in lifts}) > 1
+    several_sizes = len({(row.intermediate, row.size) for row in lifts}) > len({row.intermediate for row in lifts})
+    for row in lifts:
+        parts = (
+            row.model if several_models else "", row.control_of or row.intermediate, row.intermediate_language,
+            row.size if several_sizes else "",
+        )  # fmt: skip
+        points.append(
+            {
+                "panel": MEAN_COLUMNS.get(row.target, row.target),
+                "pipeline": " · ".join(filter(None, parts)),
+                "same_task": row.same_task,
+                "kind": KINDS[row.control],
+                "lift": 100 * (row.lift or 0),
+                "low": None if row.lift_low is None else 100 * row.lift_low,
+                "high": None if row.lift_high is None else 100 * row.lift_high,
+            }
+        )
+    return points
+
+
+def _draw(points: list[dict[str, Any]]) -> str:
+    import altair as alt
+
+    pipelines = list(dict.fromkeys(point["pipeline"] for point in points))
+    kinds = [kind for kind in KINDS.values() if any(point["kind"] == kind for point in points)]
+    means = list(MEAN_COLUMNS.values())
+    panels = list(dict.fromkeys(point["panel"] for point in points))
+    panels.sort(key=lambda name: means.index(name) if name in means else len(means))
+    # The reader's font may be wider than the one used to measure the drawing.
+    margin = min(300, 16 + 8 * max(map(len, pipelines)))
+    y = alt.Y("pipeline:N", sort=pipelines, title=None, axis=alt.Axis(labelLimit=margin, minExtent=margin))
+    opacity = alt.condition("datum.same_task", alt.value(0.3), alt.value(1))
+    offset = alt.YOffset("kind:N", sort=kinds)
+    color = alt.Color(
+        "kind:N",
+        sort=kinds,
+        scale=alt.Scale(domain=kinds, range=list(LINES[: len(kinds)])),
+        legend=alt.Legend(orient="top", title=None, symbolOpacity=1) if len(kinds) > 1 else None,
+    )
+    x = alt.X("lift:Q", title="lift (points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
+    layers = alt.layer(
+        alt.Chart().mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(x=alt.datum(0)),
+        alt.Chart()
+        .mark_rule(strokeWidth=2)
+        .encode(
+            y=y, yOffset=offset, x=alt.X("low:Q", title="lift (points)"), x2="high:Q", color=color, opacity=opacity
+        ),
+        alt.Chart().mark_point(filled=True, size=45).encode(y=y, yOffset=offset, x=x, color=color, opacity=opacity),
+    ).properties(width=PANEL_WIDTH, height=LINE_HEIGHT * (len(kinds) + 1) * len(pipelines))
+    chart = layers.facet(
+        alt.Facet("panel:N", sort=panels, title=None), columns=min(MAX_PANELS, len(panels)), data=alt.InlineData(points)
+    )
+    return to_svg(chart, f"Lift of each intermediate task{' and its controls' if len(kinds) > 1 else ''}")
