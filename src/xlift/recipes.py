@@ -317,6 +317,10 @@ class TextShare(Settings):
     alpha: float = Field(default=0.3, ge=0, le=1)
 
 
+ClassifierPooling = Literal["last", "mean"]
+"""What a decoder's head reads where one state stands for a whole text: the state of the last token, or the mean of the states of
+all tokens, the special tokens that the tokenizer adds included."""
+
 Written = Literal["spans", "text"]
 """What an encoder-decoder model writes in pretraining: the spans that were cut out of its input (T5), or the whole text and the
 translation of a document that has one."""

@@ -46,6 +46,17 @@ def test_method_describes_the_study(tmp_path: Path):
     assert "Heads were initialized randomly for every stage." in method
 
 
+def test_method_names_decoders_whose_heads_read_the_mean(tmp_path: Path):
+    sentence = (
+        "Where one state stands for a whole text, the heads of decoder read the mean of the states of all tokens."
+    )
+    for pooling, is_named in (("last", False), ("mean", True)):
+        family_folder(tmp_path / pooling / "decoder", "decoder")
+        entry = f"{{model: decoder, mode: head, classifier_pooling: {pooling}}}"
+        method = report(tmp_path / pooling, STUDY.replace("models: [model]", f"models: [{entry}]")).info.method
+        assert (sentence in method) == is_named
+
+
 def test_method_has_each_distinct_recipe_once_with_its_stages(tmp_path: Path):
     other = "training: {optimizer: adafactor, lr_scheduler_type: constant, warmup_steps: 0, max_steps: 70, max_length: 64, precision: fp32}"
     text = STUDY.replace("size: 100}", f"size: 100, {other}}}") + "seeds: [1, 2]\n"

@@ -191,7 +191,7 @@ def _save_all_but_backbone(model: Model, tokenizer: Any, folder: Path) -> None:
     _save_tensors(model.heads.state_dict(), folder / HEAD_WEIGHTS_FILE)
     specs = {name: asdict(model.head(name).spec) for name in model.heads}
     for spec in specs.values():
-        if not OUTPUTS[spec["kind"]].compares_rows:
+        if not OUTPUTS[spec["kind"]].compares_rows and spec["pooling"] == HeadSpec.pooling:
             del spec["pooling"]
     (folder / HEAD_SPECS_FILE).write_text(json.dumps(specs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

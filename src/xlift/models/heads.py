@@ -6,7 +6,8 @@ names and shapes, so a trained head can be exported (`Model.stock_state_dict`; "
 of BERT and RoBERTa is part of the head here, because masked language modelling does not train it.
 
 The family decides which state represents a whole row (`row_state`): an encoder's first token, a decoder's last token, or the
-mean of an encoder-decoder model's encoder, which has no such token. A decoder's tags and answer spans depend only on each token
+mean of an encoder-decoder model's encoder, which has no such token. A decoder's heads may read the mean too
+(`HeadSpec.pooling`). A decoder's tags and answer spans depend only on each token
 and the tokens before it.
 """
 
@@ -49,17 +50,21 @@ class LinearHead(Head):
 
 
 class ScoreHead(Head):
-    """A decoder's head, as in transformers: linear without bias on the last token; for tags dropout and linear with bias."""
+    """A decoder's head, as in transformers: linear without bias on the last token; for tags dropout and linear with bias.
+
+    With the pooling 'mean', which no class of transformers has, the first reads the mean of the states of all tokens instead.
+    """
 
     def __init__(self, spec: HeadSpec, config: Any) -> None:
         super().__init__(spec)
         per_token = spec.output.per_token
+        self.pooling = "mean" if spec.pooling == "mean" else "last"
         self.dropout = nn.Dropout(_dropout(config) if per_token else 0.0)
         self.score = nn.Linear(config.hidden_size, spec.num_labels, bias=per_token)
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
         if not self.spec.output.per_token:
-            hidden_states = row_state(hidden_states, attention_mask, "last")
+            hidden_states = row_state(hidden_states, attention_mask, self.pooling)
         logits = self.score(self.dropout(hidden_states))
         return logits.squeeze(-1) if self.spec.output.is_scalar else logits
 

@@ -191,6 +191,12 @@ class Model(nn.Module):
             raise UserError(f"transformers has no class with the output of the head '{head}' ({module.spec.kind})")
         if self.family == "seq2seq":
             return self._encoder_state_dict(head)
+        if self.family == "decoder" and output.pools_row and module.spec.pooling == "mean":
+            raise UserError(
+                f"the head '{head}' reads the mean of a decoder's states (`classifier_pooling: mean`), and transformers has no "
+                "class that does",
+                fix="train with `classifier_pooling: last` to export it. `xlift store export` writes its backbone and heads.",
+            )
         if not traits_of(config.model_type).heads:
             raise UserError(f"transformers has no class with heads for models of type '{config.model_type}'")
         prefix = self.backbone.base_model_prefix

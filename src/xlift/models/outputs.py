@@ -78,6 +78,11 @@ class OutputKind:
     stock_outputs: tuple[str, ...] = ("logits",)
     """Names of the outputs of that class."""
 
+    @property
+    def pools_row(self) -> bool:
+        """Whether a head with logits reads one state for a whole row. A decoder's can pool in two ways (`HeadSpec.pooling`)."""
+        return not self.per_token and not self.compares_rows
+
 
 def _is_labelled(targets: Targets, name: str = "label") -> Tensor:
     return targets[name] != IGNORE_INDEX
@@ -188,7 +193,8 @@ class HeadSpec:
     labels: tuple[str, ...] = ()
     """Class i is `labels[i]`; empty where the number of outputs is fixed."""
     pooling: str = "cls"
-    """For dual heads only: one of `POOLINGS`."""
+    """One of `POOLINGS` for dual heads. For a decoder's heads with `OutputKind.pools_row`: 'mean' is the mean of the states of
+    all tokens, anything else the state of the last token. No other head uses it."""
 
     def __post_init__(self) -> None:
         if self.kind not in OUTPUTS:

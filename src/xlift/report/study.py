@@ -230,6 +230,12 @@ def method_sentences(record: Record, manifests: Sequence[dict[str, Any]] = ()) -
     else:
         baseline = "; the baseline has none" if len(lifted) < len(rows) else ", without a baseline"
         pipelines = [f"{start} on an intermediate stage ({len(lifted)} of them{baseline}), then on each target."]
+    entries = [model for model in study.models if not isinstance(model, str) and model.classifier_pooling == "mean"]
+    if entries:
+        names = [entry.name or entry.model if isinstance(entry, NamedModel) else entry.name for entry in entries]
+        pipelines.append(
+            f"Where one state stands for a whole text, the heads of {_join(names)} read the mean of the states of all tokens."
+        )
     kinds = dict.fromkeys(cell.control for cell in cells if cell.control)
     if kinds:
         listed = "; ".join(f"'{kind}', {CONTROLS[kind]}" for kind in kinds)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from xlift.model_families import traits_of
 from xlift.recipes import (
     Architecture,
+    ClassifierPooling,
     Masking,
     Noise,
     Precision,
@@ -163,6 +164,8 @@ class TrainSpec(Settings):
     """Names of the parent's heads to continue training; all others start new."""
     masking: Masking = Masking()
     """For the text parts."""
+    classifier_pooling: ClassifierPooling = "last"
+    """Of a decoder's heads. 'mean' only where a head of the stage reads one state for a whole text."""
     dev: tuple[Data, ...] = ()
     """Evaluated on during training (studies/dev_data.py)."""
     text_mode: TextMode | None = None

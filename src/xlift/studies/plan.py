@@ -14,7 +14,7 @@ from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.intermediate import add_row
 from xlift.studies.planning.language_notes import language_notes
-from xlift.studies.planning.models import start_states
+from xlift.studies.planning.models import refuse_unused_pooling, start_states
 from xlift.studies.planning.targets import add_target
 from xlift.studies.resolver import Resolver
 from xlift.studies.rows import list_rows
@@ -39,7 +39,8 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
     plan = Plan(study.name, data=resolver.data, tasks=resolver.tasks, engine=study.engine, summaries=resolver.summaries)
     context = PlanContext(file, resolver, plan, to_run)
     rows = list_rows(resolver)
-    for start in start_states(context, only_pretrained=not rows):
+    starts = start_states(context, only_pretrained=not rows)
+    for start in starts:
         above: dict[int, dict[str, ModelState]] = {seed: {} for seed in study.seeds}
         for row in rows:
             for seed in study.seeds:
@@ -48,6 +49,7 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
                     add_target(context, state, row, index, target, seed)
         for key in plan.jobs:
             plan.assign(key, start.model, start.engine)
+    refuse_unused_pooling(context, starts)
     plan.missing += resolver.availability.missing.values()
     if to_run:
         refuse(plan.missing, str(file.path))

@@ -17,7 +17,7 @@ from xlift.models.model import Model
 from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.models.rms_norm import use_lean_rms_norms
 from xlift.models.text_mode import TEXT
-from xlift.recipes import Engine, Recipe, Sampling, TextShare
+from xlift.recipes import ClassifierPooling, Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
 from xlift.tasks.formats.base import Features
 from xlift.tasks.task import Task
@@ -35,18 +35,26 @@ from xlift.training.train_dataset import TrainDataset as TrainDataset
 BUDGET = "token_budget"
 
 
-def add_heads(model: Model, tasks: Sequence[Task], seed: int, head: str = "") -> None:
+def add_heads(
+    model: Model, tasks: Sequence[Task], seed: int, head: str = "", classifier_pooling: ClassifierPooling = "last"
+) -> None:
     """Add a new head for every task, or one called `head` for all tasks. A head's initial weights depend on its name and the
     seed, not on the rest of the mixture. The head called TEXT serves all text-to-text tasks."""
     for name, task in {head or task.head: task for task in tasks}.items():
-        model.add_head(name, HeadSpec("text") if name == TEXT else make_head_spec(task), seed=_head_seed(name, seed))
+        spec = HeadSpec("text") if name == TEXT else make_head_spec(task, classifier_pooling)
+        model.add_head(name, spec, seed=_head_seed(name, seed))
 
 
-def make_head_spec(task: Task) -> HeadSpec:
-    """The head that a task's format needs."""
+def make_head_spec(task: Task, classifier_pooling: ClassifierPooling = "last") -> HeadSpec:
+    """The head that a task's format needs.
+
+    Args:
+        classifier_pooling: of a decoder's heads that read one state for a row; other heads do not use it.
+    """
     kind = formats.get(task.format).output_kind
     labels = task.labels if OUTPUTS[kind].num_labels is None else ()
-    return HeadSpec(kind, labels, pooling=task.options.get("pooling", "cls"))
+    pooling = "mean" if OUTPUTS[kind].pools_row and classifier_pooling == "mean" else "cls"
+    return HeadSpec(kind, labels, pooling=task.options.get("pooling", pooling))
 
 
 def fine_tune(

@@ -10,7 +10,7 @@ from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.model_files import ModelFacts
 from xlift.model_profiles import ModelProfile
-from xlift.recipes import Engine, PromptSettings, Recipe
+from xlift.recipes import ClassifierPooling, Engine, PromptSettings, Recipe
 from xlift.studies.job import Data, ModelRef
 from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
@@ -48,6 +48,8 @@ class ModelState:
     """The training settings of the model's entry."""
     engine: Engine = Engine()
     """The study's engine with the settings of the model's entry."""
+    classifier_pooling: ClassifierPooling = "last"
+    """Of a decoder in head mode."""
     profile: ModelProfile | None = None
     """Of a named model of the Hub that has one."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from xlift.model_families import Family, traits_of
 from xlift.model_files import check_model_folder
 from xlift.model_profiles import ModelProfile, find_profile
 from xlift.model_shape import parse_config, read_model_shape
-from xlift.recipes import Engine
-from xlift.studies.job import PROVISIONAL, Data, ModelRef, PretrainSpec, make_job
+from xlift.recipes import ClassifierPooling, Engine
+from xlift.studies.job import PROVISIONAL, Data, ModelRef, PretrainSpec, TrainSpec, make_job
 from xlift.studies.missing import MissingModel
 from xlift.studies.planning.context import ModelState, PlanContext
+from xlift.studies.planning.families import FAMILY_NAMES
 from xlift.studies.planning.published import find_published, missing_model
 from xlift.studies.schema.engine import make_engine
 from xlift.studies.schema.models import NamedModel, PretrainedModel
@@ -46,6 +48,7 @@ def start_states(context: PlanContext, only_pretrained: bool) -> list[ModelState
             entry = NamedModel(model=entry) if isinstance(entry, str) else entry
             start = _named_model(context, entry, where)
         start = replace(start, index=index, training=entry.training, engine=_engine(context, entry, where))
+        start = replace(start, classifier_pooling=_classifier_pooling(context, entry, start, where))
         if start.ref.job:
             context.plan.assign(start.ref.job, start.model, start.engine)
         if start.model in starts:
@@ -122,6 +125,37 @@ def _engine(context: PlanContext, entry: NamedModel | PretrainedModel, where: Ke
         (detail,) = error.errors()
         found = detail.get("ctx", {})
         raise context.error(detail["msg"], (*where, "engine", *found.get("keys", ())), found.get("fix", "")) from None
+
+
+def _classifier_pooling(
+    context: PlanContext, entry: NamedModel | PretrainedModel, start: ModelState, where: Keys
+) -> ClassifierPooling:
+    """Raises UserError if the model's entry sets it, and the model is no decoder in head mode."""
+    pooling = entry.classifier_pooling
+    if pooling is None:
+        return "last"
+    if start.family != "decoder":
+        what, fix = f"is {FAMILY_NAMES[start.family]}; the key is for decoders", "remove it."
+    elif start.prompt_patches is not None:
+        what, fix = "is in text mode and has no heads", "remove it, or give the model `mode: head`."
+    else:
+        return pooling
+    raise context.error(
+        f"`classifier_pooling` has no effect for {start.model}, which {what}", (*where, "classifier_pooling"), fix
+    )
+
+
+def refuse_unused_pooling(context: PlanContext, starts: Iterable[ModelState]) -> None:
+    """Raises UserError if a model has `classifier_pooling: mean`, and no planned stage has a head that pools."""
+    specs = [job.spec for job in context.plan.jobs.values()]
+    if any(isinstance(spec, TrainSpec) and spec.classifier_pooling == "mean" for spec in specs):
+        return
+    for start in starts:
+        if start.classifier_pooling == "mean":
+            raise context.error(
+                "`classifier_pooling: mean` has no effect: no task of the study is one where a head reads one state for a "
+                "whole text", ("models", start.index, "classifier_pooling"), "remove it.",
+            )  # fmt: skip
 
 
 def _warn_of_missing_files(context: PlanContext, folder: Path, name: str, where: Keys) -> None:

@@ -14,6 +14,7 @@ from xlift.studies.planning.limits import check_limits
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import TrainingStage
 from xlift.studies.schema.training import PromptSettingsPatch
+from xlift.tasks import formats
 from xlift.tasks.task import MLM_HEAD
 
 NO_PROMPT_PATCH = PromptSettingsPatch()
@@ -46,6 +47,8 @@ def add_stage(
     check_recipe(context, state, recipe, stage.where)
     for task in tasks:
         check_limits(context, state, task, recipe, stage.where)
+    # tagging and text have equal keys for both poolings
+    pools_row = any(formats.get(task.format).pools_row for task in tasks)
     spec = TrainSpec(
         model=state.ref,
         mixture=mixture,
@@ -58,6 +61,7 @@ def add_stage(
         head=stage.head,
         keep_heads=stage.keep_heads,
         masking=stage.masking or Masking(),
+        classifier_pooling=state.classifier_pooling if pools_row else "last",
         dev=find_dev_data(context.resolver, mixture, recipe, stage.where, context.warn),
         text_mode=make_text_mode(context, state, mixture + text, prompt, seed, stage.where, train=True),
         seed=seed,

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from xlift.recipes import Architecture, Masking, Settings, TokenizerRecipe, Written, setting_error
+from xlift.recipes import (
+    Architecture,
+    ClassifierPooling,
+    Masking,
+    Settings,
+    TokenizerRecipe,
+    Written,
+    setting_error,
+)
 from xlift.studies.fields import Seed
 from xlift.studies.schema.engine import EnginePatch
 from xlift.studies.schema.text import PretrainText
@@ -55,6 +63,8 @@ class PretrainedModel(Settings):
     name: str = Field(min_length=1)
     pretrain: Pretrain
     mode: AnswerMode | None = None
+    classifier_pooling: ClassifierPooling | None = None
+    """Of a decoder in head mode; default: last."""
     training: NamedOrTraining = Training()
     """Of its stages on labels; the pretraining has its own."""
     prompt: PromptSettingsPatch = PromptSettingsPatch()
@@ -70,6 +80,8 @@ class NamedModel(Settings):
     """The name of a shipped model, a folder, or a model id of the Hub."""
     mode: AnswerMode | None = None
     """Default: head for encoders, text for decoders and encoder-decoder models."""
+    classifier_pooling: ClassifierPooling | None = None
+    """Of a decoder in head mode; default: last."""
     training: NamedOrTraining = Training()
     """Overrides the study's `training`; that of a row or a target overrides it."""
     prompt: PromptSettingsPatch = PromptSettingsPatch()

@@ -161,6 +161,8 @@ class Format:
     """False: predictions compare hidden states, so nothing is trained and targets have options (layer, pooling)."""
     is_plain_text = False
     """Whether examples are text for masked language modelling, without gold answer and score."""
+    pools_row = False
+    """Whether a head reads one state for a whole text, and gives logits (`OutputKind.pools_row`)."""
     has_head = True
     """False: only text mode predicts the answers."""
     has_direction = False

@@ -22,6 +22,7 @@ class ClassificationExample(TextPairExample):
 class Classification(TextPairs):
     name = "classification"
     output_kind = "sequence"
+    pools_row = True
     example_class = ClassificationExample
     columns = {**TextPairs.columns, "label": ("label", "gold_label", "category")}
     pipeline_tag = "text-classification"

@@ -32,6 +32,7 @@ class MultiLabelExample(TextPairExample):
 class MultiLabel(TextPairs):
     name = "multi-label"
     output_kind = "labels"
+    pools_row = True
     example_class = MultiLabelExample
     columns = {**TextPairs.columns, "labels": ("labels", "label", "categories")}
     pipeline_tag = "text-classification"

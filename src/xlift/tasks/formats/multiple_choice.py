@@ -35,6 +35,7 @@ class ChoiceExample:
 class MultipleChoice(Format):
     name = "multiple-choice"
     output_kind = "choice"
+    pools_row = True
     example_class = ChoiceExample
     columns = {
         "context": ("context", "premise"),

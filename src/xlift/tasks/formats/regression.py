@@ -32,6 +32,7 @@ class RegressionExample(TextPairExample):
 class Regression(TextPairs):
     name = "regression"
     output_kind = "number"
+    pools_row = True
     example_class = RegressionExample
     columns = {**TextPairs.columns, "score": ("score", "label", "similarity_score")}
     pipeline_tag = "text-classification"
