@@ -155,6 +155,8 @@ class Recipe(Settings):
     """Tokens per sequence; default: the task's."""
     early_stopping: EarlyStopping | None = None
     """Default: train all steps and keep the last checkpoint."""
+    eval_steps: int | None = Field(default=None, ge=1)
+    """Evaluate on dev every so many steps, and after the last one, which is kept: for the dev curve. Early stopping has its own."""
     retries: int = Field(default=2, ge=0, le=5)
     """How often a stage restarts with half the learning rate if it ends at chance on dev data of its own languages, or its loss
     becomes NaN or infinite (execution/work/evaluator.py). In bf16 it first goes to fp32, which is not counted. 0: never, and without
@@ -170,6 +172,11 @@ class Recipe(Settings):
     natively and the model is wide enough to gain from it, else fp32 (training/precision.py has the rule)."""
 
     _warmup = field_validator("warmup_steps")(check_warmup)
+
+    @property
+    def eval_interval(self) -> int | None:
+        """Steps between two evaluations on dev; None if there is only one, at the end."""
+        return self.early_stopping.eval_steps if self.early_stopping else self.eval_steps
 
     @property
     def optimizer_traits(self) -> OptimizerTraits:

@@ -97,6 +97,9 @@ def test_controls_have_no_early_stopping_and_no_dev(tmp_path: Path) -> None:
     for kind in ("text", "shuffled"):
         stage = chain(plan, f"isle-nli ({kind})")[0]
         assert (stage.dev, stage.recipe.early_stopping) == ((), None)
+    plan = plan_with(tmp_path, row.replace("early_stopping: {eval_steps: 1}", "eval_steps: 1"))
+    assert chain(plan, "isle-nli (shuffled)")[0].recipe.eval_steps is None
+    assert not any("eval_steps" in warning for warning in plan.warnings)
 
 
 def test_solved_examples_of_a_shuffled_stage_are_shuffled(tmp_path: Path) -> None:

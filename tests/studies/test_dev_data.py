@@ -123,3 +123,45 @@ def test_pretraining_refuses_early_stopping(tmp_path: Path):
         "[{name: mine, pretrain: {text: [{task: isle-text, size: 9}], training: {early_stopping: {eval_steps: 3}}}}]"
     )
     assert "pretraining has no dev data for early stopping" in refused_plan(tmp_path, STUDY, f"models={models}")
+
+
+# --- eval_steps -------------------------------------------------------------------------------------------------------
+
+
+def test_eval_steps_evaluate_also_without_retries(tmp_path: Path):
+    plan = plan_of(study_file(tmp_path), "training={retries: 0, target: {eval_steps: 5}}")
+    assert dev_data_of(plan) == [[("isle-nli", "qta")], [], [("isle-nli", "qta")]]
+    assert not plan.warnings
+
+
+@pytest.mark.parametrize(
+    ("intermediate", "why"),
+    [("[none]", "tickets in 'en' has no dev split"), ("[{task: isle-text, size: 9}]", "the stage has no labels to evaluate on")],
+)  # fmt: skip
+def test_eval_steps_without_dev_data_cause_a_warning(tmp_path: Path, intermediate: str, why: str):
+    overrides = (f"intermediate={intermediate}", "training={eval_steps: 5}")
+    plan = plan_of(study_file(tmp_path, custom_task_study(tmp_path)), *overrides)
+    assert any(f"`eval_steps` has no effect: {why}" in warning for warning in plan.warnings), plan.warnings
+
+
+def test_missing_dev_files_of_eval_steps_cause_a_warning(tmp_path: Path):
+    text = with_dev(tmp_path, 10)
+    (tmp_path / "dev.en.csv").unlink()
+    (warning,) = plan_of(study_file(tmp_path, text), "training={retries: 0, eval_steps: 5}").warnings
+    assert (
+        warning.removeprefix(f"{tmp_path}/")
+        == "study.yaml:3: targets.0: `eval_steps` has no effect: tickets en has no dev data here."
+    )
+
+
+def test_early_stopping_and_eval_steps_exclude_each_other(tmp_path: Path):
+    levels = "training={early_stopping: {eval_steps: 10}, target: {eval_steps: 5}}"
+    message = refused_plan(tmp_path, STUDY, levels)
+    assert "`early_stopping` and `eval_steps` both say when to evaluate on dev" in message
+    off = "training={early_stopping: {eval_steps: 10}, target: {early_stopping: false, eval_steps: 5}}"
+    plan_of(study_file(tmp_path), off)
+
+
+def test_pretraining_refuses_eval_steps(tmp_path: Path):
+    models = "[{name: mine, pretrain: {text: [{task: isle-text, size: 9}], training: {eval_steps: 3}}}]"
+    assert "pretraining has no dev data" in refused_plan(tmp_path, STUDY, f"models={models}")

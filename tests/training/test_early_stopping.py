@@ -21,6 +21,7 @@ def run(
     scores: Sequence[float],
     early_stopping: EarlyStopping | None,
     *,
+    eval_steps: int | None = None,
     steps: int = 12,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -37,7 +38,7 @@ def run(
     def evaluate() -> list[float]:
         return [scores[round(model.weight.item())]]
 
-    recipe = Recipe(lr=1e-9, weight_decay=0.5, early_stopping=early_stopping)
+    recipe = Recipe(lr=1e-9, weight_decay=0.5, early_stopping=early_stopping, eval_steps=eval_steps)
     output = run_training_loop(
         model, steps, training_step, recipe, seed=0, folder=folder, progress=progress, evaluate=evaluate
     )
@@ -78,6 +79,16 @@ def test_the_last_step_is_always_evaluated() -> None:
 def test_total_weight_decay_is_that_of_the_returned_weights() -> None:
     _, output = run([0, 9, *[0] * 11], EarlyStopping(eval_steps=1, patience=4))
     assert output.total_weight_decay == total_weight_decay(1, 12, Recipe(lr=1e-9, weight_decay=0.5))
+
+
+def test_eval_steps_record_the_dev_curve_and_change_nothing_else() -> None:
+    scores = [0, 0, 1, 0, 5, 0, 3, 9, 4, 0, 2, 0, 1]
+    weight, output = run(scores, None)
+    curve_weight, curve = run(scores, None, eval_steps=5)
+    assert (weight, output.best_step) == (curve_weight, curve.best_step) == ([pytest.approx(12)], 12)
+    assert curve.total_weight_decay == output.total_weight_decay
+    assert output.dev_scores == [(12, [1.0])]
+    assert curve.dev_scores == [(5, [0.0]), (10, [2.0]), (12, [1.0])]
 
 
 def test_without_early_stopping_the_last_weights_are_returned_and_evaluated_once() -> None:

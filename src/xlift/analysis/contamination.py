@@ -143,7 +143,11 @@ def _earlier_data(plan: Plan, job: Job, targets: set[str]) -> Iterator[tuple[str
             yield from (("pretraining", data) for data in parent.spec.text)
         elif isinstance(parent.spec, TrainSpec):
             yield from (("target" if key in targets else "intermediate", data) for data in parent.spec.parts)
-            yield from (("selection", data) for data in parent.spec.dev if parent.spec.recipe.early_stopping)
+            yield from (
+                ("selection", data)
+                for data in parent.spec.dev
+                if parent.spec.recipe.early_stopping or parent.spec.lr_choices
+            )
         elif isinstance(parent.spec, LayerSpec):
             yield from (("selection", data) for data in parent.spec.data)
         yield from _earlier_data(plan, parent, targets)

@@ -30,7 +30,7 @@ def makespan(
     if not jobs:
         return 0.0
     costs = {job.key: seconds(job) for job in jobs}
-    missing = {job.key: {parent for parent in job.parents if parent in costs} for job in jobs}
+    missing = {job.key: {parent for parent in job.required if parent in costs} for job in jobs}
     children: dict[str, list[Job]] = defaultdict(list)
     remaining: dict[str, float] = defaultdict(float)
     for job in reversed(jobs):

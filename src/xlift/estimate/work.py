@@ -165,6 +165,8 @@ class PlanWorkloads:
         shape, tokenizer = self._model(job)
         if isinstance(spec, PretrainSpec):
             return self._pretrain(job, spec, shape)
+        if job.repeats_choice:
+            return Workload("train", shape)
         if isinstance(spec, TrainSpec):
             return self._train(spec, shape, tokenizer, self.plan.engine_of(job.key))
         if isinstance(spec, MergeSpec):
@@ -260,13 +262,13 @@ class PlanWorkloads:
         self, spec: TrainSpec, tokenizer: Path | None, shape: ModelShape | None, steps: int
     ) -> tuple[tuple[float, ...], list[tuple[int, SampleStats]]]:
         """Tokens, decoder tokens, LM-head tokens and generated tokens of all evaluations on dev examples: one at the
-        end of a stage, or one every `eval_steps` steps with early stopping."""
+        end of a stage, or one every `eval_steps` steps."""
         max_length = spec.recipe.max_length
         samples = [
             (self._num_examples(data), self._sample(data, tokenizer, max_length, spec.text_mode, shape, train=False))
             for data in spec.dev
         ]
-        num_evaluations = ceil(steps / spec.recipe.early_stopping.eval_steps) if spec.recipe.early_stopping else 1
+        num_evaluations = ceil(steps / (spec.recipe.eval_interval or steps))
         names = ("tokens", "decoder_tokens", "lm_head_tokens", "generated_tokens")
         return tuple(num_evaluations * sum(n * getattr(each, name) for n, each in samples) for name in names), samples
 
@@ -335,7 +337,7 @@ def _similarity_key(job: Job, roots: dict[str, str]) -> tuple[str, str]:
     changed: dict[str, Any] = {}
     ignored = {"model", "merged", "layer_job"}
     if isinstance(spec, TrainSpec):
-        ignored |= {"seed", "head", "keep_heads", "dev"}
+        ignored |= {"seed", "head", "keep_heads", "dev", "lr_choices"}
         for name in ("mixture", "text"):
             changed[name] = tuple(data.model_copy(update={"seed": 0}) for data in getattr(spec, name))
         changed["text_mode"] = _without_seed(spec.text_mode)

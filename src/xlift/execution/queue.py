@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from xlift.studies.job import Job, PredictSpec
@@ -33,14 +33,14 @@ class JobQueue:
     def __init__(self, todo: Sequence[Job], tasks: Mapping[str, Task] | None = None) -> None:
         self._tasks = tasks or {}
         keys = {job.key for job in todo}
-        self._missing = {job.key: {parent for parent in job.parents if parent in keys} for job in todo}
+        self._missing = {job.key: {parent for parent in job.required if parent in keys} for job in todo}
         self._children: dict[str, list[Job]] = defaultdict(list)
         for job in todo:
             for parent in self._missing[job.key]:
                 self._children[parent].append(job)
         self._order = {job.key: number for number, job in enumerate(todo)}
         self._work = _remaining_work(todo)
-        self._training: list[tuple[int, int, Job]] = []
+        self._training: list[tuple[float, int, Job]] = []
         self._predictions: dict[str, dict[str, Job]] = {}
         """Model -> key -> job; models without jobs are left out."""
         for job in todo:
@@ -56,7 +56,9 @@ class JobQueue:
         if isinstance(job.spec, PredictSpec):
             self._predictions.setdefault(model_of(job), {})[job.key] = job
         else:
-            heapq.heappush(self._training, (-self._work[job.key], self._order[job.key], job))
+            # copying a model takes seconds, and lets the weights of the others leave
+            work = inf if job.repeats_choice else self._work[job.key]
+            heapq.heappush(self._training, (-work, self._order[job.key], job))
 
     def mark_finished(self, job: Job) -> None:
         """Mark a job whose artifact is in the store, and add the children that are ready now."""
@@ -132,6 +134,6 @@ def _remaining_work(todo: Sequence[Job]) -> dict[str, int]:
     work: dict[str, int] = defaultdict(int)
     for job in reversed(todo):  # children before parents
         work[job.key] += job.examples
-        for parent in job.parents:
+        for parent in job.required:
             work[parent] = max(work[parent], work[job.key])
     return work

@@ -132,7 +132,8 @@ def planned_steps(plan: Plan, plan_estimate: PlanEstimate) -> dict[str, float]:
     @cache
     def count(key: str) -> int:
         job = plan.jobs[key]
-        own = plan_estimate.workloads[key].num_steps if isinstance(job.spec, TrainSpec) else 0
+        trained = job.lr_choices[0].job if job.repeats_choice else key
+        own = plan_estimate.workloads[trained].num_steps if isinstance(job.spec, TrainSpec) else 0
         return own + sum(map(count, job.parents))
 
     steps: dict[Pipeline, list[float]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -144,6 +145,14 @@ class PretrainSpec(Settings):
     seed: int
 
 
+class LearningRateChoice(Settings):
+    """One of the learning rates that a stage chooses from."""
+
+    lr: float
+    job: str
+    """Key of the job that trains the stage with it, under the first seed of the study."""
+
+
 class TrainSpec(Settings):
     kind: Literal["train"] = "train"
     model: ModelRef
@@ -170,7 +179,14 @@ class TrainSpec(Settings):
     """Evaluated on during training (studies/dev_data.py)."""
     text_mode: TextMode | None = None
     """None: the model is in head mode."""
+    lr_choices: tuple[LearningRateChoice, ...] = ()
+    """The stage is trained with the rate whose job has the highest final score on dev; the lowest of equally good ones. That of
+    `recipe` is not used. () trains with that of `recipe`."""
     seed: int
+
+    def with_lr(self, lr: float) -> TrainSpec:
+        """The same stage with one learning rate and no choice."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"lr": lr}), "lr_choices": ()})
 
     @property
     def parts(self) -> tuple[Data, ...]:
@@ -259,8 +275,27 @@ class Job:
         return None if isinstance(self.spec, PretrainSpec) else self.spec.model
 
     @property
+    def lr_choices(self) -> tuple[LearningRateChoice, ...]:
+        """The jobs whose dev scores choose the learning rate of this one. It needs their manifests alone."""
+        return self.spec.lr_choices if isinstance(self.spec, TrainSpec) else ()
+
+    @cached_property
+    def repeats_choice(self) -> bool:
+        """Whether this job would train what one of `lr_choices` has trained: the stage under the same seed. It takes over that
+        one's model."""
+        if not isinstance(self.spec, TrainSpec) or not self.spec.lr_choices:
+            return False
+        first = self.spec.lr_choices[0]
+        return job_key(self.spec.with_lr(first.lr)) == first.job
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Keys of all jobs that must be finished before this one."""
+        return (*self.parents, *(choice.job for choice in self.lr_choices))
+
+    @property
     def parents(self) -> tuple[str, ...]:
-        """Keys of all jobs whose artifacts this job reads."""
+        """Keys of all jobs whose models or layers this job starts from."""
         spec = self.spec
         merged = spec.merged if isinstance(spec, MergeSpec) else ()
         layer_job = spec.layer_job if isinstance(spec, PredictSpec) else ""

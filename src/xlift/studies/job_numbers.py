@@ -63,6 +63,12 @@ class TrainNumbers(DataNumbers):
     """Whether an attempt in bf16 diverged, so that later ones were in fp32."""
     collapsed: bool | None = None
     """Whether the last attempt collapsed too. None without an evaluation on dev."""
+    lr: float | None = None
+    """The learning rate that was chosen out of several."""
+    dev_score: float | None = None
+    """Mean score of the model on the dev data of its stage."""
+    dev_curve: list[tuple[int, float]] | None = None
+    """(steps done, mean score) of every evaluation on dev in the last attempt, with `eval_steps` or early stopping."""
     trained_embeddings: int | None = None
     """Rows of a compact vocabulary."""
     transferred_tensors: int | None = None

@@ -95,7 +95,7 @@ class Plan:
         for job in self.jobs.values():
             fingerprints = [each for data in data_of(job.spec) for each in data.fingerprints]
             fingerprints.append(job.start.fingerprint if job.start else "")
-            if any(each.startswith(PROVISIONAL) for each in fingerprints) or keys.intersection(job.parents):
+            if any(each.startswith(PROVISIONAL) for each in fingerprints) or keys.intersection(job.required):
                 keys.add(job.key)
         return keys
 

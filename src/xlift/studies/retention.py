@@ -24,9 +24,15 @@ class WeightRemover:
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan, self.store = plan, store
         self._descendants: dict[str, set[str]] = {key: set() for key in plan.jobs}
+        """The jobs that need the weights of a job, themselves or by what they start from."""
+        self._candidates: set[str] = set()
+        """Jobs whose dev scores choose a learning rate. Their weights are needed until one of them is taken over."""
         for job in reversed(plan.jobs.values()):  # children before parents
             for parent in job.parents:
                 self._descendants[parent] |= {job.key} | self._descendants[job.key]
+            for choice in job.lr_choices:
+                self._candidates.add(choice.job)
+                self._descendants[choice.job] |= {job.key} if job.repeats_choice else set()
         self._pending = {job.key for job in list_jobs_to_run(plan, store)}
         self.num_bytes = 0
         """Removed so far."""
@@ -42,7 +48,7 @@ class WeightRemover:
 
     def _ancestors(self, key: str) -> Iterator[str]:
         """The jobs that a job depends on, the nearest first."""
-        for parent in self.plan.jobs[key].parents:
+        for parent in self.plan.jobs[key].required:
             yield parent
             yield from self._ancestors(parent)
 
@@ -54,7 +60,7 @@ class WeightRemover:
             if jobs[key].kind in KINDS_WITH_WEIGHTS
             and key not in self._pending
             and self._pending.isdisjoint(self._descendants[key])
-            and any(jobs[child].kind == "predict" for child in self._descendants[key])
+            and (key in self._candidates or any(jobs[child].kind == "predict" for child in self._descendants[key]))
             and self.store.has(key)
         ]
         if removable:

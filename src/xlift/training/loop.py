@@ -112,7 +112,7 @@ def run_training_loop(
         training_step: computes the gradient of a step's mean loss and leaves it on the parameters. It gets the step number
             and may depend only on that, the model and torch's generator.
         folder: folder of the checkpoint to write and to resume from.
-        evaluate: called after the last step, and every `recipe.early_stopping.eval_steps` steps if that is set. With early
+        evaluate: called after the last step, and every `recipe.eval_interval` steps if that is set. With early
             stopping the best weights are returned, and the run ends when the score stops rising.
         resume_invariants: settings that depend on the machine and change rounding, such as the token budget. They are saved
             in every checkpoint. A checkpoint with other values is not resumed, so a caller that resumes must first read
@@ -285,8 +285,8 @@ class _CheckpointTimer:
 
 
 def _should_evaluate(history: TrainingHistory, recipe: Recipe) -> bool:
-    step, early_stopping = history.global_step, recipe.early_stopping
-    is_at_interval = early_stopping is not None and step > 0 and step % early_stopping.eval_steps == 0
+    step, interval = history.global_step, recipe.eval_interval
+    is_at_interval = interval is not None and step > 0 and step % interval == 0
     return (is_at_interval or step == history.max_steps) and not history.is_evaluated
 
 

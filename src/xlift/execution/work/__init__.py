@@ -8,8 +8,9 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from xlift.execution.work import merging, prediction, torchrun, training
+from xlift.execution.work import merging, prediction, rate_choice, torchrun, training
 from xlift.execution.work.shared import Context, threads_for, write_artifact
 from xlift.studies.job import Job
 from xlift.studies.store import Store
@@ -57,6 +58,8 @@ def _run_single(job: Job, context: Context, store: Store, progress: Progress) ->
     }  # fmt: skip
     if context.engine.devices > 1:
         functions["train"] = torchrun.train_distributed
+    if job.lr_choices:
+        functions["train"] = partial(rate_choice.train_with_chosen_rate, functions["train"])
     if job.kind in ("pretrain", "train", "merge"):
         prediction.clear_model_cache()  # these jobs need the memory
     with write_artifact(job, store) as draft:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from xlift.execution.work.evaluator import Attempt, DevEvaluator, is_overflow, label_entropy, train_with_retries
 from xlift.execution.work.model_loading import find_start_model_files, parent_model
 from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, set_truncation_numbers
@@ -306,6 +308,11 @@ def write_training_record(
         numbers.attempts = len(attempts)
         numbers.went_to_fp32 = True if any(map(is_overflow, attempts)) else None
         record |= {"best_step": output.best_step, "dev": output.dev_scores, "attempts": attempts}
+    curve = [(step, float(np.mean(scores))) for step, scores in output.dev_scores]
+    if output.best_step in dict(curve):
+        numbers.dev_score = dict(curve)[output.best_step]
+    if len(curve) > 1:
+        numbers.dev_curve = curve
     if attempts and attempts[-1]["dev"]:  # empty if nothing was evaluated
         numbers.collapsed = attempts[-1]["outcome"] == "collapsed"
     (draft.folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")

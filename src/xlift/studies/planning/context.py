@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.model_files import ModelFacts
 from xlift.model_profiles import ModelProfile
 from xlift.recipes import ClassifierPooling, Engine, PromptSettings, Recipe
-from xlift.studies.job import Data, ModelRef
+from xlift.studies.job import Data, LearningRateChoice, ModelRef
 from xlift.studies.plan_types import Plan
 from xlift.studies.resolver import Resolver
-from xlift.studies.schema.training import PromptSettingsPatch, RecipePatch, Training, make_recipe
+from xlift.studies.schema.training import PromptSettingsPatch, RecipePatch, Training, make_recipe_and_rates
 from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
 from xlift.tasks.task import Task
@@ -80,6 +80,9 @@ class PlanContext:
     target_data: dict[tuple[int, int], tuple[Data, ...]] = field(default_factory=dict)
     """(index of a target, seed) -> all data that it is trained on."""
 
+    lr_choices: dict[tuple[Any, ...], tuple[LearningRateChoice, ...]] = field(default_factory=dict)
+    """(model, row, target) -> the jobs of the first seed that its learning rate is chosen from."""
+
     @property
     def study(self) -> Study:
         return self.file.study
@@ -101,10 +104,20 @@ class PlanContext:
         Args:
             tasks: the tasks whose settings a published recipe takes.
         """
+        return self.make_recipe_and_rates(state, section, patches, tasks)[0]
+
+    def make_recipe_and_rates(
+        self,
+        state: ModelState,
+        section: Literal["intermediate", "target"],
+        patches: Iterable[RecipePatch],
+        tasks: Iterable[Task],
+    ) -> tuple[Recipe, tuple[float, ...]]:
+        """As `make_recipe`, with the learning rates to choose from; () if there is one."""
         levels = [
             patch for level in (self.study.training, state.training) for patch in (level, getattr(level, section))
         ]
-        return make_recipe(*levels, *patches, tasks={task.name: task for task in tasks}, note=self.warn)
+        return make_recipe_and_rates(*levels, *patches, tasks={task.name: task for task in tasks}, note=self.warn)
 
     def error(self, what: str, where: Keys, fix: str) -> UserError:
         return UserError(what, where=self.file.locate(*where), fix=fix)

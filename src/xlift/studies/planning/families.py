@@ -145,7 +145,7 @@ def check_max_length(context: PlanContext, state: ModelState, recipe: Recipe, wh
     if recipe.max_length and limit and recipe.max_length > limit:
         raise context.error(
             f"max_length {recipe.max_length} is more than the {limit} positions of {state.model}",
-            _training_place(context, state, where, "max_length"), f"set it to at most {limit}.",
+            training_place(context, state, where, "max_length"), f"set it to at most {limit}.",
         )  # fmt: skip
 
 
@@ -153,6 +153,11 @@ def check_recipe(context: PlanContext, state: ModelState, recipe: Recipe, where:
     """Raises UserError if the model, this machine or the engine cannot do what the recipe requires."""
     check_max_length(context, state, recipe, where)
     engine = state.engine
+    if recipe.early_stopping and recipe.eval_steps:
+        raise context.error(
+            "`early_stopping` and `eval_steps` both say when to evaluate on dev", training_place(context, state, where, "eval_steps"),
+            "remove `eval_steps`, or write `early_stopping: false` to train all steps and keep the last checkpoint.",
+        )  # fmt: skip
     if not recipe.optimizer_traits.is_elementwise and engine.strategy == "fsdp":
         raise context.error(
             f"{recipe.optimizer_traits.name} does not work with `strategy: fsdp`: its moments are of whole rows and columns",
@@ -170,7 +175,7 @@ def check_recipe(context: PlanContext, state: ModelState, recipe: Recipe, where:
         missing += [] if find_spec("bitsandbytes") else ["the package bitsandbytes"]
         if missing:
             context.refuse_to_run(
-                f"`quantize: true` needs {' and '.join(missing)}", _training_place(context, state, where, "lora"),
+                f"`quantize: true` needs {' and '.join(missing)}", training_place(context, state, where, "lora"),
                 "leave `quantize` out (LoRA works without it), or run it on a machine that has them.",
             )  # fmt: skip
 
@@ -181,7 +186,7 @@ def _engine_place(context: PlanContext, state: ModelState, key: str) -> Keys:
     return place if place in context.file.document.lines else ("engine", key)
 
 
-def _training_place(context: PlanContext, state: ModelState, where: Keys, key: str) -> Keys:
+def training_place(context: PlanContext, state: ModelState, where: Keys, key: str) -> Keys:
     """The place in the study that sets a key of a recipe at a place: the key itself or a published recipe, at the nearest level."""
     section = "target" if where[:1] == ("targets",) else "intermediate"
     levels: list[Keys] = [(*where[:n], "training") for n in range(len(where), 1, -1)]

@@ -53,7 +53,7 @@ def _count_steps(context: PlanContext, state: ModelState, stage: TrainingStage, 
 
 def _make_stage_recipe(context: PlanContext, state: ModelState, stage: TrainingStage) -> Recipe:
     recipe = context.make_recipe(state, "intermediate", stage.training, [share.task for share in stage.shares])
-    return recipe.model_copy(update={"early_stopping": None}) if stage.is_control else recipe
+    return recipe.model_copy(update={"early_stopping": None, "eval_steps": None}) if stage.is_control else recipe
 
 
 def _make_data(context: PlanContext, shares: tuple[MixtureShare, ...], seed: int) -> tuple[Data, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import ceil
 
 from xlift.recipes import Masking, Recipe
 from xlift.studies.dev_data import find_dev_data
-from xlift.studies.job import Data, TrainSpec, make_job
+from xlift.studies.job import Data, LearningRateChoice, TrainSpec, make_job
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_recipe, check_stage
 from xlift.studies.planning.limits import check_limits
@@ -31,6 +32,8 @@ def add_stage(
     *,
     text: tuple[Data, ...] = (),
     more_steps: int = 0,
+    lr_choices: tuple[LearningRateChoice, ...] = (),
+    chooses_lr: bool = False,
 ) -> ModelState:
     """Plan a training job and return the model after it.
 
@@ -38,9 +41,11 @@ def add_stage(
         prompt: changes to the prompt settings of the study and the model.
         text: the data of `stage.text`.
         more_steps: steps beyond those of the recipe.
+        lr_choices: the jobs that the learning rate is chosen from.
+        chooses_lr: whether it is chosen, by this job or from this job among others. So the stage needs dev data.
 
     Raises:
-        UserError: the model cannot be trained so, or early stopping has no dev data.
+        UserError: the model cannot be trained so, or early stopping or the choice of a learning rate has no dev data.
     """
     tasks = [data.find_task(context.resolver.tasks) for data in mixture + text]
     check_stage(context, state, tasks, stage)
@@ -62,15 +67,18 @@ def add_stage(
         keep_heads=stage.keep_heads,
         masking=stage.masking or Masking(),
         classifier_pooling=state.classifier_pooling if pools_row else "last",
-        dev=find_dev_data(context.resolver, mixture, recipe, stage.where, context.warn),
+        dev=find_dev_data(context.resolver, mixture, recipe, stage.where, context.warn, chooses_lr=chooses_lr),
         text_mode=make_text_mode(context, state, mixture + text, prompt, seed, stage.where, train=True),
+        lr_choices=lr_choices,
         seed=seed,
     )
-    label = f"train {' + '.join(spec.part_names())} (from {state.path}, seed {seed})"
+    rate = " at the chosen learning rate" if lr_choices else f" at learning rate {recipe.lr:g}" if chooses_lr else ""
+    label = f"train {' + '.join(spec.part_names())}{rate} (from {state.path}, seed {seed})"
     sizes = [min(context.resolver.count_examples(data), stage.sampling.cap or 10**12) for data in mixture]
     examples = count_examples(recipe, sizes) / (1 - (stage.text_settings.share if stage.text_settings else 0))
     examples += more_steps * recipe.batch_size
-    key = context.plan.add(make_job(spec, label, round(examples)))
+    job = make_job(spec, label, round(examples))
+    key = context.plan.add(replace(job, examples=0) if job.repeats_choice else job)
     if state.prompt_patches is not None:
         return state.after(key, seed)
     heads = [stage.head or data.find_task(context.plan.tasks).head for data in mixture]

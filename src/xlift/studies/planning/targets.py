@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from xlift.errors import UserError, did_you_mean
 from xlift.recipes import Noise, Recipe, Sampling
-from xlift.studies.job import Data, LayerSpec, PredictSpec, TextMode, make_job, noise_name
+from xlift.studies.job import Data, LayerSpec, LearningRateChoice, PredictSpec, TextMode, make_job, noise_name
 from xlift.studies.plan_types import Cell
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.families import check_max_length, check_pooling, check_untrained
 from xlift.studies.planning.limits import check_limits
+from xlift.studies.planning.rates import add_chosen_stage, check_rates
 from xlift.studies.planning.same_task import is_same_task_cell
 from xlift.studies.planning.stages import add_stage
 from xlift.studies.planning.target_data import target_mixtures, training_tasks
 from xlift.studies.planning.text_mode import make_text_mode
 from xlift.studies.rows import IntermediateRow, TrainingStage
 from xlift.studies.schema.targets import Options, Target
+from xlift.studies.schema.training import PromptSettingsPatch
 from xlift.tasks import formats, metrics
 from xlift.tasks.task import Task
 from xlift.yaml_document import Keys
@@ -46,7 +49,7 @@ def add_target(
     resolver, where = context.resolver, ("targets", index)
     task = resolver.find_task(target.task, (*where, "task"))
     _check_target(context, task, target, where)
-    recipe = context.make_recipe(
+    recipe, rates = context.make_recipe_and_rates(
         state, "target", (target.training,), [task] if formats.get(task.format).is_trainable else []
     )
     head, train_language, fewshot_data = "", "", None
@@ -56,7 +59,8 @@ def add_target(
         check_untrained(context, state, task, (*where, "train"))
         check_limits(context, state, task, recipe, where)
     elif is_trainable:
-        state, mixture = _add_training(context, state, task, target, recipe, index, seed)
+        check_rates(context, state, rates, len(training_tasks(task, target)), index)
+        state, mixture = _add_training(context, state, row, task, target, recipe, rates, index, seed)
         head, fewshot_data = ("" if is_text_mode else mixture[0].task), mixture[0]
         train_language = "+".join(data.language for data in mixture)
     else:
@@ -218,8 +222,9 @@ def _add_layer_choice(
 
 
 def _add_training(
-    context: PlanContext, state: ModelState, task: Task, target: Target, recipe: Recipe, index: int, seed: int
-) -> tuple[ModelState, tuple[Data, ...]]:
+    context: PlanContext, state: ModelState, row: IntermediateRow, task: Task, target: Target, recipe: Recipe,
+    rates: tuple[float, ...], index: int, seed: int,
+) -> tuple[ModelState, tuple[Data, ...]]:  # fmt: skip
     """The trained model, and the last mixture it was trained on, whose task names the head that predicts."""
     *earlier, last = training_tasks(task, target)
     head = last if earlier and state.prompt_patches is None else ""
@@ -227,9 +232,19 @@ def _add_training(
     for number, mixture in enumerate(target_mixtures(context, task, target, index, seed)):
         stage = TrainingStage((), Sampling(), (), head, kept, where=("targets", index))
         more = more_steps if number == len(earlier) else 0
-        state = add_stage(context, state, mixture, stage, recipe, seed, target.prompt, more_steps=more)
+        add = partial(_add_stage, context, state, mixture, stage, seed, target.prompt, more, bool(rates))
+        state = add_chosen_stage(context, (state.index, row.id, index), recipe, rates, add) if rates else add(recipe)
         kept = (head,) if head else ()
     return state, mixture
+
+
+def _add_stage(
+    context: PlanContext, state: ModelState, mixture: tuple[Data, ...], stage: TrainingStage, seed: int,
+    prompt: PromptSettingsPatch, more_steps: int, chooses_lr: bool, recipe: Recipe, lr_choices: tuple[LearningRateChoice, ...] = (),
+) -> ModelState:  # fmt: skip
+    return add_stage(
+        context, state, mixture, stage, recipe, seed, prompt, more_steps=more_steps, lr_choices=lr_choices, chooses_lr=chooses_lr
+    )  # fmt: skip
 
 
 def _check_target(context: PlanContext, task: Task, target: Target, where: Keys) -> None:
@@ -244,6 +259,9 @@ def _check_target(context: PlanContext, task: Task, target: Target, where: Keys)
     elif format.is_trainable and target.options.for_prediction():
         key, what = "options", f"{task.name} is {task.format} and has no options"
         fix = "options are for retrieval and mining."
+    elif isinstance(target.training.lr, tuple) and (target.train is False or not format.is_trainable):
+        key, what = "training", f"{task.name} is scored without training, so there is no learning rate to choose"
+        fix = "remove `lr`."
     elif target.options.margin and "margin" not in format.decode_options:
         key, what, fix = "options", f"{task.name} is {task.format}, which has no margin", "`margin` is for mining."
     else:

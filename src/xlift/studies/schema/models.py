@@ -51,6 +51,8 @@ class Pretrain(Settings):
         if self.training.early_stopping:
             what = "pretraining has no dev data for early stopping"
             raise setting_error(what, "remove it.", "training", "early_stopping")
+        if self.training.eval_steps:
+            raise setting_error("pretraining has no dev data", "remove it.", "training", "eval_steps")
         if self.training.lora:
             what = "LoRA needs pretrained weights, and pretraining starts from random ones"
             raise setting_error(what, "remove `lora` from `pretrain:`.", "training", "lora")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from xlift.recipes import Noise, Settings, setting_error
 from xlift.studies.fields import Names, Size, Split, TrainSplit, list_or_one
 from xlift.studies.job import noise_name
-from xlift.studies.schema.training import NamedOrPatch, PromptSettingsPatch, RecipePatch
+from xlift.studies.schema.training import NamedOrTargetPatch, PromptSettingsPatch, TargetPatch
 
 
 class TargetData(Settings):
@@ -90,7 +90,7 @@ class Target(Settings):
     size: Size | None = None
     """Test examples per language; default: the whole split."""
     options: Options = Options()
-    training: NamedOrPatch = RecipePatch()
+    training: NamedOrTargetPatch = TargetPatch()
     prompt: PromptSettingsPatch = PromptSettingsPatch()
     """For models in text mode."""
     noise: Annotated[

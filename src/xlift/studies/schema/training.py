@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, field_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -21,9 +21,14 @@ from xlift.recipes import (
     check_warmup,
     setting_error,
 )
+from xlift.studies.fields import check_distinct, list_or_one
 from xlift.tasks import formats
 from xlift.tasks.task import Task
 
+_Rate = Annotated[float, Field(gt=0)]
+Rates = Annotated[
+    Annotated[_Rate | None, Tag("(one)")] | Annotated[tuple[_Rate, ...], Tag("(list)")], Discriminator(list_or_one)
+]
 PER_DEVICE = "per_device_train_batch_size"
 """Hugging Face's name of `batch_size`; it means the same only with one device (study.py checks that)."""
 
@@ -53,7 +58,8 @@ class RecipePatch(Settings):
 
     recipe: RecipeName | None = None
     """A published recipe: all of its settings for the stage's task, which the other keys beside it override."""
-    lr: float | None = Field(default=None, gt=0, validation_alias=AliasChoices("lr", "learning_rate"))
+    lr: Rates = Field(default=None, validation_alias=AliasChoices("lr", "learning_rate"))
+    """Of a target, several: the best on dev is chosen with the first seed (planning/rates.py)."""
     batch_size: int | None = Field(default=None, ge=1, validation_alias=AliasChoices("batch_size", PER_DEVICE))
     epochs: float | None = Field(default=None, gt=0, validation_alias=AliasChoices("epochs", "num_train_epochs"))
     max_steps: int | None = Field(default=None, ge=1)
@@ -65,12 +71,32 @@ class RecipePatch(Settings):
     max_length: int | None = Field(default=None, ge=8)
     early_stopping: EarlyStoppingOrNot | None = None
     """False: train all steps and keep the last checkpoint, although a wider level or a published recipe stops early."""
+    eval_steps: int | None = Field(default=None, ge=1)
     retries: int | None = Field(default=None, ge=0, le=5)
     lr_scheduler_type: Literal["linear", "constant"] | None = None
     optimizer: Optimizer | None = None
     lora: LoraOrNot | None = None
     """False: train all weights, although a wider level has LoRA."""
     precision: Precision | None = None
+
+    takes_rates: ClassVar[bool] = False
+    """Whether `lr` may list several learning rates."""
+
+    @field_validator("lr")
+    @classmethod
+    def _check_rates(cls, given: float | tuple[float, ...] | None) -> float | tuple[float, ...] | None:
+        if not isinstance(given, tuple):
+            return given
+        if not cls.takes_rates:
+            raise setting_error(
+                "several learning rates are for targets alone: one is chosen for each pipeline by its dev score on the target",
+                "write one, or list them in `training: {target: {lr: [...]}}` or in the `training:` of a target.",
+            )
+        if len(given) < 2:
+            raise setting_error(
+                "there is nothing to choose from", "list two learning rates or more, or write one without brackets."
+            )
+        return check_distinct(given)
 
     _warmup = field_validator("warmup_steps")(check_warmup)
 
@@ -100,11 +126,20 @@ NamedOrPatch = Annotated[RecipePatch, BeforeValidator(_by_name), _NameInSchema()
 """The name of a published recipe, or settings."""
 
 
+class TargetPatch(RecipePatch):
+    """Any part of the recipe of a target."""
+
+    takes_rates = True
+
+
+NamedOrTargetPatch = Annotated[TargetPatch, BeforeValidator(_by_name), _NameInSchema()]
+
+
 class Training(RecipePatch):
     """The recipe of all stages, and its changes for intermediate or target stages."""
 
     intermediate: NamedOrPatch = RecipePatch()
-    target: NamedOrPatch = RecipePatch()
+    target: NamedOrTargetPatch = TargetPatch()
 
 
 NamedOrTraining = Annotated[Training, BeforeValidator(_by_name), _NameInSchema()]
@@ -130,12 +165,24 @@ def make_recipe(
         tasks: the tasks of the stage, whose settings a published recipe takes; without tasks, published recipes are left out.
         note: receives a note for each published recipe that has no settings for these tasks.
     """
+    return make_recipe_and_rates(*patches, tasks=tasks, note=note)[0]
+
+
+def make_recipe_and_rates(
+    *patches: RecipePatch, tasks: Mapping[str, Task] | None = None, note: Callable[[str], None] = lambda text: None
+) -> tuple[Recipe, tuple[float, ...]]:
+    """The recipe of a target, as `make_recipe`, and the learning rates to choose from, the lowest first; () if there is one. The
+    recipe has the lowest."""
     values: dict[str, Any] = {}
     for patch in patches:
         if patch.recipe and tasks:
             _apply(values, _published_settings(patch.recipe, tasks, note))
         _apply(values, patch.model_dump(include=set(RecipePatch.model_fields) - {"recipe"}, exclude_unset=True))
-    return Recipe(**{key: value for key, value in values.items() if value is not False})
+    rates: tuple[float, ...] = ()
+    if isinstance(values.get("lr"), tuple):
+        rates = tuple(sorted(values["lr"]))
+        values["lr"] = rates[0]
+    return Recipe(**{key: value for key, value in values.items() if value is not False}), rates
 
 
 def _published_settings(name: RecipeName, tasks: Mapping[str, Task], note: Callable[[str], None]) -> dict[str, Any]:
