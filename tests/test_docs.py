@@ -92,7 +92,7 @@ SECTIONS: dict[type[BaseModel], str] = {
     recipes.Masking: "`masking`",
     custom.CustomTask: "`tasks`",
 }
-"""RecipePatch is a part of Training, and EnginePatch of Engine. They have no table of their own."""
+"""RecipePatch and TargetPatch are parts of Training, and EnginePatch of Engine. They have no table of their own."""
 PATCHED: dict[type[BaseModel], type[BaseModel]] = {
     training.Training: recipes.Recipe,
     training.PromptSettingsPatch: recipes.PromptSettings,
@@ -126,7 +126,12 @@ def test_models_are_found_inside_of_unions_and_lists():
 
 
 def test_every_part_of_a_study_has_a_section():
-    assert reached(Study, set()) | {custom.CustomTask} == {*SECTIONS, training.RecipePatch, engine.EnginePatch}
+    assert reached(Study, set()) | {custom.CustomTask} == {
+        *SECTIONS,
+        training.RecipePatch,
+        training.TargetPatch,
+        engine.EnginePatch,
+    }
 
 
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda model: model.__name__)

@@ -78,7 +78,7 @@ OTHER: dict[str, Any] = {
     "vocabulary": 777, "documents": 777, "keep_heads": ["x"], "head": "other", "options": {"layer": 4},
     "model": {"fingerprint": "0"}, "weights": [0.25, 0.75], "mlm": {"share": 0.2}, "merged": ["x"], "layer_job": "x",
     "dev": [{"task": "x", "language": "y", "split": "dev", "fingerprint": ""}], "early_stopping": {"eval_steps": 77}, "retries": 1,
-    "eval_steps": 77, "lr_choices": [{"lr": 0.77, "job": "x"}],
+    "eval_steps": 77, "classifier_pooling": "mean", "lr_choices": [{"lr": 0.77, "job": "x"}],
     "precision": "fp32", "lr_scheduler_type": "constant", "optimizer": "adafactor", "lora": {"rank": 4},
     "noise": {"kind": "typos"}, "text_mode": {"templates": [["x", "0"]]}, "templates": [["x", "0"]], "template": "v7",
     "fewshot_data": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}], "num_fewshot": 7, "normalize": False, "num_beams": 7,
