@@ -28,12 +28,22 @@ def tasks(
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Show this model in full.")] = None,
+    languages: Annotated[
+        str | None,
+        typer.Option("--languages", metavar="CODES", help="List the models that cover these languages: de,sw,th."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the models that have a profile, or show one in full."""
-    from xlift.report import model_list
+    """List the models that have a profile, or those for some languages, or show one in full."""
+    from xlift.report import model_coverage, model_list
 
-    if name is None:
+    if languages is not None and name is not None:
+        raise UserError(
+            "--languages is for the list of models", where=f"xlift models {name}", fix="Leave out one of the two."
+        )
+    if languages is not None:
+        model_coverage.print_coverage(languages, console(), as_json)
+    elif name is None:
         model_list.print_list(console(), as_json)
     else:
         model_list.print_model(name, console(), as_json)

@@ -7,7 +7,7 @@ holds for all of its models. A model adds to the config and to the limits, and r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,10 @@ class Languages:
     """The source says 'over' this count."""
     codes: tuple[str, ...] = ()
     """Empty where no list is known."""
+    codes_of: str = ""
+    """Hub id of a model with the same list, from whose profile the codes are."""
+    partial: bool = False
+    """The list names only some of the languages."""
     note: str = ""
     source: str = ""
 
@@ -107,8 +111,12 @@ class ModelProfile:
 @cache
 def all_profiles() -> Mapping[str, ModelProfile]:
     """Hub id -> profile, in the order of the files."""
-    profiles = [profile for path in sorted(FAMILIES.glob("*.yaml")) for profile in _read_family(path)]
-    return {profile.name: profile for profile in profiles}
+    profiles = {each.name: each for path in sorted(FAMILIES.glob("*.yaml")) for each in _read_family(path)}
+    for profile in profiles.values():
+        if other := profile.languages.codes_of:
+            languages = replace(profile.languages, codes=profiles[other].languages.codes)
+            profiles[profile.name] = replace(profile, languages=languages)
+    return profiles
 
 
 def find_profile(name: str) -> ModelProfile | None:

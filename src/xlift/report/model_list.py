@@ -68,8 +68,8 @@ def print_model(name: str, console: Any, as_json: bool) -> None:
 def _cells(profile: ModelProfile) -> dict[str, str]:
     return {
         "model": profile.name,
-        "weights": _short(profile.parameters or parse_config(profile.config).num_parameters),
-        "download": format_gigabytes(_download_bytes(profile)),
+        "weights": short_count(profile.parameters or parse_config(profile.config).num_parameters),
+        "download": format_gigabytes(download_bytes(profile)),
         "languages": _language_count(profile),
         "licence": profile.licence + (GATED if profile.gated else ""),
         "files": "converted once" if profile.needs_conversion else "load",
@@ -104,7 +104,7 @@ def _page(profile: ModelProfile, sources: list[str]) -> dict[str, str]:
         "family": f"{profile.family}: {KINDS[shape.family]}, type {profile.model_type}",
         "shape": f"{shape.num_layers} layers{decoder}, {sizes}",
         "weights": weights,
-        "download": f"about {format_gigabytes(_download_bytes(profile))}, computed from the shape and {profile.dtype}",
+        "download": f"about {format_gigabytes(download_bytes(profile))}, computed from the shape and {profile.dtype}",
         "files": _files(profile),
         "licence": profile.licence + agreement[profile.gated],
         "languages": " ".join(filter(None, (count, codes, languages.note, number(languages.source)))),
@@ -143,11 +143,11 @@ def _yaml(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _short(parameters: int) -> str:
+def short_count(parameters: int) -> str:
     return f"{parameters / 1e9:.1f}B" if parameters >= 999.5e6 else f"{parameters / 1e6:.0f}M"
 
 
-def _download_bytes(profile: ModelProfile) -> int:
+def download_bytes(profile: ModelProfile) -> int:
     return parse_config(profile.config).stored_parameters * profile.bytes_per_weight
 
 
@@ -156,7 +156,7 @@ def _facts(profile: ModelProfile) -> dict[str, Any]:
     facts = asdict(profile) | {
         "kind": shape.family,
         "computed_parameters": shape.num_parameters,
-        "computed_download_bytes": _download_bytes(profile),
+        "computed_download_bytes": download_bytes(profile),
         "limits": [_limit(limit) for limit in profile.limits],
     }
     return {key: value for key, value in facts.items() if value not in (None, "", {}, [], ())}
