@@ -12,12 +12,16 @@ from tests.support.tiny_study import plan_of, run_in_process, run_inline, write_
 
 from xlift.errors import UserError
 from xlift.execution.work.rate_choice import Candidate, choose, read_candidates
+from xlift.report.learning_rates import draw_curves, rates_for_page
+from xlift.report.study import describe_method
 from xlift.studies import dev_data
 from xlift.studies.job import Job, TrainSpec
 from xlift.studies.plan import Plan
+from xlift.studies.record import make_record
 from xlift.studies.remaining import list_jobs_to_run
 from xlift.studies.retention import WeightRemover
 from xlift.studies.store import Store
+from xlift.studies.study_file import read_study
 
 STUDY: dict[str, Any] = {
     "seeds": [1, 2],
@@ -127,6 +131,29 @@ def test_weights_of_tried_rates_leave_once_one_is_taken_over(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert not any(store.has(job.key) for job in tried)
     assert numbers(store, second)["lr"] == numbers(store, first)["lr"]
+
+
+def test_the_page_shows_the_score_of_each_rate_and_the_curve(finished: tuple[Path, Store]) -> None:
+    study, store = finished
+    plan = plan_of(study)
+    tried, (first, second) = stages(plan)
+    record = make_record(read_study(str(study)), plan)
+    (part,) = rates_for_page(record, store)
+    assert part["rates"] == ["1e-05", "0.03"]
+    scores = [numbers(store, job)["dev_score"] for job in tried]
+    (line,) = part["lines"]
+    assert [cell["score"] for cell in line["cells"]] == [f"{100 * score:.1f}" for score in scores]
+    assert [cell["is_chosen"] for cell in line["cells"]] == [score is max(scores, key=float) for score in scores]
+    ((name, curve),) = part["curves"]
+    both = zip(numbers(store, first)["dev_curve"], numbers(store, second)["dev_curve"], strict=True)
+    assert (name, curve) == ("none", [(step, pytest.approx((one + other) / 2)) for (step, one), (_, other) in both])
+    (sentence,) = part["sentences"]
+    assert sentence.startswith("From step 2 to 4 the dev score of the baseline changes by ")
+    assert "<svg" in draw_curves("isle-nli", part["curves"])
+    manifests = [store.open(job.key).manifest for job in plan.jobs.values()]
+    method = describe_method(record, manifests)
+    assert "a peak learning rate out of 1e-05, 0.03 (the best in each pipeline on dev data" in method
+    assert "nothing was selected" not in method
 
 
 def test_of_equal_scores_the_lowest_rate_is_taken() -> None:

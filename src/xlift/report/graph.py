@@ -31,6 +31,7 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
 
     done = plan.jobs.keys() - {job.key for job in list_jobs_to_run(plan, store)}
     children: dict[str, list[Job]] = {}
+    tried = _tried_keys(plan)
     for job in plan.jobs.values():
         children.setdefault(_tree_parent(job), []).append(job)
     wide = console.width >= MIN_WIDTH_FOR_COLUMNS
@@ -41,7 +42,10 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
         for job in jobs:
             how = job.spec.recipe if isinstance(job.spec, TrainSpec) else getattr(job.spec, "options", "")
             mode = getattr(job.spec, "text_mode", None)
-            groups.setdefault((_describe_work(job), f"{how} {mode and mode.prompt}"), []).append(job)
+            title = _describe_work(job)
+            if isinstance(job.spec, TrainSpec) and job.key in tried:
+                title, how = f"{title} with each learning rate", job.spec.recipe.model_copy(update={"lr": 1.0})
+            groups.setdefault((title, f"{how} {mode and mode.prompt}"), []).append(job)
         for (title, _), alike in groups.items():
             branch = tree.add(_format_line(title, alike, done, plan_estimate, wide), highlight=False)
             grow(branch, [child for job in alike for child in children.get(job.key, ())])
@@ -65,10 +69,11 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
 
 def describe_plan_recipes(plan: Plan) -> list[str]:
     """Return lines on how the stages of a plan are trained, with every level of `training:` applied."""
+    tried = _tried_keys(plan)
     stages = [
         TrainedStage(plan.model_of.get(job.key, ""), job.spec)
         for job in plan.jobs.values()
-        if isinstance(job.spec, TrainSpec)
+        if isinstance(job.spec, TrainSpec) and job.key not in tried
     ]
     return list_recipes(stages)
 
@@ -178,6 +183,11 @@ def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[
     return jobs
 
 
+def _tried_keys(plan: Plan) -> set[str]:
+    """Keys of the jobs that only try a learning rate."""
+    return {choice.job for job in plan.jobs.values() for choice in job.lr_choices}
+
+
 def _tree_parent(job: Job) -> str:
     """Return the key of the job under which a job is shown; '' for the top of the tree."""
     if isinstance(job.spec, MergeSpec):
@@ -198,7 +208,10 @@ def _describe_work(job: Job) -> str:
     if isinstance(spec, TrainSpec):
         lora = spec.recipe.lora
         more = f" and {_count_noun(spec.more_steps, 'step')} more" if spec.more_steps else ""
-        return "train " + " + ".join(spec.part_names()) + (f" by LoRA of rank {lora.rank}" if lora else "") + more
+        chosen = " with the chosen rate" if spec.lr_choices else ""
+        return (
+            "train " + " + ".join(spec.part_names()) + (f" by LoRA of rank {lora.rank}" if lora else "") + more + chosen
+        )
     if isinstance(spec, LayerSpec):
         return "layers by dev pairs of " + " + ".join(dict.fromkeys(data.task for data in spec.data))
     if isinstance(spec, PredictSpec):
@@ -222,7 +235,8 @@ def _format_line(title: str, jobs: list[Job], done: set[str], plan_estimate: Pla
         text.append(f" in {', '.join(languages)}" if len(languages) <= 3 else f" in {len(languages)} languages")
     runs = len(jobs) // max(1, len(languages))
     if runs > 1:
-        text.append(f", {runs} seeds")
+        seeds = {getattr(job.spec, "seed", None) for job in jobs}
+        text.append(f", {runs} {'rates' if len(seeds) == 1 and None not in seeds else 'seeds'}")
     if not left:
         text.append("  done", style="dim")
         return text

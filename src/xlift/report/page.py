@@ -11,6 +11,7 @@ from xlift.analysis.estimates import OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.training_status import COLLAPSED, RETRIED
 from xlift.report import charts
+from xlift.report.learning_rates import draw_curves
 from xlift.report.lift_chart import lift_chart
 from xlift.report.tables import (
     HEADINGS,
@@ -64,6 +65,8 @@ class PageInfo:
     """Content of the noise section, from report/robustness.py; empty for none."""
     contrasts: dict[str, Any] = field(default_factory=dict)
     """Content of the section on differences between rows, from report/contrasts.py; empty for none."""
+    learning_rates: list[dict[str, Any]] = field(default_factory=list)
+    """Content of the section on chosen learning rates and dev curves, from report/learning_rates.py."""
     command: str = ""
     made: str = ""
     """Date as text, given by the caller so that equal results make equal pages."""
@@ -91,6 +94,9 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         heatmaps={name: Markup(svg) for name, svg in charts.heatmaps(rows).items()},
         lift_chart=Markup(lift_chart(rows)),
         curves={name: Markup(svg) for name, svg in charts.learning_curves(rows).items()},
+        learning_rates=[
+            {**each, "chart": Markup(draw_curves(each["target"], each["curves"]))} for each in info.learning_rates
+        ],
         pipelines=pipelines,
         noise_charts=[(f"{chart.target}, {chart.kind}", Markup(chart.svg)) for chart in noise_charts],
         bound=f"{to_percent(charts.largest_lift(rows)):.1f}",

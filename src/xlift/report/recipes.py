@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from xlift.recipes import WIDE, Recipe
-from xlift.studies.job import TrainSpec
+from xlift.studies.job import LearningRateChoice, TrainSpec
 from xlift.studies.plan import Cell
 
 PRECISIONS = {
@@ -29,7 +29,9 @@ class TrainedStage:
 def describe_recipes(stages: Iterable[TrainedStage]) -> list[str]:
     """Return one sentence for each distinct recipe, with its tasks if there are several recipes, and its models if others
     have other recipes."""
-    groups = _group(stages, lambda stage: describe_recipe(stage.spec.recipe, _max_length(stage.spec)))
+    groups = _group(
+        stages, lambda stage: describe_recipe(stage.spec.recipe, _max_length(stage.spec), stage.spec.lr_choices)
+    )
     if len(groups) == 1:
         return [f"Each stage was trained with {recipe}." for recipe in groups]
     return [f"Stages {which} were trained with {recipe}." for recipe, which in groups.items()]
@@ -38,7 +40,7 @@ def describe_recipes(stages: Iterable[TrainedStage]) -> list[str]:
 def list_recipes(stages: Iterable[TrainedStage]) -> list[str]:
     """Return one line for each distinct recipe, as settings under their keys: 'Training of b on isle-nli: lr 0.001, ...'.
     Settings at their default are left out, except the main ones."""
-    groups = _group(stages, lambda stage: _settings(stage.spec.recipe, _max_length(stage.spec)))
+    groups = _group(stages, lambda stage: _settings(stage.spec, _max_length(stage.spec)))
     return [f"Training {which}: {settings}." for settings, which in groups.items()]
 
 
@@ -62,10 +64,12 @@ def _max_length(spec: TrainSpec) -> int:
     return spec.recipe.max_length or max(data.max_length for data in spec.parts)
 
 
-def _settings(recipe: Recipe, max_length: int) -> str:
+def _settings(spec: TrainSpec, max_length: int) -> str:
     """'lr 0.0005, batch_size 32, epochs 3, max_length 128', and what differs from the defaults."""
+    recipe = spec.recipe
     length = "epochs" if recipe.max_steps is None else "max_steps"
-    main = {"lr": recipe.lr, "batch_size": recipe.batch_size, length: getattr(recipe, length), "max_length": max_length}
+    lr = " or ".join(f"{each.lr:g}" for each in spec.lr_choices) + " (chosen on dev)" if spec.lr_choices else recipe.lr
+    main = {"lr": lr, "batch_size": recipe.batch_size, length: getattr(recipe, length), "max_length": max_length}
     changed = recipe.model_dump(exclude_defaults=True, exclude={*main, "epochs", "max_steps"})
     others = {key: value for key, value in recipe.model_dump().items() if key in changed}
     return ", ".join(f"{key} {_show(value)}" for key, value in {**main, **others}.items())
@@ -86,6 +90,7 @@ def trained_stages(cells: Iterable[Cell], manifests: Sequence[dict[str, Any]]) -
         cells: of the study; they name the model of each prediction, and so of its parents.
     """
     parents = {manifest["key"]: manifest["parents"] for manifest in manifests}
+    tried = tried_keys(manifests)
     models: dict[str, str] = {}
     for cell in cells:
         waiting = [cell.key]
@@ -97,7 +102,7 @@ def trained_stages(cells: Iterable[Cell], manifests: Sequence[dict[str, Any]]) -
     stages = []
     for manifest in manifests:
         try:
-            if manifest["kind"] == "train":
+            if manifest["kind"] == "train" and manifest["key"] not in tried:
                 spec = TrainSpec.model_validate(manifest["spec"])
                 stages.append(TrainedStage(models.get(manifest["key"], ""), spec))
         except ValidationError:
@@ -105,7 +110,12 @@ def trained_stages(cells: Iterable[Cell], manifests: Sequence[dict[str, Any]]) -
     return stages
 
 
-def describe_recipe(recipe: Recipe, max_length: int) -> str:
+def tried_keys(manifests: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Keys of the jobs that only tried a learning rate: no score depends on their models."""
+    return {choice["job"] for manifest in manifests for choice in manifest["spec"].get("lr_choices", ())}
+
+
+def describe_recipe(recipe: Recipe, max_length: int, lr_choices: Sequence[LearningRateChoice] = ()) -> str:
     """'AdamW (...), peak learning rate 2e-05, warm-up over 10% of the steps, then linear decay to zero, batches of 32, ...'."""
     details = f"beta2 {recipe.adam_beta2:g}"
     details += f", epsilon {recipe.adam_epsilon:g}" if recipe.adam_epsilon != Recipe().adam_epsilon else ""
@@ -116,7 +126,10 @@ def describe_recipe(recipe: Recipe, max_length: int) -> str:
     parts = [
         optimizer,
         f"gradients clipped at norm {recipe.max_grad_norm:g}",
-        f"peak learning rate {recipe.lr:g}",
+        f"a peak learning rate out of {', '.join(f'{each.lr:g}' for each in lr_choices)} (the best in each pipeline on dev data of the "
+        "languages that the stage trains on, with the first seed)"
+        if lr_choices
+        else f"peak learning rate {recipe.lr:g}",
         ("linear decay to zero " if recipe.lr_scheduler_type == "linear" else "a constant rate ") + warm,
         f"batches of {recipe.batch_size}",
         f"{recipe.max_steps:,} steps"

@@ -23,10 +23,11 @@ from xlift.report.contamination import for_page
 from xlift.report.contrasts import best_pairs
 from xlift.report.contrasts import for_page as contrasts_for_page
 from xlift.report.footer import CONTROLS
+from xlift.report.learning_rates import rates_for_page
 from xlift.report.page import PageInfo
 from xlift.report.paper.claims import ClaimsReport, claims_limitations, make_claims_report
 from xlift.report.paper.limitations import list_limitations
-from xlift.report.recipes import describe_recipes, trained_stages
+from xlift.report.recipes import describe_recipes, trained_stages, tried_keys
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS, format_points
 from xlift.studies.artifact import Artifact
@@ -113,6 +114,7 @@ def make_report(
         ],
         noise=noise_for_page(noise_rows),
         contrasts=contrasts_for_page(compare_pairs(cells, pairs, record.name, lent), are_chosen=bool(compared)),
+        learning_rates=rates_for_page(record, store),
         command=f"xlift run {record.name}",
         made=_last_start_time(record, store),
     )
@@ -162,7 +164,9 @@ def _loan_notes(record: Record, lenders: Sequence[Lender], lent: SeedTables, *, 
 
 def _training_warnings(artifacts: Sequence[Artifact]) -> list[str]:
     """Count the training runs that were retried or collapsed."""
-    statuses = [own_status(artifact.numbers) for artifact in artifacts if artifact.kind == "train"]
+    tried = tried_keys([artifact.manifest for artifact in artifacts])
+    trained = [artifact for artifact in artifacts if artifact.kind == "train" and artifact.key not in tried]
+    statuses = [own_status(artifact.numbers) for artifact in trained]
     collapsed, retried = statuses.count(COLLAPSED), statuses.count(RETRIED)
     sentences = []
     if in_fp32 := statuses.count(FP32):
@@ -275,6 +279,11 @@ def _checkpoint_selection(record: Record, manifests: Sequence[dict[str, Any]]) -
         return (
             "Stages with `early_stopping` used the checkpoint with the best score on dev data of their training languages; other "
             "stages used the last checkpoint."
+        )
+    if any(manifest["spec"].get("lr_choices") for manifest in manifests):
+        return (
+            "The last checkpoint was used. The learning rates of targets were chosen on dev data of their training languages, with "
+            "the first seed."
         )
     if any(cell.dev_key or cell.official_key for cell in record.cells):
         return "The last checkpoint was used: no model was selected on a dev set."

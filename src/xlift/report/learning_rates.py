@@ -1,0 +1,100 @@
+"""The section of the report page on learning rates chosen on dev data and on dev curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xlift.analysis.estimates import BASELINE
+from xlift.analysis.rate_choices import TargetStage, read_target_stages
+from xlift.report.charts import DASHES, LINES, to_svg
+from xlift.report.tables import format_points
+from xlift.studies.record import Record
+from xlift.studies.store import Store
+
+
+def rates_for_page(record: Record, store: Store) -> list[dict[str, Any]]:
+    """For each target with a chosen rate or a dev curve: its rates, a line for each pipeline, a chart and a sentence."""
+    targets: dict[str, list[TargetStage]] = {}
+    for stage in read_target_stages(record, store):
+        targets.setdefault(stage.target, []).append(stage)
+    return [_section(target, stages) for target, stages in targets.items()]
+
+
+def _section(target: str, stages: Sequence[TargetStage]) -> dict[str, Any]:
+    rates = sorted({lr for stage in stages for lr in stage.tried})
+    names = _names(stages)
+    lines = [
+        {
+            "name": name,
+            "cells": [
+                {"score": f"{100 * stage.tried[lr]:.1f}" if lr in stage.tried else "", "is_chosen": lr == stage.lr} for lr in rates
+            ],
+        }
+        for stage, name in zip(stages, names, strict=True)
+        if stage.tried
+    ]  # fmt: skip
+    curves = [(name, stage.curve) for stage, name in zip(stages, names, strict=True) if len(stage.curve) > 1]
+    return {
+        "target": target,
+        "rates": [f"{lr:g}" for lr in rates],
+        "lines": lines,
+        "curves": curves,
+        "sentences": _sentences(stages, names),
+    }
+
+
+def _names(stages: Sequence[TargetStage]) -> list[str]:
+    """Names of pipelines, with the model if there are several."""
+    models = {stage.model for stage in stages}
+    return [
+        " ".join(filter(None, (stage.model if len(models) > 1 else "", stage.intermediate, stage.language, stage.size)))
+        for stage in stages
+    ]
+
+
+def _sentences(stages: Sequence[TargetStage], names: Sequence[str]) -> list[str]:
+    """How much the dev scores still change between the last two evaluations: of the baseline, and at most of the others."""
+    changes: dict[str, tuple[int, int, float]] = {}
+    baselines: dict[str, None] = {}
+    for stage, name in zip(stages, names, strict=True):
+        if len(stage.curve) > 1:
+            (before, low), (last, high) = stage.curve[-2:]
+            changes[name] = (before, last, high - low)
+            if stage.intermediate == BASELINE:
+                baselines[name] = None
+    sentences = [
+        f"From step {before:,} to {last:,} the dev score of {'the baseline' if len(baselines) == 1 else name} changes by "
+        f"{format_points(change)} points."
+        for name, (before, last, change) in changes.items()
+        if name in baselines
+    ]
+    others = [change for name, (_, _, change) in changes.items() if name not in baselines]
+    if others:
+        sentences.append(
+            f"Those of the other pipelines change by {format_points(min(others))} to {format_points(max(others))} points "
+            "between their last two evaluations."
+        )
+    return sentences
+
+
+def draw_curves(target: str, curves: Sequence[tuple[str, Sequence[tuple[int, float]]]]) -> str:
+    """Dev scores over steps as SVG, a line for each pipeline; '' without curves."""
+    if not curves:
+        return ""
+    import altair as alt
+
+    points = [
+        {"pipeline": name, "step": step, "score": 100 * score} for name, points in curves for step, score in points
+    ]
+    names = [name for name, _ in curves]
+    colours = [LINES[n % len(LINES)] for n in range(len(names))]
+    dashes = [list(DASHES[n // len(LINES) % len(DASHES)]) for n in range(len(names))]
+    base = alt.Chart(alt.Data(values=points)).encode(
+        x=alt.X("step:Q", title="steps of the target stage", axis=alt.Axis(grid=False, format="~s")),
+        y=alt.Y("score:Q", title="dev score (%)", scale=alt.Scale(zero=False)),
+        color=alt.Color("pipeline:N", scale=alt.Scale(domain=names, range=colours), sort=names, title=None),
+        strokeDash=alt.StrokeDash("pipeline:N", scale=alt.Scale(domain=names, range=dashes), sort=names, legend=None),
+    )
+    chart = alt.layer(base.mark_line(), base.mark_point(size=14, filled=True)).properties(width=420, height=190)
+    return to_svg(chart, f"Score on dev data of {target} by step of the target stage")
