@@ -1,0 +1,155 @@
+"""Tables and figures of the numbers of last_token.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xlift.report.charts import INK, LINES, PANEL, to_svg
+from xlift.report.markdown import table
+
+TITLES = {
+    "last": "last token",
+    "last centred": "last token, centred",
+    "stop": "'.' appended",
+    "end": "end token appended",
+    "mean": "mean of all tokens",
+    "mean centred": "mean, centred",
+}
+"""Key of `accuracy` -> its name in tables and figures. 'Centred': each language's mean is subtracted."""
+IN_FIGURES = ("last", "last centred", "stop", "mean")
+GREY = "#767676"
+"""Text of the figures: the page shows them as images, which do not see its colour."""
+SOURCE = "en"
+
+
+def show(numbers: dict[str, Any], figures: Path | None) -> None:
+    """Print the tables as Markdown, and write the figures to a folder."""
+    for title, head, rows in tables(numbers):
+        print(f"{title}\n\n{table(head, rows, num_right=len(head) - 1)}\n")
+    if figures is None:
+        return
+    figures.mkdir(parents=True, exist_ok=True)
+    for name, svg in draw(numbers).items():
+        (figures / f"{name}.svg").write_text(
+            svg.replace("<svg ", f'<svg style="color: {GREY}" ', 1) + "\n", encoding="utf-8"
+        )
+        print(figures / f"{name}.svg")
+
+
+def tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(title, head, rows) of each table; all but the first of the last layer."""
+    languages, models = numbers["settings"]["languages"], numbers["models"]
+    others = [language for language in languages if language != SOURCE]
+    made = [
+        (
+            "Most frequent last tokens, test sentences of each language",
+            ["language", "last token: sentences"],
+            [[language, ", ".join(f"`{token}` {n}" for token, n in found.items())] for language, found in numbers["tokens"].items()],
+        )
+    ]  # fmt: skip
+    for state, title in TITLES.items():
+        rows = [
+            [name, f"{_mean(model['accuracy'][state], others):.1f}", *(f"{model['accuracy'][state][each][-1]:.1f}" for each in languages)]
+            for name, model in models.items()
+        ]  # fmt: skip
+        made.append((f"Accuracy of a probe on the {title}", ["model", "mean without English", *languages], rows))
+    for key in ("distance", "cosine", "norm", "spread"):
+        for state in ("last", "stop", "mean"):
+            rows = [
+                [name, *(f"{model[key][state][each][-1]:.2f}" for each in languages)] for name, model in models.items()
+            ]
+            made.append((f"{key.capitalize()} of a language and English, {TITLES[state]}", ["model", *languages], rows))
+    made.append(_by_token(models, others))
+    return made
+
+
+def _by_token(models: dict[str, Any], languages: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
+    """Accuracy by kind of last token, over all languages but English."""
+    totals: dict[str, dict[str, list[int]]] = {}
+    for name, model in models.items():
+        for language in languages:
+            for kind, (right, rows) in model["by_token"][language].items():
+                count = totals.setdefault(kind, {}).setdefault(name, [0, 0])
+                count[0] += right
+                count[1] += rows
+    kinds = sorted(totals, key=lambda kind: -next(iter(totals[kind].values()))[1])
+    head = ["model", *(f"{kind} ({next(iter(totals[kind].values()))[1]})" for kind in kinds)]
+    rows = [
+        [name, *(f"{100 * totals[kind][name][0] / totals[kind][name][1]:.1f}" for kind in kinds)] for name in models
+    ]
+    return "Accuracy of a probe on the last token by what that token is, without English (sentences)", head, rows
+
+
+def _mean(by_language: dict[str, list[float]], languages: Sequence[str], layer: int = -1) -> float:
+    return sum(by_language[language][layer] for language in languages) / len(languages)
+
+
+def draw(numbers: dict[str, Any]) -> dict[str, str]:
+    """Name of a figure -> its SVG."""
+    layers, models = numbers["layers"], numbers["models"]
+    others = [language for language in numbers["settings"]["languages"] if language != SOURCE]
+    accuracy = [
+        {"model": name, "panel": TITLES[state], "layer": layer, "value": _mean(model["accuracy"][state], others, at)}
+        for name, model in models.items() for state in IN_FIGURES for at, layer in enumerate(layers)
+    ]  # fmt: skip
+    distance = [
+        {"model": name, "panel": TITLES[state], "layer": layer, "value": _mean(model["distance"][state], others, at)}
+        for name, model in models.items() for state in ("last", "stop", "mean") for at, layer in enumerate(layers)
+    ]  # fmt: skip
+    final = [
+        {"model": name, "panel": language, "state": TITLES[state], "value": model["accuracy"][state][language][-1]}
+        for name, model in models.items() for state in IN_FIGURES for language in numbers["settings"]["languages"]
+    ]  # fmt: skip
+    return {
+        "accuracy-by-layer": _lines(
+            accuracy, "accuracy (%)", "Accuracy of English probes in other languages by layer and model"
+        ),
+        "distance-by-layer": _lines(
+            distance, "distance from English", "Distance of languages from English by layer and model"
+        ),
+        "accuracy-by-language": _dots(final, "Accuracy of English probes on the last layer by language and model"),
+    }
+
+
+def _lines(points: list[dict[str, Any]], title: str, description: str) -> str:
+    """A panel for each state, a line for each model."""
+    import altair as alt
+
+    names, panels = (list(dict.fromkeys(point[key] for point in points)) for key in ("model", "panel"))
+    layers = sorted({point["layer"] for point in points})
+    base = alt.Chart().encode(
+        x=alt.X("layer:Q", title="layer", axis=alt.Axis(values=layers, grid=False, labelOverlap=True)),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK)),
+        color=alt.Color(
+            "model:N", sort=names, scale=alt.Scale(domain=names, range=list(LINES[: len(names)])),
+            legend=alt.Legend(orient="top", title=None, columns=2, labelLimit=340, symbolOpacity=1),
+        ),
+    )  # fmt: skip
+    layered = alt.layer(base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=30, opacity=1)).properties(
+        **PANEL
+    )
+    chart = layered.facet(alt.Facet("panel:N", sort=panels, title=None), columns=2, data=alt.InlineData(points))
+    return to_svg(chart, description)
+
+
+def _dots(points: list[dict[str, Any]], description: str) -> str:
+    """A panel for each language, a line for each model, a dot for each state."""
+    import altair as alt
+
+    names, panels, states = (list(dict.fromkeys(point[key] for point in points)) for key in ("model", "panel", "state"))
+    layered = alt.layer(
+        alt.Chart()
+        .mark_point(filled=True, size=55, opacity=0.9)
+        .encode(
+            y=alt.Y("model:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
+            x=alt.X("value:Q", title="accuracy (%)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, gridOpacity=0.15, gridColor=INK)),
+            color=alt.Color(
+                "state:N", sort=states, scale=alt.Scale(domain=states, range=list(LINES[: len(states)])),
+                legend=alt.Legend(orient="top", title=None, symbolOpacity=1),
+            ),
+        )
+    ).properties(width=130, height=22 * len(names))  # fmt: skip
+    chart = layered.facet(alt.Facet("panel:N", sort=panels, title=None), columns=4, data=alt.InlineData(points))
+    return to_svg(chart, description)
