@@ -2,11 +2,11 @@
 
     make real-models
     python -m benchmarks.last_token measure NUMBERS.json --data ../shared/data --model real-models/gemma-3-270m \\
-        [--store STORE] [--only TEXT] [--seed 1] [--languages en,hi,zh] [--train 400] [--rows 204]
+        [--store STORE] [--only TEXT] [--seed 1] [--targets] [--languages en,hi,zh] [--train 400] [--rows 204]
     python -m benchmarks.last_token show NUMBERS.json [--figures DIR]
 
-`measure` computes hidden states of SIB-200's sentences, of every second layer, by the pretrained model and by the models of a
-store that one stage after it trained, and trains nothing but probes. It adds each model to NUMBERS.json as soon as it is done, and
+`measure` computes hidden states of SIB-200's sentences, of every second layer, by the pretrained model and by the trained models of
+a store, and trains nothing but probes. (A study with `keep: predictions` removes their weights.) It adds each model to NUMBERS.json as soon as it is done, and
 goes on where it stopped. A model takes minutes on one core. `show` makes the tables and figures of docs/why-shuffled-labels-lift.md
 from NUMBERS.json alone, in seconds.
 
@@ -20,12 +20,13 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from xlift.execution.work.shared import MODEL
 from xlift.studies.job import TrainSpec
 from xlift.studies.store import Store
 from xlift.tasks import catalog
@@ -50,6 +51,8 @@ TOKENS = 1024
 KINDS = {".": "'.'", "。": "'。'", "।": "'।'"}
 """Text of a last token -> its kind. Others are 'other punctuation' or 'a word'."""
 PRETRAINED = "pretrained"
+THEN = " > "
+"""Between the stages in the name of a model."""
 
 Vectors = dict[str, np.ndarray]
 """State -> (layers, rows, hidden) float32."""
@@ -196,17 +199,36 @@ def count_by_token(last: Sequence[str], right: np.ndarray) -> dict[str, list[int
     return counts
 
 
-def find_sources(store: Path | None, only: str, seed: int) -> Iterator[Source]:
-    """The pretrained model, and the models of a store that one stage of labels or text made of it."""
+def find_sources(store: Path | None, only: str, seed: int, targets: bool) -> Iterator[Source]:
+    """The pretrained model, and the trained models of a store that have weights, in the order of their stages.
+
+    Args:
+        only: text that their names have.
+        targets: whether models that were trained on SIB-200 count.
+    """
     yield Source(PRETRAINED, "")
+    specs: dict[str, TrainSpec] = {}
     for path in sorted(store.glob("artifacts/*/*/manifest.json")) if store else ():
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["kind"] != "train":
-            continue
-        spec = TrainSpec.model_validate({"kind": "train", **manifest["spec"]})
-        name = " + ".join(spec.part_names())
-        if spec.model.fingerprint and spec.seed == seed and only in name and spec.mixture[0].task != TASK:
-            yield Source(name, manifest["key"])
+        if manifest["kind"] == "train" and (path.parent / MODEL).is_dir():
+            specs[manifest["key"]] = TrainSpec.model_validate({"kind": "train", **manifest["spec"]})
+    named = {key: name for key, spec in specs.items() if spec.seed == seed and (name := name_of(spec, specs))}
+    seen: Counter[str] = Counter()
+    for key, name in sorted(named.items(), key=lambda item: (item[1].count(THEN), item[1])):
+        if only in name and (targets or TASK not in name):
+            seen[name] += 1
+            yield Source(name if seen[name] == 1 else f"{name} ({seen[name]})", key)
+
+
+def name_of(spec: TrainSpec, specs: Mapping[str, TrainSpec]) -> str:
+    """The stages of a model, such as 'ocnli-10k/zh/640 > sib200/en/400'; '' if one of them is not there."""
+    own = " + ".join(spec.part_names()) + (
+        f" at {spec.recipe.lr:g}" if any(data.task == TASK for data in spec.mixture) else ""
+    )
+    if spec.model.fingerprint:
+        return own
+    before = name_of(specs[spec.model.job], specs) if spec.model.job in specs else ""
+    return f"{before}{THEN}{own}" if before else ""
 
 
 def load(source: Source, folder: Path, store: Path | None) -> tuple[Model, Any]:
@@ -232,7 +254,7 @@ def measure(options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    for source in find_sources(options.store, options.only, options.seed):
+    for source in find_sources(options.store, options.only, options.seed, options.targets):
         if numbers["models"].get(source.name, {}).get("key") == source.key:
             continue
         started = time.process_time()
@@ -263,6 +285,7 @@ def main() -> None:
     one.add_argument("--store", type=Path, help="store with models after intermediate stages")
     one.add_argument("--only", default="", help="measure stages whose name has this text")
     one.add_argument("--seed", type=int, default=1, help="seed of the stages")
+    one.add_argument("--targets", action="store_true", help="measure models that were trained on SIB-200 too")
     one.add_argument("--languages", default=",".join(LANGUAGES))
     one.add_argument("--train", type=int, default=400, help="English sentences for the probes")
     one.add_argument("--rows", type=int, default=204, help="test sentences of each language")

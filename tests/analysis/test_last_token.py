@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from benchmarks import last_token
-from benchmarks.last_token import Sentences, analyse, compare_means, compute_vectors, count_by_token, kind_of
+from benchmarks.last_token import (
+    Sentences,
+    analyse,
+    compare_means,
+    compute_vectors,
+    count_by_token,
+    find_sources,
+    kind_of,
+)
 from benchmarks.last_token_figures import draw, show
 from tests.support import tiny
 
@@ -49,6 +58,29 @@ def test_states_are_those_of_plain_transformers():
             expected = {"last": alone[layer][0, -1], "mean": alone[layer][0].mean(dim=0), "stop": states[layer][0, -2], "end": states[layer][0, -1]}  # fmt: skip
             for name, state in expected.items():
                 np.testing.assert_allclose(own[name], state, atol=1e-5, err_msg=name)
+
+
+def test_models_of_a_store_are_named_by_their_stages(tmp_path: Path):
+    def trained(key: str, task: str, start: dict[str, str], seed: int = 1, lr: float = 0.001, **data: str) -> None:
+        folder = tmp_path / "artifacts" / key[:2] / key
+        (folder / "model").mkdir(parents=True)
+        part = {"task": task, "language": "zh", "split": "train", "size": 640, "fingerprint": "f", **data}
+        spec = {"model": start, "mixture": [part], "recipe": {"lr": lr}, "seed": seed}
+        (folder / "manifest.json").write_text(json.dumps({"key": key, "kind": "train", "spec": spec}), encoding="utf-8")
+
+    pretrained = {"fingerprint": "p"}
+    trained("a1", "ocnli", pretrained)
+    trained("b1", "ocnli", pretrained, labels="shuffled")
+    trained("c1", "ocnli", pretrained, seed=2)
+    for key, lr in (("d1", 0.001), ("d2", 0.002)):
+        trained(key, "sib200", {"job": "b1"}, lr=lr)
+    trained("e1", "sib200", {"job": "gone"})
+    trained("f1", "sib200", {"job": "a1"})
+    (tmp_path / "artifacts/f1/f1/model").rmdir()  # the weights have left the store
+    names = ["pretrained", "ocnli/zh/640", "ocnli/zh/640 with shuffled labels"]
+    assert [each.name for each in find_sources(tmp_path, "", 1, False)] == names
+    later = [(names[2] + f" > sib200/zh/640 at {lr}", key) for lr, key in (("0.001", "d1"), ("0.002", "d2"))]
+    assert list(find_sources(tmp_path, "shuffled", 1, True)) == [("pretrained", ""), (names[2], "b1"), *later]
 
 
 def made_up() -> dict:
