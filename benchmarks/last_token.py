@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 TASK = "sib200"
 SOURCE = "en"
 LANGUAGES = ("en", "de", "fr", "zh", "hi", "sw", "ta", "th")
-STATES = ("last", "mean", "stop", "end")
+STATES: tuple[str, ...] = ("last", "mean", "stop", "end")
 """States of a row: of its last token; the mean over all its tokens; of a '.' that is appended to the text; of the end token after it."""
 CENTRED = " centred"
 """Suffix of a state whose language's mean is subtracted."""

@@ -23,6 +23,9 @@ GREY = "#767676"
 """Text of the figures: the page shows them as images, which do not see its colour."""
 SOURCE = "en"
 
+Table = tuple[str, list[str], list[list[str]]]
+"""Title, head, rows."""
+
 
 def show(numbers: dict[str, Any], figures: Path | None) -> None:
     """Print the tables as Markdown, and write the figures to a folder."""
@@ -38,11 +41,11 @@ def show(numbers: dict[str, Any], figures: Path | None) -> None:
         print(figures / f"{name}.svg")
 
 
-def tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(title, head, rows) of each table; all but the first of the last layer."""
+def tables(numbers: dict[str, Any]) -> list[Table]:
+    """Tables of the last layer, then those by layer."""
     languages, models = numbers["settings"]["languages"], numbers["models"]
     others = [language for language in languages if language != SOURCE]
-    made = [
+    made: list[Table] = [
         (
             "Most frequent last tokens, test sentences of each language",
             ["language", "last token: sentences"],
@@ -61,25 +64,46 @@ def tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]
                 [name, *(f"{model[key][state][each][-1]:.2f}" for each in languages)] for name, model in models.items()
             ]
             made.append((f"{key.capitalize()} of a language and English, {TITLES[state]}", ["model", *languages], rows))
-    made.append(_by_token(models, others))
+    layers = numbers["layers"]
+    of_models = {key: {name: model[key] for name, model in models.items()} for key in ("accuracy", "distance")}
+    made.append(
+        _by_layer("Accuracy by layer, mean without English", of_models["accuracy"], IN_FIGURES, others, layers, 1)
+    )
+    for language in others:
+        title = f"Distance of {language} from English by layer"
+        made.append(_by_layer(title, of_models["distance"], ("last", "mean"), [language], layers, 2))
+    made.append(_by_token(models, languages))
     return made
 
 
-def _by_token(models: dict[str, Any], languages: Sequence[str]) -> tuple[str, list[str], list[list[str]]]:
-    """Accuracy by kind of last token, over all languages but English."""
-    totals: dict[str, dict[str, list[int]]] = {}
-    for name, model in models.items():
-        for language in languages:
-            for kind, (right, rows) in model["by_token"][language].items():
-                count = totals.setdefault(kind, {}).setdefault(name, [0, 0])
-                count[0] += right
-                count[1] += rows
-    kinds = sorted(totals, key=lambda kind: -next(iter(totals[kind].values()))[1])
-    head = ["model", *(f"{kind} ({next(iter(totals[kind].values()))[1]})" for kind in kinds)]
+def _by_layer(
+    title: str, by_state: dict[str, dict[str, dict[str, list[float]]]], states: Sequence[str], languages: Sequence[str],
+    layers: Sequence[int], digits: int,
+) -> Table:  # fmt: skip
+    """A column for each layer.
+
+    Args:
+        by_state: model -> state -> language -> numbers by layer.
+    """
     rows = [
-        [name, *(f"{100 * totals[kind][name][0] / totals[kind][name][1]:.1f}" for kind in kinds)] for name in models
+        [name, TITLES[state], *(f"{_mean(found[state], languages, at):.{digits}f}" for at in range(len(layers)))]
+        for name, found in by_state.items() for state in states
+    ]  # fmt: skip
+    return title, ["model", "state", *map(str, layers)], rows
+
+
+def _by_token(models: dict[str, Any], languages: Sequence[str]) -> Table:
+    """Accuracy by language and kind of last token, of kinds that five sentences or more have."""
+    first = next(iter(models.values()))["by_token"]
+    kinds = [
+        (language, kind, count[1]) for language in languages for kind, count in first[language].items() if count[1] >= 5
     ]
-    return "Accuracy of a probe on the last token by what that token is, without English (sentences)", head, rows
+    rows = []
+    for name, model in models.items():
+        counts = [model["by_token"][language][kind] for language, kind, _ in kinds]
+        rows.append([name, *(f"{100 * right / number:.1f}" for right, number in counts)])
+    head = ["model", *(f"{language} {kind} ({number})" for language, kind, number in kinds)]
+    return "Accuracy of a probe on the last token by what that token is (sentences)", head, rows
 
 
 def _mean(by_language: dict[str, list[float]], languages: Sequence[str], layer: int = -1) -> float:
