@@ -119,32 +119,32 @@ def draw(numbers: dict[str, Any]) -> dict[str, str]:
         for name, model in models.items() for state in IN_FIGURES for at, layer in enumerate(layers)
     ]  # fmt: skip
     distance = [
-        {"model": name, "panel": TITLES[state], "layer": layer, "value": _mean(model["distance"][state], others, at)}
-        for name, model in models.items() for state in ("last", "stop", "mean") for at, layer in enumerate(layers)
+        {"model": name, "panel": language, "layer": layer, "value": model["distance"]["last"][language][at]}
+        for name, model in models.items() for language in others for at, layer in enumerate(layers)
     ]  # fmt: skip
-    final = [
-        {"model": name, "panel": language, "state": TITLES[state], "value": model["accuracy"][state][language][-1]}
-        for name, model in models.items() for state in IN_FIGURES for language in numbers["settings"]["languages"]
+    length = [
+        {"model": name, "panel": TITLES[state], "language": language, "value": model["norm"][state][language][-1]}
+        for name, model in models.items() for state in ("last", "mean") for language in numbers["settings"]["languages"]
     ]  # fmt: skip
     return {
+        "length": _dots(length, "Mean norm of states of the last layer by model and language"),
         "accuracy-by-layer": _lines(
-            accuracy, "accuracy (%)", "Accuracy of English probes in other languages by layer and model"
+            accuracy, "accuracy (%)", "Accuracy of English probes in other languages by layer and model", columns=2
         ),
         "distance-by-layer": _lines(
-            distance, "distance from English", "Distance of languages from English by layer and model"
+            distance, "distance from English", "Distance of languages from English by layer and model", columns=3
         ),
-        "accuracy-by-language": _dots(final, "Accuracy of English probes on the last layer by language and model"),
     }
 
 
-def _lines(points: list[dict[str, Any]], title: str, description: str) -> str:
-    """A panel for each state, a line for each model."""
+def _lines(points: list[dict[str, Any]], title: str, description: str, columns: int) -> str:
+    """A line for each model in each panel."""
     import altair as alt
 
     names, panels = (list(dict.fromkeys(point[key] for point in points)) for key in ("model", "panel"))
     layers = sorted({point["layer"] for point in points})
     base = alt.Chart().encode(
-        x=alt.X("layer:Q", title="layer", axis=alt.Axis(values=layers, grid=False, labelOverlap=True)),
+        x=alt.X("layer:Q", title="layer", axis=alt.Axis(values=layers[::3], grid=False)),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK)),
         color=alt.Color(
             "model:N", sort=names, scale=alt.Scale(domain=names, range=list(LINES[: len(names)])),
@@ -154,26 +154,28 @@ def _lines(points: list[dict[str, Any]], title: str, description: str) -> str:
     layered = alt.layer(base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=30, opacity=1)).properties(
         **PANEL
     )
-    chart = layered.facet(alt.Facet("panel:N", sort=panels, title=None), columns=2, data=alt.InlineData(points))
+    chart = layered.facet(alt.Facet("panel:N", sort=panels, title=None), columns=columns, data=alt.InlineData(points))
     return to_svg(chart, description)
 
 
 def _dots(points: list[dict[str, Any]], description: str) -> str:
-    """A panel for each language, a line for each model, a dot for each state."""
+    """A line for each model in each panel, with a dot for each language, on a logarithmic axis."""
     import altair as alt
 
-    names, panels, states = (list(dict.fromkeys(point[key] for point in points)) for key in ("model", "panel", "state"))
+    names, panels, languages = (
+        list(dict.fromkeys(point[key] for point in points)) for key in ("model", "panel", "language")
+    )
     layered = alt.layer(
         alt.Chart()
-        .mark_point(filled=True, size=55, opacity=0.9)
+        .mark_point(filled=True, size=60, opacity=0.9)
         .encode(
             y=alt.Y("model:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
-            x=alt.X("value:Q", title="accuracy (%)", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, gridOpacity=0.15, gridColor=INK)),
+            x=alt.X("value:Q", title="mean norm", scale=alt.Scale(type="log"), axis=alt.Axis(tickCount=4, gridOpacity=0.15, gridColor=INK)),
             color=alt.Color(
-                "state:N", sort=states, scale=alt.Scale(domain=states, range=list(LINES[: len(states)])),
+                "language:N", sort=languages, scale=alt.Scale(domain=languages, range=list(LINES[: len(languages)])),
                 legend=alt.Legend(orient="top", title=None, symbolOpacity=1),
             ),
         )
-    ).properties(width=130, height=22 * len(names))  # fmt: skip
-    chart = layered.facet(alt.Facet("panel:N", sort=panels, title=None), columns=4, data=alt.InlineData(points))
+    ).properties(width=210, height=24 * len(names))  # fmt: skip
+    chart = layered.facet(alt.Facet("panel:N", sort=panels, title=None), columns=2, data=alt.InlineData(points))
     return to_svg(chart, description)
