@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from tests.support import tiny
+from tests.support.hub import Hub, parquet
 from tests.support.model_folders import family_folder
 from tests.support.pages import DOCS, OF_THE_HUB, ROOT, blocks, commands, section, shell, table
 from typer.main import get_command
@@ -216,8 +217,15 @@ def test_commands_of_the_page_exist_with_these_options(page):
 @pytest.mark.parametrize(
     ("page", "number"), [(p, n) for p in DOCS if p not in OF_THE_HUB for n in range(len(blocks(p, "yaml")))]
 )
-def test_studies_of_the_page_can_be_planned(page, number, tmp_path):
+def test_studies_of_the_page_can_be_planned(page, number, tmp_path, monkeypatch, request):
     block = blocks(page, "yaml")[number]
+    if "hub: org/name" in block.text:
+        server = Hub()
+        request.addfinalizer(server.close)
+        rows = [{"text": f"text {n}", "category": ("a", "b")[n % 2]} for n in range(4)]
+        names = ("eng_Latn/train", "eng_Latn/validation", "deu_Latn/test", "swh_Latn/test")
+        server.commit("dataset", "org/name", {f"{name}-00000-of-00001.parquet": parquet(rows) for name in names})
+        server.connect(monkeypatch, tmp_path / "cache")
     for extra in blocks(page, "csv"):
         (tmp_path / extra.file).write_text(extra.text, encoding="utf-8")
     for language in ("en", "de", "sw"):

@@ -57,7 +57,8 @@ def test_synonyms_of_hugging_face_are_keys_too(validator):
 def test_fields_have_their_descriptions():
     schema = study_schema()
     assert schema["$defs"]["EarlyStopping"]["properties"]["eval_steps"]["description"]
-    assert schema["$defs"]["CustomTask"]["properties"]["languages"]["description"] == "Languages of paths with {lang}."
+    described = schema["$defs"]["CustomTask"]["properties"]["languages"]["description"]
+    assert described == "Languages of paths, configurations, splits or values of `where` with {lang}."
 
 
 def test_the_command_prints_it():

@@ -40,10 +40,11 @@ def contamination(
     """
     from xlift.report.contamination import print_contamination, to_json
     from xlift.studies.plan import make_plan
+    from xlift.studies.record import pin_commits
     from xlift.studies.store import Store
     from xlift.studies.study_file import read_study
 
-    plan = make_plan(read_study(study, tuple(set_ or ())), data)
+    plan = make_plan(pin_commits(read_study(study, tuple(set_ or ())), Store(store)), data)
     if not plan.cells:
         raise UserError(
             "the study scores nothing, so there is nothing to compare", where=study, fix="Add `targets:` to it."

@@ -87,15 +87,15 @@ def run_jobs(
     from xlift.report.fetching import format_bytes
     from xlift.studies.bundle import import_jobs, open_bundle
     from xlift.studies.plan import make_plan
-    from xlift.studies.record import last_record, make_record, write_record
+    from xlift.studies.record import last_record, make_record, pin_commits, write_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.retention import WeightRemover
     from xlift.studies.store import Store
     from xlift.units import format_duration
 
     opened_bundle = open_bundle(bundle) if bundle else None
-    plan = make_plan(file, check_data_folder(data))
     store = Store(root)
+    plan = make_plan(pin_commits(file, store), check_data_folder(data))
     if opened_bundle:
         imported = import_jobs(opened_bundle, plan.jobs, store)
         print(f"{len(imported)} of {len(plan.jobs)} jobs are taken from {bundle}.", file=sys.stderr)
@@ -170,7 +170,7 @@ def plan(
     from xlift.report.data_summary import print_summary, summary_as_json
     from xlift.report.footer import describe_steps
     from xlift.studies.plan import make_plan
-    from xlift.studies.record import last_record
+    from xlift.studies.record import last_record, pin_commits
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.store import Store
     from xlift.studies.study_file import read_study
@@ -183,7 +183,8 @@ def plan(
             fix="Leave one of the two out.",
         )
     opened = Store(store)
-    study_plan = make_plan(read_study(study, tuple(set_ or ())), check_data_folder(data), to_run=False)
+    file = pin_commits(read_study(study, tuple(set_ or ())), opened)
+    study_plan = make_plan(file, check_data_folder(data), to_run=False)
     print_notes(study_plan.describe_conversions())
     print_warnings(study_plan.warnings)
     default = 1 if other_device else default_workers(study_plan.engine)
@@ -371,10 +372,9 @@ def find_study_name(study: str) -> str:
 
 def find_data_folder(study: str, data: Path | None) -> Path | None:
     """Return the root folder of data files: `data` if given, else `data:` of the study's file."""
-    from xlift.studies.resolver import Resolver
     from xlift.studies.study_file import read_study
 
-    return Resolver(read_study(study), data).data if data is None and Path(study).is_file() else data
+    return read_study(study).data_folder(None) if data is None and Path(study).is_file() else data
 
 
 def study_command(command: str, study: str, store: Path, data: Path | None, overrides: list[str] | None) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from xlift.tasks import formats
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.data_summary import SplitSummary, TaskSummary
+from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.task import Task
 
 MAX_LABELS = 20
 """Of more labels the table has the most frequent and the rarest."""
@@ -24,7 +26,8 @@ def print_summary(summary: TaskSummary, console: Any) -> None:
     """Print the table, in several parts one below the other where the terminal is narrow, and a line for each oddity."""
     from rich.text import Text
 
-    console.print(Text(f"{summary.task.name} ({summary.task.format})"))
+    origin = _origin(summary.task)
+    console.print(Text(f"{summary.task.name} ({summary.task.format})" + (f", {origin}" if origin else "")))
     lines = list(_lines(summary))
     label_width = min(max(_width(label) for label, _ in lines), LABEL_WIDTH, max(console.width // 3, 10))
     for first, last in _parts(summary.splits, lines, console.width - label_width):
@@ -41,6 +44,7 @@ def summary_as_json(summary: TaskSummary) -> dict[str, Any]:
     return {
         "task": summary.task.name,
         "format": summary.task.format,
+        "origin": _origin(summary.task),
         "splits": [
             {
                 "split": each.split,
@@ -53,6 +57,12 @@ def summary_as_json(summary: TaskSummary) -> dict[str, Any]:
         ],
         "odd": [odd._asdict() for odd in summary.odd],
     }
+
+
+def _origin(task: Task) -> str:
+    """'org/name at COMMIT' of a dataset of the Hub; '' for files."""
+    source = task.source
+    return f"{source.repository} at {source.revision}" if isinstance(source, HubSource) else ""
 
 
 def _labels(summary: TaskSummary) -> list[str]:

@@ -11,6 +11,7 @@ from xlift.studies.missing import MissingData, MissingModel
 from xlift.studies.plan import Plan
 from xlift.tasks.catalog.sizes import ASSUMPTION, lengths_source
 from xlift.tasks.sources.concatenated import ConcatenatedSource
+from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Task
 from xlift.units import format_gigabytes
 
@@ -99,6 +100,8 @@ def _data_row(group: Sequence[MissingData]) -> tuple[str, ...]:
     is_used = any(each.uses_all for each in group)
     number = f"{'about ' * is_assumed}{examples:,} examples" if is_used or not is_assumed else ""
     parts = task.source.parts if isinstance(task.source, ConcatenatedSource) else ()
+    if isinstance(task.source, HubSource) and task.source.is_custom:
+        what += f", from {task.source.repository} at {task.source.revision}"
     return task.name, number, what + (f", from {' '.join(part.name for part in parts)}" if parts else "")
 
 

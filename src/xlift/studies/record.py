@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 
 from pydantic import TypeAdapter, ValidationError
@@ -206,6 +206,23 @@ def last_record(store: Store, name: str) -> Record | None:
         return read_record(store, name)
     except UserError:
         return None
+
+
+def pin_commits(file: StudyFile, store: Store) -> StudyFile:
+    """The study with the commits that its last run in a store has read of datasets of the Hub, for each custom task whose
+    declaration still names the same dataset and revision."""
+    declared = {
+        task["name"]: task for task in file.study.tasks if task.get("hub") and isinstance(task.get("name"), str)
+    }
+    record = last_record(store, file.study.name) if declared else None
+    pins: dict[str, str] = {}
+    for before in record.study.tasks if record else ():
+        task, note = declared.get(before.get("name", "")), record.tasks.get(before.get("name", ""))  # type: ignore[union-attr]
+        if task and note and all(task.get(key) == before.get(key) for key in ("hub", "revision")):
+            commits = {origin.rpartition("@")[2] for origin in note.origins if origin.startswith(f"{task['hub']}@")}
+            if len(commits) == 1:
+                pins[task["name"]] = commits.pop()
+    return replace(file, pins=pins)
 
 
 def list_studies(store: Store) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +21,8 @@ from xlift.tasks.sources.fallback import keep_kind
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.generated import DEFAULT_NUM_EXAMPLES
 from xlift.tasks.sources.holdout import HoldoutSettings, hold_out, parse_holdout
+from xlift.tasks.sources.hub import HubSource
+from xlift.tasks.sources.hub_files import HubAccess
 from xlift.tasks.sources.usage import find_unused, usage_of
 from xlift.tasks.task import Task
 from xlift.yaml_document import Keys
@@ -42,7 +42,7 @@ class Resolver:
 
     def __init__(self, file: StudyFile, data: Path | None, *, check_files: bool = False, to_run: bool = True) -> None:
         self.file = file
-        self.data = data if data is not None else (file.folder / file.study.data if file.study.data else None)
+        self.data = file.data_folder(data)
         self.availability = Availability(self.data, to_run=to_run)
         self.notes: dict[str, None] = {}
         """Notes on the requested data, without duplicates and in order."""
@@ -280,16 +280,17 @@ class Resolver:
 
     def _custom_task(self, index: int, declaration: dict[str, Any]) -> tuple[Task, list[UserError]]:
         """The task, and the errors of its declaration that do not hinder the reading of its files."""
-        from xlift.tasks.sources.custom import build_to_check
+        from xlift.tasks.sources.custom import build_to_check, has_files
 
         folder = self.file.folder
-        if self.data is not None and not _has_files(folder, declaration) and _has_files(self.data, declaration):
+        if self.data is not None and not has_files(folder, declaration) and has_files(self.data, declaration):
             folder = self.data
+        access = HubAccess(self.data, self.file.pins.get(declaration.get("name", ""), ""), self.availability.downloads)
         try:
             written = {
                 keys[2:]: text for keys, text in self.file.document.written.items() if keys[:2] == ("tasks", index)
             }
-            task, errors = build_to_check(declaration, folder, written)
+            task, errors = build_to_check(declaration, folder, written, access)
         except UserError as error:
             raise combine_errors([self._locate(each, index, declaration) for each in error.errors]) from None
         if task.name in catalog.names() or task.name in self.custom_tasks:
@@ -333,7 +334,9 @@ class Resolver:
         Args:
             has_labels: its declaration lists them.
         """
-        source = task.source
+        source = task.source.find_all(self.data) if isinstance(task.source, HubSource) else task.source
+        if source is None:  # the plan lists what is missing
+            return []
         assert isinstance(source, FileSource)
         declared = [(language, split) for split in source.splits() for language in source.languages(split)]
         present = [each for each in declared if source.is_present(*each, None)]
@@ -354,7 +357,7 @@ class Resolver:
 
 def _is_catalogue_task(declaration: Mapping[str, Any]) -> bool:
     """Whether an entry of `tasks:` holds rows out of a task of the catalogue, and declares no task of its own."""
-    return "holdout" in declaration and not {"format", "files"} & set(declaration) and declaration.get("name") in catalog.names()  # fmt: skip
+    return "holdout" in declaration and not {"format", "files", "hub"} & set(declaration) and declaration.get("name") in catalog.names()  # fmt: skip
 
 
 def _keys_in(declaration: dict[str, Any], names: list[str]) -> Keys:
@@ -373,24 +376,3 @@ def _keys_in(declaration: dict[str, Any], names: list[str]) -> Keys:
 
 def _show_labels(labels: tuple[str, ...]) -> str:
     return (", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")) or "none"
-
-
-def _has_files(folder: Path, declaration: dict[str, Any]) -> bool:
-    """Whether a folder has any of the files that a task declares."""
-    return any(
-        glob.glob(os.path.join(glob.escape(str(folder)), _glob_pattern(path)))
-        for path in _strings_in(declaration.get("files"))
-    )
-
-
-def _glob_pattern(path: str) -> str:
-    """The glob pattern of a declared path (which may have `*`) for any language."""
-    return (path if "*" in path else glob.escape(path)).replace("{lang}", "*")
-
-
-def _strings_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings_in(item)

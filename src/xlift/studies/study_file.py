@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,11 +28,17 @@ class StudyFile:
     path: Path
     document: Document
     overrides: tuple[Override, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Custom task -> commit of its dataset of the Hub, if a run has pinned one (`record.pin_commits`)."""
 
     @property
     def folder(self) -> Path:
         """The folder that relative paths of the study start from."""
         return self.path.parent
+
+    def data_folder(self, data: Path | None) -> Path | None:
+        """The root folder of data files: `data` if given, else the folder that the study's `data:` names."""
+        return data if data is not None else (self.folder / self.study.data if self.study.data else None)
 
     def read_claims(self) -> ClaimSet | None:
         """The claims of the study; None if it has none. Raises UserError if they are not valid."""

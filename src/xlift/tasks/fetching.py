@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from xlift import hub
 from xlift.errors import UserError, did_you_mean
 from xlift.language_tags import match_code
-from xlift.tasks import catalog
+from xlift.tasks import catalog, formats
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.hub import HubSource
@@ -253,14 +254,20 @@ def _snapshot(source: HubSource, cache: Path) -> hub.Snapshot:
     snapshot = hub.find_snapshot(source.repository, source.revision, cache)
     if snapshot and all(entry.sha256 or entry.blob for entry in snapshot.files):
         return snapshot
-    return hub.list_files(source.repository, source.revision)
+    return source.list_files()
 
 
 def _count_examples(plan: _FetchPlan, data: Path) -> None:
     """Read every row, and compare the counts with the published ones."""
+    task = plan.task
+    if plan.source.is_custom and formats.get(task.format).has_classes and not task.labels:
+        with suppress(UserError):  # `size` reports it
+            task = replace(task, labels=plan.source.read_labels(task, data))
+        if not task.labels:
+            return
     for language, split in plan.pairs:
         try:
-            count = plan.source.size(plan.task, language, split, data)
+            count = plan.source.size(task, language, split, data)
         except UserError as error:
             plan.result.problems.append(str(error))
             continue
@@ -273,7 +280,7 @@ def _count_examples(plan: _FetchPlan, data: Path) -> None:
 def _update_manifest(plan: _FetchPlan, cache: Path) -> None:
     """Add what this call fetched or found of a task to what earlier calls recorded in the manifest."""
     result = plan.result
-    result.repository, result.revision = plan.source.repository, plan.source.revision
+    result.repository, result.revision = plan.source.repository, plan.source.branch or plan.source.revision
     result.commit, entries = plan.transfer.snapshot.commit, plan.transfer.entries
     result.files = {entry.path: entry.sha256 or entry.blob for entry in entries}
     result.bytes = sum(entry.bytes for entry in entries)

@@ -12,11 +12,20 @@
 
 Paths are relative to the study file. The extension decides the reader. Columns, labels and metrics are optional: usual
 column names are tried, and labels are read from the training files and sorted.
+
+The data may be on the Hub, as Parquet (hub_files.py):
+
+    hub: org/name
+    config: "{lang}"
+    splits: {train: {en: train}, test: test}
+    languages: [de, sw]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import glob
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +38,7 @@ from xlift.tasks.sources.base import file_extension
 from xlift.tasks.sources.declaration import CustomTask, Keys, Paths, find_errors, read_declaration
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.holdout import hold_out, parse_holdout
+from xlift.tasks.sources.hub_files import HubAccess, find_hub_files
 from xlift.tasks.sources.readers import EXTENSIONS, READERS
 from xlift.tasks.task import Task
 
@@ -51,38 +61,46 @@ def build_custom_task(declaration: dict[str, Any], base: Path, written: Mapping[
 
 
 def build_to_check(
-    declaration: dict[str, Any], base: Path, written: Mapping[Keys, str] | None = None
+    declaration: dict[str, Any],
+    base: Path,
+    written: Mapping[Keys, str] | None = None,
+    access: HubAccess | None = None,
 ) -> tuple[Task, list[UserError]]:
     """`build_custom_task`, with the errors that do not hinder the reading of the files (an unknown metric), so that these can
-    be checked too."""
-    collector = ErrorCollector()
+    be checked too. While files of the Hub are not on this machine, its labels are those of the declaration."""
+    collector, access = ErrorCollector(), access or HubAccess()
     spec = read_declaration(declaration, written)
     where = f"task '{spec.name}'"
     names = _language_names(spec, where)
-    files = {split: _paths_by_language(spec, split, paths, names, where) for split, paths in spec.files.items()}
+    files = {split: _paths_by_language(spec, split, paths, names, where) for split, paths in spec.declared.items()}
     all_paths = (path for by_language in files.values() for paths in by_language.values() for path in paths)
-    reader = _select_reader(spec, all_paths, where)
+    reader = _select_reader(spec, ["data.parquet"] if spec.hub else all_paths, where)
     collector.errors += find_errors(spec, READERS[reader])
-    source = FileSource(
-        reader=reader,
-        files=files,
-        available={split: tuple(paths) for split, paths in files.items()},
-        codes={name: code for code, name in names.items()},
-        columns=spec.columns,
-        values=spec.values,
-        where=spec.where,
-        header=tuple(spec.header),
-        direction=_check_direction(spec, where),
-        joined=spec.joined,
-        root=base,
-        kind="custom",
-    )
+    options: dict[str, Any] = {
+        "files": files,
+        "available": {split: tuple(paths) for split, paths in files.items()},
+        "codes": {name: code for code, name in names.items()},
+        "columns": spec.columns,
+        "values": spec.values,
+        "where": spec.where,
+        "direction": _check_direction(spec, where),
+        "joined": spec.joined,
+    }
+    if spec.hub:
+        source = find_hub_files(spec, options, access, where)
+        files_here = source.find_all(access.data)
+        if files_here is None and access.downloads:
+            files_here = source.download_all(spec.name)
+    else:
+        source = FileSource(reader=reader, header=tuple(spec.header), root=base, kind="custom", **options)
+        files_here = source
     train_language, chosen_metrics, labels = "", FORMATS[spec.format].default_metrics, tuple(spec.labels)
     with collector.collect():
         train_language = _train_language(spec, source.languages("train"), where)
     label_error = None
     try:
-        labels = labels or _read_labels(spec, source, base, where)
+        if files_here is not None:
+            labels = labels or _read_labels(spec, files_here, base, where)
     except UserError as error:
         label_error = error
     with collector.collect():
@@ -99,6 +117,7 @@ def build_to_check(
         train_language=train_language,
         max_length=spec.max_length,
         examples_of={split: f"{spec.examples_of}/{split}" for split in files} if spec.examples_of else {},
+        url=f"https://huggingface.co/datasets/{spec.hub}" if spec.hub else "",
         licence=spec.licence,
         note=spec.note,
     )
@@ -147,8 +166,10 @@ def _paths_by_language(
         if not has_language or not spec.languages:
             raise UserError(
                 f"no language given for '{paths}'",
-                where=f"{where}: files.{split}",
-                fix="Write {en: path}, or use {lang} in the path or in a value of `where` and add `languages: [en, de]`.",
+                where=f"{where}: {spec.files_key}.{split}",
+                fix="Write {en: split}, or use {lang} in `config`, in the split or in a value of `where`, and add `languages: [en, de]`."
+                if spec.files_key == "splits"
+                else "Write {en: path}, or use {lang} in the path or in a value of `where` and add `languages: [en, de]`.",
             )
         paths = {code: paths.replace("{lang}", code) for code in spec.languages}
     by_language: dict[str, tuple[str, ...]] = {}
@@ -158,7 +179,7 @@ def _paths_by_language(
         if other != code:
             raise UserError(
                 f"duplicate language '{names[code]}': '{other}' and '{code}' both mean it",
-                where=f"{where}: files.{split}", fix="Write one code, with a list of files: {en: [a.csv, b.csv]}.",
+                where=f"{where}: {spec.files_key}.{split}", fix="Write one code, with a list of files: {en: [a.csv, b.csv]}.",
             )  # fmt: skip
         several = (language_paths,) if isinstance(language_paths, str) else tuple(language_paths)
         by_language[names[code]] = tuple(path.replace("{lang}", code) for path in several)
@@ -191,7 +212,10 @@ def _language_names(spec: CustomTask, where: str) -> dict[str, str]:
     """The user's code, which paths and a column of languages hold -> the language's name in studies. Spellings of one
     code ('zh-CN', 'zh_cn') are one language, with the name of the first."""
     places = {
-        code: f"files.{split}" for split, paths in spec.files.items() if isinstance(paths, dict) for code in paths
+        code: f"{spec.files_key}.{split}"
+        for split, paths in spec.declared.items()
+        if not isinstance(paths, str)
+        for code in paths
     }
     names: dict[str, str] = {}
     for code, place in (places | {code: "languages" for code in spec.languages if code not in places}).items():
@@ -252,3 +276,24 @@ def _read_labels(spec: CustomTask, source: FileSource, base: Path, where: str) -
             "no labels", where=f"{where}: labels", fix="List the labels, or give a training file to read them from."
         )
     return labels
+
+
+def has_files(folder: Path, declaration: dict[str, Any]) -> bool:
+    """Whether a folder has any of the files that a task declares."""
+    return any(
+        glob.glob(os.path.join(glob.escape(str(folder)), _glob_pattern(path)))
+        for path in _strings_in(declaration.get("files"))
+    )
+
+
+def _glob_pattern(path: str) -> str:
+    """The glob pattern of a declared path (which may have `*`) for any language."""
+    return (path if "*" in path else glob.escape(path)).replace("{lang}", "*")
+
+
+def _strings_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings_in(item)

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     FormatName = str
 else:
     FormatName = Literal[tuple(FORMATS)]
+Split = Literal["train", "dev", "test"]
 Paths = str | list[str]
 Keys = tuple[str | int, ...]
+DEFAULT_CONFIG = "default"
+"""The Hub's name of the configuration of a dataset without named ones."""
 SEVERAL_COLUMNS = ("id", "choices")
 """Fields that may consist of several columns."""
 
@@ -26,15 +29,27 @@ SEVERAL_COLUMNS = ("id", "choices")
 class CustomTask(BaseModel):
     """A declaration in the YAML."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True,
+        json_schema_extra={"anyOf": [{"required": ["files"]}, {"required": ["hub", "splits"]}]},
+    )  # fmt: skip
 
     name: str = Field(pattern=f"^{NAME}$")
     """Lower-case letters, digits, dots, hyphens."""
     format: FormatName
-    files: dict[Literal["train", "dev", "test"], str | dict[str, Paths]]
-    """Split -> path with {lang}, or language -> path or paths."""
+    files: dict[Split, str | dict[str, Paths]] = {}
+    """Split -> path with {lang}, or language -> path or paths. With `hub`: paths in the repository, where `*` matches anything."""
+    hub: str = Field(default="", pattern=r"^$|^[\w-][\w.-]*(/[\w-][\w.-]*)?$")
+    """Id of a dataset of the Hub, ORG/NAME. Its Parquet files are read, and nothing of the repository is executed."""
+    config: str = Field(default=DEFAULT_CONFIG, min_length=1)
+    """Configuration (subset) of the dataset of the Hub, with {lang} if there is one for each language."""
+    splits: dict[Split, str | dict[str, str]] = {}
+    """Split -> split of the dataset of the Hub, with {lang}, or language -> split: {train: {en: train}, test: validation}."""
+    revision: str = Field(default="", pattern=r"^$|^[\w-][\w.-]*(/[\w-][\w.-]*)*$")
+    """Branch, tag or commit of the dataset of the Hub; by default main, or the Hub's own conversion to Parquet. The first run
+    pins the commit."""
     languages: list[str] = []
-    """Languages of paths with {lang}."""
+    """Languages of paths, configurations, splits or values of `where` with {lang}."""
     columns: dict[str, str | list[str]] = {}
     """Field -> column: text_a, text_b, label; context, question, choices; text, translation; words, tags; id. A dot reaches
     into a nested column of JSON or Parquet: answers.text."""
@@ -66,6 +81,22 @@ class CustomTask(BaseModel):
     licence: str = ""
     note: str = ""
 
+    @property
+    def files_key(self) -> str:
+        """The key that names the data."""
+        return "splits" if self.hub and self.splits else "files"
+
+    @property
+    def declared(self) -> Mapping[str, str | Mapping[str, Paths]]:
+        """`files`; or `splits` in the same form, with CONFIG/SPLIT in place of a path."""
+        if self.files_key == "files":
+            return {str(split): paths for split, paths in self.files.items()}
+        return {
+            split: f"{self.config}/{names}" if isinstance(names, str)
+            else {language: f"{self.config}/{name}" for language, name in names.items()}
+            for split, names in self.splits.items()
+        }  # fmt: skip
+
 
 def read_declaration(declaration: dict[str, Any], written: Mapping[Keys, str] | None = None) -> CustomTask:
     """The declaration, if the files can be read by it.
@@ -76,12 +107,18 @@ def read_declaration(declaration: dict[str, Any], written: Mapping[Keys, str] | 
     Raises:
         UserError: each key that is unknown or missing; each value of the wrong type.
     """
+    missing = [] if "files" in declaration or "hub" in declaration else [_missing_key(declaration, "files")]
     try:
         spec = CustomTask.model_validate(declaration)
     except ValidationError as error:
-        raise combine_errors(_find_invalid_keys(error, declaration, written or {})) from None
+        raise combine_errors([*_find_invalid_keys(error, declaration, written or {}), *missing]) from None
     where = f"task '{spec.name}'"
-    if errors := [*_find_empty_splits(spec, where), *_find_lists_of_columns(spec, where)]:
+    if errors := [
+        *missing,
+        *_find_misplaced_hub_keys(spec, where),
+        *_find_empty_splits(spec, where),
+        *_find_lists_of_columns(spec, where),
+    ]:
         raise combine_errors(errors)
     return spec
 
@@ -122,8 +159,7 @@ _EXPECTED = {
 
 def _explain(problem: Any, keys: Keys, declaration: dict[str, Any], written: Mapping[Keys, str]) -> UserError:
     key, kind, found = str(problem["loc"][0]), problem["type"], problem["input"]
-    name = declaration.get("name")
-    where = f"task '{name}'" if isinstance(name, str) else "custom task"
+    where = _place_of(declaration)
     place = f"{where}: {'.'.join(map(str, keys))}"
     hint = quote_hint(found, written.get(keys, ""))
     if kind == "extra_forbidden":
@@ -131,17 +167,23 @@ def _explain(problem: Any, keys: Keys, declaration: dict[str, Any], written: Map
         fix = f"{did_you_mean(key, names)}Keys are {', '.join(names)}."
         return UserError(f"unknown key '{key}'", where=where, fix=fix)
     if kind == "missing":
-        return UserError(f"missing key '{key}'", where=where, fix="A task needs at least name, format and files.")
+        return _missing_key(declaration, key)
     if kind == "literal_error":
         allowed = tuple(FORMATS) if key == "format" else ("train", "dev", "test")
         what = f"'{found}' is none of {', '.join(allowed)}"
         fix = hint or did_you_mean(str(found), allowed) or "Use one of these."
         return UserError(what, where=f"{where}: {key}", fix=fix)
-    if key == "files":
+    if key in ("files", "splits"):
+        path = "path" if key == "files" else "split"
         return UserError(
-            "not a path for each language",
+            f"not a {path} for each language",
             where=f"{where}: {'.'.join(map(str, keys[:2]))}",
-            fix=f"Write {{train: {{en: path}}, test: {{de: path}}}}. {hint or quote_hint(False, '')}",
+            fix=f"Write {{train: {{en: {path}}}, test: {{de: {path}}}}}. {hint or quote_hint(False, '')}",
+        )
+    if kind == "string_pattern_mismatch" and key in ("hub", "revision"):
+        expected = {"hub": "the id of a dataset", "revision": "a branch, a tag or a commit"}[key]
+        return UserError(
+            f"'{found}' is not {expected}", where=place, fix="Write it as the Hub shows it, such as org/name."
         )
     if kind == "string_pattern_mismatch":
         return UserError(
@@ -157,6 +199,16 @@ def _explain(problem: Any, keys: Keys, declaration: dict[str, Any], written: Map
             fix = f"{example} {hint}".rstrip() if kind == "list_type" else example
         return UserError(f"expected {expected}, found {_show(found)}", where=place, fix=fix)
     return UserError(problem["msg"], where=place, fix=f"Found: {_show(found)}.")
+
+
+def _place_of(declaration: dict[str, Any]) -> str:
+    name = declaration.get("name")
+    return f"task '{name}'" if isinstance(name, str) else "custom task"
+
+
+def _missing_key(declaration: dict[str, Any], key: str) -> UserError:
+    fix = "A task needs at least name, format and files; or name, format, hub and splits for a dataset of the Hub."
+    return UserError(f"missing key '{key}'", where=_place_of(declaration), fix=fix)
 
 
 def _show(value: Any) -> str:
@@ -177,14 +229,45 @@ def find_errors(spec: CustomTask, reader: Reader) -> Iterator[UserError]:
     yield from _find_wrong_fields(spec, reader, where)
 
 
+def _find_misplaced_hub_keys(spec: CustomTask, where: str) -> Iterator[UserError]:
+    """Keys that are for data of the Hub only, or that exclude each other."""
+    given = [key for key in ("config", "splits", "revision") if key in spec.model_fields_set]
+    if not spec.hub:
+        for key in given:
+            fix = "Name the dataset: `hub: org/name`. Otherwise remove the key."
+            yield UserError(f"`{key}` is for a dataset of the Hub", where=f"{where}: {key}", fix=fix)
+    elif spec.files:
+        for key in given:
+            if key != "revision":
+                fix = "Write `config` and `splits`, or `files` with paths in the repository."
+                yield UserError(f"`files` and `{key}` exclude each other", where=f"{where}: {key}", fix=fix)
+        for split, paths in spec.files.items():
+            for path in _all_paths(paths):
+                if not path.endswith(".parquet"):
+                    yield UserError(
+                        f"'{path}' is no Parquet file, and others of the Hub are not read", where=f"{where}: files.{split}",
+                        fix="Try `config` and `splits` in place of `files`: the Hub converts most datasets to Parquet.",
+                    )  # fmt: skip
+    elif not spec.splits:
+        fix = "Write {train: train, test: test}, with the names that the splits have on the Hub."
+        yield UserError("missing key 'splits'", where=where, fix=fix)
+
+
+def _all_paths(paths: str | Mapping[str, Paths]) -> Iterator[str]:
+    for listed in (paths,) if isinstance(paths, str) else paths.values():
+        yield from (listed,) if isinstance(listed, str) else listed
+
+
 def _find_empty_splits(spec: CustomTask, where: str) -> Iterator[UserError]:
-    for split, paths in spec.files.items():
+    key = spec.files_key
+    what, name = ("no file is named", "path") if key == "files" else ("no split is named", "split")
+    for split, paths in (spec.files if key == "files" else spec.splits).items():
         if not paths:
-            yield UserError("no file is named", where=f"{where}: files.{split}", fix="Write {en: path}, or remove it.")
+            yield UserError(what, where=f"{where}: {key}.{split}", fix=f"Write {{en: {name}}}, or remove it.")
         for language, listed in paths.items() if isinstance(paths, dict) else ():
             if not listed:
-                place = f"{where}: files.{split}.{language}"
-                yield UserError("no file is named", where=place, fix="Write its path, or remove the language.")
+                place = f"{where}: {key}.{split}.{language}"
+                yield UserError(what, where=place, fix=f"Write its {name}, or remove the language.")
 
 
 def _find_lists_of_columns(spec: CustomTask, where: str) -> Iterator[UserError]:
@@ -203,9 +286,9 @@ def _find_repeated(spec: CustomTask, where: str) -> Iterator[UserError]:
     """Values that are listed twice, or are empty, in lists whose items must differ."""
     lists: dict[str, Sequence[str]] = {"labels": spec.labels, "languages": spec.languages, "header": spec.header}
     lists |= {f"columns.{field}": names for field, names in spec.columns.items() if isinstance(names, list)}
-    for split, paths in spec.files.items():
-        for language, listed in paths.items() if isinstance(paths, dict) else ():
-            lists[f"files.{split}.{language}"] = [listed] if isinstance(listed, str) else listed
+    for split, paths in spec.declared.items():
+        for language, listed in paths.items() if isinstance(paths, Mapping) else ():
+            lists[f"{spec.files_key}.{split}.{language}"] = [listed] if isinstance(listed, str) else listed
     for key, values in lists.items():
         for at, value in enumerate(values):
             if value in values[:at]:
@@ -215,14 +298,16 @@ def _find_repeated(spec: CustomTask, where: str) -> Iterator[UserError]:
 
 
 def _find_unused_languages(spec: CustomTask, where: str) -> Iterator[UserError]:
-    has_paths = any(isinstance(paths, str) for paths in spec.files.values())
+    has_paths = any(isinstance(paths, str) for paths in spec.declared.values())
     if spec.languages and not has_paths and not any("{lang}" in value for value in spec.where.values()):
         yield UserError(
-            "`languages` has no effect, since `files` maps each language to its files",
+            f"`languages` has no effect, since `{spec.files_key}` maps each language to its {spec.files_key}",
             where=f"{where}: languages",
-            fix="Remove it, or write a path with {lang}: {test: 'test.{lang}.csv'}.",
+            fix="Remove it, or write a path with {lang}: {test: 'test.{lang}.csv'}."
+            if spec.files_key == "files"
+            else "Remove it, or write one split for all languages: {test: test}.",
         )
-    if spec.train_language and "train" not in spec.files:
+    if spec.train_language and "train" not in spec.declared:
         yield UserError(
             "`train_language` has no effect, since there are no training files",
             where=f"{where}: train_language",

@@ -109,7 +109,11 @@ def find_origins(source: Source, language: str, split: str, data: Path | None) -
 def find_optional_fields(task: Task, data: Path | None) -> dict[str, bool]:
     """Field that `xlift predict` reads and tasks of the format may lack -> whether this one, on a user's files, has it."""
     source, input_fields = task.source, formats.get(task.format).input_fields
-    row = source.first_row(task, data) if isinstance(source, FileSource) and source.kind == "custom" else None
+    row = None
+    if (isinstance(source, FileSource) and source.kind == "custom") or (
+        isinstance(source, HubSource) and source.is_custom
+    ):
+        row = source.first_row(task, data)
     return {name: found is not None for name, found in row.optional.items() if name in input_fields} if row else {}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.division import TRAIN, Holdout
 from xlift.tasks.sources.files import FileSource
 from xlift.tasks.sources.parallel import ENGLISH
+from xlift.tasks.sources.readers.base import Row
 from xlift.tasks.task import Task
 
 LOG_BYTES = 5_000_000
@@ -49,12 +50,18 @@ class HubSource:
     """Column -> value of the rows to read, with {lang} as in patterns, if one file holds all languages."""
     numbered: bool = False
     """Use row numbers as ids, because the files' ids are not unique."""
+    direction: tuple[str, ...] = ()
+    """See `FileSource.direction`."""
     joined: bool = False
     """See `FileSource.joined`. Labels are compared with English if it is in the same cache."""
     holdout: Holdout | None = None
     """See `FileSource.holdout`."""
     revision: str = "main"
     """Branch, tag or commit; `refs/convert/parquet` is the Hub's own conversion of repositories without Parquet."""
+    branch: str = ""
+    """Branch or tag whose commit `revision` is. A download notes it in the cache, where it is then found without a network."""
+    is_custom: bool = False
+    """Declared in a study: its rows are checked as those of a user's own files."""
     kind: str = "hub"
 
     def languages(self, split: str) -> tuple[str, ...]:
@@ -107,6 +114,39 @@ class HubSource:
                 return snapshot, cache
         return None
 
+    def list_files(self) -> hub.Snapshot:
+        """The files on the Hub (see `xlift.hub.list_files`)."""
+        return replace(hub.list_files(self.repository, self.revision), revision=self.branch or self.revision)
+
+    def find_all(self, data: Path | None) -> FileSource | None:
+        """All files of a custom task as one source; None if not all of them are in one cache."""
+        return next((each for each in self._find_present(data) if dict(each.available) == dict(self.available)), None)
+
+    def read_labels(self, task: Task, data: Path | None) -> tuple[str, ...]:
+        """The labels in the training files of a custom task that are on this machine, sorted."""
+        files = next((each for each in self._find_present(data) if TRAIN in each.available), None)
+        return files.read_labels(task, (TRAIN,), data) if files else ()
+
+    def _find_present(self, data: Path | None) -> Iterator[FileSource]:
+        """The files in each cache as one source."""
+        for cache in hub.cache_folders(data):
+            if snapshot := hub.find_snapshot(self.repository, self.revision, cache):
+                yield self._file_source(snapshot, cache, self._present_patterns(snapshot, cache))
+
+    def download_all(self, task_name: str) -> FileSource:
+        """Download the files of a custom task that are not in the user's cache, and return `find_all`."""
+        snapshot, cache = self.list_files(), hub.cache_folders(None)[0]
+        patterns = (
+            each for split in self.splits() for code in self.languages(split) for each in self.patterns(code, split)
+        )
+        self._download(snapshot, tuple(dict.fromkeys(patterns)), cache, task_name)
+        return self._file_source(snapshot, cache, self._present_patterns(snapshot, cache))
+
+    def first_row(self, task: Task, data: Path | None) -> Row | None:
+        """See `FileSource.first_row`. None unless all files of the task are on this machine."""
+        files = self.find_all(data)
+        return files.first_row(task, data) if files else None
+
     def needed_patterns(self, language: str, split: str) -> tuple[str, ...]:
         """The patterns of a language's files, and of the training files by which its rows are divided."""
         patterns, reference = self.patterns(language, split), self._reference(language, split)
@@ -128,15 +168,12 @@ class HubSource:
         patterns = self.needed_patterns(language, split)
         local = self._find_local(language, split, data)
         if local is None:
-            snapshot, cache = hub.list_files(self.repository, self.revision), hub.cache_folders(None)[0]
-            entries = hub.match_files(snapshot, patterns)
-            size = sum(entry.bytes for entry in entries)
-            if size >= LOG_BYTES:
-                message = "downloading %s %s %s from the Hub: %d files of %s, %.0f MB"
-                _LOG.warning(message, task.name, language, split, len(entries), self.repository, size / 1e6)
-            hub.download_files(snapshot, entries, cache)
+            snapshot, cache = self.list_files(), hub.cache_folders(None)[0]
+            self._download(snapshot, patterns, cache, f"{task.name} {language} {split}")
         else:
             snapshot, cache = local
+        if self.is_custom:
+            return self._file_source(snapshot, cache, self._present_patterns(snapshot, cache))
         patterns_by_language = {language: self.patterns(language, split)}
         compares_labels = self.joined or any(fault.differs_from_english for fault in task.faults)
         if compares_labels and ENGLISH in self.languages(split):
@@ -145,6 +182,40 @@ class HubSource:
         patterns_by_split = {split: patterns_by_language}
         if reference := self._reference(language, split):
             patterns_by_split.setdefault(TRAIN, {})[reference] = self.patterns(reference, TRAIN)
+        return self._file_source(snapshot, cache, patterns_by_split)
+
+    def _download(self, snapshot: hub.Snapshot, patterns: tuple[str, ...], cache: Path, what: str) -> None:
+        """Download the files that match some patterns.
+
+        Args:
+            what: the examples in them, for the log.
+        """
+        entries = hub.match_files(snapshot, patterns)
+        size = sum(entry.bytes for entry in entries)
+        if size >= LOG_BYTES:
+            message = "downloading %s from the Hub: %d files of %s, %.0f MB"
+            _LOG.warning(message, what, len(entries), self.repository, size / 1e6)
+        hub.download_files(snapshot, entries, cache)
+
+    def _present_patterns(self, snapshot: hub.Snapshot, cache: Path) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Split -> language -> patterns, where their files are in a cache."""
+        return {
+            split: present
+            for split in self.splits()
+            if (present := {
+                code: patterns for code in self.languages(split)
+                if snapshot.complete_paths(patterns := self.patterns(code, split), cache)
+            })
+        }  # fmt: skip
+
+    def _file_source(
+        self, snapshot: hub.Snapshot, cache: Path, patterns: Mapping[str, Mapping[str, tuple[str, ...]]]
+    ) -> FileSource:
+        """The files of some splits and languages in a cache as a source.
+
+        Args:
+            patterns: split -> language -> patterns.
+        """
         return FileSource(
             reader="parquet",
             files={
@@ -152,17 +223,18 @@ class HubSource:
                     code: tuple(entry.path for entry in snapshot.matching(code_patterns))
                     for code, code_patterns in by_language.items()
                 }
-                for name, by_language in patterns_by_split.items()
+                for name, by_language in patterns.items()
             },
-            available={name: tuple(by_language) for name, by_language in patterns_by_split.items()},
+            available={name: tuple(by_language) for name, by_language in patterns.items()},
             holdout=self.holdout,
             codes=self.codes,
             columns=self.columns,
             values=self.values,
             drop=self.drop,
             where=self.where,
+            direction=self.direction,
             numbered=self.numbered,
             joined=self.joined,
             root=snapshot.folder(cache),
-            kind=self.kind,
+            kind="custom" if self.is_custom else self.kind,
         )
