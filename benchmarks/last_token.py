@@ -222,9 +222,9 @@ def find_sources(store: Path | None, only: str, seed: int, targets: bool) -> Ite
 
 def name_of(spec: TrainSpec, specs: Mapping[str, TrainSpec]) -> str:
     """The stages of a model, such as 'ocnli-10k/zh/640 > sib200/en/400'; '' if one of them is not there."""
-    own = " + ".join(spec.part_names()) + (
-        f" at {spec.recipe.lr:g}" if any(data.task == TASK for data in spec.mixture) else ""
-    )
+    own = " + ".join(spec.part_names())
+    if any(data.task == TASK for data in spec.mixture):
+        own += " at the chosen rate" if spec.lr_choices else f" at {spec.recipe.lr:g}"
     if spec.model.fingerprint:
         return own
     before = name_of(specs[spec.model.job], specs) if spec.model.job in specs else ""
