@@ -219,6 +219,7 @@ def test_a_run_pins_the_commit_and_a_rerun_reads_it(standin: Hub, tmp_path: Path
     store, file, old = Store(tmp_path / "store"), study(tmp_path), head(standin)
     plan = make_plan(file)
     record(file, plan, store)
+    assert plan.describe_datasets() == [f"topics: org/topics at {old}"]
     assert read_record(store, "study").tasks["topics"].origins == (f"org/topics@{old}",)
     new = standin.commit("dataset", REPOSITORY, {"de/test-00000-of-00001.parquet": parquet(rows("de", 9))})
     standin.connect(monkeypatch, tmp_path / "another cache")

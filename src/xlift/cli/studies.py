@@ -101,7 +101,7 @@ def run_jobs(
         print(f"{len(imported)} of {len(plan.jobs)} jobs are taken from {bundle}.", file=sys.stderr)
     record = make_record(file, plan, last_record(store, plan.name))
     write_record(record, store)
-    print_notes(plan.describe_conversions())
+    print_notes([*plan.describe_conversions(), *plan.describe_datasets()])
     print_warnings([*plan.warnings, *(str(odd) for summary in plan.summaries for odd in summary.odd)])
     workers = default_workers(plan.engine) if workers is None else workers
     num_slots = max(1, workers)

@@ -12,6 +12,7 @@ from xlift.recipes import Engine
 from xlift.studies.job import PROVISIONAL, Job, data_of
 from xlift.studies.missing import MissingData, MissingModel
 from xlift.tasks.sources.data_summary import TaskSummary
+from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Task
 
 
@@ -84,6 +85,15 @@ class Plan:
     def describe_conversions(self) -> list[str]:
         """'google/mt5-small: its pickled weights were converted to safetensors (cached)'."""
         return [f"{self.names[key]}: {record.describe()} (cached)" for key, record in self.conversions.items()]
+
+    def describe_datasets(self) -> list[str]:
+        """'topics: org/name at COMMIT' for each custom task from the Hub."""
+        sources = {name: task.source for name, task in self.tasks.items()}
+        return [
+            f"{name}: {source.repository} at {source.revision}"
+            for name, source in sources.items()
+            if isinstance(source, HubSource) and source.is_custom
+        ]
 
     def model_shapes(self) -> dict[str, ModelShape | None]:
         """Fingerprint -> shape of the pretrained models; None if it is unknown."""
