@@ -14,7 +14,7 @@ KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
     "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom borrowed_from "
-    "same_task baseline_status steps"
+    "same_task baseline_status steps chance majority"
 ).split()
 
 

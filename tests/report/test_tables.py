@@ -27,7 +27,7 @@ KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "
     "lift_minus_control_high lift_p in_best_set is_unstable pooled_pipelines pooled_freedom borrowed_from "
-    "same_task baseline_status steps"
+    "same_task baseline_status steps chance majority"
 ).split()
 ROW = LiftRow(
     "s", "m", "nli", "en", "full", 2, "xnli", "all", "accuracy", 0.714, 0.694, 0.734, 0.032, 0.011, 0.053, 500,
@@ -309,3 +309,32 @@ def test_the_text_below_tables_gives_unequal_steps():
     text = footer([replace(BASE, steps=26.0), replace(ROW, steps=214.0), replace(ROW, intermediate="qa", steps=214.4)])
     assert "Unequal training steps (mean over the targets): 26 for none; 214 for nli, qa." in text
     assert "Unequal" not in footer([replace(BASE, steps=26.0), replace(ROW, steps=26.0)])
+
+
+GUESSED = [replace(row, chance=1 / 3, majority=0.4049) for row in (BASE, ROW)]
+
+
+def test_chance_and_majority_are_lines_below_the_pipelines():
+    text = printed(
+        TerminalTable([*GUESSED, *(replace(row, target="pos", chance=None, majority=None) for row in GUESSED)]), 100
+    )
+    chance, majority = (
+        line.split() for line in text.splitlines()[-12:] if line.startswith((" (chance)", " (majority)"))
+    )
+    assert (chance, majority) == (["(chance)", "33.3"], ["(majority)", "40.5"])
+    assert "| (chance) | 33.3 |" in to_markdown(GUESSED)
+    assert "(majority) & 40.5" in to_latex(GUESSED)
+    assert "(majority): always the most frequent answer of the test set" in footer(GUESSED)
+
+
+def test_chance_and_majority_do_not_widen_a_table_and_are_left_out_where_answers_are_no_choice():
+    def head(rows):
+        return next(line for line in printed(TerminalTable(rows), 100).splitlines() if "──" in line)
+
+    assert head(GUESSED) == head([BASE, ROW])
+    assert "(chance)" not in printed(TerminalTable([BASE, ROW]), 100) + to_markdown([BASE, ROW]) + to_latex([BASE, ROW])
+
+
+def test_the_name_of_a_guess_stands_in_the_column_of_intermediates():
+    rows = [*GUESSED, *(replace(row, model="b") for row in GUESSED)]
+    assert "|  | (chance) | 33.3 |" in to_markdown(rows)

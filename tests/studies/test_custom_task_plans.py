@@ -85,3 +85,16 @@ def test_questions_from_files_have_the_revision_of_their_format_and_generated_on
     specs = [job.spec for job in plan_of(study_file(tmp_path, text)).jobs.values()]
     revisions = {spec.data.task: spec.data.revision for spec in specs if isinstance(spec, PredictSpec)}
     assert revisions == {"own": 1, "isle-qa": 0}
+
+
+def test_the_shipped_encoder_is_warned_of_where_languages_are_real(tmp_path: Path):
+    text = custom_task_study(tmp_path)
+    path = study_file(tmp_path, text.replace("models: [model]", "models: [isles, {name: tiny, model: isles}, model]"))
+    warnings = [each for each in plan_of(path).warnings if "has seen no text" in each]
+    assert [each.partition(":")[0] for each in warnings] == [
+        f"{name} has seen no text of de, en, cv" for name in ("isles", "tiny")
+    ]
+    assert "Name a multilingual model, such as FacebookAI/xlm-roberta-base" in warnings[0]
+    own = study_file(tmp_path, text, name="own.yaml")
+    generated = study_file(tmp_path, "models: [isles]\ntargets: [{task: isle-nli, train: {size: 20}}]\n", "isles.yaml")
+    assert not [each for other in (own, generated) for each in plan_of(other).warnings if "has seen no text" in each]

@@ -112,7 +112,7 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
         "direction": st.lists(st.sampled_from(LANGUAGES), max_size=3),
         "joined": st.sampled_from((True, False, "yes", 1)),
         "labels": st.one_of(st.lists(texts, max_size=4), st.sampled_from((["a", "b"], ["0", "1"], ["O", "B-PER"], ["no-answer"]))),
-        "metric": METRICS,
+        "metric": st.one_of(METRICS, st.lists(METRICS, max_size=3)),
         "train_language": languages,
         "max_length": st.sampled_from((128, 1, 0, True, "128", 2.0)),
         "title": texts,

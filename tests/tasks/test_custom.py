@@ -41,7 +41,7 @@ def test_classification_from_csv(folder):
     task = build_custom_task(declaration(), folder)
     (example,) = task.source.read(task, "de", "test", None)
     assert (example.id, example.text_a, example.text_b, example.label) == ("0", "hallo, du", None, "billing")
-    assert (task.labels, task.metrics, task.train_language) == (("billing", "other"), ("accuracy",), "en")
+    assert (task.labels, task.metrics, task.train_language) == (("billing", "other"), ("accuracy", "macro-f1"), "en")
     assert (task.source.kind, task.source.splits()) == ("custom", ("train", "test"))
 
 
@@ -97,6 +97,18 @@ def test_every_format_has_a_reader(tmp_path, format, name, text, labels):
     task = build_custom_task(declaration(format=format, files={"train": {"de": name}}), tmp_path)
     assert task.labels == labels
     assert list(task.source.read(task, "de", "train", None))
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("", ("accuracy", "macro-f1")),
+        ("macro-f1", ("macro-f1",)),
+        (["macro-f1", "accuracy"], ("macro-f1", "accuracy")),
+    ],
+)
+def test_a_task_has_the_metrics_that_it_names_in_this_order(folder, metric, expected):
+    assert build_custom_task(declaration(metric=metric), folder).metrics == expected
 
 
 @pytest.mark.parametrize(
@@ -172,6 +184,11 @@ def test_every_format_has_a_reader(tmp_path, format, name, text, labels):
         ({"header": ["text", "text"]}, "header: 'text' is listed twice"),
         ({"metric": "accuracy-f1"}, "metric: 'accuracy-f1' cannot read the labels: it needs two labels"),
         ({"metric": "acuracy"}, "task 'tickets': metric: unknown metric 'acuracy'"),
+        ({"metric": ["accuracy", "macro_f1"]}, "task 'tickets': metric.1: unknown metric 'macro_f1'"),
+        ({"metric": ["accuracy", "macro_f1"]}, "did you mean 'macro-f1'?"),
+        ({"metric": ["macro-f1", "macro-f1"]}, "metric: 'macro-f1' is listed twice"),
+        ({"metric": []}, "metric: the list is empty"),
+        ({"metric": ["accuracy", 3]}, "metric.1: expected a text, found 3"),
     ],
 )
 def test_wrong_declarations(folder, changes, message):

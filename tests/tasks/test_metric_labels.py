@@ -99,8 +99,10 @@ def test_accuracy_f1_needs_one_positive_label_of_two(labels, readable):
 
 def test_metrics_of_another_format_and_unknown_ones():
     assert problem("bleu", "classification", "a", "b").startswith("'bleu' cannot score classification\n")
-    assert "Metrics of classification: accuracy." in problem("bleu", "classification", "a", "b")
-    assert "Metrics of classification: accuracy, accuracy-f1." in problem("map@20", "classification", "0", "1")
+    assert "Metrics of classification: accuracy, macro-f1, macro-precision, macro-recall." in problem(
+        "bleu", "classification", "a", "b"
+    )
+    assert "Metrics of classification: accuracy, accuracy-f1, macro-f1" in problem("map@20", "classification", "0", "1")
     assert "did you mean 'accuracy'? Metrics of" in problem("acuracy", "classification", "a", "b")
     assert "It has no metrics" in problem("accuracy", "text")
 

@@ -28,6 +28,15 @@ MEAN = "mean"
 """The metric of target 'all', which averages different metrics (as the average in XTREME's tables)."""
 
 
+class GuessScores(NamedTuple):
+    """Scores of two models that ignore the input, on the same examples."""
+
+    chance: float | None
+    """Of an answer drawn uniformly from the labels or choices: the score of its expected counts. None if unknown."""
+    majority: float
+    """Of the most frequent gold answer for every example."""
+
+
 @dataclass(frozen=True)
 class ScoredCell:
     """The predictions of one run (pipeline and seed) on one target in one language, as counts."""
@@ -70,6 +79,8 @@ class ScoredCell:
     """Whether an intermediate stage trains on labels of the target's own task."""
     steps: int | None = None
     """Optimizer steps of all training behind it, without pretraining; None if unknown."""
+    guesses: GuessScores | None = None
+    """Of a target whose answers are a choice."""
 
 
 class PipelineKey(NamedTuple):
@@ -114,6 +125,8 @@ class ScoreEstimate:
     """Whether an intermediate stage trains on labels of the target's own task; of a mean: of one of its targets."""
     steps: float | None = None
     """Mean number of optimizer steps over the seeds, without pretraining; None if one is unknown."""
+    guesses: GuessScores | None = None
+    """Of a mean: the means of those of its parts, if all have them."""
 
     def select_seeds(self, seeds: Sequence[int]) -> Estimate:
         """The estimate for some of its seeds, in the given order."""
@@ -211,6 +224,7 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
             example_floor(len(set(reference.ids))),
             any(cell.same_task for cell in cells),
             _mean_steps([cell.steps for cell in cells]),
+            cells[0].guesses,
         )
     return scores
 
@@ -359,6 +373,19 @@ def weighted_sum(parts: Sequence[ScoreEstimate | None], weights: Sequence[float]
         sum(weight**2 * part.floor for part, weight in zip(present, weights, strict=True)),
         any(part.same_task for part in present),
         _mean_steps([part.steps for part in present]),
+        _sum_guesses([part.guesses for part in present], weights),
+    )
+
+
+def _sum_guesses(parts: Sequence[GuessScores | None], weights: Sequence[float]) -> GuessScores | None:
+    """The sum of all parts times their weights; None if one is missing."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    chances = [part.chance for part in known if part.chance is not None]
+    return GuessScores(
+        float(np.dot(chances, weights)) if len(chances) == len(known) else None,
+        float(np.dot([part.majority for part in known], weights)),
     )
 
 

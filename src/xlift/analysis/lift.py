@@ -98,6 +98,11 @@ class LiftRow:
     steps: float | None = None
     """Optimizer steps of all training behind the score, without pretraining: the mean over seeds, and of 'all' over targets.
     None if unknown."""
+    chance: float | None = None
+    """Score of answers drawn uniformly from the labels or choices; of a mean: the mean of those scores. None if the answers
+    are no choice, or the number of choices is unknown."""
+    majority: float | None = None
+    """Score of the most frequent gold answer for every example of the language."""
 
     @property
     def is_mean(self) -> bool:
@@ -229,6 +234,8 @@ def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control
         same_task=scored.same_task,
         baseline_status=scores[baseline, target, language].training_status if lift else OK,
         steps=scored.steps,
+        chance=scored.guesses and scored.guesses.chance,
+        majority=scored.guesses and scored.guesses.majority,
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from xlift.analysis.estimates import ScoredCell
+from xlift.analysis.chance import guess_scores, is_choice
+from xlift.analysis.estimates import GuessScores, ScoredCell
 from xlift.analysis.natural import PUBLISHED, add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
-from xlift.studies.predictions import PredictedRows, read_predictions, read_rows
+from xlift.studies.predictions import PredictedRows, read_predictions, read_rows, read_scores
 from xlift.studies.record import Record
 from xlift.studies.store import Store
-from xlift.tasks import metrics
+from xlift.tasks import formats, metrics
 
 AT_OFFICIAL_LAYER = " at the official layer"
 """Suffix of the name of a metric at the official layer, beside the same metric at a layer chosen on dev pairs."""
@@ -35,6 +37,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     cells: list[tuple[Cell, ScoredCell]] = []
     missing: list[Cell] = []
     tables: dict[tuple[str, str], tuple[PredictedRows, np.ndarray]] = {}
+    guesses: dict[tuple[str, str, str], GuessScores | None] = {}
     splits = {target.name or target.task: target.split for target in record.study.targets}
     status_reader = TrainingStatusReader(store)
     for cell in record.cells:
@@ -51,6 +54,9 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     tables[key, name] = _counts(store, key, dev_key, name, cell.language)
                 rows, counts = tables[key, name]
                 metric = metrics.get(name)
+                column = (cell.target, cell.language, name)
+                if column not in guesses and not cell.noise:
+                    guesses[column] = _guesses(record, store, cell, name, rows)
                 scored = ScoredCell(
                     model=cell.model, intermediate=cell.intermediate, intermediate_language=cell.intermediate_language,
                     size=cell.size, seed=cell.seed, target=cell.target, language=cell.language, metric=name + suffix,
@@ -59,9 +65,20 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                     lowest_score=metric.lowest_score, control=cell.control, control_of=cell.control_of,
                     units=rows.units, examples=_examples(record, cell, splits.get(cell.target, "test")),
                     same_task=cell.same_task, steps=status_reader.steps(key),
+                    guesses=None if cell.noise else guesses[column],
                 )  # fmt: skip
                 cells.append((cell, scored))
     return [scored for _, scored in cells] + add_published_noise(cells), missing
+
+
+def _guesses(record: Record, store: Store, cell: Cell, metric: str, rows: PredictedRows) -> GuessScores | None:
+    """The scores of models that ignore the examples of a cell."""
+    form = formats.get(record.tasks[cell.task].format)
+    if not is_choice(form):
+        return None
+    scores = read_scores(store, cell.key)
+    with _readable(store, cell.key, metric):
+        return guess_scores(metrics.get(metric), form, rows.references, scores, cell.language)
 
 
 def _examples(record: Record, cell: Cell, split: str) -> str:
@@ -80,8 +97,15 @@ def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) ->
     if definition.fit_threshold:
         apply_threshold = definition.fit_threshold(*read_predictions(store, dev_key)[1:])
         predictions = [apply_threshold(prediction) for prediction in predictions]
-    try:
+    with _readable(store, key, metric):
         return rows, definition.count_examples(rows.references, predictions, language)
+
+
+@contextmanager
+def _readable(store: Store, key: str, metric: str) -> Iterator[None]:
+    """Raises UserError for any error of a metric that reads predictions of another form."""
+    try:
+        yield
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
             f"the predictions {key[:12]} are not of the form that the metric {metric} reads: {error}",

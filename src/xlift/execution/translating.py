@@ -222,7 +222,7 @@ def _make_declaration(
     if task.labels:
         declared["labels"] = list(task.labels)
     if task.metrics:
-        declared["metric"] = task.metrics[0]
+        declared["metric"] = task.metrics[0] if len(task.metrics) == 1 else list(task.metrics)
     declared |= {
         "max_length": task.max_length,
         "licence": f"{task.licence or 'unknown'}; translator: {translator.licence}",

@@ -17,6 +17,8 @@ MINUS_CONTROL = "Δ"
 """Before the lift of an intermediate minus the lift of its control, in the row of the control."""
 SAME_TASK = "same task"
 """Below a lift whose pipeline was trained on labels of the target's own task by its intermediate stage."""
+GUESSES = {"(chance)": "chance", "(majority)": "majority"}
+"""Name of a line below the pipelines of a table -> the field of `LiftRow` with its scores."""
 TARGET_NAMES = {ALL: "the mean", OTHER_TASKS: "the mean of other tasks"}
 CONTROLS = {
     "steps": "no intermediate, and as many more steps on the target",
@@ -35,7 +37,7 @@ def footer(rows: Sequence[LiftRow], more: Sequence[str] = ()) -> str:
     if not rows:
         return ""
     notes = (
-        f"{_control_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_same_task_note(rows)}{_steps_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
+        f"{_control_note(rows)}{_guess_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_same_task_note(rows)}{_steps_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
         f"{_status_note(rows)}"
     )
     return " ".join([notes, *more])
@@ -48,6 +50,18 @@ def _control_note(rows: Sequence[LiftRow]) -> str:
         return ""
     listed = "; ".join(f"({kind}): {CONTROLS[kind]}" for kind in kinds)
     return f"Controls: {listed}. {MINUS_CONTROL} in their rows: the lift of their intermediate minus their own. "
+
+
+def _guess_note(rows: Sequence[LiftRow]) -> str:
+    """Explain the lines below the pipelines."""
+    chance, majority = GUESSES
+    parts = [f"{chance}: answers drawn at random from all labels or choices"] * any(
+        row.chance is not None for row in rows
+    )
+    parts += [f"{majority}: always the most frequent answer of the test set"] * any(
+        row.majority is not None for row in rows
+    )
+    return f"{'; '.join(parts)}. " if parts else ""
 
 
 def _source_note(rows: Sequence[LiftRow]) -> str:

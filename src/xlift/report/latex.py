@@ -71,6 +71,9 @@ def to_latex(
             for below in (lifts, differences, same_task):
                 if any(below):
                     lines.append(" & ".join([""] * len(pipeline) + below) + r" \\")
+        guesses = table.guess_lines()
+        lines += [r"\midrule"] * bool(guesses)
+        lines += [" & ".join([*map(latex_escape, names), *found]) + r" \\" for names, found in guesses]
         about = " ".join(part for part in (caption, table.title and f"{table.title}.", footer(rows, notes)) if part)
         about = f"{about} Percent, ± half the interval. {BOLD_NOTE} Star: {SIGN_NOTE}"
         words = [HEADINGS[key] for key in table.keys]

@@ -270,6 +270,7 @@ def _table_view(score_table: ScoreTable) -> dict[str, Any]:
             }
             for pipeline, line in zip(score_table.pipelines, score_table.cells, strict=True)
         ],
+        "guesses": score_table.guess_lines(),
     }
 
 

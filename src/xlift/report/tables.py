@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from xlift.analysis.confounds import main_means
 from xlift.analysis.estimates import ALL, BASELINE, OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
-from xlift.report.footer import MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
+from xlift.report.footer import GUESSES, MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -45,6 +45,17 @@ class ScoreTable:
     columns: list[str]
     cells: list[list[LiftRow | None]]
     """[pipeline][column]"""
+
+    def guess_lines(self) -> list[tuple[list[str], list[str]]]:
+        """The lines of models that ignore the input, below the pipelines: a text for each key and for each column."""
+        lines = []
+        for name, key in GUESSES.items():
+            found = [[getattr(row, key) for row in column if row] for column in zip(*self.cells, strict=True)]
+            known = [next((score for score in scores if score is not None), None) for scores in found]
+            if any(score is not None for score in known):
+                names = [name if part == "intermediate" else "" for part in self.keys]
+                lines.append((names, ["" if score is None else f"{to_percent(score):.1f}" for score in known]))
+        return lines
 
 
 def to_percent(value: float) -> float:
@@ -268,6 +279,9 @@ class TerminalTable:
                     text.append("\n" + same_task, style=STYLES[0])
                 texts.append(text)
             table.add_row(*(Text(part or "–") for part in pipeline), *texts)
+        for names, scores in score_table.guess_lines():
+            if any(found := [scores[column] for column in columns]):
+                table.add_row(*names, *found, style="dim")
         return table
 
 
@@ -354,6 +368,7 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, notes: S
                 lift = "".join(f"<br>{below}" for below in lines_below if below)
                 texts.append((f"**{score}**" if bold else score) + lift)
             lines.append(markdown_row([markdown_escape(part) or "–" for part in pipeline] + texts))
+        lines += [markdown_row([*names, *scores]) for names, scores in score_table.guess_lines()]
         has_title = per_language or len(score_tables) > 1
         blocks.append((f"### {markdown_escape(score_table.title)}\n\n" if has_title else "") + "\n".join(lines))
     return "\n\n".join([*blocks, f"{LEGEND} {footer(rows, notes)}"]) + "\n"

@@ -56,7 +56,8 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
     plan.claims = file.read_claims()
     if plan.claims:
         check_claims(plan.claims, Table.of(plan.cells))
-    plan.warnings += [*resolver.notes, *language_notes(plan)]
+    shipped = {start.model for start in starts if start.is_shipped}
+    plan.warnings += [*resolver.notes, *language_notes(plan, shipped)]
     plan.faults = resolver.describe_faults()
     plan.warnings += [sentence for sentences in plan.faults.values() for sentence in sentences]
     if plan.cells and "none" not in study.intermediate:

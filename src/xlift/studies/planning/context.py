@@ -52,6 +52,8 @@ class ModelState:
     """Of a decoder in head mode."""
     profile: ModelProfile | None = None
     """Of a named model of the Hub that has one."""
+    is_shipped: bool = False
+    """Whether it is a model that xlift ships, of the archipelago."""
 
     @property
     def label(self) -> str:

@@ -1,8 +1,8 @@
-"""Notes of a plan on languages: where a metric, a kind of noise or a prompt knows nothing about one, and what stands in."""
+"""Notes of a plan on languages: where a model, a metric, a kind of noise or a prompt knows nothing about one."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from xlift.archipelago.languages import GENERATED_LANGUAGES
@@ -15,8 +15,17 @@ from xlift.tasks.task import Task
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def language_notes(plan: Plan) -> Iterator[str]:
-    """One line for each task and rule, with all languages that it concerns."""
+MOST_LANGUAGES = 4
+"""A note on a model names at most so many languages."""
+
+
+def language_notes(plan: Plan, shipped: Collection[str] = ()) -> Iterator[str]:
+    """One line for each model, and for each task and rule, with the languages that it concerns.
+
+    Args:
+        shipped: names of the models that are the shipped encoder.
+    """
+    yield from _shipped_model_notes(plan, shipped)
     scored = _group((cell.task, cell.language) for cell in plan.cells)
     for name, codes in scored.items():
         yield from _metric_notes(plan.tasks[name], codes)
@@ -25,6 +34,28 @@ def language_notes(plan: Plan) -> Iterator[str]:
         yield from _shared_rules(name, codes)
     yield from _noise_notes(plan, read)
     yield from _name_notes(plan)
+
+
+def _shipped_model_notes(plan: Plan, shipped: Collection[str]) -> Iterator[str]:
+    """The shipped encoder is pretrained on generated languages only."""
+    used = [
+        (cell.model, code)
+        for cell in plan.cells
+        if cell.model in shipped
+        for field in (cell.language, cell.train_language, cell.intermediate_language)
+        for code in field.split("+")
+        if code and code not in GENERATED_LANGUAGES
+    ]
+    for model, codes in _group(used).items():
+        listed = (
+            codes
+            if len(codes) <= MOST_LANGUAGES
+            else [*codes[: MOST_LANGUAGES - 1], f"{len(codes) - MOST_LANGUAGES + 1} more"]
+        )
+        yield (
+            f"{model} has seen no text of {', '.join(listed)}: the shipped encoder is pretrained on generated languages only, so scores in "
+            "real ones mean nothing. Name a multilingual model, such as FacebookAI/xlm-roberta-base (`xlift models` lists others)."
+        )
 
 
 def _metric_notes(task: Task, codes: list[str]) -> Iterator[str]:

@@ -96,6 +96,7 @@ def _named_model(context: PlanContext, entry: NamedModel, where: Keys) -> ModelS
     return ModelState(
         name, ModelRef(fingerprint=fingerprint), name, family, shape.num_layers if shape else None,
         patches, heads=found.heads, facts=facts, profile=None if is_folder else find_profile(entry.model),
+        is_shipped=entry.model in backbones.SHIPPED,
     )  # fmt: skip
 
 

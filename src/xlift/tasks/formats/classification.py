@@ -28,7 +28,7 @@ class Classification(TextPairs):
     pipeline_tag = "text-classification"
     score_kind = "probability"
     has_probabilities = True
-    default_metrics = ("accuracy",)
+    default_metrics = ("accuracy", "macro-f1")
     label_fields = ("label",)
     has_classes = True
     has_fixed_answers = True

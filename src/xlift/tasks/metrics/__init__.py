@@ -14,7 +14,7 @@ from xlift.tasks.metrics.chunks import CHUNK_F1_LEGACY, ENTITY_F1
 from xlift.tasks.metrics.correlation import PEARSON, SPEARMAN
 from xlift.tasks.metrics.mining import BUCC_F1, MINING_F1
 from xlift.tasks.metrics.mlqa import MLQA_EM, MLQA_F1
-from xlift.tasks.metrics.multilabel import MACRO_F1, MICRO_F1
+from xlift.tasks.metrics.multilabel import MACRO_F1, MACRO_PRECISION, MACRO_RECALL, MICRO_F1
 from xlift.tasks.metrics.on_target import ON_TARGET
 from xlift.tasks.metrics.pairs import ACCURACY_F1, PAIR_F1
 from xlift.tasks.metrics.ranking import MAP, MAP_AT_20, MRR_AT_20
@@ -23,7 +23,8 @@ from xlift.tasks.metrics.squad import SQUAD2_EM, SQUAD2_F1, SQUAD_EM, SQUAD_F1
 METRICS: tuple[Metric, ...] = (
     ACCURACY, ACCURACY_F1, TAG_ACCURACY, CHUNK_F1_LEGACY, ENTITY_F1, SQUAD_F1, SQUAD_EM, SQUAD2_F1, SQUAD2_EM,
     MLQA_F1, MLQA_EM, ANSWER_F1, ANSWER_EM, PAIR_F1, BUCC_F1, MINING_F1, MAP_AT_20, MRR_AT_20, MAP,
-    BLEU, CHRF, SPBLEU, ON_TARGET, PEARSON, SPEARMAN, MICRO_F1, MACRO_F1,
+    BLEU, CHRF, SPBLEU, ON_TARGET, PEARSON, SPEARMAN, MICRO_F1, MACRO_F1, MACRO_PRECISION,
+    MACRO_RECALL,
 )  # fmt: skip
 
 

@@ -33,8 +33,8 @@ class Metric:
     uses_language: bool = False
     """Whether the rule depends on the language (articles, words without spaces)."""
     uses_labels: bool = False
-    """Whether `count_names` are repeated for each label. Gold (or None) and prediction are lists of labels then, and
-    the labels are those of all examples, sorted."""
+    """Whether `count_names` are repeated for each label. Gold (or None) and prediction are a label or a list of labels
+    then, and the labels are those of all examples, sorted."""
     leave_one_out: Callable[[np.ndarray], np.ndarray] | None = None
     """For a score that is no function of sums: (n, counts) of all examples -> (n,) scores without each of them."""
     lowest_score: float = 0.0
@@ -56,13 +56,18 @@ class Metric:
 
     def count_examples(self, golds: Sequence[Any], predictions: Sequence[Any], language: str) -> np.ndarray:
         """(n, counts) the counts of all examples."""
-        labels = sorted({*chain(*(gold or () for gold in golds), *predictions)}) if self.uses_labels else ()
+        labels = sorted({*chain(*map(labels_of, (*golds, *predictions)))}) if self.uses_labels else ()
         pairs = zip(golds, predictions, strict=True)
         return np.array([self.count_example(*pair, language, labels) for pair in pairs], dtype=float)
 
     def score(self, counts: np.ndarray) -> float:
         """The score of examples from their (n, counts)."""
         return float(self.compute_score(counts if self.leave_one_out else counts.sum(axis=0)))
+
+
+def labels_of(answer: str | Sequence[str] | None) -> Sequence[str]:
+    """The labels of an answer: one, several or none."""
+    return (answer,) if isinstance(answer, str) else answer or ()
 
 
 def mean(sums: np.ndarray) -> np.ndarray:

@@ -187,12 +187,20 @@ def _paths_by_language(
 
 
 def _metrics(spec: CustomTask, labels: Sequence[str], where: str) -> tuple[str, ...]:
-    if not spec.metric:
+    """The metrics that the declaration names, each once; by default the format's."""
+    requested = [spec.metric] if isinstance(spec.metric, str) else spec.metric
+    if requested == [""]:
         return FORMATS[spec.format].default_metrics
-    try:
-        return (metrics.check(spec.metric, spec.format, labels).name,)
-    except UserError as error:
-        raise UserError(error.what, where=f"{where}: metric", fix=error.fix) from None
+    if not requested:
+        raise UserError("the list is empty", where=f"{where}: metric", fix="Name a metric, or remove the key.")
+    found: dict[str, None] = {}
+    for at, name in enumerate(requested):
+        try:
+            found[metrics.check(name, spec.format, labels).name] = None
+        except UserError as error:
+            place = "metric" if isinstance(spec.metric, str) else f"metric.{at}"
+            raise UserError(error.what, where=f"{where}: {place}", fix=error.fix) from None
+    return tuple(found)
 
 
 def _check_direction(spec: CustomTask, where: str) -> tuple[str, ...]:

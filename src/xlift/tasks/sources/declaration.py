@@ -73,8 +73,8 @@ class CustomTask(BaseModel):
     labels: list[str] = []
     """The order of the classes; by default read from the training files and sorted. Span QA: `[no-answer]` if questions
     may have no answer."""
-    metric: str = ""
-    """Name of a metric; by default the format's."""
+    metric: str | list[str] = ""
+    """Name of a metric, or of several, of which tables show the first; by default the format's."""
     title: str = ""
     train_language: str = ""
     max_length: int = Field(default=128, gt=0, strict=True)
@@ -285,6 +285,7 @@ def _find_lists_of_columns(spec: CustomTask, where: str) -> Iterator[UserError]:
 def _find_repeated(spec: CustomTask, where: str) -> Iterator[UserError]:
     """Values that are listed twice, or are empty, in lists whose items must differ."""
     lists: dict[str, Sequence[str]] = {"labels": spec.labels, "languages": spec.languages, "header": spec.header}
+    lists |= {} if isinstance(spec.metric, str) else {"metric": spec.metric}
     lists |= {f"columns.{field}": names for field, names in spec.columns.items() if isinstance(names, list)}
     for split, paths in spec.declared.items():
         for language, listed in paths.items() if isinstance(paths, Mapping) else ():
