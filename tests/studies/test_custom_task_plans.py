@@ -94,7 +94,7 @@ def test_the_shipped_encoder_is_warned_of_where_languages_are_real(tmp_path: Pat
     assert [each.partition(":")[0] for each in warnings] == [
         f"{name} has seen no text of de, en, cv" for name in ("isles", "tiny")
     ]
-    assert "Name a multilingual model, such as FacebookAI/xlm-roberta-base" in warnings[0]
+    assert "Name a multilingual model: `xlift models --languages de,en,cv` lists some." in warnings[0]
     own = study_file(tmp_path, text, name="own.yaml")
     generated = study_file(tmp_path, "models: [isles]\ntargets: [{task: isle-nli, train: {size: 20}}]\n", "isles.yaml")
     assert not [each for other in (own, generated) for each in plan_of(other).warnings if "has seen no text" in each]

@@ -54,7 +54,7 @@ def _shipped_model_notes(plan: Plan, shipped: Collection[str]) -> Iterator[str]:
         )
         yield (
             f"{model} has seen no text of {', '.join(listed)}: the shipped encoder is pretrained on generated languages only, so scores in "
-            "real ones mean nothing. Name a multilingual model, such as FacebookAI/xlm-roberta-base (`xlift models` lists others)."
+            f"real ones mean nothing. Name a multilingual model: `xlift models --languages {','.join(codes[:MOST_LANGUAGES])}` lists some."
         )
 
 
