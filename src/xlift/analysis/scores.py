@@ -77,7 +77,7 @@ def _guesses(record: Record, store: Store, cell: Cell, metric: str, rows: Predic
     if not is_choice(form):
         return None
     scores = read_scores(store, cell.key)
-    with _readable(store, cell.key, metric):
+    with readable(store, cell.key, metric):
         return guess_scores(metrics.get(metric), form, rows.references, scores, cell.language)
 
 
@@ -97,12 +97,12 @@ def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) ->
     if definition.fit_threshold:
         apply_threshold = definition.fit_threshold(*read_predictions(store, dev_key)[1:])
         predictions = [apply_threshold(prediction) for prediction in predictions]
-    with _readable(store, key, metric):
+    with readable(store, key, metric):
         return rows, definition.count_examples(rows.references, predictions, language)
 
 
 @contextmanager
-def _readable(store: Store, key: str, metric: str) -> Iterator[None]:
+def readable(store: Store, key: str, metric: str) -> Iterator[None]:
     """Raises UserError for any error of a metric that reads predictions of another form."""
     try:
         yield

@@ -20,6 +20,7 @@ from xlift.cli import (
     predict,
     pretrain,
     push,
+    report,
     store,
     studies,
     suites,
@@ -69,7 +70,7 @@ def _options(
 for command in (
     studies.run,
     studies.plan,
-    studies.report,
+    report.report,
     compare.compare,
     claims.claims,
     info.tasks,

@@ -1,4 +1,4 @@
-"""`xlift run`, `xlift plan`, `xlift report` and `xlift pretrain`."""
+"""`xlift run` and `xlift plan`, and how commands find a study and its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import typer
 from xlift.cli.contamination import compare_after_run
 from xlift.cli.options import (
     DEFAULT_STORE,
-    BorrowOption,
     DataOption,
     JsonOption,
     SetOption,
@@ -27,7 +26,6 @@ from xlift.cli.options import (
     console,
     print_notes,
     print_warnings,
-    write_page,
 )
 from xlift.errors import UserError
 
@@ -229,113 +227,6 @@ def _calibrate(plan: Plan, workers: int) -> None:
     for subject in list_subjects(plan):
         print(f"Measuring {subject.name} for {workers} workers.", file=sys.stderr)
         calibrate(subject, subject.engine, workers)
-
-
-def report(
-    study: Annotated[
-        str, typer.Argument(help="A YAML file, the name of a study, or a bundle of results (a folder or a zip file).")
-    ],
-    store: StoreOption = DEFAULT_STORE,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
-    paper: Annotated[
-        Path | None, typer.Option("--paper", help="Write the report as a paper: a file ending in .md or .tex.")
-    ] = None,
-    claims: Annotated[
-        str | None,
-        typer.Option(
-            "--claims",
-            help="In the page and the paper, judge other claims: a file, or the name of one that ships with xlift.",
-        ),
-    ] = None,
-    evidence: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--evidence",
-            help="A file of published results for the page and the paper, beside those that ship with xlift.",
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
-    latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX table (booktabs).")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
-    languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only means.")] = False,
-    metrics: Annotated[
-        bool, typer.Option("--metrics", help="Show every metric of a task, not only the first.")
-    ] = False,
-    noise: Annotated[bool, typer.Option("--noise", help="Show only the effect of noise, in any format.")] = False,
-    borrow_variance: BorrowOption = False,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--compare",
-            metavar="ROW ROW",
-            help="Two rows for the page's table of differences; by default the best ones.",
-        ),
-    ] = None,
-) -> None:
-    """Print the lift table of a finished study.
-
-    Reads only the store, or only the bundle. A second table shows the effect of noise if the study has noisy targets. JSON and CSV hold one
-    table: lifts, or noise with --noise.
-    """
-    from xlift.claims import read_claims
-    from xlift.evidence.files import read_evidence
-    from xlift.report import robustness, tables
-    from xlift.report.latex import to_latex
-    from xlift.report.page import render_page
-    from xlift.report.paper.paper import add_references, check_paper_file, make_paper, write_paper
-    from xlift.report.study import make_report
-
-    formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
-    if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
-        raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
-    if paper:
-        check_paper_file(paper)
-    if compare and not html:
-        fix = f"Give --html PAGE too, or run `xlift compare {study} {shlex.join(compare)}`."
-        raise UserError("--compare is for the page", where="--compare", fix=fix)
-    pairs = [compare] if compare else []
-    claim_set = read_claims(claims, where="--claims") if claims else None
-    published = read_evidence(evidence) if evidence else None
-    with open_results(study, store) as (record, opened):
-        study_report = make_report(
-            record,
-            opened,
-            every_metric=metrics,
-            borrow_variance=borrow_variance,
-            claim_set=claim_set,
-            evidence=published,
-            compared=pairs,
-        )
-        document = make_paper(record, opened, study_report) if paper or (html and study_report.rows) else None
-    rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
-    print_warnings(study_report.info.warnings)
-    if html:
-        info = study_report.info
-        write_page(html, render_page(rows, add_references(info, document) if document else info))
-        print(f"Wrote {html}", file=sys.stderr)
-    if paper and document:
-        print(f"Wrote {', '.join(map(str, write_paper(document, paper)))}", file=sys.stderr)
-    if noise and not noise_rows:
-        raise UserError("the study has no scores with noise", fix="Add `noise:` to a target and run the study.")
-    if as_json:
-        print(robustness.to_json(noise_rows) if noise else tables.to_json(rows))
-    elif csv:
-        print(robustness.to_csv(noise_rows) if noise else tables.to_csv(rows), end="")
-    elif not rows:
-        print("There are no results yet.", file=sys.stderr)
-    elif latex or markdown:
-        format_lifts = to_latex if latex else tables.to_markdown
-        format_noise = robustness.to_latex if latex else robustness.to_markdown
-        parts = [
-            "" if noise else format_lifts(rows, per_language=languages, notes=notes),
-            format_noise(noise_rows, per_language=languages),
-        ]
-        print("\n".join(part for part in parts if part))
-    elif not html and not paper:
-        if not noise:
-            console().print(tables.TerminalTable(rows, per_language=languages, notes=notes))
-        console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
 
 
 @contextmanager

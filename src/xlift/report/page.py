@@ -63,6 +63,8 @@ class PageInfo:
     """The entries of `references`."""
     noise: dict[str, Any] = field(default_factory=dict)
     """Content of the noise section, from report/robustness.py; empty for none."""
+    classes: dict[str, Any] = field(default_factory=dict)
+    """Content of the section on labels, from report/classes.py; empty for none."""
     contrasts: dict[str, Any] = field(default_factory=dict)
     """Content of the section on differences between rows, from report/contrasts.py; empty for none."""
     learning_rates: list[dict[str, Any]] = field(default_factory=list)

@@ -19,6 +19,8 @@ from xlift.analysis.seed_variance import SeedTables
 from xlift.analysis.training_status import COLLAPSED, FP32, RETRIED, own_status
 from xlift.claims import ClaimSet
 from xlift.evidence.entries import Evidence
+from xlift.report.classes import for_page as classes_for_page
+from xlift.report.classes import shown_rows
 from xlift.report.contamination import for_page
 from xlift.report.contrasts import best_pairs
 from xlift.report.contrasts import for_page as contrasts_for_page
@@ -113,6 +115,7 @@ def make_report(
             ),
         ],
         noise=noise_for_page(noise_rows),
+        classes=classes_for_page(shown_rows(record, store, rows)),
         contrasts=contrasts_for_page(compare_pairs(cells, pairs, record.name, lent), are_chosen=bool(compared)),
         learning_rates=rates_for_page(record, store),
         command=f"xlift run {record.name}",
