@@ -60,9 +60,8 @@ def _macro(score: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], 
 
 
 _COUNT_NAMES = ("correct", "gold", "predicted")
-_FORMATS = ("classification", "multi-label")
 MICRO_F1 = Metric("micro-f1", "micro F1 of labels", _COUNT_NAMES, micro_counts, f1, formats=("multi-label",))
 MACRO_F1, MACRO_PRECISION, MACRO_RECALL = (
-    Metric(f"macro-{name}", f"macro {title} of labels", _COUNT_NAMES, macro_counts, _macro(score), formats=_FORMATS, uses_labels=True)
+    Metric(f"macro-{name}", f"macro {title} of labels", _COUNT_NAMES, macro_counts, _macro(score), formats=("classification", "multi-label"), uses_labels=True)
     for name, title, score in (("f1", "F1", f1), ("precision", "precision", precision), ("recall", "recall", recall))
 )  # fmt: skip
