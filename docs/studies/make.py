@@ -45,7 +45,7 @@ STUDIES = {
     "real-small": ["studies/real-small.yaml", "--data", "../shared/data"],
     **{
         name: [f"studies/real/{name}.yaml", "--data", "../shared/data"]
-        for name in ("language", "language_prompted", "sizes", "tasks", "low_resource_languages")
+        for name in ("language", "language_prompted", "sizes", "tasks", "low_resource_languages", "pooling")
     },
 }
 """Name -> arguments of `xlift run`, in the root of the repository."""
