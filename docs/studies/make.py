@@ -22,7 +22,6 @@ from xlift.claims import FACT
 from xlift.evidence.files import SHIPPED, read_evidence
 from xlift.evidence.verdicts import judge_published
 from xlift.report.claims import claims_notes, format_confidence, format_effect, format_needs, format_verdict
-from xlift.report.lift_chart import lift_chart
 from xlift.report.literature import literature_cell
 from xlift.report.page import render_page, summarize_lifts
 from xlift.report.paper.paper import add_references, make_paper
@@ -45,12 +44,10 @@ STUDIES = {
     "real-small": ["studies/real-small.yaml", "--data", "../shared/data"],
     **{
         name: [f"studies/real/{name}.yaml", "--data", "../shared/data"]
-        for name in ("language", "language_prompted", "sizes", "tasks", "low_resource_languages", "pooling")
+        for name in ("language", "language_prompted", "sizes", "tasks", "low_resource_languages", "shuffled_labels")
     },
 }
 """Name -> arguments of `xlift run`, in the root of the repository."""
-PICTURES = {"language": ("mean", "sib200")}
-"""Name -> panels of the chart of lifts and controls that NAME.svg holds, for the README."""
 MARK = "<!-- What follows is made by make.py. -->"
 
 
@@ -82,9 +79,6 @@ def write_pages(bundle: Path) -> None:
         claims = claims_section(record, store)
         info = add_references(report.info, make_paper(record, store, report))
     (HERE / f"{name}.html").write_text(render_page(report.rows, info), encoding="utf-8")
-    if name in PICTURES:
-        picture = on_white(lift_chart(report.rows, PICTURES[name]))
-        (HERE / f"{name}.svg").write_text(picture, encoding="utf-8")
     file = HERE / f"{name}.md"
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     written = text.partition(MARK)[0] if MARK in text else f"# {record.study.title}\n\n**{record.study.question}**\n\n"
@@ -102,12 +96,6 @@ def write_pages(bundle: Path) -> None:
         "; ".join(f"{key}: {value}" for key, value in report.info.runs.items()) + ".",
     ]
     file.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
-
-
-def on_white(svg: str) -> str:
-    """The drawing in dark ink on white, so that it can be read on a page of any colour."""
-    start, _, rest = svg.replace("currentColor", "#1d1d1b").partition(">")
-    return f'{start}><rect width="100%" height="100%" fill="#ffffff"/>{rest}'
 
 
 def claims_section(record: Record, store: Store) -> list[str]:

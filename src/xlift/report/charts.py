@@ -337,3 +337,9 @@ def to_svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> st
     svg = svg.replace(INK, "currentColor")
     label = description.translate({ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"})
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def on_white(svg: str) -> str:
+    """The drawing in dark ink on white, so that it can be read on a page of any colour."""
+    start, _, rest = svg.replace("currentColor", "#1d1d1b").partition(">")
+    return f'{start}><rect width="100%" height="100%" fill="#ffffff"/>{rest}'
