@@ -44,7 +44,15 @@ STUDIES = {
     "real-small": ["studies/real-small.yaml", "--data", "../shared/data"],
     **{
         name: [f"studies/real/{name}.yaml", "--data", "../shared/data"]
-        for name in ("language", "language_prompted", "sizes", "tasks", "low_resource_languages", "shuffled_labels")
+        for name in (
+            "language",
+            "language_prompted",
+            "sizes",
+            "tasks",
+            "low_resource_languages",
+            "shuffled_labels",
+            "head_start",
+        )
     },
 }
 """Name -> arguments of `xlift run`, in the root of the repository."""

@@ -151,6 +151,9 @@ class Recipe(Settings):
     adam_epsilon: float = Field(default=1e-8, gt=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this norm."""
+    initializer_range: float | None = Field(default=None, ge=0)
+    """Standard deviation of the initial weights of the output layer of new heads. Default: that of the model's config, in most 0.02.
+    0: from zeros. (The name is that of transformers' configs.)"""
     max_length: int | None = Field(default=None, ge=8)
     """Tokens per sequence; default: the task's."""
     early_stopping: EarlyStopping | None = None

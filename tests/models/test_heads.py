@@ -379,3 +379,33 @@ def test_pretrained_pooler_initializes_heads_with_a_pooler():
 def test_unknown_kind_of_head_is_an_error():
     with pytest.raises(ValueError, match="unknown kind of head 'pooled'"):
         HeadSpec("pooled")
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "modernbert", "qwen3", "gemma3_text", "mt5"])
+@pytest.mark.parametrize("kind", ["sequence", "token", "span"])
+def test_initializer_range_is_that_of_the_layer_that_gives_the_logits(family: str, kind: str):
+    model = tiny.encoder(family)
+    heads = {
+        each: model.add_head("task", HeadSpec(kind, LABELS), seed=1, initializer_range=each)
+        for each in (None, 0.0, 0.5)
+    }
+    inputs = tiny.batch([[7, 8, 9], [10, 11, 12]])
+    states = model.last_hidden_state(inputs).detach()
+    assert heads[None](states, inputs["attention_mask"]).abs().max() > 0
+    assert heads[0.0](states, inputs["attention_mask"]).abs().max() == 0
+    output_layer = [module for module in heads[0.5].modules() if isinstance(module, torch.nn.Linear)][-1]
+    assert output_layer.weight.std().item() == pytest.approx(0.5, rel=0.4)
+    others = {
+        name
+        for name, value in heads[0.0].state_dict().items()
+        if not torch.equal(value, heads[None].state_dict()[name])
+    }
+    assert len(others) == 1  # all else starts as without the setting
+
+
+def test_a_head_that_starts_from_zeros_learns():
+    model = tiny.encoder("gemma3_text")
+    head = model.add_head("task", HeadSpec("sequence", LABELS), seed=1, initializer_range=0.0)
+    inputs = tiny.batch([[7, 8, 9], [10, 11]])
+    torch.nn.functional.cross_entropy(model(inputs, "task"), torch.tensor([0, 1])).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in head.parameters())

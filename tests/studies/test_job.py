@@ -73,7 +73,7 @@ OTHER: dict[str, Any] = {
     "mixture": [{"task": "x", "language": "y", "split": "train", "fingerprint": ""}],
     "half_precision": True, "cut": 0.77, "seed": 77, "task": "other", "language": "other", "split": "dev", "size": 77,
     "fingerprint": "0", "max_length": 77, "lr": 0.77, "batch_size": 77, "epochs": 7.7, "max_steps": 77, "warmup_steps": 0.77,
-    "weight_decay": 0.77, "adam_beta2": 0.77, "adam_epsilon": 0.77, "max_grad_norm": 7.7, "rule": "uniform", "temperature": 7.7, "cap": 77, "share": 0.77,
+    "weight_decay": 0.77, "adam_beta2": 0.77, "adam_epsilon": 0.77, "max_grad_norm": 7.7, "initializer_range": 0.77, "rule": "uniform", "temperature": 7.7, "cap": 77, "share": 0.77,
     "family": "bert", "layers": 7, "hidden_size": 256, "intermediate_size": 77, "heads": 2, "max_positions": 77,
     "vocabulary": 777, "documents": 777, "keep_heads": ["x"], "head": "other", "options": {"layer": 4},
     "model": {"fingerprint": "0"}, "weights": [0.25, 0.75], "mlm": {"share": 0.2}, "merged": ["x"], "layer_job": "x",

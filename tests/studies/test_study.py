@@ -26,7 +26,7 @@ def test_the_defaults_of_a_recipe_are_part_of_every_key():
     # whoever changes one must raise RESULT_VERSION (studies/job.py), then this line.
     assert Recipe().model_dump() == {
         "lr": 2e-5, "batch_size": 32, "epochs": 3.0, "max_steps": None, "warmup_steps": 0.1, "weight_decay": 0.01, "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8, "max_grad_norm": 1.0, "max_length": None, "early_stopping": None, "eval_steps": None, "retries": 2, "precision": "auto",
+        "adam_epsilon": 1e-8, "max_grad_norm": 1.0, "initializer_range": None, "max_length": None, "early_stopping": None, "eval_steps": None, "retries": 2, "precision": "auto",
         "lr_scheduler_type": "linear", "optimizer": "adamw", "lora": None,
     }  # fmt: skip
 

@@ -292,6 +292,7 @@ def make_head(
     seed: int,
     pooler: dict[str, Tensor] | None = None,
     language_head: dict[str, Tensor] | None = None,
+    initializer_range: float | None = None,
 ) -> Head:
     """A new head for a model with this config, on the CPU. Its initial values depend only on spec, config and seed.
 
@@ -299,6 +300,7 @@ def make_head(
         pooler: 'dense.weight' and 'dense.bias' of a pretrained pooler (BERT's, from next-sentence prediction). Initial
             values of the head's pooler.
         language_head: the tensors of a pretrained language head. Initial values of a language head.
+        initializer_range: standard deviation of the initial weights of the layer that gives the logits; default: that of the config.
 
     Raises:
         UserError: a language head for a model that is no encoder, or whose masked-LM decoder is not its input embeddings.
@@ -318,7 +320,11 @@ def make_head(
             fix="masked language modelling as an intermediate needs a tied decoder, as in XLM-R, mBERT and mmBERT.",
         )
     head = head.to_empty(device="cpu")
-    _initialize(head, config, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    _initialize(head, config, generator)
+    if initializer_range is not None and not isinstance(head, DualHead | LanguageHead):
+        output_layer = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+        nn.init.normal_(output_layer.weight, 0.0, initializer_range, generator=generator)
     if pooler and hasattr(head, "pooler"):
         head.get_submodule("pooler").load_state_dict(pooler)
     if language_head and isinstance(head, LanguageHead):

@@ -95,9 +95,12 @@ class Model(nn.Module):
             return backbone
         return backbone.base_model if self.family == "decoder" else backbone.get_encoder()
 
-    def add_head(self, name: str, spec: HeadSpec, *, seed: int) -> Head:
-        """Add a new head under `name`. It replaces a head of the same name."""
-        head = make_head(spec, self.backbone.config, seed=seed, pooler=self.pooler, language_head=self.language_head)
+    def add_head(self, name: str, spec: HeadSpec, *, seed: int, initializer_range: float | None = None) -> Head:
+        """Add a new head under `name`. It replaces a head of the same name. `initializer_range` is that of `make_head`."""
+        head = make_head(
+            spec, self.backbone.config, seed=seed, pooler=self.pooler, language_head=self.language_head,
+            initializer_range=initializer_range,
+        )  # fmt: skip
         self.heads[name] = head.to(self.backbone.device)
         return head
 

@@ -144,6 +144,8 @@ def describe_recipe(recipe: Recipe, max_length: int, lr_choices: Sequence[Learni
         parts.insert(-2, f"the best checkpoint on dev of one every {recipe.early_stopping.eval_steps} steps")
     if recipe.lora:
         parts.insert(0, f"LoRA of rank {recipe.lora.rank} (alpha {recipe.lora.alpha:g})")
+    if recipe.initializer_range is not None:
+        parts.insert(-1, f"new heads that start with a standard deviation of {recipe.initializer_range:g}")
     return f"{', '.join(parts[:-1])}, and {parts[-1]}"
 
 

@@ -36,13 +36,14 @@ BUDGET = "token_budget"
 
 
 def add_heads(
-    model: Model, tasks: Sequence[Task], seed: int, head: str = "", classifier_pooling: ClassifierPooling = "last"
-) -> None:
+    model: Model, tasks: Sequence[Task], seed: int, head: str = "", classifier_pooling: ClassifierPooling = "last",
+    initializer_range: float | None = None,
+) -> None:  # fmt: skip
     """Add a new head for every task, or one called `head` for all tasks. A head's initial weights depend on its name and the
     seed, not on the rest of the mixture. The head called TEXT serves all text-to-text tasks."""
     for name, task in {head or task.head: task for task in tasks}.items():
         spec = HeadSpec("text") if name == TEXT else make_head_spec(task, classifier_pooling)
-        model.add_head(name, spec, seed=_head_seed(name, seed))
+        model.add_head(name, spec, seed=_head_seed(name, seed), initializer_range=initializer_range)
 
 
 def make_head_spec(task: Task, classifier_pooling: ClassifierPooling = "last") -> HeadSpec:

@@ -202,7 +202,7 @@ def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe,
     spec, engine, files, tokenizer = stage.spec, stage.context.engine, stage.files, stage.tokenizer
     model = stage.unused_models.pop() if stage.unused_models else load_without_heads(files)[0]
     for name, dataset in {each.head_name: each for each in inputs.train_datasets}.items():
-        add_heads(model, [dataset.task], spec.seed, name, spec.classifier_pooling)
+        add_heads(model, [dataset.task], spec.seed, name, spec.classifier_pooling, recipe.initializer_range)
     compact = None
     # LoRA does not train the embeddings
     if spec.recipe.lora is None and spec.recipe.optimizer_traits.is_elementwise:

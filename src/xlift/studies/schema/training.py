@@ -68,6 +68,7 @@ class RecipePatch(Settings):
     adam_beta2: float | None = Field(default=None, gt=0, lt=1)
     adam_epsilon: float | None = Field(default=None, gt=0)
     max_grad_norm: float | None = Field(default=None, gt=0)
+    initializer_range: float | None = Field(default=None, ge=0)
     max_length: int | None = Field(default=None, ge=8)
     early_stopping: EarlyStoppingOrNot | None = None
     """False: train all steps and keep the last checkpoint, although a wider level or a published recipe stops early."""
