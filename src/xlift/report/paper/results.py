@@ -76,7 +76,8 @@ def _score_table(table: ScoreTable, caption: str) -> Table:
     rows: list[list[Text]] = []
     for pipeline, line in zip(table.pipelines, table.cells, strict=True):
         rows.append([*(part or "–" for part in pipeline), *(_score_cell(row) if row else "–" for row in line)])
-    rows += [[*names, *scores] for names, scores in table.guess_lines()]
+    for names, scores in table.guess_lines():
+        rows.append([*names, *scores])
     return Table(f"{caption}.", [*(HEADINGS[key] for key in table.keys), *table.columns], rows, len(table.columns))
 
 
