@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.support.literature import QUESTION, TITLE, bibtex, pdf
 
@@ -78,6 +78,7 @@ def test_clean_text_can_be_printed(text: str) -> None:
 
 @given(text=st.text(min_size=1, max_size=500))
 def test_any_text_stays_quoted_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    assume(clean_text(text))  # a paper whose title has nothing to print is left out
     path = tmp_path_factory.mktemp("draft") / "draft.yaml"
     write_draft(result(f"{text} 5.4", title=text, author=text, venue=text), path)
     (entry,) = read_evidence([path]).entries
