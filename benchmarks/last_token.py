@@ -273,22 +273,27 @@ def measure(options: argparse.Namespace) -> None:
         print(f"{source.name}: {time.process_time() - started:.0f} s of one core", flush=True)
 
 
+def add_model_arguments(parser: argparse.ArgumentParser, *, needs_store: bool) -> None:
+    """The arguments that name models, data and languages; outlier_dimensions.py has them too."""
+    parser.add_argument("numbers", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "--model", type=Path, default=Path("real-models/gemma-3-270m"), help="folder of the pretrained model"
+    )
+    parser.add_argument("--store", type=Path, required=needs_store, help="store with the trained models")
+    parser.add_argument("--only", default="", help="measure models whose stages have this text")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the stages")
+    parser.add_argument("--languages", default=",".join(LANGUAGES))
+    parser.add_argument("--rows", type=int, default=204, help="test sentences of each language")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest="mode", required=True)
     one = modes.add_parser("measure", help="compute the numbers of some models")
-    one.add_argument("numbers", type=Path)
-    one.add_argument("--data", type=Path, required=True)
-    one.add_argument(
-        "--model", type=Path, default=Path("real-models/gemma-3-270m"), help="folder of the pretrained model"
-    )
-    one.add_argument("--store", type=Path, help="store with models after intermediate stages")
-    one.add_argument("--only", default="", help="measure stages whose name has this text")
-    one.add_argument("--seed", type=int, default=1, help="seed of the stages")
+    add_model_arguments(one, needs_store=False)
     one.add_argument("--targets", action="store_true", help="measure models that were trained on SIB-200 too")
-    one.add_argument("--languages", default=",".join(LANGUAGES))
     one.add_argument("--train", type=int, default=400, help="English sentences for the probes")
-    one.add_argument("--rows", type=int, default=204, help="test sentences of each language")
     two = modes.add_parser("show", help="make tables and figures of the numbers")
     two.add_argument("numbers", type=Path)
     two.add_argument("--figures", type=Path, help="folder to write the figures to")

@@ -21,21 +21,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.last_token import (
-    LANGUAGES,
     SOURCE,
     TASK,
     Source,
+    add_model_arguments,
     compute_vectors,
     find_sources,
     load,
     percent,
     read_sentences,
 )
-from xlift.languages import LANGUAGES as KNOWN_LANGUAGES
+from xlift import languages
 from xlift.report.charts import INK, LINES, on_white, to_svg
 from xlift.report.markdown import table
-
-LANGUAGES_BY_CODE = {language.code: language for language in KNOWN_LANGUAGES}
 
 NAMES = {
     "sib200/en/400 at the chosen rate": "400 English labels",
@@ -134,10 +132,10 @@ def draw(numbers: dict[str, Any]) -> str:
     first = next(iter(means))
     series = {NAMES[first]: series.pop(NAMES[first]), "the same model, ten of 640 dimensions replaced": {language: values[1 + len(REPLACED)] for language, values in means[first].items()}, **series}  # fmt: skip
     points = [
-        {"series": name, "language": LANGUAGES_BY_CODE[code].name, "accuracy": value}
+        {"series": name, "language": languages.get(code).name, "accuracy": value}
         for name, of in series.items() for code, value in of.items()
     ]  # fmt: skip
-    languages = list(dict.fromkeys(point["language"] for point in points))
+    order = list(dict.fromkeys(point["language"] for point in points))
     scale = alt.Scale(domain=list(series), range=[LINES[6], LINES[5], LINES[0], LINES[1]])
     shapes = alt.Scale(domain=list(series), range=["circle", "diamond", "square", "triangle-up"])
     legend = alt.Legend(orient="bottom", columns=1, title=None, labelLimit=420, symbolOpacity=1)
@@ -145,7 +143,7 @@ def draw(numbers: dict[str, Any]) -> str:
         alt.Chart(alt.InlineData(points))
         .mark_point(filled=True, size=110, opacity=0.9)
         .encode(
-            y=alt.Y("language:N", sort=languages, title=None, axis=alt.Axis(grid=True, gridOpacity=0.15, gridColor=INK)),
+            y=alt.Y("language:N", sort=order, title=None, axis=alt.Axis(grid=True, gridOpacity=0.15, gridColor=INK)),
             x=alt.X(
                 "accuracy:Q", title="accuracy on topics of sentences (%)", scale=alt.Scale(domain=[0, 100]),
                 axis=alt.Axis(gridOpacity=0.15, gridColor=INK),
@@ -153,7 +151,7 @@ def draw(numbers: dict[str, Any]) -> str:
             color=alt.Color("series:N", sort=list(series), scale=scale, legend=legend),
             shape=alt.Shape("series:N", sort=list(series), legend=legend, scale=shapes),
         )
-    ).properties(width=480, height=34 * len(languages))  # fmt: skip
+    ).properties(width=480, height=34 * len(order))  # fmt: skip
     return on_white(to_svg(chart, "Accuracy by language: English labels only, with ten dimensions replaced, after Chinese pairs, and after the same pairs with shuffled labels"))  # fmt: skip
 
 
@@ -194,16 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest="mode", required=True)
     one = modes.add_parser("measure", help="compute the numbers of the models of a store")
-    one.add_argument("numbers", type=Path)
-    one.add_argument("--store", type=Path, required=True)
-    one.add_argument("--data", type=Path, required=True)
-    one.add_argument(
-        "--model", type=Path, default=Path("real-models/gemma-3-270m"), help="folder of the pretrained model"
-    )
-    one.add_argument("--only", default="", help="measure models whose stages have this text")
-    one.add_argument("--seed", type=int, default=1)
-    one.add_argument("--languages", default=",".join(LANGUAGES))
-    one.add_argument("--rows", type=int, default=204, help="test sentences of each language")
+    add_model_arguments(one, needs_store=True)
     two = modes.add_parser("show", help="make the table of the numbers")
     two.add_argument("numbers", type=Path)
     two.add_argument("--figure", type=Path, help="write the figure to this file")

@@ -30,7 +30,7 @@ def guess_scores(
     """The scores of two models that ignore the input; None if answers are no choice, or no example has gold.
 
     Args:
-        scores: of any predictions of these examples; they tell the labels of the task, or the number of choices of
+        scores: of any predictions of these examples; they hold the labels of the task, or the number of choices of
             each question. Without them the labels are those in gold, and the score of guesses among choices is unknown.
     """
     if not is_choice(form) or metric.leave_one_out:

@@ -3,7 +3,7 @@
 Names are those of `datasets.load_dataset`: a configuration and its splits. Their Parquet files are found by their paths, in the
 layouts that `push_to_hub` and the Hub's own conversion write. Other layouts are named by `files:`, as `data_files` there.
 
-The commit is resolved once: the one that a run has pinned, else the one in a cache on this machine, else the Hub's current one.
+The commit is resolved once: as a run has pinned it, else as a cache on this machine has it, else the current commit of the Hub.
 """
 
 from __future__ import annotations
