@@ -116,7 +116,7 @@ def test_a_service_that_asks_for_an_hour_is_left_out(literature: Literature, tmp
 BROKEN = {
     "openalex": [b"", b"<html>Sorry</html>", b'{"results": [', b"[]", b'{"results": 3}', b"\xff\xfe", b"[" * 100_000],
     "arxiv": [b"", b"<html>Sorry</html>", b"<feed><entry>", b"<feed/>", b"\x00"],
-    "acl": [b"", b"<html>@Sorry</html>", gzip.compress(b"@article{" * 1000)[:-9], gzip.compress(b"no entries")],
+    "acl": [b"", b"<html>@Sorry</html>", gzip.compress(b"@article{" * 1000, mtime=0)[:-9], gzip.compress(b"no entries", mtime=0)],
 }  # fmt: skip
 PATHS = {"openalex": "/works", "arxiv": "/api/query", "acl": "/anthology"}
 
