@@ -171,8 +171,8 @@ class Recipe(Settings):
     lora: Lora | None = None
     """Default: every weight is trained."""
     precision: Precision = "auto"
-    """Of the arithmetic; weights and optimizer moments are always float32. 'auto' is bf16 where the machine multiplies bf16
-    natively and the model is wide enough to gain from it, else fp32 (training/precision.py has the rule)."""
+    """Of the arithmetic; weights and optimizer moments are always float32. 'auto' is bf16 where the machine is faster in
+    it (processor.py) and the model is wide enough to gain from it, else fp32 (training/precision.py)."""
 
     _warmup = field_validator("warmup_steps")(check_warmup)
 

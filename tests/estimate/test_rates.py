@@ -24,7 +24,7 @@ LARGE = ModelShape("xlm-roberta", 24, 1024, 4096, 16, 250_002, 514)
 
 @pytest.fixture
 def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rates, "has_bf16", lambda: True)
+    monkeypatch.setattr(rates, "has_fast_bf16", lambda: True)
 
 
 def test_recorded_shapes_get_their_recorded_rates(bf16: None):
@@ -47,7 +47,7 @@ def test_larger_shape_costs_more_per_job_and_the_same_per_operation(bf16: None):
 
 
 def test_wide_models_take_longer_without_bf16(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rates, "has_bf16", lambda: False)
+    monkeypatch.setattr(rates, "has_fast_bf16", lambda: False)
     assert rates.scale_recorded_rates(BASE, "auto").training == pytest.approx(
         RECORDED[BASE].training * rates.WITHOUT_BF16
     )

@@ -11,6 +11,7 @@ from xlift.estimate.memory import Memory, memory_of
 from xlift.estimate.schedule import makespan
 from xlift.estimate.work import PlanWorkloads, Workload
 from xlift.model_shape import ModelShape
+from xlift.processor import has_fast_bf16
 from xlift.recipes import WIDE, Engine, Precision, num_threads
 from xlift.studies.job import Job, MergeSpec, PretrainSpec, TrainSpec
 from xlift.studies.placement import num_processes, slots_by_job, threads_by_job, uses_gpu
@@ -128,7 +129,7 @@ class PlanEstimate:
 
     def _uses_bf16(self, job: Job, shape: ModelShape) -> bool:
         precision = self.precision[job.key]
-        has_bf16 = rates.has_bf16() if self.device is None else True
+        has_bf16 = has_fast_bf16() if self.device is None else True
         return precision == "bf16" or (precision == "auto" and shape.hidden_size >= WIDE and has_bf16)
 
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -22,10 +21,11 @@ import xlift
 from xlift.caches import cache_folder
 from xlift.estimate.work import Workload
 from xlift.model_shape import ModelShape
+from xlift.processor import has_fast_bf16, processor_name
 from xlift.recipes import WIDE, Engine, Precision
 
 WITHOUT_BF16 = 423 / 176
-"""Slowdown of products of wide models without native bf16: the ratio of measured bf16 and fp32 peaks on one machine."""
+"""Slowdown of products of wide models without fast bf16: the ratio of measured bf16 and fp32 peaks on one machine."""
 THREAD_SCALING = 0.8
 """n threads do n ** 0.8 times the work of one."""
 
@@ -107,7 +107,7 @@ def scale_recorded_rates(shape: ModelShape | None, precision: Precision) -> Rate
         for (name, a), b in zip(asdict(small).items(), asdict(large).values(), strict=True)
     }
     rates = Rates(**values)
-    if shape.hidden_size >= WIDE and (precision == "fp32" or not has_bf16()):
+    if shape.hidden_size >= WIDE and (precision == "fp32" or not has_fast_bf16()):
         rates = replace(rates, training=rates.training * WITHOUT_BF16, predicting=rates.predicting * WITHOUT_BF16)
     return rates
 
@@ -183,31 +183,9 @@ def _cache_key(shape: ModelShape, precision: Precision, engine: Engine) -> str:
 def machine_info() -> dict[str, Any]:
     """The hardware and library versions that determine speed."""
     return {
-        "processor": _processor_name(), "processors": os.cpu_count(), "devices": _gpu_names(),
+        "processor": processor_name(), "processors": os.cpu_count(), "devices": _gpu_names(),
         "torch": _installed_version("torch"), "transformers": _installed_version("transformers"), "xlift": xlift.__version__,
     }  # fmt: skip
-
-
-def has_bf16() -> bool:
-    """Whether the processor multiplies bf16 natively; assumed if the system does not report its flags."""
-    return not _read_cpuinfo("flags") or bool({"amx_bf16", "avx512_bf16"} & set(_read_cpuinfo("flags").split()))
-
-
-def _processor_name() -> str:
-    return _read_cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-@lru_cache(maxsize=4)
-def _read_cpuinfo(name: str) -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                key, _, value = line.partition(":")
-                if key.strip() == name:
-                    return value.strip()
-    except OSError:
-        pass
-    return ""
 
 
 def _gpu_names() -> list[str]:

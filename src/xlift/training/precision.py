@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import torch
 
+from xlift.processor import has_fast_bf16
 from xlift.recipes import WIDE, Precision
 
 
 def resolve_precision(requested: Precision, hidden_size: int, device: torch.device) -> Precision:
-    """'bf16' or 'fp32'. 'auto' is bf16 if the device multiplies it natively and the model is wide enough."""
+    """'bf16' or 'fp32'. 'auto' is bf16 if it is faster on the device and the model is wide enough."""
     if requested != "auto":
         return requested
     return "bf16" if hidden_size >= WIDE and has_bf16(device) else "fp32"
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 natively: CUDA from compute capability 8.0, x86 with AVX512-BF16 or AMX."""
+    """Whether bf16 is faster than fp32 on the device: CUDA from compute capability 8.0, processors of `has_fast_bf16`."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device.type == "cpu" and has_fast_bf16()
 
 
 def autocast(precision: Precision, device: torch.device, *, cached: bool = True) -> torch.autocast:
