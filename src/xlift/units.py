@@ -17,6 +17,11 @@ def format_duration(seconds: float) -> str:
     return f"{days:.1f} days" if days < 1000 else f"{days:,.0f} days"
 
 
+def count_noun(count: int, noun: str) -> str:
+    """'1 seed', '2 seeds', '1,234 seeds'."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def format_count(number: float, gap: str = "") -> str:
     """'950', '38k', '4.1M', '2.3G', '12P': three digits at most and an SI prefix.
 

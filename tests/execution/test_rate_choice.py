@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from tests.support.tiny_study import plan_of, run_in_process, run_inline, write_study
 
+from xlift.analysis.rate_choices import read_target_stages
 from xlift.errors import UserError
 from xlift.execution.work.rate_choice import Candidate, choose, read_candidates
 from xlift.report.learning_rates import draw_curves, rates_for_page
-from xlift.report.study import describe_method
+from xlift.report.paper.document import Figure, Strong, Table
+from xlift.report.paper.paper import make_paper
+from xlift.report.study import describe_method, make_report
+from xlift.report.tables import to_json
 from xlift.studies import dev_data
 from xlift.studies.job import Job, TrainSpec
 from xlift.studies.plan import Plan
@@ -138,7 +142,7 @@ def test_the_page_shows_the_score_of_each_rate_and_the_curve(finished: tuple[Pat
     plan = plan_of(study)
     tried, (first, second) = stages(plan)
     record = make_record(read_study(str(study)), plan)
-    (part,) = rates_for_page(record, store)
+    (part,) = rates_for_page(read_target_stages(record, store))
     assert part["rates"] == ["1e-05", "0.03"]
     scores = [numbers(store, job)["dev_score"] for job in tried]
     (line,) = part["lines"]
@@ -154,6 +158,34 @@ def test_the_page_shows_the_score_of_each_rate_and_the_curve(finished: tuple[Pat
     method = describe_method(record, manifests)
     assert "a peak learning rate out of 1e-05, 0.03 (the best in each pipeline on dev data" in method
     assert "nothing was selected" not in method
+
+
+def test_json_and_the_paper_have_the_rates_and_the_curve(finished: tuple[Path, Store]) -> None:
+    study, store = finished
+    record = make_record(read_study(str(study)), plan_of(study))
+    report = make_report(record, store)
+    tried, (first, second) = stages(plan_of(study))
+    scores = [numbers(store, job)["dev_score"] for job in tried]
+    rows = json.loads(to_json(report.rows, report.target_stages))
+    for row in (each for each in rows if each["target"] == "isle-nli"):
+        assert row["lr"] == numbers(store, first)["lr"]
+        assert row["lr_dev_scores"] == [
+            {"lr": lr, "dev_score": score} for lr, score in zip((1e-5, 0.03), scores, strict=True)
+        ]
+        curves = zip(numbers(store, first)["dev_curve"], numbers(store, second)["dev_curve"], strict=True)
+        assert row["dev_curve"] == [
+            {"step": step, "dev_score": pytest.approx((one + other) / 2)} for (step, one), (_, other) in curves
+        ]
+    (section,) = (each for each in make_paper(record, store, report).appendix if "Learning rates" in each.title)
+    table, figure, _ = section.blocks
+    assert isinstance(table, Table)
+    assert table.head == ["pipeline", "1e-05", "0.03"]
+    (line,) = table.rows
+    texts = [f"{100 * score:.1f}" for score in scores]
+    best = scores.index(max(scores))
+    assert line == ["none", *((Strong(text),) if n == best else text for n, text in enumerate(texts))]
+    assert isinstance(figure, Figure)
+    assert "<svg" in figure.svg
 
 
 def test_of_equal_scores_the_lowest_rate_is_taken() -> None:

@@ -13,7 +13,6 @@ from xlift.analysis.lift import LiftRow
 from xlift.report.latex import to_latex
 from xlift.report.page import render_page
 from xlift.report.tables import (
-    TerminalTable,
     footer,
     make_language_tables,
     make_overview_tables,
@@ -22,6 +21,7 @@ from xlift.report.tables import (
     to_json,
     to_markdown,
 )
+from xlift.report.terminal_tables import TerminalTable
 
 KEYS = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "

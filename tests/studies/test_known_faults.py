@@ -14,7 +14,8 @@ from xlift.errors import UserError
 from xlift.report.latex import to_latex
 from xlift.report.page import render_page
 from xlift.report.study import make_report
-from xlift.report.tables import TerminalTable, to_markdown
+from xlift.report.tables import to_markdown
+from xlift.report.terminal_tables import TerminalTable
 from xlift.studies.record import read_record
 
 STUDY = """\

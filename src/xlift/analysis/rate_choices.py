@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from xlift.analysis.lift import LiftRow
 from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.record import Record
 from xlift.studies.store import Store
@@ -31,6 +33,27 @@ class TargetStage:
         """(step, mean over seeds), of the steps that every seed has evaluated at."""
         most = max(map(len, self.scores_by_step.values()), default=0)
         return [(step, sum(each) / most) for step, each in sorted(self.scores_by_step.items()) if len(each) == most]
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys of `xlift report --json` on the training of a row: those that apply."""
+        found: dict[str, Any] = {}
+        if self.tried:
+            scores = [{"lr": lr, "dev_score": score} for lr, score in sorted(self.tried.items())]
+            found |= {"lr": self.lr, "lr_dev_scores": scores}
+        if self.curve:
+            found["dev_curve"] = [{"step": step, "dev_score": score} for step, score in self.curve]
+        return found
+
+
+def training_keys(stages: Sequence[TargetStage], rows: Sequence[LiftRow]) -> list[dict[str, Any]]:
+    """For each row, `TargetStage.as_json` of its pipeline and target; {} for means over targets and without such a stage."""
+    found = {
+        (stage.target, stage.model, stage.intermediate, stage.language, stage.size): stage.as_json()
+        for stage in stages
+    }  # fmt: skip
+    return [
+        found.get((row.target, row.model, row.intermediate, row.intermediate_language, row.size), {}) for row in rows
+    ]
 
 
 def read_target_stages(record: Record, store: Store) -> list[TargetStage]:

@@ -74,6 +74,7 @@ def report(
     from xlift.report.page import render_page
     from xlift.report.paper.paper import add_references, check_paper_file, make_paper, write_paper
     from xlift.report.study import make_report
+    from xlift.report.terminal_tables import TerminalTable
 
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
     if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
@@ -129,7 +130,7 @@ def report(
         elif not html and not paper:
             console().print(class_tables.TerminalClassTables(by_class))
     elif as_json:
-        print(robustness.to_json(noise_rows) if noise else tables.to_json(rows))
+        print(robustness.to_json(noise_rows) if noise else tables.to_json(rows, study_report.target_stages))
     elif csv:
         print(robustness.to_csv(noise_rows) if noise else tables.to_csv(rows), end="")
     elif not rows:
@@ -144,5 +145,5 @@ def report(
         print("\n".join(part for part in parts if part))
     elif not html and not paper:
         if not noise:
-            console().print(tables.TerminalTable(rows, per_language=languages, notes=notes))
+            console().print(TerminalTable(rows, per_language=languages, notes=notes))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")

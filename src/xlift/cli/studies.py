@@ -59,7 +59,7 @@ def run(
     if plan.cells and not quiet:
         from xlift.report.robustness import TerminalNoiseTable
         from xlift.report.study import make_report
-        from xlift.report.tables import TerminalTable
+        from xlift.report.terminal_tables import TerminalTable
 
         report = make_report(record, opened)
         print_warnings(report.info.warnings)

@@ -32,12 +32,13 @@ from xlift.language_tags import study_code
 from xlift.recipes import Recipe
 from xlift.report.card_scores import format_scores, model_rows, trained_languages, untrained
 from xlift.report.contamination import summarize_for_model
-from xlift.report.markdown import code, counted, escaped, listed, table
+from xlift.report.markdown import code, escaped, listed, table
 from xlift.report.usage import snippet
 from xlift.studies.job import MergeSpec, TrainSpec
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
+from xlift.units import count_noun
 
 if TYPE_CHECKING:
     from xlift.models.export import ExportMetadata
@@ -89,7 +90,7 @@ def _summary(pipeline: Pipeline, lineage: TrainingLineage, task: TaskInfo) -> st
     trained = trained_languages(lineage)
     sentences = [f"{escaped(task.title)}." if task.title else ""]
     if model:
-        stages = counted(len(lineage.stages), "stage")
+        stages = count_noun(len(lineage.stages), "stage")
         sentences.append(
             f"{code(model)}, fine-tuned by xlift in {stages} on data in {_languages(trained, pipeline.record)}."
         )
@@ -97,7 +98,7 @@ def _summary(pipeline: Pipeline, lineage: TrainingLineage, task: TaskInfo) -> st
     unseen = untrained(scored, trained)
     if unseen:
         sentences.append(
-            f"The scores below are in {counted(len(scored), 'language')}, {len(unseen)} of them zero-shot: no stage was trained on "
+            f"The scores below are in {count_noun(len(scored), 'language')}, {len(unseen)} of them zero-shot: no stage was trained on "
             "labelled examples in them."
         )
     return " ".join(filter(None, sentences))
@@ -255,7 +256,7 @@ def _describe_merge(key: str, lineage: TrainingLineage, store: Store) -> str:
             )
         parts.append(f"{weight:.3g} × {'' if average else 'that of '}{which}")
     weighted = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    count = counted(len(parts), "model")
+    count = count_noun(len(parts), "model")
     what = f"It is the average of {count}: {weighted}." if average else (
         f"It is the start plus the task vectors of {count}: {weighted}. (A task vector is the change of the weights by training; "
         "Ilharco et al. 2023.)"

@@ -18,7 +18,7 @@ from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec,
 from xlift.studies.plan import Plan
 from xlift.studies.remaining import list_jobs_to_run
 from xlift.studies.store import Store
-from xlift.units import format_count, format_duration, format_gigabytes
+from xlift.units import count_noun, format_count, format_duration, format_gigabytes
 
 MIN_WIDTH_FOR_COLUMNS = 66
 """Narrower terminals show times only."""
@@ -62,7 +62,7 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
     console.print(root)
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in Counter(job.kind for job in plan.jobs.values()).items())
     console.print(
-        f"{_count_noun(len(plan.jobs), 'job')} ({kinds}) for {_count_noun(len(plan.cells), 'cell')} of the table.",
+        f"{count_noun(len(plan.jobs), 'job')} ({kinds}) for {count_noun(len(plan.cells), 'cell')} of the table.",
         highlight=False,
     )
 
@@ -86,7 +86,7 @@ def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) 
     seconds, on = plan_estimate.total_seconds(left), plan_estimate.device
     time = f"about {format_duration(seconds)}" if seconds >= 1 else "under 1 s"
     if on is None:
-        place = f"with {_count_noun(plan_estimate.workers, 'worker')}"
+        place = f"with {count_noun(plan_estimate.workers, 'worker')}"
     else:
         devices = plan_estimate.workers
         if any(job.kind == "train" for job in left):
@@ -207,7 +207,7 @@ def _describe_work(job: Job) -> str:
     spec = job.spec
     if isinstance(spec, TrainSpec):
         lora = spec.recipe.lora
-        more = f" and {_count_noun(spec.more_steps, 'step')} more" if spec.more_steps else ""
+        more = f" and {count_noun(spec.more_steps, 'step')} more" if spec.more_steps else ""
         chosen = " with the chosen rate" if spec.lr_choices else ""
         return (
             "train " + " + ".join(spec.part_names()) + (f" by LoRA of rank {lora.rank}" if lora else "") + more + chosen
@@ -217,7 +217,7 @@ def _describe_work(job: Job) -> str:
     if isinstance(spec, PredictSpec):
         split = f" {spec.data.split}" if spec.data.split != "test" else ""
         num_fewshot = spec.text_mode.prompt.num_fewshot if spec.text_mode else 0
-        fewshot = f" with {_count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else ""
+        fewshot = f" with {count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else ""
         noise = f" with {noise_name(spec.data.noise)}" if spec.data.noise else ""
         return f"predict {spec.data.task}{split}{noise}{fewshot}"
     if isinstance(spec, MergeSpec):
@@ -265,7 +265,3 @@ def _columns(text: Any, cells: tuple[str, str, str], style: str, alarm: bool = F
     styles = (style, style, "red" if alarm else style)
     grid.add_row(text, *(Text(f" {cell}", style=cell_style) for cell, cell_style in zip(cells, styles, strict=True)))
     return grid
-
-
-def _count_noun(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

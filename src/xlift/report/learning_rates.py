@@ -1,24 +1,45 @@
-"""The section of the report page on learning rates chosen on dev data and on dev curves."""
+"""The sections of the report page and of the paper on learning rates chosen on dev data and on dev curves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xlift.analysis.estimates import BASELINE
-from xlift.analysis.rate_choices import TargetStage, read_target_stages
+from xlift.analysis.rate_choices import TargetStage
 from xlift.report.charts import DASHES, LINES, to_svg
+from xlift.report.paper.document import Block, Figure, Paragraph, Section, Strong, Table, Text
 from xlift.report.tables import format_points
-from xlift.studies.record import Record
-from xlift.studies.store import Store
 
 
-def rates_for_page(record: Record, store: Store) -> list[dict[str, Any]]:
-    """For each target with a chosen rate or a dev curve: its rates, a line for each pipeline, a chart and a sentence."""
+def rates_for_page(stages: Sequence[TargetStage]) -> list[dict[str, Any]]:
+    """For each target with a chosen rate or a dev curve: its rates, a line for each pipeline, curves and sentences."""
     targets: dict[str, list[TargetStage]] = {}
-    for stage in read_target_stages(record, store):
+    for stage in stages:
         targets.setdefault(stage.target, []).append(stage)
-    return [_section(target, stages) for target, stages in targets.items()]
+    return [_section(target, of_target) for target, of_target in targets.items()]
+
+
+def rates_section(stages: Sequence[TargetStage]) -> list[Section]:
+    """The appendix of the paper: for each target a table of the rates that were tried, and a chart of its dev curves."""
+    blocks: list[Block] = []
+    for number, part in enumerate(rates_for_page(stages), 1):
+        target = part["target"]
+        if part["lines"]:
+            caption = f"Learning rates of {target}: score on dev data (%) after training with each, under the first seed. Bold: the one that was taken."
+            rows = [[line["name"], *map(_rate_cell, line["cells"])] for line in part["lines"]]
+            blocks.append(Table(caption, ["pipeline", *part["rates"]], rows, len(part["rates"])))
+        if part["curves"]:
+            caption = f"Score on dev data of {target} by step of the target stage, mean over seeds."
+            blocks.append(Figure(f"dev-{number}", caption, draw_curves(target, part["curves"])))
+            blocks.append(Paragraph(" ".join(part["sentences"])))
+    return [Section("Learning rates and dev scores", blocks)] if blocks else []
+
+
+def _rate_cell(cell: Mapping[str, Any]) -> Text:
+    if not cell["score"]:
+        return "–"
+    return (Strong(cell["score"]),) if cell["is_chosen"] else cell["score"]
 
 
 def _section(target: str, stages: Sequence[TargetStage]) -> dict[str, Any]:

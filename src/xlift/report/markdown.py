@@ -35,7 +35,3 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, num_right: int 
 def listed(words: Iterable[object]) -> str:
     several = [escaped(word) for word in dict.fromkeys(words)]
     return " and ".join(filter(None, (", ".join(several[:-1]), *several[-1:])))
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

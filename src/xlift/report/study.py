@@ -13,6 +13,7 @@ from xlift.analysis.contrasts import compare_pairs, find_row
 from xlift.analysis.cross_fit import best_per_target
 from xlift.analysis.estimates import BASELINE, PipelineKey, ScoredCell
 from xlift.analysis.lift import LiftRow, compute_lifts
+from xlift.analysis.rate_choices import TargetStage, read_target_stages
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
 from xlift.analysis.scores import AT_OFFICIAL_LAYER, load_cells
 from xlift.analysis.seed_variance import SeedTables
@@ -32,6 +33,7 @@ from xlift.report.paper.limitations import list_limitations
 from xlift.report.recipes import describe_recipes, trained_stages, tried_keys
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS, format_points
+from xlift.report.words import join_names
 from xlift.studies.artifact import Artifact
 from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
@@ -44,6 +46,7 @@ from xlift.studies.store import Store
 from xlift.studies.study import Study
 from xlift.suites.definitions import SUITES
 from xlift.tasks import formats
+from xlift.units import count_noun
 
 SUITE_TITLES = {suite.name: suite.title for suite in SUITES}
 
@@ -56,6 +59,8 @@ class Report:
     """Effect of noise; empty if the study has no noisy targets."""
     claims: ClaimsReport | None = None
     """None if the study has no claims."""
+    target_stages: list[TargetStage] = field(default_factory=list)
+    """Target stages with a chosen learning rate or a dev curve."""
 
 
 def make_report(
@@ -85,6 +90,7 @@ def make_report(
     rows, noise_rows = compute_lifts(cells, record.name, lent), compute_robustness(cells, record.name)
     claims = make_claims_report(record, _of_first_metrics(record, cells), claim_set, evidence) if cells else None
     pairs = [(find_row(cells, one), find_row(cells, other)) for one, other in compared] or best_pairs(rows)
+    target_stages = read_target_stages(record, store)
     warnings = []
     if missing:
         warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
@@ -117,11 +123,11 @@ def make_report(
         noise=noise_for_page(noise_rows),
         classes=classes_for_page(shown_rows(record, store, rows)),
         contrasts=contrasts_for_page(compare_pairs(cells, pairs, record.name, lent), are_chosen=bool(compared)),
-        learning_rates=rates_for_page(record, store),
+        learning_rates=rates_for_page(target_stages),
         command=f"xlift run {record.name}",
         made=_last_start_time(record, store),
     )
-    return Report(rows, info, noise_rows, claims)
+    return Report(rows, info, noise_rows, claims, target_stages)
 
 
 def _of_first_metrics(record: Record, cells: Sequence[ScoredCell]) -> list[ScoredCell]:
@@ -160,7 +166,7 @@ def _loan_notes(record: Record, lenders: Sequence[Lender], lent: SeedTables, *, 
             "the same training on a target and the same test examples."
         ]
     if lenders and seeds == 1:
-        names = _join(lender.record.name for lender in lenders)
+        names = join_names(lender.record.name for lender in lenders)
         return [f"`--borrow-variance` uses the variance between seeds of {names}: same model, targets and training."]
     return []
 
@@ -231,7 +237,7 @@ def method_sentences(record: Record, manifests: Sequence[dict[str, Any]] = ()) -
     rows = dict.fromkeys((cell.intermediate, cell.intermediate_language, cell.size) for cell in trained)
     lifted = [row for row in rows if row[0] != BASELINE]
     seeds = dict.fromkeys(cell.seed for cell in cells)
-    start = f"{_join(models)} {'was' if len(models) == 1 else 'were'} fine-tuned"
+    start = f"{join_names(models)} {'was' if len(models) == 1 else 'were'} fine-tuned"
     if not lifted:
         pipelines = [f"{start} on each target, without an intermediate stage."]
     else:
@@ -241,14 +247,14 @@ def method_sentences(record: Record, manifests: Sequence[dict[str, Any]] = ()) -
     if entries:
         names = [entry.name or entry.model if isinstance(entry, NamedModel) else entry.name for entry in entries]
         pipelines.append(
-            f"Where one state stands for a whole text, the heads of {_join(names)} read the mean of the states of all tokens."
+            f"Where one state stands for a whole text, the heads of {join_names(names)} read the mean of the states of all tokens."
         )
     kinds = dict.fromkeys(cell.control for cell in cells if cell.control)
     if kinds:
         listed = "; ".join(f"'{kind}', {CONTROLS[kind]}" for kind in kinds)
         pipelines.append(f"Controls have everything in common with an intermediate stage but one thing: {listed}.")
     about_seeds = (
-        f"Every pipeline was run with {_count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
+        f"Every pipeline was run with {count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
         f"initial head and the order of examples. {_checkpoint_selection(record, manifests)} "
         + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
            if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized randomly for every stage.")
@@ -311,9 +317,10 @@ def _suite_notes(study: Study) -> list[str]:
         names = (languages,) if isinstance(languages, str) else languages
         if any(name in SUITE_TITLES for name in names):
             titles = [SUITE_TITLES.get(name, name) for name in names]
-            targets.setdefault(_join(titles), []).append(target.name or target.task)
+            targets.setdefault(join_names(titles), []).append(target.name or target.task)
     return [
-        f"{_join(names)}: in the languages of {titles}, over which it averages." for titles, names in targets.items()
+        f"{join_names(names)}: in the languages of {titles}, over which it averages."
+        for titles, names in targets.items()
     ]
 
 
@@ -321,18 +328,18 @@ def _target(target: Target, record: Record) -> str:
     """Describe how one target was trained and scored."""
     note, name = record.tasks[target.task], target.name or target.task
     cells = [cell for cell in record.cells if cell.target == name]
-    languages = _count_noun(len({cell.language for cell in cells}), "language")
+    languages = count_noun(len({cell.language for cell in cells}), "language")
     split = {"test": "", "dev": " on the dev split", "train": " on the training split"}[target.split]
     scored = f"scored in {languages}{split}"
     what = f"{name} ({note.title}; {note.metrics[0]})"
     if note.held_out:
         what += f" (held out of its training rows: {'; '.join(note.held_out)})"
     noises = list(dict.fromkeys(cell.noise for cell in cells if cell.noise))
-    noise = f" The same examples were also scored with noise in their texts: {_join(noises)}." if noises else ""
+    noise = f" The same examples were also scored with noise in their texts: {join_names(noises)}." if noises else ""
     trained = cells[0].train_language if cells else ""
     if not trained and formats.get(note.format).is_trainable:
         num_fewshot = make_prompt_settings(record.study.prompt, target.prompt).num_fewshot
-        fewshot = f"with {_count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else "zero-shot"
+        fewshot = f"with {count_noun(num_fewshot, 'few-shot example')}" if num_fewshot else "zero-shot"
         return f"{what} was prompted {fewshot}, without training on it, and {scored}.{noise}"
     if not trained:
         return (
@@ -342,7 +349,7 @@ def _target(target: Target, record: Record) -> str:
     source = train.task or target.task
     amount = f"{train.size:,} examples of" if train.size else "the examples of"
     where = f"each of {trained.replace('+', ', ')}" if "+" in trained else trained
-    return f"{what} was trained on {amount} {source if isinstance(source, str) else _join(source)} in {where} only and {scored}.{noise}"
+    return f"{what} was trained on {amount} {source if isinstance(source, str) else join_names(source)} in {where} only and {scored}.{noise}"
 
 
 def _dev_choices(target: Target, cells: list[Cell]) -> str:
@@ -355,14 +362,10 @@ def _dev_choices(target: Target, cells: list[Cell]) -> str:
         languages = options.dev_languages or "the target's languages"
         sentences += (
             f" Its layer is the best one on dev pairs of {options.dev_task or target.task} in "
-            f"{languages if isinstance(languages, str) else _join(languages)}, without the scored language. "
+            f"{languages if isinstance(languages, str) else join_names(languages)}, without the scored language. "
             "Scores at the official layer are reported too."
         )
     return sentences
-
-
-def _count_noun(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
@@ -393,8 +396,3 @@ def _last_start_time(record: Record, store: Store) -> str:
 
 def _artifacts(record: Record, store: Store) -> list[Artifact]:
     return [artifact for key in record.keys if (artifact := store.find(key))]
-
-
-def _join(words: Any) -> str:
-    words = list(words)
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""

@@ -10,18 +10,18 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.confounds import main_means
 from xlift.analysis.estimates import ALL, BASELINE, OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
+from xlift.analysis.rate_choices import TargetStage, training_keys
 from xlift.report.footer import GUESSES, MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
-    from rich.table import Table
+    pass
 
 PIPELINE_KEYS = ("model", "intermediate", "intermediate_language", "size")
 HEADINGS = {"model": "model", "intermediate": "intermediate", "intermediate_language": "from", "size": "size"}
@@ -224,120 +224,6 @@ SIGN_NOTE = (
 LEGEND = f"Percent. ± is half the interval. {BOLD_NOTE} ▲▼: {SIGN_NOTE}"
 
 
-@dataclass(frozen=True)
-class TerminalTable:
-    """Tables that fit the width of the terminal: `console.print(TerminalTable(rows))`.
-
-    Columns that do not fit go to further tables below.
-    """
-
-    rows: Sequence[LiftRow]
-    per_language: bool = False
-    notes: Sequence[str] = ()
-    """Sentences below the table."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        score_tables = make_language_tables(self.rows) if self.per_language else make_overview_tables(self.rows)
-        layouts = [_ColumnLayout.of(score_table, options.max_width) for score_table in score_tables]
-        for score_table, layout in zip(score_tables, layouts, strict=True):
-            if score_table.title:
-                yield Text(score_table.title, style="bold")
-            for columns in layout.parts:
-                yield self._table(score_table, layout, columns)
-        bounds = " Brackets: the interval of a lift." if any(layout.show_bounds for layout in layouts) else ""
-        yield Text(f"{LEGEND}{bounds}\n{footer(self.rows, self.notes)}", style="dim")
-
-    @staticmethod
-    def _table(score_table: ScoreTable, layout: _ColumnLayout, columns: list[int]) -> Table:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), width=None)
-        for key, width in zip(score_table.keys, layout.keys, strict=True):
-            table.add_column(HEADINGS[key], overflow="fold", max_width=width)
-        for column in columns:
-            table.add_column(
-                Text(score_table.columns[column]), overflow="fold", justify="right", max_width=layout.numbers[column]
-            )
-        for pipeline, line in zip(score_table.pipelines, score_table.cells, strict=True):
-            texts = []
-            for column in columns:
-                row = line[column]
-                if row is None:
-                    texts.append(Text("–", style="dim"))
-                    continue
-                text = Text(format_score(row), style="bold" if row.in_best_set else "")
-                lift = format_lift_interval(row) if layout.show_bounds else format_lift(row)
-                if lift:
-                    text.append("\n" + lift, style=STYLES[row.sign])
-                if difference := format_minus_control(row, bounds=layout.show_bounds):
-                    text.append("\n" + difference, style=STYLES[row.control_sign])
-                if same_task := format_same_task(row):
-                    text.append("\n" + same_task, style=STYLES[0])
-                texts.append(text)
-            table.add_row(*(Text(part or "–") for part in pipeline), *texts)
-        for names, scores in score_table.guess_lines():
-            if any(found := [scores[column] for column in columns]):
-                table.add_row(*names, *found, style="dim")
-        return table
-
-
-COLUMN_GAP = 3
-"""Characters between two columns: two blanks and one that rich reserves for rules. Each edge has one more."""
-
-
-@dataclass(frozen=True)
-class _ColumnLayout:
-    """Column widths of a table on a terminal. Numbers are never broken, names only if there is no room."""
-
-    keys: list[int]
-    """Widths of the columns with pipeline parts."""
-    numbers: list[int]
-    """Widths of the columns with numbers."""
-    parts: list[list[int]]
-    """Column indices of each table: as few tables as fit, with about equally many columns."""
-    show_bounds: bool
-    """Show both bounds of lift intervals: for tables of one column, if there is room."""
-
-    @classmethod
-    def of(cls, score_table: ScoreTable, width: int) -> _ColumnLayout:
-        from rich.cells import cell_len
-
-        def number_widths(*, bounds: bool) -> list[int]:
-            widths = []
-            for column, name in enumerate(score_table.columns):
-                rows = [row for line in score_table.cells if (row := line[column])]
-                lifts = map(format_lift_interval if bounds else format_lift, rows)
-                differences = (format_minus_control(row, bounds=bounds) for row in rows)
-                texts = [*name.split(), *map(format_score, rows), *lifts, *differences, *map(format_same_task, rows)]
-                widths.append(max(map(cell_len, texts), default=1))
-            return widths
-
-        def total_width(widths: Iterable[int]) -> int:
-            return sum(each + COLUMN_GAP for each in widths) - COLUMN_GAP + 2
-
-        key_widths = [
-            max(map(cell_len, (HEADINGS[key], *(pipeline[i] for pipeline in score_table.pipelines))))
-            for i, key in enumerate(score_table.keys)
-        ]
-        keys = [min(each, max(18, width // 4)) for each in key_widths]
-        with_bounds = [*keys, *number_widths(bounds=True)]
-        show_bounds = len(score_table.columns) == 1 and total_width(with_bounds) <= width
-        numbers = number_widths(bounds=show_bounds)
-        while total_width([*keys, max(numbers, default=1)]) > width and max(keys) > 4:
-            keys[keys.index(max(keys))] -= 1
-        parts: list[list[int]] = []
-        for count in range(1, len(numbers) + 1):
-            size = math.ceil(len(numbers) / count)
-            parts = [list(range(start, min(start + size, len(numbers)))) for start in range(0, len(numbers), size)]
-            if all(total_width([*keys, *(numbers[column] for column in part)]) <= width for part in parts):
-                break
-        return cls(keys, numbers, parts, show_bounds)
-
-
 def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -388,11 +274,16 @@ def rows_to_csv(row_class: type[Any], rows: Sequence[Any]) -> str:
     return out.getvalue()
 
 
-def to_json(rows: Sequence[LiftRow]) -> str:
-    """Return raw rows as a JSON list. Rows of a metric with a signature have the key `signature`."""
+def to_json(rows: Sequence[LiftRow], stages: Sequence[TargetStage] = ()) -> str:
+    """Return raw rows as a JSON list. Rows of a metric with a signature have the key `signature`.
+
+    Args:
+        stages: target stages, whose learning rates and dev curves go to their rows.
+    """
     names = {row.metric for row in rows}
     signatures = {name: {"signature": found} for name in names if (found := signature(name))}
-    return (
-        json.dumps([row.to_dict() | signatures.get(row.metric, {}) for row in rows], indent=1, ensure_ascii=False)
-        + "\n"
-    )
+    entries = [
+        row.to_dict() | signatures.get(row.metric, {}) | training
+        for row, training in zip(rows, training_keys(stages, rows), strict=True)
+    ]
+    return json.dumps(entries, indent=1, ensure_ascii=False) + "\n"

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xlift.report.markdown import counted, escaped, listed, table
+from xlift.report.markdown import escaped, listed, table
 from xlift.tasks import formats
 from xlift.tasks.formats.base import WHERE
+from xlift.units import count_noun
 
 if TYPE_CHECKING:
     from xlift.models.export import ExportMetadata
@@ -62,7 +63,7 @@ def _fewshot_note(metadata: ExportMetadata) -> str:
         return ""
     which = f"the first {num_fewshot}" if num_fewshot > 1 else "the first one"
     return (
-        f"Each prompt starts with {counted(num_fewshot, 'few-shot example')}, formatted the same way and followed by its answer: "
+        f"Each prompt starts with {count_noun(num_fewshot, 'few-shot example')}, formatted the same way and followed by its answer: "
         f"{which} under `prompt`, `fewshot_examples` in `xlift.json`. The last one there replaces an example that is itself the "
         "question. `xlift predict` adds the few-shot examples; the code above does not."
     )

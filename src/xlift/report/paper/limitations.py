@@ -11,10 +11,10 @@ from xlift.analysis.estimates import ALL, BASELINE, TARGET_MEANS
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.training_status import OK
 from xlift.report.footer import describe_steps
-from xlift.report.markdown import counted
 from xlift.report.words import join_names
 from xlift.studies.record import Record
 from xlift.tasks import catalog
+from xlift.units import count_noun
 
 MOST_NAMES = 8
 """A sentence names at most so many languages, pipelines or pairs."""
@@ -152,7 +152,7 @@ def _missing_languages(record: Record) -> list[str]:
     if not missing:
         return []
     parts = (
-        f"{target} has {counted(len(codes), 'more language')} ({join_names(codes, MOST_NAMES)})"
+        f"{target} has {count_noun(len(codes), 'more language')} ({join_names(codes, MOST_NAMES)})"
         for target, codes in missing.items()
     )
     return [f"Not every language of the data is scored: {'; '.join(parts)}."]

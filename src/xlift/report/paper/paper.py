@@ -11,6 +11,7 @@ from pathlib import Path
 from xlift.bibtex import Entry, dump, long_citation, parse
 from xlift.errors import UserError
 from xlift.evidence.bibliography import shipped_bibliography
+from xlift.report.learning_rates import rates_section
 from xlift.report.page import PageInfo, summarize_lifts
 from xlift.report.paper.claims import ClaimsReport, abstract_sentences, claims_section, claims_statistics
 from xlift.report.paper.document import (
@@ -80,7 +81,7 @@ def make_paper(record: Record, store: Store, report: Report) -> Document:
         date=info.made[:10],
         abstract=[" ".join((question, _what_ran(record), answer))],
         sections=sections,
-        appendix=language_section(rows),
+        appendix=[*language_section(rows), *rates_section(report.target_stages)],
         entries={
             **(claims.bibliography if claims else {}),
             **known_entries(),
