@@ -178,6 +178,7 @@ def test_relation_is_reported_without_shared_texts(tmp_path: Path, monkeypatch: 
         (("xnli", "test"), ("xnli-typos", "test"), {True}),
         (("xnli", "dev"), ("xnli", "test"), set()),
         (("xnli", "dev"), ("americasnli", "dev"), {True}),
+        (("xnli", "test"), ("afrixnli", "test"), {True}),
         (("copa", "dev"), ("xcopa", "dev"), {True}),
         (("socialiqa", "train"), ("xcopa", "test"), {False}),
         (("xcopa", "dev"), ("xcopa", "test"), set()),

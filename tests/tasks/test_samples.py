@@ -189,6 +189,7 @@ HUB = {
     "xnli-mt": (pairs("premise", "hypothesis", [0, 1, 2]), E_N_C),
     "kornli": (pairs("premise", "hypothesis", [0, 1, 2]), E_N_C * 2),
     "americasnli": (pairs("premise", "hypothesis", [0, 1, 2]), E_N_C),
+    "afrixnli": (pairs("premise", "hypothesis", [0, 1, 2]), E_N_C),
     "ocnli": (pairs("sentence1", "sentence2", [0, 1, 2, -1]), ["neutral", "entailment", "contradiction"]),
     "qqp": (pairs("question1", "question2", [0, 1]), ["different", "paraphrase"]),
     "pawsx": ([row | {"id": i} for i, row in enumerate(pairs("sentence1", "sentence2", [0, 1]))], ["different", "paraphrase"]),

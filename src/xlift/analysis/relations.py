@@ -35,7 +35,9 @@ def _matches(data: tuple[str, str], names: tuple[str, ...]) -> bool:
 SQUAD_TRAIN = ("squad/train", "squad2/train", "squad-mt", "lareqa/train")
 SQUAD_DEV = ("squad/dev", "squad2/dev", "lareqa/dev")
 XQUAD_ITEMS = ("xquad/test", "xquad-articles/train", "xquad-articles/test", "lareqa/test")
-XNLI_ITEMS = ("xnli/dev", "xnli/test", "xnli-typos/test", "americasnli/dev", "americasnli/test")
+XNLI_ITEMS = (
+    "xnli/dev", "xnli/test", "xnli-typos/test", "americasnli/dev", "americasnli/test", "afrixnli/dev", "afrixnli/test",
+)  # fmt: skip
 FLORES_PAIRS = ("flores200-to-en", "flores200-from-en")
 SIB_PAIRS = ("sib200-to-en", "sib200-from-en")
 
@@ -98,8 +100,8 @@ RELATIONS: tuple[Relation, ...] = (
     ),
     Relation(
         XNLI_ITEMS, XNLI_ITEMS, True,
-        "The same items: XNLI's dev and test are parallel in all languages, AmericasNLI is translated from its Spanish, and "
-        "the typo sets are its test set with misspellings.",
+        "The same items: XNLI's dev and test are parallel in all languages, AmericasNLI is translated from its Spanish and "
+        "AfriXNLI from its English, and the typo sets are its test set with misspellings.",
         same_split=True,
     ),
     Relation(

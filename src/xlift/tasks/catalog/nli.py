@@ -6,7 +6,7 @@ from typing import Any
 
 from xlift.hub import PARQUET_BRANCH
 from xlift.published_recipes import INTERMEDIATE, jiant, mt5, xtreme
-from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, hub, in_splits, split_codes
+from xlift.tasks.catalog.common import ENGLISH, REMOVED_LABELS, hub, in_splits, map_codes, split_codes
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.files import FileSource
@@ -21,6 +21,7 @@ NLI_NUMBERS = {"label": {"0": "entailment", "1": "neutral", "2": "contradiction"
 
 XNLI_LANGUAGES = split_codes("ar bg de el en es fr hi ru sw th tr ur vi zh")
 AMERICAS = split_codes("ay bzd cni gn hch nah oto quy shp tar")
+AFRICAN_CODES = map_codes("amh eng ewe fra hau ibo kin lin lug orm sna sot swa twi wol xho yor zul")
 _PAIR = {"text_a": "sentence1", "text_b": "sentence2"}
 _TRANSLATIONS = "xtreme_translations/XNLI/translate-train"
 _GOLD = {**_PAIR, "label": "gold_label"}
@@ -313,6 +314,22 @@ AMERICASNLI = nli_task(
     "and Otomi ('oto') are groups of languages, named as by the authors.",
 )  # fmt: skip
 
+AFRIXNLI = nli_task(
+    "afrixnli",
+    "AfriXNLI, NLI in African languages",
+    hub(
+        "masakhane/afrixnli", "{lang}", {"dev": "validation", "test": "test"}, tuple(AFRICAN_CODES), codes=AFRICAN_CODES,
+        values=NLI_NUMBERS,
+    ),
+    train_task=("mnli",),
+    counts={"dev": 450, "test": 600},
+    licence="Apache 2.0",
+    url="https://huggingface.co/datasets/masakhane/afrixnli",
+    citations=("adelani-etal-2025-irokobench",),
+    note="Part of IrokoBench: people translated pairs of XNLI's English dev and test sets into 16 African languages; English and "
+    "French are beside them. A model selected on XNLI has seen the content.",
+)  # fmt: skip
+
 XNLI_TYPOS = nli_task(
     "xnli-typos",
     "XNLI test with natural typos",
@@ -333,4 +350,4 @@ XNLI_TYPOS = nli_task(
     "de 658), so rows are not aligned between languages or with clean XNLI.",
 )
 
-TASKS = (MNLI, SNLI, ANLI, ANLI_PLUS, XNLI_MT, XNLI_TRANSLATED, OCNLI, KORNLI, XNLI, AMERICASNLI, XNLI_TYPOS)
+TASKS = (MNLI, SNLI, ANLI, ANLI_PLUS, XNLI_MT, XNLI_TRANSLATED, OCNLI, KORNLI, XNLI, AMERICASNLI, AFRIXNLI, XNLI_TYPOS)
