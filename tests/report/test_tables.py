@@ -200,6 +200,12 @@ def test_json_is_a_list_of_rows_with_exactly_the_keys():
     assert read[1]["lift"] is None
 
 
+def test_a_control_may_have_scores_before_its_task():
+    control = replace(ROW, intermediate="nli (shuffled)", control="shuffled", control_of="nli")
+    for table in [*make_overview_tables([BASE, control]), *make_language_tables([BASE, control])]:
+        assert [pipeline[0] for pipeline in table.pipelines] == ["none", "nli (shuffled)"]
+
+
 def test_a_score_of_sacrebleu_has_its_signature_in_json_and_in_the_footer():
     row = replace(ROW, metric="chrf++")
     read = json.loads(to_json([row, BASE]))

@@ -143,11 +143,14 @@ def _make_table(
     found: dict[PipelineNames, dict[str, LiftRow]] = {}
     for row in rows:
         found.setdefault(tuple(getattr(row, key) for key in keys), {}).setdefault(column(row), row)
-    names = dict.fromkeys(column(row) for row in rows)
-    columns = [*(name for name in first if name in names), *(name for name in names if name not in first)]
+    headings = dict.fromkeys(column(row) for row in rows)
+    columns = [*(name for name in first if name in headings), *(name for name in headings if name not in first)]
     # Baseline first, then in the study's order, sizes ascending ('full' last), controls below what they belong to.
-    order = {key: list(dict.fromkeys(getattr(row, key) for row in rows)) for key in keys}
     controlled = {row.intermediate: row.control_of for row in rows if row.control}
+    order = {key: list(dict.fromkeys(getattr(row, key) for row in rows)) for key in keys}
+    names = order["intermediate"]
+    # In an unfinished study a control may have scores before its task.
+    order["intermediate"] = list(dict.fromkeys(controlled.get(name, name) for name in names))
 
     def sort_key(pipeline: PipelineNames) -> list[tuple[bool, float]]:
         parts = dict(zip(keys, pipeline, strict=True))
@@ -160,7 +163,7 @@ def _make_table(
             )
             for key in keys
         ]
-        return [*positions, (name in controlled, order["intermediate"].index(name))]
+        return [*positions, (name in controlled, names.index(name))]
 
     pipelines = sorted(found, key=sort_key)
     return ScoreTable(
