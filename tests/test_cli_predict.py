@@ -70,8 +70,9 @@ def test_tables_with_other_column_names(xlift: Xlift, tmp_path: Path, name: str,
     answer = xlift("predict", "m", name, "--column", "text_a=message", "--out", "out.tsv")
     assert answer.code == 0, answer.err
     rows = table((tmp_path / "out.tsv").read_text())
-    assert [row[0] for row in rows] == ["id", "a", "b"]
-    assert {row[1] for row in rows[1:]} <= set(LABELS)
+    assert rows[0] == ["id", "message", "label", "score"]
+    assert [row[:2] for row in rows[1:]] == [["a", "the old man, reads"], ["b", "Paris"]]
+    assert {row[2] for row in rows[1:]} <= set(LABELS)
 
 
 def test_rows_of_several_chunks_are_in_order(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -136,7 +137,8 @@ def test_questions_in_squad_layout(xlift: Xlift, tmp_path: Path):
 def test_choices(xlift: Xlift, tmp_path: Path):
     model(tmp_path / "m", "choice")
     (tmp_path / "c.csv").write_text("premise,question,choice1,choice2\nthe old man,what?,reads,Paris\n")
-    ((_, label, score),) = table(xlift("predict", "m", "c.csv").out)[1:]
+    ((*given, label, score),) = table(xlift("predict", "m", "c.csv").out)[1:]
+    assert given == ["the old man", "what?", "reads", "Paris"]
     assert label in ("0", "1")
     assert 0.5 <= float(score) <= 1
 
@@ -183,9 +185,14 @@ def test_damaged_file(xlift: Xlift, tmp_path: Path, name: str, text: bytes, said
         (("m", "gone.txt"), "gone.txt: no such file"),
         (("gone", "r.txt"), "gone: no such folder"),
         (("m", "r.txt", "--column", "text_a"), "'text_a' names no column"),
-        (("m", "r.txt", "--column", "text=x"), "unknown field 'text'"),
+        (("m", "r.txt", "--column", "texts=x"), "unknown field 'texts'"),
+        (("m", "r.txt", "--column", "text=x", "--column", "text_a=y"), "two columns for 'text_a'"),
         (("m", "r.txt", "--column", "text_a=x"), "'.txt' files have no columns"),
         (("m", "r.txt", "--out", "out.xlsx"), "cannot write classification predictions as '.xlsx'"),
+        (("m", "r.txt", "--format", "conll"), "--format: cannot write classification predictions as '.conll'"),
+        (("m", "r.txt", "--format", "xml"), "--format: cannot use 'xml' for standard output"),
+        (("m", "-", "--format", "parquet"), "cannot use 'parquet' for standard input"),
+        (("m", "r.txt", "--below", "other"), "--below needs a threshold"),
         (("m", "r.txt", "--out", "out.conll"), "cannot write classification predictions as '.conll'"),
         (("m", "r.txt", "--device", "tpu"), "unknown device 'tpu'"),
         (("m", "r.txt", "--device", "cuda"), "--device: torch finds no GPU"),

@@ -8,25 +8,29 @@
 | .conllu | CoNLL-U | the same |
 | .json | SQuAD layout | span QA |
 
-All but .parquet may be gzip: `.csv.gz`.
+All but .parquet may be gzip: `.csv.gz`. Standard input is read once, as a file of one of `STREAMED`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
 from xlift.tasks import formats
-from xlift.tasks.sources.base import file_extension
+from xlift.tasks.sources.base import STDIN, file_extension
 from xlift.tasks.sources.readers import READERS, conll, squad
 from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.sources.readers.fields import COMMON_COLUMNS, Fields, Record, find_near
 
 TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet", ".json": "json"}
 """Extension -> reader of files with named columns. A format may read `.json` otherwise."""
+
+STREAMED = (".tsv", ".csv", ".jsonl", ".txt")
+"""Extensions of the files that are read once, line by line."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class InputRow:
     """File and line."""
     example: Any
     """An instance of the format's example class. Its id is the value of column `id`, else the line number."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """Column -> value, of a file with columns."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class InputRows:
     """Of formats with a direction: source and target language."""
     labels: tuple[str, ...] = ()
     """Of the model."""
+    _: KW_ONLY
+    extension: str = ""
+    """Kind of the file; '' for that of its name. Standard input (`STDIN`) needs it."""
 
     def __post_init__(self) -> None:
         if not self._format.input_fields:
@@ -70,7 +79,7 @@ class InputRows:
                 where="--column",
                 fix=f"Fields of {self.format} are {', '.join(field_names)}.",
             )
-        if not self.path.is_file():
+        if self.path != STDIN and not self.path.is_file():
             raise UserError("no such file", where=str(self.path))
         if self.columns and not self._has_columns:
             raise UserError(f"'{self._extension}' files have no columns", where="--column", fix="Leave --column out.")
@@ -81,7 +90,7 @@ class InputRows:
 
     @property
     def _extension(self) -> str:
-        return file_extension(self.path)
+        return self.extension or file_extension(self.path)
 
     @property
     def _has_columns(self) -> bool:
@@ -109,25 +118,39 @@ class InputRows:
             )  # fmt: skip
         return self._examples(FILES[self._extension](self.path, self._layout), strip=self._extension == ".txt")
 
-    def check(self) -> int:
-        """Read all rows and return their number. Raises UserError for the first bad row and for an empty file."""
-        number = 0
-        for row in self:
-            empty = not any(text.strip() for text in self._format.texts(row.example))
-            problem = "the row has no text" if empty else self._problem(row.example)
-            if problem:
-                raise UserError(problem, where=row.place)
-            number += 1
-        if not number:
-            raise UserError("the file has no rows", where=str(self.path))
-        return number
+    def check(self, check_row: Callable[[InputRow], None] = lambda row: None) -> int:
+        """Read all rows and return their number. Raises UserError as `checked`."""
+        return sum(1 for _ in self.checked(check_row))
 
-    def _problem(self, example: Any) -> str | None:
+    def checked(self, check_row: Callable[[InputRow], None] = lambda row: None) -> Iterator[InputRow]:
+        """The rows, each after its check.
+
+        Args:
+            check_row: a further check, which raises UserError.
+
+        Raises:
+            UserError: a bad row, or a file without rows.
+        """
+        is_empty = True
+        for row in self:
+            if problem := self._problem(row):
+                raise UserError(problem, where=row.place)
+            check_row(row)
+            is_empty = False
+            yield row
+        if is_empty:
+            raise UserError("the file has no rows", where=str(self.path))
+
+    def _problem(self, row: InputRow) -> str | None:
+        texts = self._format.texts(row.example)
+        if not any(text.strip() for text in texts):
+            return "the row has no text"
         try:
-            "".join(self._format.texts(example)).encode()
+            for text in (*texts, *row.record, *row.record.values()):
+                (text if isinstance(text, str) else json.dumps(text, ensure_ascii=False, default=str)).encode()
         except UnicodeEncodeError:
             return "the text holds an unpaired surrogate, which is not a character"
-        return self._format.check_input(example)
+        return self._format.check_input(row.example)
 
     def _examples(self, records: Iterable[tuple[str, Record | UserError]], *, strip: bool = True) -> Iterator[InputRow]:
         layout, expected = self._layout, dict(self.optional_fields)
@@ -141,7 +164,7 @@ class InputRows:
             for name, found in fields.found.items():
                 if name != "id" and bool(found) != expected.setdefault(name, bool(found)):
                     raise self._mixed(fields, name)
-            yield InputRow(fields.where, example)
+            yield InputRow(fields.where, example, record if self._has_columns else {})
 
     def _mixed(self, fields: Fields, name: str) -> UserError:
         """The error of a row that lacks a field of the model or of the rows above, or has one that they lack."""

@@ -6,8 +6,8 @@ candidate divided by that of all candidates (per token if `normalize`), and None
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ class Prediction:
     example: Any = None
     scores: tuple[float, ...] = ()
     """Tagging: the score of each word."""
+    probabilities: tuple[float, ...] = ()
+    """Of each label of the model; empty if it has none."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """The columns of the input row."""
 
 
 @dataclass
@@ -122,8 +126,10 @@ def predict_rows(
         UserError: as `InputRows`.
     """
     done, predict = 0, _predict_with_prompt if loaded.metadata.is_text_mode else _predict_with_head
-    while chunk := [row.example for row in islice(rows, CHUNK)]:
-        yield from predict(loaded, chunk, language)
+    while chunk := list(islice(rows, CHUNK)):
+        predictions = predict(loaded, [row.example for row in chunk], language)
+        for row, prediction in zip(chunk, predictions, strict=True):
+            yield replace(prediction, record=row.record)
         done += len(chunk)
         progress(done)
 
@@ -136,8 +142,8 @@ def _predict_with_head(loaded: LoadedModel, examples: Sequence[Any], language: s
     format = formats.get(metadata.format)
     features = format.features(examples, loaded.tokenizer, metadata.labels, max_length=metadata.max_length, train=False)
     answers = format.decode_logits(examples, features, _compute_logits(loaded, features), metadata.labels)
-    for example, (answer, score, word_scores) in zip(examples, answers, strict=True):
-        yield Prediction(example.id, answer, score, example, word_scores)
+    for example, (answer, score, word_scores, probabilities) in zip(examples, answers, strict=True):
+        yield Prediction(example.id, answer, score, example, word_scores, probabilities)
 
 
 @torch.inference_mode()
@@ -204,22 +210,24 @@ def _predict_with_prompt(loaded: LoadedModel, examples: Sequence[Any], language:
     )
     loaded.num_shortened += int(features.extra["shortened"].sum())
     outputs = _generate_or_choose(loaded, features, prompt_settings)
-    for example, (output, score) in zip(examples, outputs, strict=True):
-        yield Prediction(example.id, format.parse(output, example, metadata.labels, template), score, example)
+    for example, (output, probabilities) in zip(examples, outputs, strict=True):
+        score = probabilities[output] if isinstance(output, int) else None
+        answer, of_labels = format.parse(output, example, metadata.labels, template), format.has_label_probabilities
+        yield Prediction(example.id, answer, score, example, probabilities=probabilities if of_labels else ())
 
 
 @torch.inference_mode()
 def _generate_or_choose(
     loaded: LoadedModel, features: Features, prompt_settings: PromptSettings
-) -> list[tuple[int | str, float | None]]:
-    """Return for each row (index of the chosen candidate, its probability) or (generated text, None)."""
+) -> list[tuple[int | str, tuple[float, ...]]]:
+    """Return for each row (index of the chosen candidate, probability of each candidate) or (generated text, ())."""
     from xlift.evaluation.text_predictions import predict_texts
     from xlift.models.text_mode import best_candidate, candidate_scores
 
     candidates = features.extra["candidates"]
     if not all(candidates):
         (texts,) = predict_texts(loaded.model, loaded.tokenizer, [features], prompt_settings)
-        return [(text, None) for text in texts]
+        return [(text, ()) for text in texts]
     chosen: list[Any] = [None] * len(features)
     costs = features.input_ids.lengths + np.array([sum(map(len, row)) for row in candidates])
     pad, budget = loaded.tokenizer.pad_token_id or 0, TOKENS_PER_BATCH if loaded.device.type == "cpu" else TOKENS_ON_GPU
@@ -233,5 +241,5 @@ def _generate_or_choose(
             probabilities = softmax(
                 row_scores / [len(each) for each in tokens] if prompt_settings.normalize else row_scores
             )
-            chosen[row] = best, float(probabilities[best])
+            chosen[row] = best, tuple(probabilities.tolist())
     return chosen

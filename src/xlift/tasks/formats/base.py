@@ -116,6 +116,8 @@ class ScoredAnswer(NamedTuple):
     """Probability of the answer; None if there is none."""
     word_scores: tuple[float, ...] = ()
     """Of a format that tags words."""
+    probabilities: tuple[float, ...] = ()
+    """Of each label, if the format has `has_label_probabilities`."""
 
 
 class Format:
@@ -148,6 +150,8 @@ class Format:
     """What the scores of `decode_with_scores` are; empty if there are none."""
     has_probabilities = False
     """Whether scores of predictions are a softmax over logits."""
+    has_label_probabilities = False
+    """Whether each label of the task has a probability in every prediction."""
     exported_max_length = 128
     """Tokens of a row where a model without `xlift.json` does not say them."""
 
@@ -310,6 +314,10 @@ class Format:
         """One prediction with its score per example, from the logits of each row (shapes: models/outputs.py) without
         padding."""
         raise TypeError(f"the format {self.name} has nothing to decode")
+
+    def apply_threshold(self, scored: ScoredAnswer, threshold: float, below: str, labels: Sequence[str]) -> Any:
+        """The answer of a prediction if its score is at least `threshold`, else `below`."""
+        return scored.answer if scored.score is not None and scored.score >= threshold else below
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
         """Python code that uses an exported model without xlift, and sentences about it in Markdown.

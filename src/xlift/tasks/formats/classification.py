@@ -28,6 +28,7 @@ class Classification(TextPairs):
     pipeline_tag = "text-classification"
     score_kind = "probability"
     has_probabilities = True
+    has_label_probabilities = True
     default_metrics = ("accuracy", "macro-f1")
     label_fields = ("label",)
     has_classes = True
@@ -85,8 +86,9 @@ class Classification(TextPairs):
     def decode_logits(
         self, examples: Sequence[ClassificationExample], features: Features, logits: list[Any], labels: Sequence[str]
     ) -> list[ScoredAnswer]:
+        probabilities = [tuple(softmax(row).tolist()) for row in logits]
         best = [int(row.argmax()) for row in logits]
-        return [ScoredAnswer(labels[n], float(softmax(row)[n])) for n, row in zip(best, logits, strict=True)]
+        return [ScoredAnswer(labels[n], row[n], probabilities=row) for n, row in zip(best, probabilities, strict=True)]
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
         texts = '{"text": "The first text.", "text_pair": "The second one."}' if metadata.is_pair else '"A text."'

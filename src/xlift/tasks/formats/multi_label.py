@@ -40,6 +40,7 @@ class MultiLabel(TextPairs):
     default_metrics = ("macro-f1", "micro-f1")
     label_fields = ("labels",)
     has_classes = True
+    has_label_probabilities = True
     has_fixed_answers = True
 
     def check(self, example: MultiLabelExample, labels: Sequence[str]) -> str | None:
@@ -107,8 +108,16 @@ class MultiLabel(TextPairs):
     ) -> list[ScoredAnswer]:
         """The score is the product of the probabilities of all labels, chosen or not."""
         answers = self.decode(examples, features, [row > 0 for row in logits], labels)
-        scores = [float(np.prod(1 / (1 + np.exp(-np.abs(row.astype(np.float64)))))) for row in logits]
-        return list(map(ScoredAnswer, answers, scores))
+        rows = [row.astype(np.float64) for row in logits]
+        scores = [float(np.prod(1 / (1 + np.exp(-np.abs(row))))) for row in rows]
+        probabilities = [tuple((0.5 + 0.5 * np.tanh(row / 2)).tolist()) for row in rows]
+        triples = zip(answers, scores, probabilities, strict=True)
+        return [ScoredAnswer(answer, score, probabilities=own) for answer, score, own in triples]
+
+    def apply_threshold(self, scored: ScoredAnswer, threshold: float, below: str, labels: Sequence[str]) -> list[str]:
+        """The labels with a probability of at least `threshold`; `below` if there is none."""
+        found = [label for label, own in zip(labels, scored.probabilities, strict=True) if own >= threshold]
+        return found or [below] * bool(below)
 
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
         code = "print([model.config.id2label[n] for n, each in enumerate(logits.sigmoid().tolist()) if each > 0.5])"

@@ -194,6 +194,11 @@ class Tagging(Format):
         pairs = zip(tags, scores, strict=True)
         return [ScoredAnswer(answer, float(np.mean(words)), tuple(words)) for answer, words in pairs]
 
+    def apply_threshold(self, scored: ScoredAnswer, threshold: float, below: str, labels: Sequence[str]) -> list[str]:
+        """The tags, with `below` for each word whose score is less than `threshold`."""
+        pairs = zip(scored.answer, scored.word_scores, strict=True)
+        return [tag if score >= threshold else below for tag, score in pairs]
+
     def usage(self, metadata: Any, model_class: str) -> tuple[str, str]:
         # No transformers pipeline: if a tokenizer splits " ." into two tokens, it counts two words, and it merges equal neighbours.
         return (

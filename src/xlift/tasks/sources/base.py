@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,6 +20,9 @@ LINE_LIMIT = 16 * 2**20
 line means another kind of file, which is refused before all of it is read."""
 DOCUMENT_LIMIT = 256 * 2**20
 """Most bytes of a file that is one JSON document and is held in memory (SQuAD 2.0's training file has 42 MB)."""
+
+STDIN = Path("<stdin>")
+"""The path of standard input in messages. `open_bytes` opens standard input for it."""
 
 GZIP = b"\x1f\x8b"
 _UTF_16 = "Convert it: `iconv -f UTF-16 -t UTF-8 FILE > NEW`. Excel writes UTF-8 as 'CSV UTF-8'."
@@ -75,7 +79,7 @@ def open_bytes(path: Path) -> BinaryIO:
         UserError: it cannot be opened.
     """
     try:
-        return path.open("rb")
+        return os.fdopen(os.dup(0), "rb") if path == STDIN else path.open("rb")
     except OSError as error:
         raise UserError(f"cannot read the file: {error.strerror}", where=str(path)) from None
 
@@ -97,8 +101,7 @@ def open_text(path: Path) -> Iterator[BinaryIO]:
     import zlib
 
     with open_bytes(path) as file:
-        head = file.read(16)
-        file.seek(0)
+        head = file.peek(16)[:16]  # type: ignore[attr-defined]  (a pipe cannot be read again)
         for first_bytes, (what, fix) in _OTHER_CONTENT.items():
             if head.startswith(first_bytes):
                 raise UserError(what, where=str(path), fix=fix)
