@@ -6,9 +6,10 @@ The SVG needs no script, font file or network.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.confounds import main_means
@@ -35,6 +36,8 @@ LINES = ("#2b7bba", "#d9730d", "#3f9b5c", "#b04a8f", "#8a7ad0", "#b58900", "#c05
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 INK = "#010203"
 """Placeholder for the page's text colour while the chart is drawn."""
+MAX_NAME = 60
+"""Characters of a name in a chart."""
 CELL_WIDTH, CELL_HEIGHT = 54, 28
 PANEL = {"width": 185, "height": 140}
 DASHES = ((1, 0), (5, 3), (2, 2))
@@ -43,6 +46,18 @@ NOISE_NAME = re.compile(r"(?P<kind>.+?) (?P<level>[0-9.e+-]+)%(?P<rest>.*)")
 """Name of a noise: its kind, its level, and further settings."""
 MAX_INTERVAL_MARGIN = 25.0
 """Maximum percentage points by which an interval widens the axis: intervals over two seeds may be very wide."""
+
+
+def shorten_names(rows: Iterable[LiftRow]) -> list[LiftRow]:
+    """The rows with names that fit into a chart: a longer one ends with four digits of its hash, so that it stays another one."""
+
+    def shorten(name: str) -> str:
+        if len(name) <= MAX_NAME:
+            return name
+        return f"{name[: MAX_NAME - 5]}…{hashlib.sha256(name.encode()).hexdigest()[:4]}"
+
+    names = ("model", "intermediate", "intermediate_language", "size", "target", "metric", "language", "control_of")
+    return [replace(row, **{name: shorten(getattr(row, name)) for name in names}) for row in rows]
 
 
 def heatmaps(rows: Sequence[LiftRow]) -> dict[str, str]:
@@ -335,6 +350,8 @@ def to_svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> st
     )
     svg = vl_convert.vegalite_to_svg(styled.to_json(), allowed_base_urls=[])
     svg = svg.replace(INK, "currentColor")
+    # Groups of marks have a role but no name, which the accessibility rules for images forbid.
+    svg = re.sub(r' role="graphics-\w+" aria-roledescription="[^"]* container"', "", svg)
     label = description.translate({ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"})
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 

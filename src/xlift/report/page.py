@@ -1,9 +1,16 @@
-"""The report page: one HTML file without scripts or network access, for reading, keeping and printing."""
+"""The report page: one HTML file without network access, for reading, keeping and printing.
+
+Its only script (templates/page.js) sorts and filters tables. The content security policy names the script and the style by
+their SHA-256, so a browser runs no other, whatever names and texts of a study hold.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 from xlift.analysis.confounds import compared_lifts, main_means, same_task_pairs
@@ -86,28 +93,43 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates = files("xlift.report") / "templates"
+    colours = f":root {{ --up-rgb: {charts.UP}; --down-rgb: {charts.DOWN}; }}\n"
+    style = colours + (templates / "page.css").read_text(encoding="utf-8")
+    script = (templates / "page.js").read_text(encoding="utf-8")
+    charted = charts.shorten_names(rows)
     pipelines, noise_charts = charts.noise_curves(info.noise.get("rows", ()))
     return environment.get_template("page.html").render(
         info=info,
         lift_summary=summarize_lifts(rows),
-        tables=[_table_view(score_table) for score_table in make_overview_tables(rows)],
+        tables=[_table_view(score_table) for score_table in make_overview_tables(rows) if rows],
         language_tables=[_table_view(score_table) for score_table in make_language_tables(rows)],
         # Altair escapes the texts that it draws; see tests/report/test_page.py.
-        heatmaps={name: Markup(svg) for name, svg in charts.heatmaps(rows).items()},
-        lift_chart=Markup(lift_chart(rows)),
-        curves={name: Markup(svg) for name, svg in charts.learning_curves(rows).items()},
+        heatmaps={name: Markup(svg) for name, svg in charts.heatmaps(charted).items()},
+        lift_chart=Markup(lift_chart(charted)),
+        curves={name: Markup(svg) for name, svg in charts.learning_curves(charted).items()},
         learning_rates=[
             {**each, "chart": Markup(draw_curves(each["target"], each["curves"]))} for each in info.learning_rates
         ],
         pipelines=pipelines,
         noise_charts=[(f"{chart.target}, {chart.kind}", Markup(chart.svg)) for chart in noise_charts],
         bound=f"{to_percent(charts.largest_lift(rows)):.1f}",
-        colours={"up": charts.UP, "down": charts.DOWN},
+        style=Markup(style),
+        script=Markup(script),
+        policy=make_policy(style, script),
         legend=LEGEND,
         footer=footer(rows, info.notes),
         one_seed=not any(row.covers_seeds for row in rows),
         runs={name.replace("_", " "): _format_amount(name, value) for name, value in info.runs.items()},
     )
+
+
+def make_policy(style: str, script: str) -> str:
+    """The content security policy of a page with only this style and this script, and images within the page."""
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style))
+    parts = zip(("script-src", "style-src"), hashes, strict=True)
+    own = "; ".join(f"{part} 'sha256-{digest}'" for part, digest in parts)
+    return f"default-src 'none'; {own}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def summarize_lifts(rows: Sequence[LiftRow]) -> str:

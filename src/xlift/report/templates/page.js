@@ -1,0 +1,91 @@
+// Sorting and filtering of tables, and files of charts. The page is complete without it.
+(() => {
+  "use strict";
+  const LONG = 12; // Tables with more rows have a filter.
+  const make = (name, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  };
+
+  // The number that a text starts with, after marks such as ▲ or Δ; NaN if it starts with other text.
+  const leading = (text) => {
+    const found = /^[Δ▲▼±(\s]*(?:p\s*<?\s*)?([-−+]?(?:\d[\d,]*)?\.?\d+)/.exec(text);
+    return found ? Number(found[1].replaceAll(",", "").replace("−", "-")) : NaN;
+  };
+  const textOf = (cell) => (cell ? cell.textContent.trim() : "");
+  const isEmpty = (text) => text === "" || text === "–";
+  const collator = new Intl.Collator("en", { numeric: true });
+
+  const compare = (one, other, descending) => {
+    if (isEmpty(one) || isEmpty(other)) return isEmpty(one) - isEmpty(other); // Empty cells are last in both orders.
+    const [a, b] = [leading(one), leading(other)];
+    const order = Number.isNaN(a) || Number.isNaN(b) ? collator.compare(one, other) : a - b;
+    return descending ? -order : order;
+  };
+
+  // A click sorts in ascending order, the second in descending order, the third in the order of the page.
+  const addSorting = (table) => {
+    const body = table.tBodies[0];
+    const rows = [...body.rows];
+    const fixed = rows.filter((row) => row.classList.contains("guess"));
+    const movable = rows.filter((row) => !fixed.includes(row));
+    const heads = [...table.tHead.rows[0].cells];
+    if (movable.length < 2) return;
+    heads.forEach((head, column) => {
+      if (isEmpty(textOf(head))) return;
+      const button = make("button", { type: "button", className: "sort" }, ...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const before = head.getAttribute("aria-sort");
+        heads.forEach((each) => each.removeAttribute("aria-sort"));
+        const next = before === null ? "ascending" : before === "ascending" ? "descending" : null;
+        if (next) head.setAttribute("aria-sort", next);
+        const keys = new Map(movable.map((row) => [row, textOf(row.cells[column])]));
+        const sorted = next
+          ? [...movable].sort((a, b) => compare(keys.get(a), keys.get(b), next === "descending"))
+          : movable;
+        body.append(...sorted, ...fixed);
+      });
+    });
+  };
+
+  // A text field, and a list of values for each heading with the class "choice".
+  const addFilter = (table) => {
+    const rows = [...table.tBodies[0].rows];
+    const heads = [...table.tHead.rows[0].cells];
+    const chosen = heads.map((head, column) => [head, column]).filter(([head]) => head.classList.contains("choice"));
+    if (rows.length <= LONG && !chosen.length) return;
+    const texts = rows.map((row) => row.textContent.toLowerCase());
+    const field = make("input", { type: "search", placeholder: "text in any column" });
+    const count = make("span", { className: "count" });
+    count.setAttribute("role", "status");
+    const lists = chosen.map(([head, column]) => {
+      const values = [...new Set(rows.map((row) => textOf(row.cells[column])))].sort(collator.compare);
+      const options = values.map((value) => new Option(value.length > 40 ? `${value.slice(0, 39)}…` : value, `=${value}`));
+      return { column, list: make("select", {}, new Option("all", ""), ...options), name: textOf(head) };
+    });
+    const update = () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      rows.forEach((row, n) => {
+        const matches =
+          words.every((word) => texts[n].includes(word)) &&
+          lists.every(({ column, list }) => !list.value || list.value === `=${textOf(row.cells[column])}`);
+        row.hidden = !matches;
+        shown += matches;
+      });
+      count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
+    };
+    const labels = lists.map(({ list, name }) => make("label", {}, `${name} `, list));
+    const bar = make("p", { className: "tools" }, make("label", {}, "Filter ", field), ...labels, count);
+    bar.addEventListener("input", update);
+    update();
+    table.closest(".scroll").before(bar);
+  };
+
+  for (const table of document.querySelectorAll("main table")) {
+    addFilter(table);
+    addSorting(table);
+  }
+})();
