@@ -99,6 +99,7 @@ def test_the_dev_curve_and_its_last_score_are_in_the_manifest(finished: tuple[Pa
     training = json.loads(store.open(second.key).file("training.json").read_text(encoding="utf-8"))
     assert numbers(store, second)["dev_curve"] == [[step, scores[0]] for step, scores in training["dev"]]
     assert [step for step, _ in training["dev"]] == [2, 4]
+    assert numbers(store, second)["loss_curve"] == [[n + 1, loss] for n, loss in enumerate(training["losses"])]
     assert numbers(store, second)["dev_score"] == training["dev"][-1][1][0]
 
 

@@ -81,6 +81,19 @@ def test_final_mean_covers_the_last_twentieth_of_a_part() -> None:
     assert history.parts["1"].final_mean == pytest.approx(59)
 
 
+@pytest.mark.parametrize(("max_steps", "done"), [(3, 3), (20, 20), (50, 50), (50, 23), (7, 0)])
+def test_each_interval_ends_at_its_last_step(max_steps: int, done: int) -> None:
+    history = TrainingHistory(max_steps)
+    for number in range(done):
+        history.record_step(float(number + 1), 1.0, 1, 0)
+    ends = history.interval_ends
+    assert ends == sorted({*ends})
+    assert ends[-1:] == [done][:done]  # none without steps
+    bounds = zip([0, *ends], ends, strict=False)
+    means = [sum(range(start + 1, end + 1)) / (end - start) for start, end in bounds]
+    assert history.interval_means(history.loss_sums) == pytest.approx(means, abs=1e-4)
+
+
 @given(
     losses=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=60),
     cut=st.integers(0, 60),

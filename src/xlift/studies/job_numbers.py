@@ -50,6 +50,8 @@ class TrainNumbers(DataNumbers):
     steps: int | None = None
     loss: float | None = None
     """Mean of the last twentieth of the run."""
+    loss_curve: list[tuple[int, float]] | None = None
+    """(steps done, mean loss) of each twentieth of the run in the last attempt."""
     spikes: int | None = None
     """Losses far above the previous ones."""
     token_budget: int | None = None

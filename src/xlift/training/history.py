@@ -92,6 +92,12 @@ class TrainingHistory:
         counts = np.bincount(intervals, minlength=NUM_INTERVALS)
         return [round(total / int(count), 5) for total, count in zip(sums, counts, strict=True) if count]
 
+    @property
+    def interval_ends(self) -> list[int]:
+        """Steps done at the end of each interval of `interval_means`."""
+        intervals = np.arange(self.global_step) * NUM_INTERVALS // self.max_steps
+        return [int(end) for end in np.flatnonzero(np.diff(intervals, append=NUM_INTERVALS)) + 1]
+
     def record_evaluation(self, scores: list[float]) -> None:
         self.dev_scores.append((self.global_step, scores))
 

@@ -73,6 +73,8 @@ class TrainOutput:
     """Tokens without padding."""
     losses: list[float] = field(default_factory=list)
     """Mean loss of each twentieth of the run (of each step, if there are fewer steps)."""
+    loss_steps: list[int] = field(default_factory=list)
+    """Steps done at the end of each of these twentieths."""
     total_weight_decay: float = 1.0
     """Factor by which weight decay alone multiplied a weight without gradients, up to the returned weights."""
     grad_norms: list[float] = field(default_factory=list)
@@ -312,6 +314,7 @@ def _make_output(history: TrainingHistory, best_step: int, recipe: Recipe) -> Tr
         global_step=history.global_step,
         num_tokens=history.num_tokens,
         losses=history.interval_means(history.loss_sums),
+        loss_steps=history.interval_ends,
         total_weight_decay=total_weight_decay(best_step, history.max_steps, recipe),
         grad_norms=history.interval_means(history.grad_norm_sums),
         last_losses={int(part): losses.final_mean for part, losses in history.parts.items()},

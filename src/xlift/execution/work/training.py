@@ -308,6 +308,7 @@ def write_training_record(
         numbers.attempts = len(attempts)
         numbers.went_to_fp32 = True if any(map(is_overflow, attempts)) else None
         record |= {"best_step": output.best_step, "dev": output.dev_scores, "attempts": attempts}
+    numbers.loss_curve = list(zip(output.loss_steps, output.losses, strict=True))
     curve = [(step, float(np.mean(scores))) for step, scores in output.dev_scores]
     if output.best_step in dict(curve):
         numbers.dev_score = dict(curve)[output.best_step]
