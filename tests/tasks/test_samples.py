@@ -213,6 +213,13 @@ HUB = {
     "xcopa": ([row | {"changed": False} for row in COPA_ROWS], [1, 0]),
     "belebele": ([{"link": "l", "question_number": 1, "flores_passage": "Ice melts.", "question": "What?",
                    **{f"mc_answer{i}": f"{i}." for i in range(1, 5)}, "correct_answer_num": "4"}], [3]),
+    "massive": ([{"id": "3", "label": "alarm_set", "label_text": "alarm_set", "text": "wake me", "lang": "en-US"}], ["alarm_set"]),
+    "xstorycloze": ([{"story_id": "s", **{f"input_sentence_{i}": f"{i}." for i in range(1, 5)}, "sentence_quiz1": "a",
+                      "sentence_quiz2": "b", "answer_right_ending": 2}], [1]),
+    "global-mmlu": ([{"sample_id": "art/test/0", "subject": "art", "subject_category": "Humanities", "question": "What?",
+                      **{f"option_{o}": o for o in "abcd"}, "answer": "C", "is_annotated": True}], [2]),
+    "include": ([{"language": "Albanian", "country": "Albania", "domain": "STEM", "subject": "Physics", "level": "Academic",
+                  "regional_feature": "agnostic", "question": "What?", **{f"option_{o}": o for o in "abcd"}, "answer": 3}], [3]),
     "tatoeba": ([{"source_sentence": "Ja.", "target_sentence": "Yes.", "source_lang": "deu", "target_lang": "eng"}], ["0"]),
     "wikipedia": ([{"id": "12", "url": "u", "title": "Ice", "text": "Ice melts."}], ["Ice melts."]),
 }  # fmt: skip
@@ -243,3 +250,17 @@ def test_what_the_hub_serves_means_the_same(task, source, split, tmp_path):
     assert all(
         len(format.texts(example)) > 1 for example in examples if task.format in ("multiple-choice", "retrieval")
     )
+
+
+def test_a_story_in_four_columns_is_one_context(tmp_path):
+    task = catalog.get("xstorycloze")
+    columns = {"story_id": "s", **{f"input_sentence_{i}": f" Sentence {i}. " for i in range(1, 5)}}
+    rows = [{**columns, "sentence_quiz1": "a", "sentence_quiz2": "b", "answer_right_ending": 1}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    source = FileSource(
+        reader="parquet", files={"test": "rows.parquet"}, available={"test": ("en",)}, columns=task.source.columns,
+        values=task.source.values,
+    )  # fmt: skip
+    (story,) = source.read(task, "en", "test", tmp_path)
+    assert story.context == "Sentence 1. Sentence 2. Sentence 3. Sentence 4."
+    assert (story.question, story.choices, story.label) == ("", ("a", "b"), 0)

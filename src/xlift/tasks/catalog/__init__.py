@@ -16,6 +16,8 @@ from typing import Any
 from xlift.errors import UserError, did_you_mean
 from xlift.languages import LANGUAGES, Language
 from xlift.tasks.catalog import (
+    exams,
+    intents,
     multiple_choice,
     nli,
     nli_collected,
@@ -35,7 +37,7 @@ from xlift.tasks.task import Task
 __all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "invented_examples", "names"]
 
 FILES: tuple[Task, ...] = (
-    *nli.TASKS, *nli_collected.TASKS, *paraphrase.TASKS, *topics.TASKS, *question_answering.TASKS, *multiple_choice.TASKS,
+    *nli.TASKS, *nli_collected.TASKS, *paraphrase.TASKS, *topics.TASKS, *intents.TASKS, *question_answering.TASKS, *multiple_choice.TASKS, *exams.TASKS,
     *tagging.TASKS, *retrieval.TASKS, *translation.TASKS, *text.TASKS,
 )  # fmt: skip
 """Published tasks: read from files or from the Hub."""

@@ -48,11 +48,12 @@ PLACEHOLDER_LABELS = Fault(
 refused."""
 
 
-def _choice_task(name: str, title: str, source: Any, **more: Any) -> Task:
+def choice_task(name: str, title: str, source: Any, **more: Any) -> Task:
+    """A task of multiple choice; all have the same metric."""
     return Task(name, title, "multiple-choice", ("accuracy",), source, **more)
 
 
-HELLASWAG = _choice_task(
+HELLASWAG = choice_task(
     "hellaswag",
     "HellaSwag, what happens next",
     FallbackSource((
@@ -78,7 +79,7 @@ HELLASWAG = _choice_task(
 )  # fmt: skip
 
 _COSMOS = {"choices": ["answer0", "answer1", "answer2", "answer3"], "label": "label", "id": "id"}
-COSMOSQA = _choice_task(
+COSMOSQA = choice_task(
     "cosmosqa",
     "Cosmos QA, commonsense reading comprehension",
     FallbackSource((
@@ -100,7 +101,7 @@ COSMOSQA = _choice_task(
     note="The labels of the test set are hidden.",
 )  # fmt: skip
 
-COMMONSENSEQA = _choice_task(
+COMMONSENSEQA = choice_task(
     "commonsenseqa",
     "CommonsenseQA, questions on concepts",
     FallbackSource((
@@ -127,7 +128,7 @@ COMMONSENSEQA = _choice_task(
     note="The random split. Five choices. The labels of the test set are hidden.",
 )  # fmt: skip
 
-JCOMMONSENSEQA = _choice_task(
+JCOMMONSENSEQA = choice_task(
     "jcommonsenseqa",
     "JCommonsenseQA, questions on concepts in Japanese",
     FileSource(
@@ -148,7 +149,7 @@ JCOMMONSENSEQA = _choice_task(
 )  # fmt: skip
 
 _SOCIAL = {"choices": ["answerA", "answerB", "answerC"]}
-SOCIALIQA = _choice_task(
+SOCIALIQA = choice_task(
     "socialiqa",
     "SocialIQA, what people feel and do",
     FallbackSource((
@@ -187,7 +188,7 @@ SOCIALIQA = _choice_task(
     note="For XCOPA, XTREME-R trains on this and then on COPA.",
 )  # fmt: skip
 
-COPA = _choice_task(
+COPA = choice_task(
     "copa",
     "COPA, causal commonsense in English",
     FallbackSource((
@@ -225,7 +226,7 @@ COPA = _choice_task(
     faults=(PLACEHOLDER_LABELS,),
 )  # fmt: skip
 
-XCOPA = _choice_task(
+XCOPA = choice_task(
     "xcopa",
     "XCOPA, causal commonsense",
     FallbackSource((
@@ -265,7 +266,7 @@ _BELEBELE = {
     "context": "flores_passage", "question": "question", "label": "correct_answer_num",
     "choices": ["mc_answer1", "mc_answer2", "mc_answer3", "mc_answer4"],
 }  # fmt: skip
-BELEBELE = _choice_task(
+BELEBELE = choice_task(
     "belebele",
     "Belebele, reading comprehension in 122 languages and scripts",
     FallbackSource((
@@ -293,4 +294,23 @@ BELEBELE = _choice_task(
     "Cosmos QA, which also has four choices, replaces it.",
 )  # fmt: skip
 
-TASKS = (HELLASWAG, COSMOSQA, COMMONSENSEQA, JCOMMONSENSEQA, SOCIALIQA, COPA, XCOPA, BELEBELE)
+XSTORYCLOZE_LANGUAGES = split_codes("ar en es eu hi id my ru sw te zh")
+XSTORYCLOZE = choice_task(
+    "xstorycloze",
+    "XStoryCloze, the right ending of a story",
+    hub(
+        "juletxara/xstory_cloze", "{lang}", {"train": "train", "test": "eval"}, XSTORYCLOZE_LANGUAGES,
+        columns={"context": [f"input_sentence_{n}" for n in range(1, 5)], "question": "",
+                 "choices": ["sentence_quiz1", "sentence_quiz2"], "label": "answer_right_ending", "id": "story_id"},
+        values={"label": CHOICE_FROM_ONE},
+    ),
+    train_language="en",
+    counts={"train": 360, "test": 1_511},
+    licence="CC BY-SA 4.0",
+    url="https://huggingface.co/datasets/juletxara/xstory_cloze",
+    citations=("lin-etal-2022-shot", "mostafazadeh-etal-2016-corpus"),
+    note="The validation set of Story Cloze (Spring 2016), which professionals translated into ten languages. 'train' and 'test' "
+    "are the authors' 20% and 80% of it. Parallel: a story of 'train' is in no language a story of 'test'.",
+)  # fmt: skip
+
+TASKS = (HELLASWAG, COSMOSQA, COMMONSENSEQA, JCOMMONSENSEQA, SOCIALIQA, COPA, XCOPA, BELEBELE, XSTORYCLOZE)

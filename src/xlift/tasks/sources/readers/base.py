@@ -58,8 +58,8 @@ class Layout:
     language: str
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Field of the example -> column name, or a dotted path into a column ('answers.text'). 'choices' -> several columns,
-    or one that holds a list; 'id' -> one or several columns, whose values are joined by '-'. An empty name means that the
-    file has no such column, even if one has a usual name."""
+    or one that holds a list; 'id' -> one or several columns, whose values are joined by '-'; in the catalogue a text -> one
+    or several, joined by spaces. An empty name means that the file has no such column, even if one has a usual name."""
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Field -> value in the file -> value in the example; other values are unchanged."""
     drop: tuple[str, ...] = ()

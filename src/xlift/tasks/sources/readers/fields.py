@@ -138,6 +138,10 @@ class Fields:
         return text if text.strip() or self.layout.keeps_empty else None
 
     def text(self, field: str, *, strip: bool = True) -> str:
+        """The text of a field; of several columns their texts, joined by spaces."""
+        named = self.layout.columns.get(field)
+        if named is not None and not isinstance(named, str):
+            return " ".join(self.cell_text(self._check_present(name), field, strip=strip) for name in named)
         return self.cell_text(self._column(field), field, strip=strip)
 
     def text_or_empty(self, field: str, *, strip: bool = True) -> str:
