@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("tutorial", "custom-task", "reference", "how-to", "intervals", "models", "text-mode", "translation", "robustness",
-         "glossary")  # fmt: skip
+         "glossary", "scores")  # fmt: skip
 DOCS = {name: (ROOT / "docs" / f"{name}.md") for name in PAGES}
 OF_THE_HUB = ("text-mode",)
 """Pages whose studies name models that are not here."""

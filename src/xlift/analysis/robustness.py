@@ -136,6 +136,26 @@ def compute_robustness(cells: Iterable[ScoredCell], study: str = "") -> list[Rob
     return _adjust([_row(pairs, pools, key, study, whole) for key in keys])
 
 
+def estimate_noisy(cells: Iterable[ScoredCell]) -> ScoreEstimates:
+    """Estimates of all cells with noise, and their means over languages.
+
+    Raises:
+        UserError: as `lift.compute_lifts`.
+    """
+    cells = list(cells)
+    scores: ScoreEstimates = {}
+    for part in _group_by_rows(cells) if any(cell.noise for cell in cells) else ():
+        estimated = estimate_scores(part)
+        noisy = {key: score for key, score in estimated.items() if key[1].noise}
+        languages = languages_by_target(noisy)
+        for pipeline, target in dict.fromkeys((pipeline, target) for pipeline, target, _ in noisy):
+            found = [noisy.get((pipeline, target, language)) for language in languages[pipeline.model][target]]
+            if mean := average_estimates(found):
+                scores[pipeline, target, ALL] = mean
+        scores |= noisy
+    return scores
+
+
 def _shares(pairs: Pairs) -> ScoreEstimates:
     """The kept shares as scores, whose variance between seeds can be pooled."""
     found: ScoreEstimates = {}

@@ -22,6 +22,7 @@ from xlift.cli import (
     pretrain,
     push,
     report,
+    scores,
     store,
     studies,
     suites,
@@ -54,7 +55,7 @@ def main() -> None:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        from xlift import __version__
+        from xlift.version import __version__
 
         print(f"xlift {__version__}")
         raise typer.Exit
@@ -72,6 +73,7 @@ for command in (
     studies.run,
     studies.plan,
     report.report,
+    scores.scores,
     compare.compare,
     curves.curves,
     claims.claims,

@@ -17,12 +17,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import xlift
 from xlift.caches import cache_folder
 from xlift.estimate.work import Workload
 from xlift.model_shape import ModelShape
 from xlift.processor import has_fast_bf16, processor_name
 from xlift.recipes import WIDE, Engine, Precision
+from xlift.version import __version__
 
 WITHOUT_BF16 = 423 / 176
 """Slowdown of products of wide models without fast bf16: the ratio of measured bf16 and fp32 peaks on one machine."""
@@ -184,7 +184,7 @@ def machine_info() -> dict[str, Any]:
     """The hardware and library versions that determine speed."""
     return {
         "processor": processor_name(), "processors": os.cpu_count(), "devices": _gpu_names(),
-        "torch": _installed_version("torch"), "transformers": _installed_version("transformers"), "xlift": xlift.__version__,
+        "torch": _installed_version("torch"), "transformers": _installed_version("transformers"), "xlift": __version__,
     }  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from glob import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import xlift
 from xlift.analysis.pipelines import Pipeline, TaskInfo, catalogue_task, declarations, task_info
 from xlift.errors import UserError
 from xlift.execution.work.model_loading import find_model_files
@@ -24,6 +23,7 @@ from xlift.studies.store import Store
 from xlift.tasks import catalog, formats
 from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
+from xlift.version import __version__
 
 if TYPE_CHECKING:
     from xlift.models.export import ExportMetadata
@@ -119,7 +119,7 @@ def make_export_metadata(
     kind = "text" if pipeline.text_mode else model.head(head).spec.kind if head else "pooled"
     format = task.format or formats.of_output(kind).name
     labels = model.head(head).spec.labels if head and model.head(head).spec.labels else task.labels
-    provenance = {"xlift": xlift.__version__, "job": pipeline.key} | (
+    provenance = {"xlift": __version__, "job": pipeline.key} | (
         {"pipeline": pipeline.field_values} if pipeline.cells else {}
     )
     if pipeline.record:

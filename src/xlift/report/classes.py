@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.class_scores import CALIBRATION_BINS, ClassRow, class_rows
@@ -12,8 +12,9 @@ from xlift.analysis.confounds import main_means
 from xlift.analysis.estimates import ALL, BASELINE, MEANS, TARGET_MEANS, ZERO_SHOT, PipelineKey
 from xlift.analysis.lift import LiftRow
 from xlift.language_tags import has_language
+from xlift.report.csv_rows import rows_to_csv
 from xlift.report.latex import latex_escape, latex_table
-from xlift.report.tables import markdown_escape, markdown_row, rows_to_csv, to_percent
+from xlift.report.tables import markdown_escape, markdown_row, to_percent
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 
@@ -210,8 +211,4 @@ def to_json(rows: Sequence[ClassRow]) -> str:
 
 def to_csv(rows: Sequence[ClassRow]) -> str:
     """Return raw rows as CSV. `predicted` is a JSON object."""
-    plain: list[Any] = [
-        replace(row, predicted=row.predicted and json.dumps(row.predicted, ensure_ascii=False))  # pyright: ignore[reportArgumentType]
-        for row in rows
-    ]
-    return rows_to_csv(ClassRow, plain)
+    return rows_to_csv(ClassRow, rows)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.estimates import ALL
 from xlift.analysis.robustness import RobustnessRow
+from xlift.report.csv_rows import rows_to_csv
 from xlift.report.latex import latex_escape, latex_table
 from xlift.report.tables import (
     HEADINGS,
@@ -24,7 +25,6 @@ from xlift.report.tables import (
     half_width,
     markdown_escape,
     markdown_row,
-    rows_to_csv,
     to_percent,
 )
 

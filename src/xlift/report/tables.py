@@ -5,19 +5,18 @@ Tables show percent with one decimal; `±` is half the width of the 95% interval
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xlift.analysis.confounds import main_means
 from xlift.analysis.estimates import ALL, BASELINE, OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.rate_choices import TargetStage, training_keys
+from xlift.report.csv_rows import rows_to_csv
 from xlift.report.footer import GUESSES, MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
 
 if TYPE_CHECKING:
@@ -266,15 +265,6 @@ def to_markdown(rows: Sequence[LiftRow], *, per_language: bool = False, notes: S
 def to_csv(rows: Sequence[LiftRow]) -> str:
     """Return raw rows as CSV. A row without a lift has empty fields."""
     return rows_to_csv(LiftRow, rows)
-
-
-def rows_to_csv(row_class: type[Any], rows: Sequence[Any]) -> str:
-    """Return dataclass instances of one type with a `to_dict` method as CSV with a header."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(row_class)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row.to_dict() for row in rows)
-    return out.getvalue()
 
 
 def to_json(rows: Sequence[LiftRow], stages: Sequence[TargetStage] = ()) -> str:

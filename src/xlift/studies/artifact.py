@@ -21,9 +21,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import xlift
 from xlift.errors import UserError
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
+from xlift.version import __version__
 
 MANIFEST = "manifest.json"
 SCORES = "scores.parquet"
@@ -187,7 +187,7 @@ def files_digest(digests: Mapping[str, str]) -> str:
 def describe_environment() -> dict[str, Any]:
     """Versions and machine; no part of a job's key. Imports no package."""
     return {
-        "versions": {"xlift": xlift.__version__, "python": platform.python_version(), **_versions()},
+        "versions": {"xlift": __version__, "python": platform.python_version(), **_versions()},
         "revision": _revision(),
         "machine": {"host": socket.gethostname(), "platform": platform.platform(), "cpus": os.cpu_count()},
     }

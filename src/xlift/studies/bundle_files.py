@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import xlift
 from xlift.errors import UserError
 from xlift.studies.artifact import add_seal, check_seal
+from xlift.version import __version__
 
 FORMAT = 1
 """Version of the format of bundles."""
@@ -119,7 +119,7 @@ def write_files(path: Path, study: str, files: Mapping[str, bytes]) -> None:
     listed = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)} for name, content in files.items()
     }
-    index = {"format": FORMAT, "study": study, "xlift": xlift.__version__, "files": dict(sorted(listed.items()))}
+    index = {"format": FORMAT, "study": study, "xlift": __version__, "files": dict(sorted(listed.items()))}
     contents = {INDEX: add_seal(index), **{name: files[name] for name in sorted(files)}}
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from xlift import __version__
+from xlift.version import __version__
 
 ATTEMPTS = 4
 RETRIED = (429, 500, 502, 503, 504)
