@@ -20,7 +20,7 @@ from xlift.studies.plan import Plan
 from xlift.studies.record import list_studies, read_record
 from xlift.studies.store import Store
 
-HEAVY = ("torch", "transformers", "sklearn", "pandas", "scipy", "pyarrow", "altair")
+HEAVY = ("torch", "transformers", "sklearn", "pandas", "scipy", "pyarrow", "altair", "duckdb")
 ROW = (
     "study model intermediate intermediate_language size seeds target language metric value low high lift lift_low "
     "lift_high n training_status train_language control control_of lift_minus_control lift_minus_control_low "

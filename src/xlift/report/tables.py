@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from xlift.analysis.confounds import main_means
 from xlift.analysis.estimates import ALL, BASELINE, OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
@@ -18,9 +17,6 @@ from xlift.analysis.lift import LiftRow
 from xlift.analysis.rate_choices import TargetStage, training_keys
 from xlift.report.csv_rows import rows_to_csv
 from xlift.report.footer import GUESSES, MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
-
-if TYPE_CHECKING:
-    pass
 
 PIPELINE_KEYS = ("model", "intermediate", "intermediate_language", "size")
 HEADINGS = {"model": "model", "intermediate": "intermediate", "intermediate_language": "from", "size": "size"}
