@@ -70,7 +70,7 @@ def test_head(xlift: Xlift, tmp_path: Path):
     confidence = np.where(probabilities > 0.5, probabilities, 1 - probabilities).prod(axis=1)
     assert [row["score"] for row in predicted] == pytest.approx(confidence, abs=1e-4)
     assert xlift("predict", "exported", "test.de.csv", "--out", "out.tsv").code == 0
-    cells = [line.split("\t")[1] for line in Path("out.tsv").read_text().splitlines()[1:]]
+    cells = [line.split("\t")[-2] for line in Path("out.tsv").read_text().splitlines()[1:]]
     assert cells == ["|".join(labels) for labels in stored]
 
 

@@ -60,10 +60,10 @@ def test_head(xlift: Xlift, tmp_path: Path):
     answer = xlift("predict", "exported", "test.de.tsv", "--out", "out.jsonl")
     assert answer.code == 0, answer.err
     predicted = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
-    assert [row["label"] for row in predicted] == pytest.approx(stored, abs=1e-4)
-    assert {row["score"] for row in predicted} == {None}
+    assert [row["predicted_label"] for row in predicted] == pytest.approx(stored, abs=1e-4)
+    assert {row["predicted_score"] for row in predicted} == {None}
     assert xlift("predict", "exported", "test.de.tsv", "--out", "out.tsv").code == 0
-    assert [float(line.split("\t")[1]) for line in Path("out.tsv").read_text().splitlines()[1:]] == pytest.approx(
+    assert [float(line.split("\t")[-2]) for line in Path("out.tsv").read_text().splitlines()[1:]] == pytest.approx(
         stored, abs=1e-4
     )
 
@@ -78,4 +78,4 @@ def test_text_mode(xlift: Xlift, tmp_path: Path):
     custom_run.export(xlift, "regression")
     answer = xlift("predict", "exported", "test.de.tsv", "--out", "out.jsonl")
     assert answer.code == 0, answer.err
-    assert [json.loads(line)["label"] for line in Path("out.jsonl").read_text().splitlines()] == stored
+    assert [json.loads(line)["predicted_label"] for line in Path("out.jsonl").read_text().splitlines()] == stored

@@ -186,7 +186,7 @@ def test_question_answering_code_gives_the_answers_of_predict(
     ]
     rows = [{"question": question, "context": context} for question, context in questions]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    answers = [line.split("\t")[1] for line in xlift("predict", "m", "q.jsonl").out.splitlines()[1:]]
+    answers = [line.split("\t")[-2] for line in xlift("predict", "m", "q.jsonl").out.splitlines()[1:]]
     for (question, context), answer in zip(questions, answers, strict=True):
         run_snippet(tmp_path / "m", {}, '"Who?", "A text that holds the answer."', f"{question!r}, {context!r}")
         assert capsys.readouterr().out == f"{answer}\n"

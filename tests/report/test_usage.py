@@ -197,7 +197,7 @@ def test_span_code_gives_the_answers_of_predict(xlift: Xlift, tmp_path: Path):
     ]
     rows = [{"context": context, "question": "who?"} for context in contexts]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    predicted = [line.split("\t")[1] for line in xlift("predict", "m", "rows.jsonl").out.splitlines()[1:]]
+    predicted = [line.split("\t")[-2] for line in xlift("predict", "m", "rows.jsonl").out.splitlines()[1:]]
     for context, answer in zip(contexts, predicted, strict=True):
         printed = io.StringIO()
         texts = f"{'who?'!r}, {context!r}"

@@ -16,6 +16,7 @@ from xlift.errors import UserError
 if TYPE_CHECKING:
     from xlift.analysis.pipelines import Pipeline
     from xlift.studies.store import Store
+    from xlift.studies.study_file import StudyFile
 
 PipelineArgument = Annotated[
     str, typer.Argument(metavar="STUDY|KEY", help="A study that was run, or the key of a job (or its first characters).", show_default=False)
@@ -49,6 +50,10 @@ def export(
     ] = "",
     data: DataOption = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also write onnx/model.onnx (encoders only).")] = False,
+    fit_temperature: Annotated[
+        bool,
+        typer.Option("--fit-temperature", help="Calibrate the probabilities on dev data of the training language."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     push: Annotated[
         str, typer.Option("--push", metavar="REPO", help="Upload to a private Hub repository.", show_default=False)
@@ -64,6 +69,7 @@ def export(
     from xlift.cli.studies import find_data_folder
     from xlift.execution.exporting import check_export_folder, export
     from xlift.report.card import make_card
+    from xlift.report.export_quality import calibration_lines
 
     check_export_folder(folder, force)
     opened = open_existing_store(store)
@@ -84,6 +90,8 @@ def export(
         lambda metadata, name: make_card(chosen, opened, metadata, name),
         force=force,
         onnx=onnx,
+        fit_temperature=fit_temperature,
+        study=find_study_file(pipeline, chosen, opened) if fit_temperature else None,
         data=find_data_folder(pipeline, data),
     )
     url = ""
@@ -94,7 +102,7 @@ def export(
     if as_json:
         record = {
             "folder": str(folder), "job": chosen.key, "class": result.model_class, "difference": result.difference,
-            "onnx_difference": result.onnx_difference, "chosen": chosen.selection_note, **chosen.field_values, "url": url,
+            "onnx_difference": result.onnx_difference, "calibration": result.calibration, "chosen": chosen.selection_note, **chosen.field_values, "url": url,
         }  # fmt: skip
         print(json.dumps(record, indent=1, ensure_ascii=False))
         return
@@ -105,8 +113,26 @@ def export(
     print(f"Wrote {folder}: {result.model_class}; its logits differ by {result.difference:.1g} at most after loading")
     if result.onnx_difference is not None:
         print(f"Wrote {folder}/onnx/model.onnx: its logits differ by {result.onnx_difference:.1g} at most")
+    for line in calibration_lines(result.calibration):
+        print(line)
     if url:
         print(f"Uploaded to {url}")
+
+
+def find_study_file(pipeline: str, chosen: Pipeline, store: Store) -> StudyFile:
+    """Return the study of a pipeline: the file that the user named, a shipped study, or the record of its last run, whose
+    paths then start in the working folder. Raises UserError if there is none."""
+    from xlift.studies.record import pin_commits
+    from xlift.studies.study import shipped_studies
+    from xlift.studies.study_file import StudyFile, read_study
+    from xlift.yaml_document import Document
+
+    if Path(pipeline).is_file() or pipeline in shipped_studies():
+        return pin_commits(read_study(pipeline), store)
+    if chosen.record is None:
+        raise UserError("no study of the store has this model, so its data is unknown", where=pipeline)
+    name = f"{chosen.record.name}.yaml"
+    return pin_commits(StudyFile(chosen.record.study, Path(name), Document({}, {})), store)
 
 
 def find_pipeline(pipeline: str, store: Store, wanted: dict[str, str], best: bool = False, head: str = "") -> Pipeline:

@@ -9,17 +9,19 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from glob import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from xlift.analysis.pipelines import Pipeline, TaskInfo, catalogue_task, declarations, task_info
 from xlift.errors import UserError
+from xlift.execution import export_calibration
 from xlift.execution.work.model_loading import find_model_files
 from xlift.execution.work.shared import disk_errors_as_oserror
 from xlift.studies.job_numbers import PredictNumbers
 from xlift.studies.store import Store
+from xlift.studies.study_file import StudyFile
 from xlift.tasks import catalog, formats
 from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
@@ -44,6 +46,8 @@ class ExportResult:
     difference: float
     """Largest difference between the logits of the folder and of the artifact."""
     onnx_difference: float | None = None
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """As in `xlift.json`; {} without `fit_temperature`."""
 
 
 def export(
@@ -55,6 +59,8 @@ def export(
     *,
     force: bool = False,
     onnx: bool = False,
+    fit_temperature: bool = False,
+    study: StudyFile | None = None,
     data: Path | None = None,
 ) -> ExportResult:
     """Write the model of a pipeline to a folder.
@@ -64,7 +70,9 @@ def export(
         card: (metadata, class that loads the model) -> text of README.md.
         force: replace an earlier export in `folder`.
         onnx: also write `onnx/model.onnx`.
-        data: root folder of data files, for the few-shot examples of a model in text mode.
+        fit_temperature: calibrate the probabilities on dev data of `study`.
+        study: the study of the pipeline, for its data.
+        data: root folder of data files, for `fit_temperature` and the few-shot examples of a model in text mode.
 
     Raises:
         UserError: the folder is not empty, the artifact or its base model is damaged, transformers has no class for it, or
@@ -81,10 +89,16 @@ def export(
         check_installed()
     model, tokenizer = load_stored_model(find_model_files(pipeline.key, store, pretrained))
     metadata, head = make_export_metadata(pipeline, model, tokenizer, store, data)
+    dev = export_calibration.check_can_calibrate(pipeline, store, metadata.format) if fit_temperature else ()
     with write_folder_atomically(folder, force) as draft, disk_errors_as_oserror(draft):
         longest = MAX_NEW_TOKENS if metadata.is_text_mode else None
         difference = write_model(model, tokenizer, head, draft, max_length=metadata.max_length, max_new_tokens=longest)
         metadata.write(draft)
+        if dev:
+            assert study is not None
+            fitted = export_calibration.fit(draft, metadata, pipeline, store, dev, study, data)
+            metadata = replace(metadata, calibration=fitted.to_dict())
+            metadata.write(draft)
         name = auto_class(model, head).__name__
         if metadata.pooling:
             from xlift.models.export.sentence_transformers import write_modules
@@ -98,7 +112,7 @@ def export(
             (draft / ONNX).parent.mkdir()
             onnx_difference = write_onnx(draft, metadata.kind, draft / ONNX)
         (draft / CARD).write_text(card(metadata, name), encoding="utf-8")
-    return ExportResult(folder, name, difference, onnx_difference)
+    return ExportResult(folder, name, difference, onnx_difference, metadata.calibration)
 
 
 def make_export_metadata(

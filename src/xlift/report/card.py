@@ -32,6 +32,7 @@ from xlift.language_tags import study_code
 from xlift.recipes import Recipe
 from xlift.report.card_scores import format_scores, model_rows, trained_languages, untrained
 from xlift.report.contamination import summarize_for_model
+from xlift.report.export_quality import calibration_note
 from xlift.report.markdown import code, escaped, listed, table
 from xlift.report.usage import snippet
 from xlift.studies.job import MergeSpec, TrainSpec
@@ -68,11 +69,12 @@ def make_card(pipeline: Pipeline, store: Store, metadata: ExportMetadata, model_
         "## How to use it\n\n" + snippet(metadata, model_class, _direction(pipeline, lineage, metadata)),
         "## How it was trained\n\n" + _training(pipeline, lineage, store),
         "## Scores\n\n" + format_scores(pipeline, store, rows),
+        "## Probabilities\n\n" + note if (note := calibration_note(metadata.calibration)) else "",
         "## Limits\n\n" + _limits(pipeline, store, lineage, metadata, rows),
         "## Licences and citations\n\n" + _licences(pipeline, lineage, used),
         "## Made by\n\n" + _origin(pipeline, store),
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 # --- title, summary, header -------------------------------------------------------------------------------------------
@@ -327,7 +329,7 @@ def _limits(
     untested = [] if any(cell.noise for cell in pipeline.cells) else ["misspelt, transliterated or mixed text"]
     untested += ["other domains", "fairness between groups of people"]
     points.append(f"Not tested here: {listed(untested)}.")
-    if format.has_probabilities and not metadata.is_text_mode:
+    if format.has_probabilities and not metadata.is_text_mode and not metadata.calibration:
         points.append("Its probabilities, a softmax over logits, are not calibrated.")
     return "\n".join(f"- {point}" for point in points)
 

@@ -1,7 +1,8 @@
 """Predictions and scores of an exported model, computed with the stock class of transformers.
 
 A head's scores are those of the format (`Format.decode_logits`). In text mode the score is the likelihood of the chosen
-candidate divided by that of all candidates (per token if `normalize`), and None for generated text. None is calibrated.
+candidate divided by that of all candidates (per token if `normalize`), and None for generated text. Logits and log
+likelihoods are first divided by the temperature of the export, if it has one.
 """
 
 from __future__ import annotations
@@ -141,7 +142,8 @@ def _predict_with_head(loaded: LoadedModel, examples: Sequence[Any], language: s
     metadata = loaded.metadata
     format = formats.get(metadata.format)
     features = format.features(examples, loaded.tokenizer, metadata.labels, max_length=metadata.max_length, train=False)
-    answers = format.decode_logits(examples, features, _compute_logits(loaded, features), metadata.labels)
+    logits = [row / metadata.temperature for row in _compute_logits(loaded, features)]
+    answers = format.decode_logits(examples, features, logits, metadata.labels)
     for example, (answer, score, word_scores, probabilities) in zip(examples, answers, strict=True):
         yield Prediction(example.id, answer, score, example, word_scores, probabilities)
 
@@ -238,8 +240,7 @@ def _generate_or_choose(
         )
         for row, row_scores, tokens in zip(rows.tolist(), scores, batch_candidates, strict=True):
             best = best_candidate(row_scores, tokens, prompt_settings.normalize)
-            probabilities = softmax(
-                row_scores / [len(each) for each in tokens] if prompt_settings.normalize else row_scores
-            )
+            logits = row_scores / [len(each) for each in tokens] if prompt_settings.normalize else row_scores
+            probabilities = softmax(logits / loaded.metadata.temperature)
             chosen[row] = best, tuple(probabilities.tolist())
     return chosen

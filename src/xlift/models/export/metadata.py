@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ class ExportMetadata:
     """Of models that compute vectors: `layer` (0 being the embeddings), `pooling`, and `center`."""
     prompt: dict[str, Any] = field(default_factory=dict)
     """Of text mode: settings, templates, solved examples (execution/file_prediction)."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """`temperature`, by which `xlift predict` divides the logits, and how well probabilities fit before and after
+    (execution/export_calibration.py)."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Version of xlift, job and pipeline that made the model."""
 
@@ -39,6 +43,10 @@ class ExportMetadata:
     def is_pair(self) -> bool | None:
         """Of formats with one text or a pair: whether it was trained on pairs; None where unknown."""
         return self.optional_fields.get("text_b")
+
+    @property
+    def temperature(self) -> float:
+        return float(self.calibration.get("temperature", 1.0))
 
     @property
     def is_text_mode(self) -> bool:
@@ -69,6 +77,8 @@ def read_export_metadata(folder: Path) -> ExportMetadata:
         formats.get(metadata.format)
         if not isinstance(metadata.max_length, int) or metadata.max_length < 1:
             raise ValueError(f"max_length is {metadata.max_length!r}, expected a number of tokens")
+        if not (math.isfinite(metadata.temperature) and metadata.temperature > 0):
+            raise ValueError(f"the temperature is {metadata.temperature}, expected a number above 0")
         if not all(isinstance(found, bool) for found in metadata.optional_fields.values()):
             raise ValueError(f"optional_fields is {metadata.optional_fields!r}, expected true or false for each field")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
