@@ -50,11 +50,28 @@ def test_panels_are_the_mean_and_the_targets():
 def test_every_lift_has_a_dot_and_a_bar():
     svg = lift_chart(ROWS)
     lifts = [row for row in ROWS if row.language == "all" and row.lift is not None]
-    assert len(re.findall(r'aria-roledescription="point"', svg)) == len(lifts) == 6
+    assert len(re.findall(r'aria-roledescription="point"', svg)) - svg.count('aria-label="seed"') == len(lifts) == 6
 
 
 def test_no_chart_without_lifts():
     baseline = [row for row in ROWS if row.intermediate == "none"]
     assert lift_chart(baseline) == ""
-    assert "Lifts beside those of their controls" not in render_page(baseline, info())
-    assert "Lifts beside those of their controls" in render_page(ROWS, info())
+    assert 'id="lifts"' not in render_page(baseline, info())
+    assert 'id="lifts"' in render_page(ROWS, info())
+
+
+def test_only_a_study_with_controls_names_them():
+    assert "Lifts beside those of their controls" in render_page(with_control(), info())
+    assert "Lifts beside those of their controls" not in render_page(ROWS, info())
+
+
+def test_every_seed_has_a_circle_and_a_number():
+    svg = lift_chart(ROWS)
+    assert svg.count('aria-label="seed"') == 2 * 6
+    header, *lines = re.findall(r'data-csv="([^"]*)"', svg)[0].splitlines()
+    assert header.endswith("seed 1 (points),seed 2 (points)")
+    for line in lines:
+        lift, *_, one, two = map(float, line.split(",")[3:])
+        assert abs(lift - (one + two) / 2) < 1e-3
+    once = [replace(row, seed_lifts=row.seed_lifts[:1]) for row in ROWS]
+    assert 'aria-label="seed"' not in lift_chart(once)

@@ -16,7 +16,7 @@ from tests.report.synthetic import info, rows
 
 from xlift.analysis.estimates import ScoredCell
 from xlift.analysis.robustness import RobustnessRow, compute_robustness
-from xlift.report.charts import noise_curves
+from xlift.report.line_charts import noise_curves
 from xlift.report.page import render_page
 from xlift.report.robustness import (
     TerminalNoiseTable,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,7 +11,9 @@ import pytest
 from synthetic import info, rows
 
 from xlift.analysis.lift import LiftRow
-from xlift.report.charts import heatmaps, learning_curves, shorten_names
+from xlift.report.charts import shorten_names
+from xlift.report.heat_maps import heat_maps, transfer_matrices
+from xlift.report.line_charts import learning_curves
 from xlift.report.page import render_page, summarize_lifts
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}"
@@ -113,7 +116,7 @@ def test_sections_have_content():
     assert "1 h 30 min" in page
     assert "48,120,334" in page
     assert page.count("<details>") == 2
-    assert page.count("<figure>") == 2
+    assert page.count("<figure>") == 3
     assert "Read with care" in page
 
 
@@ -192,12 +195,39 @@ def test_summary_without_lifts_gives_the_reason():
 
 def test_heat_map_has_every_lift_and_pale_cells_for_lifts_near_zero():
     study = rows(**SMALL)
-    svg = heatmaps(study)["isle-pairs"]
+    svg = heat_maps(study)["isle-pairs"].svg
     lifts = [r for r in study if r.target == "isle-pairs" and r.lift is not None]
     assert svg.count('aria-roledescription="rect mark"') == len(lifts)
     assert svg.count('opacity="0.3"') == sum(r.sign == 0 for r in lifts)
     assert "currentColor" in svg
     assert ' id="' not in svg
+
+
+def test_heat_maps_are_scaled_per_target():
+    study = rows(**SMALL)
+    for title, each in heat_maps(study).items():
+        lifts = [abs(row.lift) for row in study if row.target == title and row.lift is not None]
+        assert each.largest == max(lifts)
+
+
+def test_tasks_trained_in_several_languages_have_transfer_matrices():
+    assert transfer_matrices(rows(**SMALL)) == []
+    study = rows(**SMALL, intermediate_languages=("vel", "kar"))
+    matrices = transfer_matrices(study)
+    assert [each.title for each in matrices] == ["isle-nli → isle-pairs", "isle-nli → isle-spans"]
+    header, *lines = html.unescape(re.findall(r'data-csv="([^"]*)"', matrices[0].svg)[0]).splitlines()
+    assert header.startswith("trained,language,lift (points)")
+    assert [line.split(",")[:2] for line in lines] == [
+        [trained, code] for trained in ("vel", "kar") for code in ("all", "vel", "kar")
+    ]
+    expected = {
+        (row.intermediate_language, row.language): row.lift
+        for row in study
+        if row.target == "isle-pairs" and row.lift is not None
+    }
+    for line in lines:
+        trained, code, lift = line.split(",")[:3]
+        assert float(lift) == pytest.approx(100 * expected[trained, code], abs=1e-3)
 
 
 def test_tasks_of_one_size_each_have_no_learning_curve():
@@ -247,6 +277,7 @@ def test_the_summary_names_the_training_of_baselines(status: str, words: str):
 def test_heat_maps_and_learning_curves_name_rows_of_the_same_task():
     several = rows(**SMALL, sizes=("100", "1000"))
     named = [replace(each, same_task=each.target == "isle-pairs" and each.intermediate != "none") for each in several]
-    for charts in (heatmaps(named), learning_curves(named)):
+    maps = {name: each.svg for name, each in heat_maps(named).items()}
+    for charts in (maps, learning_curves(named)):
         assert "same task" in charts["isle-pairs"]
         assert "same task" not in charts["isle-spans"]

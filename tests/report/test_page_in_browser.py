@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from synthetic import info, rows
@@ -115,6 +117,36 @@ def test_the_page_is_complete_without_scripts(open_page: Any):
     with_script, without = open_page(text), open_page(text, java_script_enabled=False)
     assert without.tab.get_by_role("button").count() == 0
     assert without.column(".languages", 2) == with_script.column(".languages", 2)
+
+
+def test_charts_can_be_saved(open_page: Any, tmp_path: Path):
+    page = open_page(usual_page(), color_scheme="dark")
+    chart = page.tab.get_by_role("region", name="Lift on isle-pairs").locator("+ .files")
+    contents = {}
+    for kind in ("CSV", "SVG", "PNG"):
+        with page.tab.expect_download() as found:
+            chart.get_by_role("button", name=kind).click()
+        name = found.value.suggested_filename
+        assert name == f"lift-on-isle-pairs-in-percentage-points-by-intermediate-task-and-language.{kind.lower()}"
+        found.value.save_as(tmp_path / name)
+        contents[kind] = (tmp_path / name).read_bytes()
+    header, *lines = csv.reader(contents["CSV"].decode().splitlines())
+    assert header[:3] == ["intermediate", "language", "lift (points)"]
+    lifts = {
+        (row.intermediate, row.language): row.lift
+        for row in rows(**SMALL)
+        if row.target == "isle-pairs" and row.lift is not None
+    }
+    assert {(line[0], line[1].split()[0]): pytest.approx(float(line[2]), abs=1e-3) for line in lines} == {
+        key: 100 * lift for key, lift in lifts.items()
+    }
+    drawing = ElementTree.fromstring(contents["SVG"])
+    assert drawing.get("color") == "#1d1d1b"  # dark ink, though the page is dark
+    assert drawing.get("data-csv") is None
+    assert contents["PNG"].startswith(b"\x89PNG")
+    width, height = (int.from_bytes(contents["PNG"][at : at + 4]) for at in (16, 20))
+    assert (width, height) == (2 * int(drawing.get("width", 0)), 2 * int(drawing.get("height", 0)))
+    assert page.messages == []
 
 
 def test_contents_lead_to_their_headings(open_page: Any):

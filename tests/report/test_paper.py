@@ -185,7 +185,7 @@ def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
     assert re.search(r"\| There are nine models\. \(`no-models`\) \| false \|", text)
     page = render_page(report.rows, add_references(report.info, document))
     assert all(f"{{{entry.key}," in page for entry in document.references())
-    assert page.partition("<h2>References</h2>")[2].count("<li>") == len(document.references())
+    assert page.partition(">References</h2>")[2].count("<li>") == len(document.references())
     assert "<b>NLI" not in page
     assert re.search(r'<span class="lift down">false</span>', page)
     assert "<h2>Limitations</h2>" in page

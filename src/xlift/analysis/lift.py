@@ -6,7 +6,7 @@ lift = score(pipeline with intermediate stage) - score(same pipeline without it)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from xlift.analysis.estimates import (
@@ -36,6 +36,9 @@ from xlift.analysis.multiplicity import benjamini_hochberg, holm
 from xlift.analysis.seed_variance import SeedPools, SeedTables
 from xlift.analysis.training_status import OK
 from xlift.language_tags import has_language
+
+NOT_EXPORTED = {"exported": False}
+"""Metadata of a field that JSON and CSV files do not have."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,8 @@ class LiftRow:
     are no choice, or the number of choices is unknown."""
     majority: float | None = None
     """Score of the most frequent gold answer for every example of the language."""
+    seed_lifts: tuple[float, ...] = field(default=(), metadata=NOT_EXPORTED)
+    """The lift of each seed that the baseline has too, for charts; not in JSON and CSV."""
 
     @property
     def is_mean(self) -> bool:
@@ -132,7 +137,13 @@ class LiftRow:
         return sign_of(self.lift_minus_control_low, self.lift_minus_control_high) if self.covers_seeds else 0
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        exported = exported_fields(type(self))
+        return {name: value for name, value in asdict(self).items() if name in exported}
+
+
+def exported_fields(row_class: type[Any]) -> list[str]:
+    """The names of the fields that JSON and CSV files have."""
+    return [each.name for each in fields(row_class) if each.metadata != NOT_EXPORTED]
 
 
 def compute_lifts(cells: Iterable[ScoredCell], study: str = "", lent: SeedTables | None = None) -> list[LiftRow]:
@@ -187,6 +198,7 @@ class _Lift(NamedTuple):
     interval: Interval
     p: float
     pool: SeedPool | None
+    by_seed: tuple[float, ...]
 
 
 def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control: str, control_of: str) -> LiftRow:
@@ -236,6 +248,7 @@ def _row(scores: ScoreEstimates, pools: SeedPools, key: Key, study: str, control
         steps=scored.steps,
         chance=scored.guesses and scored.guesses.chance,
         majority=scored.guesses and scored.guesses.majority,
+        seed_lifts=lift.by_seed if lift else (),
     )
 
 
@@ -250,6 +263,7 @@ def _lift(pipeline: ScoreEstimate, baseline: ScoreEstimate, pool: SeedPool | Non
         lift_interval(difference, -largest, largest, pool, floor),
         2 * min(above, 1 - above),
         pool,
+        tuple(map(float, difference.scores)),
     )
 
 

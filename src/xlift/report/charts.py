@@ -1,4 +1,4 @@
-"""Charts as static SVG: heat maps of lift, learning curves over sizes, and scores kept over levels of noise.
+"""What all charts of a report share: colours, names that fit, and the drawing of a chart as static SVG with its data.
 
 One drawing serves light and dark pages: text is `currentColor`, and a cell's colour fades to transparent at zero.
 The SVG needs no script, font file or network.
@@ -7,24 +7,14 @@ The SVG needs no script, font file or network.
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from xlift.analysis.confounds import main_means
-from xlift.analysis.estimates import ALL, BASELINE, TARGET_MEANS
 from xlift.analysis.lift import LiftRow
-from xlift.analysis.robustness import RobustnessRow
-from xlift.report.footer import SAME_TASK
-from xlift.report.tables import (
-    MEAN_COLUMNS,
-    PIPELINE_KEYS,
-    ScoreTable,
-    format_points,
-    make_language_tables,
-    parse_size,
-)
+from xlift.report.csv_rows import iterate_csv
 
 if TYPE_CHECKING:
     import altair
@@ -38,297 +28,30 @@ INK = "#010203"
 """Placeholder for the page's text colour while the chart is drawn."""
 MAX_NAME = 60
 """Characters of a name in a chart."""
-CELL_WIDTH, CELL_HEIGHT = 54, 28
 PANEL = {"width": 185, "height": 140}
 DASHES = ((1, 0), (5, 3), (2, 2))
 """Dash patterns of lines. When all colours are used, the next pattern starts with the first colour."""
-NOISE_NAME = re.compile(r"(?P<kind>.+?) (?P<level>[0-9.e+-]+)%(?P<rest>.*)")
-"""Name of a noise: its kind, its level, and further settings."""
-MAX_INTERVAL_MARGIN = 25.0
-"""Maximum percentage points by which an interval widens the axis: intervals over two seeds may be very wide."""
+
+
+def shorten_name(name: str) -> str:
+    """A name that fits into a chart: a longer one ends with four digits of its hash, so that it stays another one."""
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 5]}…{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
 
 def shorten_names(rows: Iterable[LiftRow]) -> list[LiftRow]:
-    """The rows with names that fit into a chart: a longer one ends with four digits of its hash, so that it stays another one."""
-
-    def shorten(name: str) -> str:
-        if len(name) <= MAX_NAME:
-            return name
-        return f"{name[: MAX_NAME - 5]}…{hashlib.sha256(name.encode()).hexdigest()[:4]}"
-
+    """The rows with names that fit into a chart."""
     names = ("model", "intermediate", "intermediate_language", "size", "target", "metric", "language", "control_of")
-    return [replace(row, **{name: shorten(getattr(row, name)) for name in names}) for row in rows]
+    return [replace(row, **{name: shorten_name(getattr(row, name)) for name in names}) for row in rows]
 
 
-def heatmaps(rows: Sequence[LiftRow]) -> dict[str, str]:
-    """Target -> SVG: intermediates x languages, each cell the lift in percentage points.
+def to_svg(chart: altair.LayerChart | altair.FacetChart, description: str, data: Sequence[dict[str, Any]] = ()) -> str:
+    """Render without network, with the page's text colour and an accessible name.
 
-    The colour scale is symmetric around zero and the same for all targets. A cell whose lift differs from zero is strongly
-    coloured and bold; other cells are pale. Targets without a lift have no map.
+    Args:
+        data: what is drawn, for readers: rows with the same keys. They go to the attribute `data-csv`.
     """
-    tables, largest = make_language_tables(rows), largest_lift(rows)
-    drawn = {table.title: _heatmap(table, largest) for table in tables}
-    return {title: svg for title, svg in drawn.items() if svg}
-
-
-def largest_lift(rows: Sequence[LiftRow]) -> float:
-    """Return the largest absolute lift of any target, the end of the colour scale of `heatmaps`."""
-    return max((abs(row.lift) for row in rows if row.lift is not None and row.target not in TARGET_MEANS), default=0.0)
-
-
-def _heatmap(table: ScoreTable, largest: float) -> str:
-    import altair as alt
-
-    cells, names = [], []
-    for pipeline, line in zip(table.pipelines, table.cells, strict=True):
-        same_task = any(row and row.same_task for row in line)
-        name = " · ".join(part for part in (*pipeline, SAME_TASK if same_task else "") if part)
-        any_lift = False
-        for language, row in zip(table.columns, line, strict=True):
-            if row and row.lift is not None and row.lift_low is not None and row.lift_high is not None:
-                any_lift = True
-                cells.append(
-                    {
-                        "pipeline": name,
-                        "language": language,
-                        "lift": row.lift,
-                        "text": format_points(row.lift),
-                        "sure": row.sign != 0,
-                        "about": f"{name}, {language}: lift {format_points(row.lift)} points, "
-                        f"95% {format_points(row.lift_low)} to {format_points(row.lift_high)}",
-                    }
-                )
-        names += [name] if any_lift else []
-    if not cells:
-        return ""
-    # The reader's font may be wider than the one used to measure the drawing.
-    margin = min(340, 16 + 8 * max(len(name) for name in names))
-    base = alt.Chart(alt.InlineData(cells)).encode(
-        x=alt.X(
-            "language:N",
-            sort=table.columns,
-            title=None,
-            axis=alt.Axis(orient="top", labelAngle=0, labelLimit=CELL_WIDTH),
-        ),
-        y=alt.Y("pipeline:N", sort=names, title=None, axis=alt.Axis(labelLimit=margin, minExtent=margin)),
-    )
-    bound = largest or 1.0
-    colour = alt.Scale(domain=[-bound, 0, bound], range=[f"rgba({DOWN}, 0.8)", f"rgba({UP}, 0)", f"rgba({UP}, 0.8)"])
-    squares = base.mark_rect(cornerRadius=3).encode(
-        color=alt.Color("lift:Q", scale=colour, legend=None),
-        description="about:N",
-        opacity=alt.condition("datum.sure", alt.value(1), alt.value(0.3)),
-    )
-    sure = (
-        base.transform_filter("datum.sure")
-        .mark_text(fontSize=12, color=INK, fontWeight=700, aria=False)
-        .encode(text="text:N")
-    )
-    unsure = (
-        base.transform_filter("!datum.sure")
-        .mark_text(fontSize=12, color=INK, opacity=0.6, aria=False)
-        .encode(text="text:N")
-    )
-    chart = alt.layer(squares, unsure, sure).properties(
-        width=CELL_WIDTH * len(table.columns), height=CELL_HEIGHT * len(names)
-    )
-    return to_svg(chart, f"Lift on {table.title}, in percentage points, by intermediate task and language")
-
-
-def learning_curves(rows: Sequence[LiftRow]) -> dict[str, str]:
-    """Target -> SVG: lift over the number of intermediate examples, one line per language of the intermediate. Lifts are means
-    over languages (`main_means`).
-
-    Draws only numeric sizes ('full' has no place on the axis) and only intermediates with two or more sizes.
-    """
-    sizes: dict[tuple[str, str, str], set[str]] = {}
-    for row in rows:
-        sizes.setdefault((row.model, row.intermediate, row.intermediate_language), set()).add(row.size)
-    points: dict[str, list[dict[str, Any]]] = {}
-    for row in main_means(rows):
-        size = parse_size(row.size)
-        if row.intermediate == BASELINE or size is None or row.lift is None:
-            continue
-        if len(sizes[row.model, row.intermediate, row.intermediate_language]) < 2:
-            continue
-        points.setdefault(MEAN_COLUMNS.get(row.target, row.target), []).append(
-            {
-                "size": size,
-                "intermediate": row.intermediate + (f" ({SAME_TASK})" if row.same_task else ""),
-                "model": row.model,
-                "language": row.intermediate_language,
-                "lift": 100 * row.lift,
-                "low": 100 * (row.lift_low or 0),
-                "high": 100 * (row.lift_high or 0),
-            }
-        )
-    means = list(MEAN_COLUMNS.values())
-    names = sorted(points, key=lambda name: means.index(name) if name in means else len(means))
-    return {name: _curves(name, points[name]) for name in names}
-
-
-def _curves(target: str, points: list[dict[str, Any]]) -> str:
-    import altair as alt
-
-    several = len({point["model"] for point in points}) > 1
-    for point in points:
-        point["panel"] = f"{point['model']} · {point['intermediate']}" if several else point["intermediate"]
-    sizes = sorted({point["size"] for point in points})
-    languages = list(dict.fromkeys(point["language"] for point in points))
-    legend = alt.Legend(orient="top", symbolOpacity=1, symbolType="circle") if len(languages) > 1 else None
-    base = alt.Chart().encode(
-        x=alt.X(
-            "size:Q",
-            scale=alt.Scale(type="log", domain=[sizes[0], sizes[-1]]),
-            title="intermediate examples",
-            axis=alt.Axis(values=sizes, format="~s", grid=False),
-        ),
-        color=alt.Color(
-            "language:N",
-            sort=languages,
-            scale=alt.Scale(domain=languages, range=list(LINES)),
-            title="from",
-            legend=legend,
-        ),
-    )
-    y = alt.Y("lift:Q", title="lift (points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
-    layers = alt.layer(
-        alt.Chart().mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(y=alt.datum(0)),
-        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title="lift (points)"), y2="high:Q"),
-        base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=45, opacity=1).encode(y=y),
-    ).properties(**PANEL)
-    panels = list(dict.fromkeys(point["panel"] for point in points))
-    chart = layers.facet(
-        alt.Facet("panel:N", sort=panels, title=None), columns=min(3, len(panels)), data=alt.InlineData(points)
-    )
-    return to_svg(chart, f"Lift on {target} by number of intermediate examples")
-
-
-@dataclass(frozen=True)
-class LineStyle:
-    """Colour and dash pattern of a pipeline in all noise charts."""
-
-    name: str
-    colour: str
-    dash: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class NoiseChart:
-    target: str
-    kind: str
-    """Kind of noise ('typos'), with its dictionary or seed if it has one."""
-    svg: str
-
-
-def noise_curves(rows: Sequence[RobustnessRow]) -> tuple[list[LineStyle], list[NoiseChart]]:
-    """Draw the share of the clean score that is kept over the level of noise, as means over languages or for the only language.
-
-    There is a chart for every target, metric and kind of noise with two or more levels. Lines start at level 0 with 100%.
-    Returns the line styles of the pipelines, and the charts.
-    """
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    keys = [
-        key for key in PIPELINE_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
-    ]
-    measured = {target: {row.metric for row in rows if row.target == target} for target in {row.target for row in rows}}
-    means = {(row.target, row.metric, row.noise) for row in rows if row.language == ALL}
-    for row in rows:
-        named = NOISE_NAME.fullmatch(row.noise)
-        if named is None or row.kept is None or (row.language != ALL and (row.target, row.metric, row.noise) in means):
-            continue
-        target = f"{row.target} {row.metric}" if len(measured[row.target]) > 1 else row.target
-        kind = named["kind"] + named["rest"]
-        found.setdefault((target, kind), []).append(
-            {
-                "pipeline": " · ".join(part for key in keys if (part := str(getattr(row, key)))),
-                "level": float(named["level"]),
-                "kept": 100 * row.kept,
-                "low": None if row.kept_low is None else 100 * row.kept_low,
-                "high": None if row.kept_high is None else 100 * row.kept_high,
-            }
-        )
-    several = {key: points for key, points in found.items() if len({point["level"] for point in points}) > 1}
-    pipelines = list(dict.fromkeys(point["pipeline"] for points in several.values() for point in points))
-    lines = [
-        LineStyle(name, LINES[n % len(LINES)], DASHES[n // len(LINES) % len(DASHES)])
-        for n, name in enumerate(pipelines)
-    ]
-    return lines, [
-        NoiseChart(target, kind, _kept_over_level(target, kind, lines, points))
-        for (target, kind), points in several.items()
-    ]
-
-
-def _kept_over_level(target: str, kind: str, lines: Sequence[LineStyle], points: Sequence[dict[str, Any]]) -> str:
-    import altair as alt
-
-    levels = sorted({point["level"] for point in points})
-    chart_lines = [line for line in lines if any(point["pipeline"] == line.name for point in points)]
-    offsets = dict(zip((line.name for line in chart_lines), _point_offsets(levels, len(chart_lines)), strict=True))
-    reach = _kept_axis_range(points)
-    measured = [{**point, "x": point["level"] + offsets[point["pipeline"]]} for point in points]
-    start = [{"pipeline": line.name, "x": 0.0, "kept": 100.0} for line in chart_lines]
-    # Clipped here because clip paths in SVG need ids, which would collide between the drawings of a page.
-    sure = [
-        {**point, "low": max(point["low"], reach[0]), "high": min(point["high"], reach[1])}
-        for point in measured
-        if point["low"] is not None and point["high"] is not None
-    ]
-    names = [line.name for line in chart_lines]
-    x = alt.X(
-        "x:Q",
-        scale=alt.Scale(domain=[0, 1.02 * levels[-1] + max(offsets.values())], nice=False),
-        title="words changed (%)",
-        axis=alt.Axis(values=[0, *levels], format="~r", grid=False, labelOverlap=True, labelFlush=False),
-    )
-    y = alt.Y(
-        "kept:Q",
-        title="kept (%)",
-        scale=alt.Scale(domain=reach, nice=True, zero=False),
-        axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK),
-    )
-    color = alt.Color(
-        "pipeline:N", scale=alt.Scale(domain=names, range=[line.colour for line in chart_lines]), legend=None
-    )
-    dash = alt.StrokeDash(
-        "pipeline:N", scale=alt.Scale(domain=names, range=[list(line.dash) for line in chart_lines]), legend=None
-    )
-    chart = alt.layer(
-        alt.Chart(alt.InlineData([{}])).mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(y=alt.datum(100)),
-        alt.Chart(alt.InlineData([*start, *measured]))
-        .mark_line(strokeWidth=2)
-        .encode(x=x, y=y, color=color, strokeDash=dash),
-        alt.Chart(alt.InlineData(sure))
-        .mark_rule(strokeWidth=1.5, opacity=0.55)
-        .encode(x=x, y=alt.Y("low:Q", title="kept (%)"), y2="high:Q", color=color),
-        alt.Chart(alt.InlineData(measured)).mark_point(filled=True, size=45, opacity=1).encode(x=x, y=y, color=color),
-    ).properties(**PANEL)
-    return to_svg(chart, f"Share of the clean score on {target} that is kept, in percent, by the level of {kind}")
-
-
-def _point_offsets(levels: Sequence[float], pipelines: int) -> list[float]:
-    """Return the horizontal offset of the points of each pipeline, so that no interval hides another one."""
-    gap = min(after - before for before, after in zip([0.0, *levels], levels, strict=False))
-    step = min(levels[-1] * 6 / PANEL["width"], 0.5 * gap / pipelines)
-    return [step * (n - (pipelines - 1) / 2) for n in range(pipelines)]
-
-
-def _kept_axis_range(points: Sequence[dict[str, Any]]) -> list[float]:
-    """Return the range of the axis: all points, and intervals up to `MAX_INTERVAL_MARGIN` beyond them."""
-    kept = [100.0, *(point["kept"] for point in points)]
-    low, high = min(kept), max(kept)
-    lows = [point["low"] for point in points if point["low"] is not None]
-    highs = [point["high"] for point in points if point["high"] is not None]
-    return [
-        max(low - MAX_INTERVAL_MARGIN, min([low, *lows])),
-        min(high + MAX_INTERVAL_MARGIN, max([high, *highs])),
-    ]
-
-
-def to_svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> str:
-    """Render without network, with the page's text colour and an accessible name."""
     import vl_convert
 
     # The drawing has no element ids, so a page can hold several.
@@ -352,8 +75,15 @@ def to_svg(chart: altair.LayerChart | altair.FacetChart, description: str) -> st
     svg = svg.replace(INK, "currentColor")
     # Groups of marks have a role but no name, which the accessibility rules for images forbid.
     svg = re.sub(r' role="graphics-\w+" aria-roledescription="[^"]* container"', "", svg)
-    label = description.translate({ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"})
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    attributes = f'role="img" aria-label="{html.escape(description)}"'
+    if data:
+        attributes += f' data-csv="{html.escape(_to_csv(data))}"'
+    return svg.replace("<svg ", f"<svg {attributes} ", 1)
+
+
+def _to_csv(data: Sequence[dict[str, Any]]) -> str:
+    rounded = [[float(f"{value:.6g}") if isinstance(value, float) else value for value in row.values()] for row in data]
+    return "".join(iterate_csv(list(data[0]), rounded))
 
 
 def on_white(svg: str) -> str:

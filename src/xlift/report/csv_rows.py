@@ -6,9 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from itertools import chain
 from typing import Any
+
+from xlift.analysis.lift import exported_fields
 
 
 def format_cell(value: Any) -> Any:
@@ -32,5 +33,4 @@ def iterate_csv(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> Iterator
 
 def rows_to_csv(row_class: type[Any], rows: Sequence[Any]) -> str:
     """Return dataclass instances of one type with a `to_dict` method as CSV with a header."""
-    names = [field.name for field in fields(row_class)]
-    return "".join(iterate_csv(names, (row.to_dict().values() for row in rows)))
+    return "".join(iterate_csv(exported_fields(row_class), (row.to_dict().values() for row in rows)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from xlift.analysis.estimates import BASELINE
 from xlift.analysis.rate_choices import TargetStage
-from xlift.report.charts import DASHES, LINES, to_svg
+from xlift.report.charts import DASHES, LINES, shorten_name, to_svg
 from xlift.report.paper.document import Block, Figure, Paragraph, Section, Strong, Table, Text
 from xlift.report.tables import format_points
 
@@ -105,6 +105,7 @@ def draw_curves(target: str, curves: Sequence[tuple[str, Sequence[tuple[int, flo
         return ""
     import altair as alt
 
+    curves = [(shorten_name(name), points) for name, points in curves]
     points = [
         {"pipeline": name, "step": step, "score": 100 * score} for name, points in curves for step, score in points
     ]
@@ -118,4 +119,5 @@ def draw_curves(target: str, curves: Sequence[tuple[str, Sequence[tuple[int, flo
         strokeDash=alt.StrokeDash("pipeline:N", scale=alt.Scale(domain=names, range=dashes), sort=names, legend=None),
     )
     chart = alt.layer(base.mark_line(), base.mark_point(size=14, filled=True)).properties(width=420, height=190)
-    return to_svg(chart, f"Score on dev data of {target} by step of the target stage")
+    data = [{"pipeline": each["pipeline"], "step": each["step"], "dev score (%)": each["score"]} for each in points]
+    return to_svg(chart, f"Score on dev data of {target} by step of the target stage", data)

@@ -1,4 +1,4 @@
-"""A chart of mean lifts beside the lifts of their controls, each with its interval."""
+"""A chart of mean lifts beside the lifts of their controls, each with its interval and a dot for each seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MAX_PANELS = 3
 
 def lift_chart(rows: Sequence[LiftRow], targets: Sequence[str] = ()) -> str:
     """SVG: one panel for each mean and target, one line for each intermediate task and each of its controls. A dot is the lift as a
-    mean over languages (`main_means`), a bar its 95% interval. Lifts of a task on itself are pale.
+    mean over languages (`main_means`), a bar its 95% interval, a circle the lift of one seed. Lifts of a task on itself are pale.
+    Every panel has its own axis.
 
     Args:
         targets: the panels to draw, as the tables name them; all by default.
@@ -53,6 +54,7 @@ def _points(rows: Sequence[LiftRow]) -> list[dict[str, Any]]:
                 "lift": 100 * (row.lift or 0),
                 "low": None if row.lift_low is None else 100 * row.lift_low,
                 "high": None if row.lift_high is None else 100 * row.lift_high,
+                "seeds": [100 * lift for lift in row.seed_lifts] if len(row.seed_lifts) > 1 else [],
             }
         )
     return points
@@ -61,6 +63,12 @@ def _points(rows: Sequence[LiftRow]) -> list[dict[str, Any]]:
 def _draw(points: list[dict[str, Any]]) -> str:
     import altair as alt
 
+    # A row for each circle. Marks leave out rows without their number.
+    seeds = [
+        {key: point[key] for key in ("panel", "pipeline", "same_task", "kind")} | {"seed": lift}
+        for point in points
+        for lift in point["seeds"]
+    ]
     pipelines = list(dict.fromkeys(point["pipeline"] for point in points))
     kinds = [kind for kind in KINDS.values() if any(point["kind"] == kind for point in points)]
     means = list(MEAN_COLUMNS.values())
@@ -75,7 +83,7 @@ def _draw(points: list[dict[str, Any]]) -> str:
         "kind:N",
         sort=kinds,
         scale=alt.Scale(domain=kinds, range=list(LINES[: len(kinds)])),
-        legend=alt.Legend(orient="top", title=None, symbolOpacity=1) if len(kinds) > 1 else None,
+        legend=alt.Legend(orient="top", title=None, symbolOpacity=1, columnPadding=24) if len(kinds) > 1 else None,
     )
     x = alt.X("lift:Q", title="lift (points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
     layers = alt.layer(
@@ -85,9 +93,32 @@ def _draw(points: list[dict[str, Any]]) -> str:
         .encode(
             y=y, yOffset=offset, x=alt.X("low:Q", title="lift (points)"), x2="high:Q", color=color, opacity=opacity
         ),
+        alt.Chart()
+        .mark_point(filled=False, size=22, strokeWidth=1.2)
+        .encode(
+            y=y,
+            yOffset=offset,
+            x=alt.X("seed:Q", title="lift (points)"),
+            color=color,
+            opacity=alt.condition("datum.same_task", alt.value(0.3), alt.value(0.75)),
+            description=alt.value("seed"),
+        ),
         alt.Chart().mark_point(filled=True, size=45).encode(y=y, yOffset=offset, x=x, color=color, opacity=opacity),
     ).properties(width=PANEL_WIDTH, height=LINE_HEIGHT * (len(kinds) + 1) * len(pipelines))
     chart = layers.facet(
-        alt.Facet("panel:N", sort=panels, title=None), columns=min(MAX_PANELS, len(panels)), data=alt.InlineData(points)
+        alt.Facet("panel:N", sort=panels, title=None),
+        columns=min(MAX_PANELS, len(panels)),
+        data=alt.InlineData([*points, *seeds]),
+    ).resolve_scale(x="independent")
+    data = [
+        {"target": point["panel"], "pipeline": point["pipeline"], "kind": point["kind"]}
+        | {f"{key} (points)": point[key] for key in ("lift", "low", "high")}
+        | {f"seed {n} (points)": lift for n, lift in enumerate(point["seeds"], 1)}
+        for point in points
+    ]
+    most = max(data, key=len)
+    return to_svg(
+        chart,
+        f"Lift of each intermediate task{' and its controls' if len(kinds) > 1 else ''}",
+        [dict.fromkeys(most, "") | row for row in data],
     )
-    return to_svg(chart, f"Lift of each intermediate task{' and its controls' if len(kinds) > 1 else ''}")

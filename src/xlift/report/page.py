@@ -18,8 +18,10 @@ from xlift.analysis.estimates import OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.training_status import COLLAPSED, RETRIED
 from xlift.report import charts
+from xlift.report.heat_maps import HeatMap, heat_maps, transfer_matrices
 from xlift.report.learning_rates import draw_curves
 from xlift.report.lift_chart import lift_chart
+from xlift.report.line_charts import learning_curves, noise_curves
 from xlift.report.tables import (
     HEADINGS,
     LEGEND,
@@ -98,22 +100,23 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
     style = colours + (templates / "page.css").read_text(encoding="utf-8")
     script = (templates / "page.js").read_text(encoding="utf-8")
     charted = charts.shorten_names(rows)
-    pipelines, noise_charts = charts.noise_curves(info.noise.get("rows", ()))
+    pipelines, noise_charts = noise_curves(info.noise.get("rows", ()))
     return environment.get_template("page.html").render(
         info=info,
         lift_summary=summarize_lifts(rows),
         tables=[_table_view(score_table) for score_table in make_overview_tables(rows) if rows],
         language_tables=[_table_view(score_table) for score_table in make_language_tables(rows)],
         # Altair escapes the texts that it draws; see tests/report/test_page.py.
-        heatmaps={name: Markup(svg) for name, svg in charts.heatmaps(charted).items()},
+        heat_maps=[_map_view(each) for each in heat_maps(charted).values()],
+        matrices=[_map_view(each) for each in transfer_matrices(charted)],
         lift_chart=Markup(lift_chart(charted)),
-        curves={name: Markup(svg) for name, svg in charts.learning_curves(charted).items()},
+        has_controls=any(row.control for row in rows),
+        curves={name: Markup(svg) for name, svg in learning_curves(charted).items()},
         learning_rates=[
             {**each, "chart": Markup(draw_curves(each["target"], each["curves"]))} for each in info.learning_rates
         ],
         pipelines=pipelines,
         noise_charts=[(f"{chart.target}, {chart.kind}", Markup(chart.svg)) for chart in noise_charts],
-        bound=f"{to_percent(charts.largest_lift(rows)):.1f}",
         style=Markup(style),
         script=Markup(script),
         policy=make_policy(style, script),
@@ -296,6 +299,12 @@ def _table_view(score_table: ScoreTable) -> dict[str, Any]:
         ],
         "guesses": score_table.guess_lines(),
     }
+
+
+def _map_view(heat_map: HeatMap) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    return {"title": heat_map.title, "svg": Markup(heat_map.svg), "bound": f"{to_percent(heat_map.largest):.1f}"}
 
 
 def _cell(row: LiftRow) -> dict[str, Any]:

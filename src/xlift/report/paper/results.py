@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from xlift.analysis.lift import LiftRow
 from xlift.analysis.robustness import RobustnessRow
-from xlift.report import charts
 from xlift.report.footer import footer
+from xlift.report.heat_maps import heat_maps
+from xlift.report.line_charts import learning_curves
 from xlift.report.page import summarize_lifts
 from xlift.report.paper.document import Block, Break, Figure, Paragraph, Piece, Section, Strong, Table, Text
 from xlift.report.robustness import AGAINST, KEPT, legend, make_noise_tables
@@ -34,7 +35,7 @@ def results_section(
     for table in make_overview_tables(rows):
         mean = f", {table.title[0].lower()}{table.title[1:]}" if table.title else ""
         blocks.append(_score_table(table, f"Scores and lifts{mean}"))
-    curves = charts.learning_curves(rows)
+    curves = learning_curves(rows)
     for number, (name, svg) in enumerate(curves.items(), 1):
         caption = (
             f"Lift on {name} by number of intermediate training examples, mean over languages. Bands are 95% intervals."
@@ -60,7 +61,7 @@ def results_section(
 
 def language_section(rows: Sequence[LiftRow]) -> list[Section]:
     """The appendix: a table and a heat map for each target with several languages."""
-    maps = charts.heatmaps(rows)
+    maps = heat_maps(rows)
     blocks: list[Block] = []
     for number, table in enumerate(make_language_tables(rows), 1):
         if len(table.columns) < 2:
@@ -68,7 +69,7 @@ def language_section(rows: Sequence[LiftRow]) -> list[Section]:
         blocks.append(_score_table(table, f"Scores and lifts on {table.title}, by language"))
         if table.title in maps:
             caption = f"Lift on {table.title} in percentage points. Strong colour and bold: it differs significantly from zero; pale: it does not."
-            blocks.append(Figure(f"map-{number}", caption, maps[table.title]))
+            blocks.append(Figure(f"map-{number}", caption, maps[table.title].svg))
     return [Section("Results by language", blocks)] if blocks else []
 
 

@@ -84,6 +84,55 @@
     table.closest(".scroll").before(bar);
   };
 
+  const save = (name, blob) => {
+    const link = make("a", { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  };
+
+  // The chart alone, in dark ink on white.
+  const standalone = (svg) => {
+    const copy = svg.cloneNode(true);
+    copy.removeAttribute("data-csv");
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("color", "#1d1d1b");
+    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [name, value] of Object.entries({ width: "100%", height: "100%", fill: "#ffffff" })) {
+      paper.setAttribute(name, value);
+    }
+    copy.prepend(paper);
+    return new XMLSerializer().serializeToString(copy);
+  };
+
+  const savePng = (svg, name) => {
+    const image = new Image();
+    image.addEventListener("load", () => {
+      const canvas = make("canvas", { width: 2 * image.width, height: 2 * image.height });
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob((blob) => save(name, blob), "image/png");
+    });
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(standalone(svg))}`;
+  };
+
+  // Buttons for the numbers of a chart as CSV, and for the chart as SVG and PNG.
+  const addFiles = (svg) => {
+    const title = svg.getAttribute("aria-label");
+    const name = (title.toLowerCase().match(/[\p{L}\p{N}]+/gu) || ["chart"]).join("-").slice(0, 80);
+    const kinds = {
+      CSV: () => save(`${name}.csv`, new Blob([svg.dataset.csv], { type: "text/csv;charset=utf-8" })),
+      SVG: () => save(`${name}.svg`, new Blob([standalone(svg)], { type: "image/svg+xml" })),
+      PNG: () => savePng(svg, `${name}.png`),
+    };
+    const buttons = Object.entries(kinds).map(([kind, action]) => {
+      const button = make("button", { type: "button", textContent: kind });
+      button.setAttribute("aria-label", `${kind} of: ${title}`);
+      button.addEventListener("click", action);
+      return button;
+    });
+    (svg.closest(".scroll") || svg).after(make("p", { className: "files" }, ...buttons));
+  };
+
+  document.querySelectorAll("svg[data-csv]").forEach(addFiles);
   for (const table of document.querySelectorAll("main table")) {
     addFilter(table);
     addSorting(table);
