@@ -188,7 +188,7 @@ def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
     assert page.partition(">References</h2>")[2].count("<li>") == len(document.references())
     assert "<b>NLI" not in page
     assert re.search(r'<span class="lift down">false</span>', page)
-    assert "<h2>Limitations</h2>" in page
+    assert ">Limitations</h2>" in page
 
 
 @pytest.mark.parametrize(
