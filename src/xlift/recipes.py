@@ -31,6 +31,7 @@ MAX_LAYER_PAIRS = 1000
 24 layers of 1,024)."""
 Device = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["ddp", "fsdp"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 NAME = r"[a-z0-9][a-z0-9._-]*"
 """Pattern of the names of custom tasks and heads."""
@@ -273,6 +274,14 @@ class Engine(Settings):
     """Recompute the activations of each layer for its gradient: less memory, a third more work."""
     offload: bool = False
     """Keep the optimizer's moments in the CPU's memory; with fsdp the weights too."""
+    report_to: tuple[Tracker, ...] = ()
+    """Experiment trackers that get the losses and dev scores of training (execution/work/trackers.py)."""
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _accept_one_name(cls, value: Any) -> Any:
+        """One name, and transformers' 'none', in place of a list."""
+        return () if value == "none" else (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_strategy(self) -> Engine:

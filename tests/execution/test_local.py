@@ -88,6 +88,13 @@ def test_without_workers_jobs_run_here_in_the_order_of_one_worker(store: Store, 
         assert batches[0] == batches[1]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_same_warning_of_several_jobs_is_shown_once(store: Store, workers: int) -> None:
+    display = Recorder()
+    assert run_plan(plan(*(job(f"{n} warns") for n in range(3))), store, display, workers).done == 3
+    assert display.all("warning") == ["a tracker failed"]
+
+
 def test_finished_jobs_are_not_run_again(store: Store) -> None:
     a, b = job("a"), job("b")
     run_plan(plan(a), store, Recorder(), 1)

@@ -86,6 +86,9 @@ class Recorder:
     def stopping(self, others: int) -> None:
         self.events.append(("stopping", str(others)))
 
+    def warning(self, text: str) -> None:
+        self.events.append(("warning", text))
+
     def all(self, word: str) -> list[str]:
         return [label for event, label in self.events if event == word]
 
@@ -165,6 +168,8 @@ def _follow_order(order: list[str], partial: Path, progress: Progress) -> None:
     match order:
         case []:
             pass
+        case ["warns"]:
+            progress.warn("a tracker failed")
         case ["sleep", seconds]:
             time.sleep(float(seconds))
         case ["fail"]:

@@ -120,6 +120,15 @@ def test_evaluation_does_not_change_training(tmp_path: Path) -> None:
     )
 
 
+def test_logging_does_not_change_training(tmp_path: Path) -> None:
+    logged: list[int] = []
+    model, output = selected_run(tmp_path / "plain")
+    followed, same = selected_run(tmp_path / "logged", Progress(log=lambda values, step: logged.append(step)))
+    assert content(followed) == content(model)
+    assert same == output
+    assert set(logged) == set(range(1, STEPS + 1))
+
+
 @pytest.mark.parametrize("train", [fine_tuning, selected_run, lora_run, adafactor_run, pretraining_run])
 @pytest.mark.parametrize("steps", [1, 7])
 def test_repeated_stops_end_in_the_same_bytes(train: Run, steps: int, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def run_plan(
         workers = default_workers(plan.engine)
     with _record_stop_signals(at_once_from=2 if workers == 0 else None) as received:
         repeated = frozenset(job.key for job in todo if store.is_done(job.key))
-        context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines, repeated)
+        context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines, repeated, plan.name)
         job_slots = slots_by_job(plan, gpu=uses_gpu(plan.engine))
         runner_class = _PlanRunner if workers else _InProcessRunner
         runner = runner_class(todo, context, store, display, max(1, workers), job_slots, received)
@@ -184,6 +184,8 @@ class _PlanRunner:
         self.workers: list[_Worker] = []
         self.failure: UserError | WorkerBug | None = None
         self.num_done = 0
+        self.warnings: set[str] = set()
+        """Those that were shown; several workers may send the same."""
         self.on_finished: Callable[[str], object] = lambda key: None
 
     def run(self) -> None:
@@ -273,6 +275,10 @@ class _PlanRunner:
             self.display.started(job, *content)
         elif message == "step":
             self.display.step(job, *content)
+        elif message == "warning":
+            if content[0] not in self.warnings:
+                self.warnings.add(content[0])
+                self.display.warning(content[0])
         else:  # the worker has ended this job
             del worker.jobs[job.key]
             if message == "done":

@@ -32,6 +32,9 @@ class Display(Protocol):
     def stopping(self, others: int) -> None:
         """The run ends when `others` running jobs have written their checkpoints."""
 
+    def warning(self, text: str) -> None:
+        """Something that a user should know, and that stops nothing."""
+
 
 class PlainDisplay:
     """Lines for a log file: training jobs when they start and end, predictions every few seconds."""
@@ -85,6 +88,9 @@ class PlainDisplay:
         if others:
             self._print_line(_stopping_message(others))
 
+    def warning(self, text: str) -> None:
+        self._print_line(f"xlift: warning: {text}")
+
     def time_left(self) -> str:
         seconds = sum(map(self.estimator.seconds, self.remaining.values())) / self.workers
         return f"about {format_duration(seconds)}" if seconds >= 1 else "under 1 s"
@@ -121,6 +127,7 @@ class SilentDisplay:
     def running_elsewhere(self, job: Job) -> None: ...
     def failed(self, job: Job, others: int) -> None: ...
     def stopping(self, others: int) -> None: ...
+    def warning(self, text: str) -> None: ...
 
 
 class LiveDisplay(PlainDisplay):
@@ -176,6 +183,9 @@ class LiveDisplay(PlainDisplay):
     def stopping(self, others: int) -> None:
         if others:
             self._print_above(_stopping_message(others))
+
+    def warning(self, text: str) -> None:
+        self._print_above(f"xlift: warning: {text}")
 
     def _remove_bar(self, job: Job) -> None:
         if job.key in self.job_bars:

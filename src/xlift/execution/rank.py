@@ -1,6 +1,6 @@
 """One rank of a training job on several devices, started by torchrun: `python -m xlift.execution.rank`.
 
-Messages to the worker (execution/work/torchrun.py): ("step", done, total), and at the end ("done", numbers), from the main
+Messages to the worker (execution/work/torchrun.py): ("step", done, total), ("warning", text), and at the end ("done", numbers), from the main
 process; ("finished",) from the other ranks at the end; ("interrupted",); ("error", exception).
 """
 
@@ -66,7 +66,10 @@ def _train(
             last_report = time.monotonic()
             connection.send(("step", done, total))
 
-    progress = Progress(report, stop.is_set) if process_group.is_main_process else Progress()
+    def warn(message: str) -> None:
+        connection.send(("warning", message))
+
+    progress = Progress(report, stop.is_set, warn=warn) if process_group.is_main_process else Progress()
     with disk_errors_as_oserror(draft.folder):
         training.train(job, context, store, draft, progress)
     dist.barrier()  # a rank that exits early would close the connections of other ranks

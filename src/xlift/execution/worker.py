@@ -1,7 +1,7 @@
 """A worker process: receives jobs through a pipe, sends messages, and exits when its run does.
 
 A job, or several to be run in one pass, arrive as a list (`run_batch`). Messages name a job by its key: ("started", key, others)
-and ("step", key, done, total) during the work, for the first job that is not done; at the end of each job ("done", key, seconds),
+("step", key, done, total) and ("warning", key, text) during the work, for the first job that is not done; at the end of each job ("done", key, seconds),
 ("done elsewhere", key) if another process made the artifact, ("busy", key) if another process is making it,
 ("interrupted", key) or ("error", key, exception).
 """
@@ -130,7 +130,8 @@ def run_batch(
         locked.pop(key)[1].release()
         send(message, key, *content)
 
-    progress = Progress(report, should_stop)
+    warn = lambda message: send("warning", next(iter(locked)), message)  # noqa: E731
+    progress = Progress(report, should_stop, warn=warn)
     try:
         for job, outcome in run_jobs([job for job, _ in locked.values()], context, store, progress):
             if isinstance(outcome, Exception):

@@ -1,9 +1,10 @@
-"""Where the jobs of a plan run on this machine: whether a GPU does the work, and threads, processes and worker slots
-per job."""
+"""Where the jobs of a plan run on this machine: whether a GPU does the work, threads, processes and worker slots per job, and which
+experiment trackers are installed."""
 
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from xlift.recipes import Engine, num_threads
@@ -12,6 +13,23 @@ from xlift.studies.plan_types import Plan
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 """Linux has a folder here for each NVIDIA device. Reading it avoids importing torch, which takes seconds."""
+
+TRACKER_PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX")}
+"""Packages, one of which a tracker needs; the others need the one of their own name."""
+
+
+def has_tracker(name: str) -> bool:
+    """Whether the package of an experiment tracker is installed."""
+    return any(find_spec(package) for package in TRACKER_PACKAGES.get(name, (name,)))
+
+
+def describe_missing_trackers(engine: Engine) -> list[str]:
+    """A warning for each tracker of `report_to` that is not installed, and that a run therefore leaves out."""
+    return [
+        f"`report_to`: {name} is not installed here, so nothing is sent to it; `pip install {name}` installs it."
+        for name in engine.report_to
+        if not has_tracker(name)
+    ]
 
 
 def uses_gpu(engine: Engine) -> bool:

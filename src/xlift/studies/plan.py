@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xlift.claims import Table, check_claims
 from xlift.studies.missing import refuse
+from xlift.studies.placement import describe_missing_trackers
 from xlift.studies.plan_types import Cell, Plan
 from xlift.studies.planning.context import ModelState, PlanContext
 from xlift.studies.planning.intermediate import add_row
@@ -58,6 +59,7 @@ def make_plan(file: StudyFile, data: Path | None = None, *, to_run: bool = True)
         check_claims(plan.claims, Table.of(plan.cells))
     shipped = {start.model for start in starts if start.is_shipped}
     plan.warnings += [*resolver.notes, *language_notes(plan, shipped)]
+    plan.warnings += describe_missing_trackers(study.engine)
     plan.faults = resolver.describe_faults()
     plan.warnings += [sentence for sentences in plan.faults.values() for sentence in sentences]
     if plan.cells and "none" not in study.intermediate:

@@ -8,6 +8,7 @@
     <root>/locks/<key>               the process that works on it (studies/locks.py)
     <root>/studies/<name>.json       a study and the keys of its jobs (studies/record.py)
     <root>/contamination/<name>.json  training texts found among the scored examples (analysis/contamination_report.py)
+    <root>/trackers/                 files of experiment trackers (execution/work/trackers.py)
     <root>/aside/<key>.<token>/      broken artifacts that `xlift store verify --repair` moved aside
 
 All of it is one filesystem, so that a folder moves from `tmp` to `artifacts` by one rename.

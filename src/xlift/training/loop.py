@@ -30,7 +30,7 @@ from xlift.training.checkpoint import (
 from xlift.training.devices import ProcessGroup, full_tensor
 from xlift.training.history import TrainingHistory
 from xlift.training.offload import OffloadedAdafactor, OffloadedAdamW
-from xlift.training.progress import Interrupted, Progress
+from xlift.training.progress import Interrupted, MetricLog, Progress
 
 CHECKPOINT_SECONDS = 60.0
 """Seconds between checkpoints. A killed job loses about a minute, and a shorter job never writes a checkpoint."""
@@ -157,7 +157,7 @@ def run_training_loop(
     def size() -> int:
         return checkpoint_bytes(model, optimizer, best_weights)
 
-    timer = _CheckpointTimer(folder)
+    timer, metric_log = _CheckpointTimer(folder), MetricLog(progress, max_steps)
     while True:
         if evaluate and _should_evaluate(history, recipe):
             try:
@@ -167,13 +167,15 @@ def run_training_loop(
                 save()
                 raise
             history.record_evaluation(scores)
+            metric_log.add_evaluation(history.global_step, scores)
             if recipe.early_stopping and history.best_step == history.global_step < max_steps:
                 best_weights = copy_weights(model)
             if recipe.early_stopping and history.evaluations_since_best >= recipe.early_stopping.patience:
                 break
         if history.global_step == max_steps:
             break
-        _set_learning_rate(optimizer, learning_rate(history.global_step, max_steps, recipe))
+        lr = learning_rate(history.global_step, max_steps, recipe)
+        _set_learning_rate(optimizer, lr)
         output = training_step(history.global_step)
         grad_norm = clip_gradients(parameters, recipe.max_grad_norm)
         if not (math.isfinite(output.loss) and math.isfinite(grad_norm)):
@@ -186,6 +188,7 @@ def run_training_loop(
         optimizer.zero_grad(set_to_none=True)
         history.record_step(output.loss, grad_norm, output.num_tokens, output.part)
         progress.report(history.global_step, max_steps)
+        metric_log.add_step(history.global_step, output.loss, grad_norm, lr)
         if history.global_step == max_steps:
             continue
         should_stop = process_group.broadcast_decision(progress.should_stop)

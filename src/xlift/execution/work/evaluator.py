@@ -44,6 +44,8 @@ Result = TypeVar("Result")
 
 LEARNED_SHARE = 0.98
 """The training loss of a stage that learned something is below this share of the labels' entropy."""
+ATTEMPT = "attempt-"
+"""Start of the name of a later attempt's folder."""
 ATTEMPTS_FILE = "attempts.json"
 """Results of the previous attempts, beside the checkpoints of a stage."""
 
@@ -242,7 +244,7 @@ def train_with_retries(
         halvings = len(results) - overflows
         changes: dict[str, Any] = {"lr": recipe.lr / 2**halvings} | ({"precision": "fp32"} if overflows else {})
         attempt_recipe = recipe.model_copy(update=changes)
-        attempt_folder = folder / f"attempt-{len(results) + 1}" if results else folder
+        attempt_folder = folder / f"{ATTEMPT}{len(results) + 1}" if results else folder
         attempt_folder.mkdir(exist_ok=True)
         is_last = halvings >= recipe.retries
         try:
@@ -260,6 +262,11 @@ def train_with_retries(
             results.append({"lr": attempt_recipe.lr, **diverged})
         _write_attempts(folder / ATTEMPTS_FILE, results)
         (attempt_folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def attempt_number(folder: Path) -> int:
+    """The number of an attempt, from 1, by the folder of its checkpoints."""
+    return int(folder.name.removeprefix(ATTEMPT)) if folder.name.startswith(ATTEMPT) else 1
 
 
 def is_overflow(result: Mapping[str, Any]) -> bool:

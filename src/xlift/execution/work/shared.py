@@ -43,6 +43,8 @@ class Context:
     """Key of a job -> its engine, if it has its own."""
     repeated: frozenset[str] = frozenset()
     """Keys of finished jobs that run again, since the store has only their manifests."""
+    study: str = ""
+    """Name of the study, for experiment trackers."""
 
     def for_job(self, key: str) -> Context:
         """The context with the engine of a job."""

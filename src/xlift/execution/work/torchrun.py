@@ -102,6 +102,8 @@ class _ProcessGroup:
                 continue
             if message == "step":
                 progress.report(*content)
+            elif message == "warning":
+                progress.warn(*content)
             elif message == "done":
                 self.numbers = content[0]
             elif message == "interrupted":

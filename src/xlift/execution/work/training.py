@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xlift.execution.work.evaluator import Attempt, DevEvaluator, is_overflow, label_entropy, train_with_retries
+from xlift.execution.work.evaluator import (
+    Attempt,
+    DevEvaluator,
+    attempt_number,
+    is_overflow,
+    label_entropy,
+    train_with_retries,
+)
 from xlift.execution.work.model_loading import find_start_model_files, parent_model
 from xlift.execution.work.prompt_features import PromptEncoder, count_label_tokens, set_truncation_numbers
 from xlift.execution.work.shared import MODEL, Context, read_examples, resolve_max_length, set_noise_numbers
+from xlift.execution.work.trackers import report_metrics
 from xlift.model_families import traits_of
 from xlift.recipes import PRETRAINING_LENGTH, Engine, Recipe
 from xlift.studies.job import Data, Job, PretrainSpec, TrainSpec
@@ -60,18 +69,19 @@ def pretrain(job: Job, context: Context, store: Store, draft: Draft[TrainNumbers
         features = TEXT_FORMAT.features(part, tokenizer, (), max_length=max_length, train=True)
         rows += features.input_ids
     model = pretraining.create_model(spec.architecture, tokenizer, spec.seed)
-    output = pretraining.pretrain(
-        model,
-        tokenizer,
-        rows,
-        spec.masking,
-        spec.recipe,
-        writes=spec.writes,
-        seed=spec.seed,
-        device=select_device(context.engine.device),
-        folder=store.partial(job.key),
-        progress=progress,
-    )
+    with report_metrics(job, context, store, progress) as reporting:
+        output = pretraining.pretrain(
+            model,
+            tokenizer,
+            rows,
+            spec.masking,
+            spec.recipe,
+            writes=spec.writes,
+            seed=spec.seed,
+            device=select_device(context.engine.device),
+            folder=store.partial(job.key),
+            progress=reporting,
+        )
     if spec.half_precision:
         model = model.half()
     with silence_transformers():
@@ -88,6 +98,7 @@ class _Stage:
     job: Job
     spec: TrainSpec
     context: Context
+    store: Store
     files: StoredModel
     tokenizer: Any
     unused_models: list[Model]
@@ -136,7 +147,7 @@ def _load(job: Job, context: Context, store: Store) -> _Stage:
     if job.spec.text_mode:
         check_can_generate(model)
         check_vocabulary_logits(model)
-    return _Stage(job, job.spec, context, files, tokenizer, [model])
+    return _Stage(job, job.spec, context, store, files, tokenizer, [model])
 
 
 def _make_inputs(stage: _Stage) -> _Inputs:
@@ -215,23 +226,33 @@ def _attempt(stage: _Stage, inputs: _Inputs, progress: Progress, recipe: Recipe,
     # with several ranks, none may leave the others in the middle of an evaluation
     stop_progress = progress if engine.devices == 1 else Progress()
     num_labelled = len(spec.mixture)
-    output = fine_tune(
-        model,
-        tokenizer.pad_token_id,
-        inputs.train_datasets[:num_labelled],
-        recipe,
-        spec.sampling,
-        seed=spec.seed,
-        weights=spec.weights,
-        text_datasets=inputs.train_datasets[num_labelled:],
-        text_share=spec.mlm,
-        more_steps=spec.more_steps,
-        folder=folder,
-        engine=engine,
-        progress=progress,
-        evaluate=inputs.evaluator.make_evaluate(model, tokenizer.pad_token_id, stop_progress),
-    )
+    with _reporting(stage, progress, folder) as reporting:
+        output = fine_tune(
+            model,
+            tokenizer.pad_token_id,
+            inputs.train_datasets[:num_labelled],
+            recipe,
+            spec.sampling,
+            seed=spec.seed,
+            weights=spec.weights,
+            text_datasets=inputs.train_datasets[num_labelled:],
+            text_share=spec.mlm,
+            more_steps=spec.more_steps,
+            folder=folder,
+            engine=engine,
+            progress=reporting,
+            evaluate=inputs.evaluator.make_evaluate(model, tokenizer.pad_token_id, stop_progress),
+        )
     return Attempt(_Trained(model, compact, transfer), output, inputs.evaluator.summarize(output, inputs.entropies))
+
+
+def _reporting(stage: _Stage, progress: Progress, folder: Path) -> AbstractContextManager[Progress]:
+    """The progress of an attempt that trackers follow too, in the main process."""
+    from xlift.training.devices import current_process_group
+
+    if not current_process_group(stage.context.engine).is_main_process:
+        return nullcontext(progress)
+    return report_metrics(stage.job, stage.context, stage.store, progress, attempt_number(folder))
 
 
 def _save(
