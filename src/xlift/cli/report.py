@@ -10,13 +10,18 @@ from typing import Annotated
 import typer
 
 from xlift.cli.options import DEFAULT_STORE, BorrowOption, JsonOption, StoreOption, console, print_warnings, write_page
+from xlift.cli.report_several import report_several
 from xlift.cli.studies import open_results
 from xlift.errors import UserError
 
 
 def report(
-    study: Annotated[
-        str, typer.Argument(help="A YAML file, the name of a study, or a bundle of results (a folder or a zip file).")
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STUDY...",
+            help="A YAML file, the name of a study, or a bundle of results (a folder or a zip file). Several give one table.",
+        ),
     ],
     store: StoreOption = DEFAULT_STORE,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
@@ -79,6 +84,16 @@ def report(
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
     if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
+    if len(studies) > 1:
+        output = requested[0] if requested else ""
+        refused = {
+            "--html": html, "--paper": paper, "--claims": claims, "--evidence": evidence, "--noise": noise,
+            "--classes": classes, "--compare": compare,
+        }  # fmt: skip
+        return report_several(
+            studies, store, output, refused, languages=languages, metrics=metrics, borrow_variance=borrow_variance
+        )
+    study = studies[0]
     if noise and classes:
         raise UserError("--noise and --classes exclude each other", fix="Give one of them at a time.")
     if paper:

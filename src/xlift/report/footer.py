@@ -20,6 +20,10 @@ SAME_TASK = "same task"
 GUESSES = {"(chance)": "chance", "(majority)": "majority"}
 """Name of a line below the pipelines of a table -> the field of `LiftRow` with its scores."""
 TARGET_NAMES = {ALL: "the mean", OTHER_TASKS: "the mean of other tasks"}
+SEVERAL_STUDIES = (
+    "Lifts, intervals, bold and marks are those of each study by itself; no test compares two studies. A column has the targets of one "
+    "name, whose test examples may differ between studies, and a mean is over the targets of its own study."
+)
 CONTROLS = {
     "steps": "no intermediate, and as many more steps on the target",
     "text": "the same texts without labels",
@@ -29,13 +33,20 @@ CONTROLS = {
 
 
 def footer(rows: Sequence[LiftRow], more: Sequence[str] = ()) -> str:
-    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, and training problems.
+    """Describe what the intervals cover, what was chosen on dev sets, metric signatures, and training problems. Of several studies:
+    of each by itself, since each has its own intervals and tests.
 
     Args:
         more: sentences on the study: languages of suites, known faults in its data.
     """
     if not rows:
         return ""
+    if len(studies := dict.fromkeys(row.study for row in rows)) > 1:
+        names: dict[str, list[str]] = {}
+        for study in studies:
+            names.setdefault(footer([row for row in rows if row.study == study]), []).append(study)
+        notes = [f"{', '.join(same)}: {note}" for note, same in names.items()]
+        return " ".join([SEVERAL_STUDIES, *notes, *more])
     notes = (
         f"{_control_note(rows)}{_guess_note(rows)}{_interval_note(rows)}{_source_note(rows)}{_same_task_note(rows)}{_steps_note(rows)}{_dev_choice_note(rows)}{_signature_note(rows)}"
         f"{_status_note(rows)}"

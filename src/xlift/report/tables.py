@@ -19,7 +19,15 @@ from xlift.report.csv_rows import rows_to_csv
 from xlift.report.footer import GUESSES, MARKS, MINUS_CONTROL, SAME_TASK, footer, signature
 
 PIPELINE_KEYS = ("model", "intermediate", "intermediate_language", "size")
-HEADINGS = {"model": "model", "intermediate": "intermediate", "intermediate_language": "from", "size": "size"}
+ROW_KEYS = ("study", *PIPELINE_KEYS)
+"""What names a line of a table, where it varies."""
+HEADINGS = {
+    "study": "study",
+    "model": "model",
+    "intermediate": "intermediate",
+    "intermediate_language": "from",
+    "size": "size",
+}
 STYLES = {1: "not bold green", -1: "not bold red", 0: "not bold dim"}
 """Sign of a lift -> style in the terminal."""
 SIGNS = {1: "▲", -1: "▼", 0: ""}
@@ -34,7 +42,7 @@ class ScoreTable:
 
     title: str
     keys: tuple[str, ...]
-    """The parts of a pipeline that vary, always with 'intermediate'."""
+    """The parts of a pipeline that vary, always with 'intermediate'; with 'study' first if there are several."""
     pipelines: list[PipelineNames]
     """One name per key; '' if a part does not apply (the baseline has no size)."""
     columns: list[str]
@@ -43,13 +51,17 @@ class ScoreTable:
 
     def guess_lines(self) -> list[tuple[list[str], list[str]]]:
         """The lines of models that ignore the input, below the pipelines: a text for each key and for each column."""
+        several = self.keys[0] == "study"
+        studies = dict.fromkeys(pipeline[0] for pipeline in self.pipelines) if several else {"": None}
         lines = []
         for name, key in GUESSES.items():
-            found = [[getattr(row, key) for row in column if row] for column in zip(*self.cells, strict=True)]
-            known = [next((score for score in scores if score is not None), None) for scores in found]
-            if any(score is not None for score in known):
-                names = [name if part == "intermediate" else "" for part in self.keys]
-                lines.append((names, ["" if score is None else f"{to_percent(score):.1f}" for score in known]))
+            for study in studies:
+                rows = [row for row, names in zip(self.cells, self.pipelines, strict=True) if study in ("", names[0])]
+                found = [[getattr(row, key) for row in column if row] for column in zip(*rows, strict=True)]
+                known = [next((score for score in scores if score is not None), None) for scores in found]
+                if any(score is not None for score in known):
+                    names = [{"study": study, "intermediate": name}.get(part, "") for part in self.keys]
+                    lines.append((names, ["" if score is None else f"{to_percent(score):.1f}" for score in known]))
         return lines
 
 
@@ -133,7 +145,7 @@ def _make_table(
 ) -> ScoreTable:
     """Put rows of the same pipeline on one line. The columns named in `first` come before the others."""
     keys = tuple(
-        key for key in PIPELINE_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
+        key for key in ROW_KEYS if key == "intermediate" or len({getattr(row, key) for row in rows} - {""}) > 1
     )
     found: dict[PipelineNames, dict[str, LiftRow]] = {}
     for row in rows:
@@ -173,12 +185,20 @@ def _several_metrics(rows: Sequence[LiftRow]) -> set[str]:
     return {target for target, names in metrics.items() if len(names) > 1}
 
 
+def _zero_shot_means(rows: Sequence[LiftRow]) -> list[LiftRow]:
+    """The means over zero-shot languages of one study, of the targets that have such languages."""
+    trained = {row.target for row in rows if row.is_source} - {row.target for row in rows if row.language == ZERO_SHOT}
+    return [row for row in main_means(rows) if row.target not in trained]
+
+
 def make_overview_tables(rows: Sequence[LiftRow]) -> list[ScoreTable]:
     """Make the tables of pipelines x targets, with the means over targets first: the means over the languages that a target was
     not trained on, then those over all languages, if these are others."""
-    trained = {row.target for row in rows if row.is_source} - {row.target for row in rows if row.language == ZERO_SHOT}
+    by_study: dict[str, list[LiftRow]] = {}
+    for row in rows:
+        by_study.setdefault(row.study, []).append(row)
     means = {
-        ZERO_SHOT: [row for row in main_means(rows) if row.target not in trained],
+        ZERO_SHOT: [row for own in by_study.values() for row in _zero_shot_means(own)],
         ALL: [row for row in rows if row.language == ALL],
     }
     titles = {ZERO_SHOT: "Mean over the zero-shot languages", ALL: "Mean over all languages"}

@@ -18,7 +18,7 @@ from xlift.report.paper.stages import (
     row_of,
     target_stages,
 )
-from xlift.report.tables import HEADINGS
+from xlift.report.tables import HEADINGS, PIPELINE_KEYS
 from xlift.studies.job import LABELS_NAMES, Data, PretrainSpec, noise_name
 from xlift.studies.record import Record
 from xlift.studies.schema.models import NamedModel
@@ -152,7 +152,7 @@ def _intermediate(record: Record, stages: Mapping[Row, Sequence[TrainedStage]]) 
 def _varying(rows: Iterable[Row]) -> list[str]:
     """The parts of a row that vary, always with the name of the intermediate."""
     found = list(rows)
-    return [key for key in HEADINGS if key == "intermediate" or len({_value(row, key) for row in found} - {""}) > 1]
+    return [key for key in PIPELINE_KEYS if key == "intermediate" or len({_value(row, key) for row in found} - {""}) > 1]
 
 
 def _value(row: Row, key: str) -> str:
