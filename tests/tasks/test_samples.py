@@ -220,6 +220,8 @@ HUB = {
                       **{f"option_{o}": o for o in "abcd"}, "answer": "C", "is_annotated": True}], [2]),
     "include": ([{"language": "Albanian", "country": "Albania", "domain": "STEM", "subject": "Physics", "level": "Academic",
                   "regional_feature": "agnostic", "question": "What?", **{f"option_{o}": o for o in "abcd"}, "answer": 3}], [3]),
+    "xwinograd": ([{"sentence": "Bo ran because _ was late.", "option1": "Bo", "option2": "Al", "answer": "2"}], [1]),
+    "multiblimp": ([{"sen": f"They run {i}.", "wrong_sen": f"They runs {i}.", "verb": "run"} for i in range(3)], [1, 1, 0]),
     "tatoeba": ([{"source_sentence": "Ja.", "target_sentence": "Yes.", "source_lang": "deu", "target_lang": "eng"}], ["0"]),
     "wikipedia": ([{"id": "12", "url": "u", "title": "Ice", "text": "Ice melts."}], ["Ice melts."]),
 }  # fmt: skip

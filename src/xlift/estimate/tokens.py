@@ -241,7 +241,8 @@ def _count_prompts(
     """Few-shot examples are assumed to be as long as the example that they precede."""
     source_tokens = answer_tokens = candidate_tokens = generated_tokens = 0.0
     for prompt in prompts:
-        source, answer = count(prompt.source), count(prompt.answer or "")
+        contexts = prompt.contexts if prompt.contexts and not train else (prompt.source,)
+        source, answer = sum(map(count, contexts)), count(prompt.answer or "")
         room = max(1.0, max_length - answer) if family == "decoder" and train else max_length
         source_tokens += min(source + settings.num_fewshot * (source + answer), room)
         answer_tokens += answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,8 +81,8 @@ def predict_texts_with_scores(
     precision: Precision = "fp32",
     progress: Progress | None = None,
 ) -> list[RowOutputs]:
-    """For each part, for each of its rows: the index of the best candidate with the log likelihoods of all, or the generated
-    text.
+    """For each part, for each of its examples: the index of the best candidate with the log likelihoods of all, or the generated
+    text. An example has one row with all of its candidates, or a row for each.
 
     Args:
         parts: made by `tasks.prompts.tokenization.text_features` with `train=False`.
@@ -122,7 +123,21 @@ def predict_texts_with_scores(
             ))  # fmt: skip
     ends = np.cumsum([len(part) for part in parts]).tolist()
     slices = [slice(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
-    return [RowOutputs(answers[each], scores[each]) for each in slices]
+    return [join_candidates(part, answers[each], scores[each]) for part, each in zip(parts, slices, strict=True)]
+
+
+def join_candidates(part: Features, answers: list[Any], scores: list[Any]) -> RowOutputs:
+    """The outputs of examples from those of their rows: a row for each example, or a row for each of its candidates.
+
+    Args:
+        answers: of each row.
+        scores: of each row, (candidates,).
+    """
+    if len(part) == 0 or int(part.example_index[-1]) + 1 == len(part):
+        return RowOutputs(answers, scores)
+    ends = np.flatnonzero(np.diff(part.example_index, append=-1)) + 1
+    joined = [np.concatenate(scores[start:end]) for start, end in pairwise([0, *ends.tolist()])]
+    return RowOutputs([int(np.argmax(each)) for each in joined], joined)
 
 
 def _join_rows(parts: Sequence[Features], settings: PromptSettings) -> _Rows:

@@ -159,11 +159,16 @@ class Resolver:
         splits = task.source.splits()
         if split not in splits:
             compatible = self._compatible_tasks(task) if split == "train" else []
+            fix = f"it has: {', '.join(splits)}."
+            if compatible:
+                fix += f" Tasks with the same labels: {', '.join(compatible)}."
+            if split == "train":
+                fix += " A model in text mode can be scored without training: `train: false`."
             raise UserError(
                 f"{task.name} has no training data" if split == "train" else f"{task.name} has no split '{split}'",
                 where=self.file.locate(*where),
-                fix=f"it has: {', '.join(splits)}." + (f" Tasks with the same labels: {', '.join(compatible)}." if compatible else ""),
-            )  # fmt: skip
+                fix=fix,
+            )
         available = task.source.languages(split)
         if requested == "all":
             return available

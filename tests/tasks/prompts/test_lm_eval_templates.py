@@ -71,7 +71,9 @@ def test_belebele_asks_for_a_letter_in_any_language():
 
 
 def test_a_story_goes_on_with_an_ending():
-    (prompt,) = prompts_of("xstorycloze", "eu", ChoiceExample("0", "Euria zen. Ana irten zen.", "", ("Busti zen.", "Lo."), 0))
+    (prompt,) = prompts_of(
+        "xstorycloze", "eu", ChoiceExample("0", "Euria zen. Ana irten zen.", "", ("Busti zen.", "Lo."), 0)
+    )
     assert (prompt.source, prompt.candidates) == ("Euria zen. Ana irten zen.", ("Busti zen.", "Lo."))
     assert (prompt.answer, prompt.has_end_token) == ("Busti zen.", False)
 

@@ -27,7 +27,7 @@ def example(task, language="qta", index=0):
     """A generated example, or the invented one of a published task."""
     if task in ISLES:
         return list(task.source.read(task, language, "train", None, size=index + 1))[index]
-    fields = {"question": ""} if task.format == "multiple-choice" else {}
+    fields = {"context": "", "question": ""} if task.format == "multiple-choice" else {}
     values = fields | catalog.invented_examples()[task.name]["example"]
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return formats.get(task.format).example_class(**fields)
@@ -53,6 +53,12 @@ def test_the_text_of_the_gold_answer_is_parsed_as_the_gold_answer(task):
                 prompt = format.prompt(one, labels, template)
                 assert prompt.answer is not None
                 gold = answer(task, format.gold(one))
+                if prompt.contexts:  # one answer after several inputs
+                    assert set(prompt.candidates) == {prompt.answer}
+                    assert prompt.contexts[gold] == prompt.source
+                    assert len(set(prompt.contexts)) == len(prompt.candidates)
+                    assert format.parse(gold, one, labels, template) == gold
+                    continue
                 assert format.parse(prompt.answer, one, labels, template) == gold
                 assert len(set(prompt.candidates)) == len(prompt.candidates)
                 if prompt.candidates:

@@ -222,15 +222,15 @@ def _predict_with_prompt(loaded: LoadedModel, examples: Sequence[Any], language:
 def _generate_or_choose(
     loaded: LoadedModel, features: Features, prompt_settings: PromptSettings
 ) -> list[tuple[int | str, tuple[float, ...]]]:
-    """Return for each row (index of the chosen candidate, probability of each candidate) or (generated text, ())."""
-    from xlift.evaluation.text_predictions import predict_texts
-    from xlift.models.text_mode import best_candidate, candidate_scores
+    """Return for each example (index of the chosen candidate, probability of each candidate) or (generated text, ())."""
+    from xlift.evaluation.text_predictions import join_candidates, predict_texts
+    from xlift.models.text_mode import candidate_scores, compared_scores
 
     candidates = features.extra["candidates"]
     if not all(candidates):
         (texts,) = predict_texts(loaded.model, loaded.tokenizer, [features], prompt_settings)
         return [(text, ()) for text in texts]
-    chosen: list[Any] = [None] * len(features)
+    compared: list[Any] = [None] * len(features)
     costs = features.input_ids.lengths + np.array([sum(map(len, row)) for row in candidates])
     pad, budget = loaded.tokenizer.pad_token_id or 0, TOKENS_PER_BATCH if loaded.device.type == "cpu" else TOKENS_ON_GPU
     for rows in split_into_micro_batches(np.arange(len(features)), costs, budget, packed=False):
@@ -239,8 +239,10 @@ def _generate_or_choose(
             loaded.model, [features.input_ids[row] for row in rows], batch_candidates, pad, budget=2 * budget
         )
         for row, row_scores, tokens in zip(rows.tolist(), scores, batch_candidates, strict=True):
-            best = best_candidate(row_scores, tokens, prompt_settings.normalize)
-            logits = row_scores / [len(each) for each in tokens] if prompt_settings.normalize else row_scores
-            probabilities = softmax(logits / loaded.metadata.temperature)
-            chosen[row] = best, tuple(probabilities.tolist())
-    return chosen
+            compared[row] = compared_scores(row_scores, tokens, prompt_settings.normalize)
+    best = [int(np.argmax(each)) for each in compared]
+    outputs = join_candidates(features, best, compared)
+    return [
+        (answer, tuple(softmax(each / loaded.metadata.temperature).tolist()))
+        for answer, each in zip(outputs.values, outputs.scores or (), strict=True)
+    ]

@@ -24,6 +24,7 @@ from xlift.tasks.catalog import (
     paraphrase,
     question_answering,
     retrieval,
+    sentences,
     tagging,
     text,
     topics,
@@ -37,7 +38,7 @@ from xlift.tasks.task import Task
 __all__ = ["FILES", "ISLES", "NLI", "TASKS", "UPOS", "all_languages", "bibtex", "get", "invented_examples", "names"]
 
 FILES: tuple[Task, ...] = (
-    *nli.TASKS, *nli_collected.TASKS, *paraphrase.TASKS, *topics.TASKS, *intents.TASKS, *question_answering.TASKS, *multiple_choice.TASKS, *exams.TASKS,
+    *nli.TASKS, *nli_collected.TASKS, *paraphrase.TASKS, *topics.TASKS, *intents.TASKS, *question_answering.TASKS, *multiple_choice.TASKS, *exams.TASKS, *sentences.TASKS,
     *tagging.TASKS, *retrieval.TASKS, *translation.TASKS, *text.TASKS,
 )  # fmt: skip
 """Published tasks: read from files or from the Hub."""

@@ -83,6 +83,11 @@ class Prompt:
     """Text the model should write; None if gold is unknown."""
     candidates: tuple[str, ...] = ()
     """The only possible answers, ranked by their likelihood. Empty: the answer is generated."""
+    contexts: tuple[str, ...] = ()
+    """For each candidate its own input, in place of `source`: the candidates then differ in what they follow. Empty: all follow
+    `source`."""
+    delimiter: str = " "
+    """Between the input and an answer; empty for an answer that is a whole text, with nothing before it."""
     slots: tuple[tuple[str, ...], ...] = ()
     """Constraint on a generated answer: one text from each slot in order, separated by spaces. Empty: no constraint."""
     max_new_tokens: int = 64

@@ -6,6 +6,7 @@ number of choices.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +21,15 @@ from xlift.tasks.formats.change import Change, apply_change
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
 
+BLANK = "_"
+"""The place of a choice in a sentence, as in Winograd schemas."""
+
 
 @dataclass(frozen=True)
 class ChoiceExample:
     id: str
     context: str
+    """Empty for choices that are whole sentences (minimal pairs). A sentence may have a blank for the choices (XWinograd)."""
     question: str
     """May be empty if the choice continues the context (HellaSwag)."""
     choices: tuple[str, ...]
@@ -68,8 +73,17 @@ class MultipleChoice(Format):
         return tuple(text for text in (example.context, example.question, *example.choices) if text)
 
     def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> ChoiceExample:
-        context, question, choices = fields.text("context"), fields.optional("question") or "", fields.choices()
-        return ChoiceExample(name, context, question, choices, fields.integer("label") if with_gold else None)
+        """Minimal pairs have no context and no label, which their columns then say: ''. Their first choice is the right one.
+        The choices are put in an order drawn from the id, so that no constant answer is right, and no tie."""
+        columns = fields.layout.columns
+        context = "" if columns.get("context") == "" else fields.text("context")
+        question, choices, label = fields.optional("question") or "", fields.choices(), None
+        if with_gold and columns.get("label") == "":
+            label = hashlib.sha256(name.encode()).digest()[0] % max(1, len(choices))
+            choices = (*choices[1 : label + 1], choices[0], *choices[label + 1 :])
+        elif with_gold:
+            label = fields.integer("label")
+        return ChoiceExample(name, context, question, choices, label)
 
     def counted_answers(self, example: ChoiceExample) -> tuple[str, ...]:
         """The number of the right choice."""
@@ -179,11 +193,15 @@ class MultipleChoice(Format):
 
         The scheme 'joined' makes one sentence of context and choice: the context loses its last character (the period), the
         question is a connector, given as its label word, and the choices begin with a small letter. The scheme 'lettered' has a
-        letter before each choice, and the answer is the letter.
+        letter before each choice, and the answer is the letter. Two schemes compare sentences: 'whole' the likelihoods of the
+        choices, which are whole texts; 'blank' those of the text after the blank `_` of the context, given the text before it
+        and a choice (partial evaluation).
 
         Raises:
-            UserError: the template uses another field, or has no connector for the question.
+            UserError: the template uses another field, has no connector for the question, or the context has no blank.
         """
+        if template.scheme == "blank":
+            return _partial_prompt(example, template)
         answers, context, question = _answers(example, template), example.context, example.question
         marks = ["-"] * len(answers)
         if template.scheme == "lettered":
@@ -195,7 +213,9 @@ class MultipleChoice(Format):
             "choices": "\n".join(f"{mark} {choice}" for mark, choice in zip(marks, example.choices, strict=True)),
         })  # fmt: skip
         answer = None if example.label is None else answers[example.label]
-        return Prompt(filled.text, answer, answers, truncatable=filled.longest_span(("context", "question")))
+        delimiter = "" if template.scheme == "whole" else " "
+        span = filled.longest_span(("context", "question"))
+        return Prompt(filled.text, answer, answers, delimiter=delimiter, truncatable=span)
 
     def parse(self, answer: int | str, example: ChoiceExample, labels: Sequence[str], template: Template) -> int:
         """The index of the chosen candidate; for generated text, of the choice that it repeats, else 0."""
@@ -221,6 +241,21 @@ def _answers(example: ChoiceExample, template: Template) -> tuple[str, ...]:
     if template.scheme == "lettered":
         return tuple(chr(ord("A") + number) for number in range(len(example.choices)))
     return example.choices
+
+
+def _partial_prompt(example: ChoiceExample, template: Template) -> Prompt:
+    """The text after the blank as the answer, after the context up to there with each choice in the blank."""
+    before, _, after = example.context.partition(BLANK)
+    if not after.strip():
+        raise UserError(
+            f"the template '{template.name}' needs a sentence with a blank '{BLANK}' and text after it",
+            where=f"example '{example.id}': {example.context[:80]}",
+            fix="choose another version of the template.",
+        )
+    contexts = tuple(template.fill({"context": before + choice}).text for choice in example.choices)
+    rest = after.strip()
+    answer = None if example.label is None else rest
+    return Prompt(contexts[example.label or 0], answer, (rest,) * len(contexts), contexts=contexts)
 
 
 def _connector(example: ChoiceExample, template: Template) -> str:

@@ -74,4 +74,4 @@ def make_prompts(
 
 
 def _write_solved(prompt: Prompt, template: Template) -> str:
-    return f"{prompt.source.rstrip()} {(prompt.answer or '').strip()}{template.fewshot_delimiter}"
+    return f"{prompt.source.rstrip()}{prompt.delimiter}{(prompt.answer or '').strip()}{template.fewshot_delimiter}"

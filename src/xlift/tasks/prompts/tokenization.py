@@ -41,7 +41,8 @@ SENTINEL = "<extra_id_{n}>"
 def text_features(
     prompts: Iterable[Prompt], tokenizer: Any, family: Family, *, max_length: int, train: bool
 ) -> Features:
-    """Tokenize prompts, one row per prompt; `example_index` and `unit` are 0 to n - 1.
+    """Tokenize prompts, one row per prompt; `example_index` and `unit` are 0 to n - 1. Without `train`, a prompt with contexts
+    has a row for each of them, with one candidate.
 
     Seq2seq: `input_ids` is the input; in training `decoder_labels` is the output with the end token.
     Decoder: `input_ids` is the input, in training followed by the output; target 'label' has the same length, with the
@@ -64,17 +65,23 @@ def text_features(
     slots: list[Slots] = []
     begin: list[int] = []
     shortened: list[bool] = []
-    for batch in _chunks(prompts):
+    index: list[int] = []
+    for batch in _chunks(prompts if train else _split_contexts(prompts, index)):
         rows = prompt_tokenizer.tokenize_inputs(batch)
         shortened += [row.shortened for row in rows]
-        texts = [row.answer for row in rows] if train else [c for prompt in batch for c in prompt.candidates]
+        texts = (
+            (prompt.delimiter, text)
+            for prompt, row in zip(batch, rows, strict=True)
+            for text in ([row.answer] if train else prompt.candidates)
+        )
         answers = prompt_tokenizer.tokenize_answers(texts)
         for prompt, row in zip(batch, rows, strict=True):
             special_tokens = prompt_tokenizer.get_special_tokens(prompt.direction)
             if not train:
                 input_ids.append(row.tokens)
                 outputs = (
-                    special_tokens.wrap_output(answers[text], prompt.has_end_token) for text in prompt.candidates
+                    special_tokens.wrap_output(answers[prompt.delimiter, text], prompt.has_end_token)
+                    for text in prompt.candidates
                 )
                 candidates.append(tuple(map(np.array, outputs)))
                 max_new_tokens.append(prompt.max_new_tokens)
@@ -83,7 +90,7 @@ def text_features(
                 continue
             tokens = []
             if row.answer is not None:
-                tokens = special_tokens.wrap_output(answers[row.answer], prompt.has_end_token)
+                tokens = special_tokens.wrap_output(answers[prompt.delimiter, row.answer], prompt.has_end_token)
             if family == "seq2seq":
                 input_ids.append(row.tokens)
                 decoder_labels.append(tokens)
@@ -94,15 +101,29 @@ def text_features(
     if not train:
         extra |= {"candidates": candidates, "slots": slots, "max_new_tokens": np.array(max_new_tokens, dtype=np.int64)}
         extra |= {"begin": np.array(begin, dtype=np.int64)} if begin else {}
-    index = np.arange(len(shortened))
+    example_index = np.arange(len(shortened)) if train else np.array(index, dtype=np.int64)
     return Features(
         input_ids.build(),
-        example_index=index,
-        unit=index,
+        example_index=example_index,
+        unit=example_index,
         targets={"label": label.build()} if train and family != "seq2seq" else {},
         extra=extra,
         decoder_labels=decoder_labels.build() if train and family == "seq2seq" else None,
     )
+
+
+def _split_contexts(prompts: Iterable[Prompt], index: list[int]) -> Iterator[Prompt]:
+    """One prompt for each context, with its candidate, and the other prompts as they are. Writes the number of the prompt that
+    each comes from to `index`."""
+    for number, prompt in enumerate(prompts):
+        pairs = zip(prompt.contexts, prompt.candidates, strict=True) if prompt.contexts else ()
+        split = [
+            replace(prompt, source=context, candidates=(candidate,), contexts=(), truncatable=None)
+            for context, candidate in pairs
+        ]
+        for each in split or (prompt,):
+            index.append(number)
+            yield each
 
 
 def adapt_template(template: Template, tokenizer: Any) -> Template:
@@ -198,18 +219,21 @@ class _PromptTokenizer:
             rows.append(_TokenizedPrompt(tokens, prompt.answer, prompt.slots, is_too_long))
         return rows
 
-    def tokenize_answers(self, texts: Iterable[str | None]) -> dict[str, list[int]]:
-        """Text -> its tokens as an answer, without special tokens."""
-        distinct = list(dict.fromkeys(text for text in texts if text is not None))
-        if self.family == "seq2seq":
-            return {text: e.ids for text, e in zip(distinct, encoding.tokenize(self.tokenizer, distinct), strict=True)}
-        anchored = ["a" + (f" {text.strip()}" if text.strip() else "") for text in distinct]
-        start, answer_ids = len(self.anchor), {}
-        for text, encoded in zip(distinct, encoding.tokenize(self.tokenizer, anchored), strict=True):
-            if encoded.ids[:start] != self.anchor:
+    def tokenize_answers(self, answers: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str], list[int]]:
+        """(delimiter, text) -> the tokens of the text as an answer, without special tokens. A decoder's include the delimiter."""
+        distinct = list(dict.fromkeys((delimiter, text) for delimiter, text in answers if text is not None))
+        starts = [0 if self.family == "seq2seq" or not delimiter else len(self.anchor) for delimiter, _ in distinct]
+        anchored = [
+            "a" + (f"{delimiter}{text.strip()}" if text.strip() else "") if start else text
+            for (delimiter, text), start in zip(distinct, starts, strict=True)
+        ]
+        found: dict[tuple[str, str], list[int]] = {}
+        encodings = encoding.tokenize(self.tokenizer, anchored)
+        for answer, start, encoded in zip(distinct, starts, encodings, strict=True):
+            if encoded.ids[:start] != self.anchor[:start]:
                 raise UserError("the tokenizer has tokens that span a space", where=self.tokenizer.name_or_path)
-            answer_ids[text] = encoded.ids[start:]
-        return answer_ids
+            found[answer] = encoded.ids[start:]
+        return found
 
     def tokenize_slots(self, slots: tuple[tuple[str, ...], ...]) -> Slots:
         """For each slot, its options as tokens. They come from whole answers, of the first options of all slots, then of the
