@@ -186,6 +186,7 @@ def test_relation_is_reported_without_shared_texts(tmp_path: Path, monkeypatch: 
         (("sib200", "train"), ("sib200", "test"), set()),
         (("wikipedia", "train"), ("mlqa", "test"), {False}),
         (("udpos", "train"), ("xnli", "test"), set()),
+        (("udpos", "train"), ("multiblimp", "test"), {True}),
     ],
 )
 def test_relations_of_published_data_sets(

@@ -123,6 +123,10 @@ RELATIONS: tuple[Relation, ...] = (
         same_split=True,
     ),
     Relation(
+        ("udpos", "udpos-pud"), ("multiblimp",), True,
+        "MultiBLiMP's right sentences are sentences of Universal Dependencies, of whole treebanks (Jumelet et al. 2025).",
+    ),
+    Relation(
         ("flores200", *FLORES_PAIRS), ("sib200", *SIB_PAIRS, "belebele"), True,
         "SIB-200 labels sentences of FLORES-200, and Belebele asks about them (Adelani et al. 2024, Bandarkar et al. 2024).",
     ),

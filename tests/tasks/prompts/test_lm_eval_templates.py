@@ -70,6 +70,13 @@ def test_belebele_asks_for_a_letter_in_any_language():
         assert (prompt.candidates, prompt.answer) == (("A", "B", "C", "D"), "C")
 
 
+def test_global_mmlu_asks_for_a_letter_with_a_period():
+    question = ChoiceExample("0", "Welcher Fluss?", "", ("Elbe", "Rhein", "Donau", "Oder"), 1)
+    (prompt,) = prompts_of("global-mmlu", "de", question)
+    assert prompt.source == "Welcher Fluss?\nA. Elbe\nB. Rhein\nC. Donau\nD. Oder\nAnswer:"
+    assert (prompt.candidates, prompt.answer) == (("A", "B", "C", "D"), "B")
+
+
 def test_a_story_goes_on_with_an_ending():
     (prompt,) = prompts_of(
         "xstorycloze", "eu", ChoiceExample("0", "Euria zen. Ana irten zen.", "", ("Busti zen.", "Lo."), 0)

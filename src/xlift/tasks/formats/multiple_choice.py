@@ -23,6 +23,8 @@ from xlift.tasks.formats.template import Template
 
 BLANK = "_"
 """The place of a choice in a sentence, as in Winograd schemas."""
+LETTER_MARKS = {"lettered": ":", "dotted": "."}
+"""Scheme of a template with a letter before each choice -> the mark after the letter."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,8 @@ class MultipleChoice(Format):
         """Fields: context, question, and choices (one per line). The answer is one of the choices.
 
         The scheme 'joined' makes one sentence of context and choice: the context loses its last character (the period), the
-        question is a connector, given as its label word, and the choices begin with a small letter. The scheme 'lettered' has a
-        letter before each choice, and the answer is the letter. Two schemes compare sentences: 'whole' the likelihoods of the
+        question is a connector, given as its label word, and the choices begin with a small letter. The schemes 'lettered'
+        (`A:`) and 'dotted' (`A.`) have a letter before each choice, and the answer is the letter. Two schemes compare sentences: 'whole' the likelihoods of the
         choices, which are whole texts; 'blank' those of the text after the blank `_` of the context, given the text before it
         and a choice (partial evaluation).
 
@@ -204,8 +206,8 @@ class MultipleChoice(Format):
             return _partial_prompt(example, template)
         answers, context, question = _answers(example, template), example.context, example.question
         marks = ["-"] * len(answers)
-        if template.scheme == "lettered":
-            marks, question = [f"{answer}:" for answer in answers], question.strip()
+        if mark := LETTER_MARKS.get(template.scheme):
+            marks, question = [f"{answer}{mark}" for answer in answers], question.strip()
         if template.scheme == "joined":
             context, question = context.strip()[:-1], _connector(example, template)
         filled = template.fill({
@@ -238,7 +240,7 @@ def _answers(example: ChoiceExample, template: Template) -> tuple[str, ...]:
     """The answer for each choice."""
     if template.scheme == "joined":
         return tuple(choice[:1].lower() + choice[1:] for choice in example.choices)
-    if template.scheme == "lettered":
+    if template.scheme in LETTER_MARKS:
         return tuple(chr(ord("A") + number) for number in range(len(example.choices)))
     return example.choices
 

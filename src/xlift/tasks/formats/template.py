@@ -42,7 +42,7 @@ class Template:
     """Field -> source to use if that field is empty (a single text, no question); the first such field counts."""
     scheme: str = ""
     """How a format with several ways writes an example: tagging ('' or 'spans'), span QA ('' or 'spaced'), multiple choice ('',
-    'joined', 'lettered', 'blank' or 'whole')."""
+    'joined', 'lettered', 'dotted', 'blank' or 'whole')."""
     word_marker: str = "{n}:"
     """Written before each word of a tagged sentence, with {n} counting from 0. For tokenizers with sentinel tokens it
     is replaced by those."""
