@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from tests.support.command import Xlift
@@ -19,11 +18,9 @@ from tests.support.tiny_study import plan_of
 from tests.support.trained_studies import OPTIONS, TRANSFORMERS_CLASSES, run_small_study, run_study_of_all_heads
 
 from xlift import backbones
-from xlift.analysis.class_scores import expected_calibration_error
 from xlift.cli.export import find_pretrained_folder
 from xlift.execution import exporting
 from xlift.studies.plan import Cell, Plan
-from xlift.studies.predictions import read_rows, read_scores
 from xlift.studies.record import make_record, write_record
 from xlift.studies.store import Store
 from xlift.studies.study_file import read_study
@@ -363,53 +360,6 @@ def test_help_fits_a_narrow_terminal(xlift: Xlift, ran: tuple[Path, Plan, Store]
         assert max(map(len, answer.out.splitlines())) <= columns
 
 
-# --- temperature ------------------------------------------------------------------------------------------------------
-
-
-def test_temperature_fitted_on_dev(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
-    folder, _, store = ran
-    words = ("export", folder / "study.yaml", "m", "--store", folder / "s", *UNTRAINED)
-    answer = xlift(*words, "--fit-temperature", "--json")
-    assert answer.code == 0, answer.err
-    calibration = json.loads(answer.out)["calibration"]
-    assert json.loads((tmp_path / "m/xlift.json").read_text())["calibration"] == calibration
-    temperature, (dev, *tested) = calibration["temperature"], calibration["rows"]
-    assert (dev["split"], dev["language"], dev["before"]["n"]) == ("dev", "qta", 30)
-    assert dev["after"]["log_loss"] < dev["before"]["log_loss"]
-    assert [row["language"] for row in tested] == ["qta", "qtu"]
-    card = (tmp_path / "m/README.md").read_text()
-    assert f"the temperature {temperature:.3f}" in card
-    assert "are not calibrated" not in card
-    # predict applies it, and chooses the same labels
-    (tmp_path / "rows.tsv").write_text("premise\thypothesis\n" + "a b c\td e\n" * 2 + "x\ty z\n")
-    found = [xlift("predict", "m", "rows.tsv", "--probabilities", "--format", "jsonl").out]
-    metadata = json.loads((tmp_path / "m/xlift.json").read_text())
-    del metadata["calibration"]
-    (tmp_path / "m/xlift.json").write_text(json.dumps(metadata))
-    found.append(xlift("predict", "m", "rows.tsv", "--probabilities", "--format", "jsonl").out)
-    calibrated, plain = ([json.loads(line) for line in each.splitlines()] for each in found)
-    assert [row["label"] for row in calibrated] == [row["label"] for row in plain]
-    for one, other in zip(calibrated, plain, strict=True):
-        powers = {label: share ** (1 / temperature) for label, share in other["probabilities"].items()}
-        expected = {label: power / sum(powers.values()) for label, power in powers.items()}
-        assert one["probabilities"] == pytest.approx(expected, abs=1e-5)
-
-
-def test_calibration_error_before_is_that_of_the_report(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
-    folder, plan, store = ran
-    words = ("export", folder / "study.yaml", "m", "--store", folder / "s", *UNTRAINED)
-    answer = xlift(*words, "--fit-temperature")
-    assert "Temperature " in answer.out
-    for language in ("qta", "qtu"):
-        cell = cell_of(plan, target="isle-nli", intermediate="none", seed=1, language=language)
-        scores, rows = read_scores(store, cell.key), read_rows(store, cell.key)
-        assert scores is not None
-        confidence = np.array([max(each) for each in scores.rows])
-        error = expected_calibration_error(confidence, np.array(rows.references) == np.array(rows.predictions))
-        assert error is not None
-        assert f"  calibration error, test {language}: {100 * error:.1f} -> " in answer.out
-
-
 def test_no_temperature_without_dev_data_or_labels(xlift: Xlift, every: tuple[Path, Plan, Store], tmp_path: Path):
     folder, _, _ = every
     words = ("export", "study", "m", "--store", folder / "s", "--fit-temperature", "--target")
@@ -420,4 +370,16 @@ def test_no_temperature_without_dev_data_or_labels(xlift: Xlift, every: tuple[Pa
     )
     answer = xlift(*words, "isle-pos")
     assert (answer.code, "a temperature needs a model that chooses one label" in answer.err) == (2, True)
+    assert not (tmp_path / "m").exists()
+
+
+def test_int8_needs_onnx_and_test_rows(xlift: Xlift, ran: tuple[Path, Plan, Store], tmp_path: Path):
+    folder, plan, _ = ran
+    words = ("export", "study", "m", "--store", folder / "s", *UNTRAINED)
+    assert "--quantize: only ONNX files are quantized" in xlift(*words, "--quantize", "int8").err
+    assert "--quantize: unknown precision 'int4'" in xlift(*words, "--onnx", "--quantize", "int4").err
+    cell = cell_of(plan, target="isle-nli", intermediate="isle-pos", seed=1)
+    stage = plan.jobs[plan.jobs[cell.key].parents[0]].parents[0]  # no column of the table uses its head
+    answer = xlift("export", stage, "m", "--store", folder / "s", "--onnx", "--quantize", "int8")
+    assert (answer.code, "no study of the store has this model" in answer.err) == (2, True)
     assert not (tmp_path / "m").exists()

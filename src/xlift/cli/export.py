@@ -50,6 +50,15 @@ def export(
     ] = "",
     data: DataOption = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also write onnx/model.onnx (encoders only).")] = False,
+    quantize: Annotated[
+        str,
+        typer.Option(
+            "--quantize",
+            metavar="int8",
+            help="Also write an 8-bit ONNX file, and measure its loss.",
+            show_default=False,
+        ),
+    ] = "",
     fit_temperature: Annotated[
         bool,
         typer.Option("--fit-temperature", help="Calibrate the probabilities on dev data of the training language."),
@@ -69,8 +78,12 @@ def export(
     from xlift.cli.studies import find_data_folder
     from xlift.execution.exporting import check_export_folder, export
     from xlift.report.card import make_card
-    from xlift.report.export_quality import calibration_lines
+    from xlift.report.export_quality import calibration_lines, int8_lines
 
+    if quantize not in ("", "int8"):
+        raise UserError(f"unknown precision '{quantize}'", where="--quantize", fix="Expected int8.")
+    if quantize and not onnx:
+        raise UserError("only ONNX files are quantized", where="--quantize", fix="Add --onnx.")
     check_export_folder(folder, force)
     opened = open_existing_store(store)
     wanted = {
@@ -90,8 +103,9 @@ def export(
         lambda metadata, name: make_card(chosen, opened, metadata, name),
         force=force,
         onnx=onnx,
+        quantize=bool(quantize),
         fit_temperature=fit_temperature,
-        study=find_study_file(pipeline, chosen, opened) if fit_temperature else None,
+        study=find_study_file(pipeline, chosen, opened) if fit_temperature or quantize else None,
         data=find_data_folder(pipeline, data),
     )
     url = ""
@@ -102,7 +116,7 @@ def export(
     if as_json:
         record = {
             "folder": str(folder), "job": chosen.key, "class": result.model_class, "difference": result.difference,
-            "onnx_difference": result.onnx_difference, "calibration": result.calibration, "chosen": chosen.selection_note, **chosen.field_values, "url": url,
+            "onnx_difference": result.onnx_difference, "calibration": result.calibration, "int8": result.int8, "chosen": chosen.selection_note, **chosen.field_values, "url": url,
         }  # fmt: skip
         print(json.dumps(record, indent=1, ensure_ascii=False))
         return
@@ -113,7 +127,7 @@ def export(
     print(f"Wrote {folder}: {result.model_class}; its logits differ by {result.difference:.1g} at most after loading")
     if result.onnx_difference is not None:
         print(f"Wrote {folder}/onnx/model.onnx: its logits differ by {result.onnx_difference:.1g} at most")
-    for line in calibration_lines(result.calibration):
+    for line in (*int8_lines(result.int8, folder), *calibration_lines(result.calibration)):
         print(line)
     if url:
         print(f"Uploaded to {url}")

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from xlift.analysis.pipelines import Pipeline, TaskInfo, catalogue_task, declarations, task_info
 from xlift.errors import UserError
-from xlift.execution import export_calibration
+from xlift.execution import export_calibration, export_quantization
 from xlift.execution.work.model_loading import find_model_files
 from xlift.execution.work.shared import disk_errors_as_oserror
 from xlift.studies.job_numbers import PredictNumbers
@@ -48,6 +48,8 @@ class ExportResult:
     onnx_difference: float | None = None
     calibration: dict[str, Any] = field(default_factory=dict)
     """As in `xlift.json`; {} without `fit_temperature`."""
+    int8: dict[str, Any] = field(default_factory=dict)
+    """As `onnx.int8` of `xlift.json`; {} without `quantize`."""
 
 
 def export(
@@ -59,6 +61,7 @@ def export(
     *,
     force: bool = False,
     onnx: bool = False,
+    quantize: bool = False,
     fit_temperature: bool = False,
     study: StudyFile | None = None,
     data: Path | None = None,
@@ -70,9 +73,10 @@ def export(
         card: (metadata, class that loads the model) -> text of README.md.
         force: replace an earlier export in `folder`.
         onnx: also write `onnx/model.onnx`.
+        quantize: also write an 8-bit ONNX file, and measure what it loses on test rows of `study`. Needs `onnx`.
         fit_temperature: calibrate the probabilities on dev data of `study`.
         study: the study of the pipeline, for its data.
-        data: root folder of data files, for `fit_temperature` and the few-shot examples of a model in text mode.
+        data: root folder of data files, for `quantize`, `fit_temperature` and the few-shot examples of a model in text mode.
 
     Raises:
         UserError: the folder is not empty, the artifact or its base model is damaged, transformers has no class for it, or
@@ -90,6 +94,7 @@ def export(
     model, tokenizer = load_stored_model(find_model_files(pipeline.key, store, pretrained))
     metadata, head = make_export_metadata(pipeline, model, tokenizer, store, data)
     dev = export_calibration.check_can_calibrate(pipeline, store, metadata.format) if fit_temperature else ()
+    test_data = export_quantization.find_test_data(pipeline, store, metadata.kind) if quantize else ()
     with write_folder_atomically(folder, force) as draft, disk_errors_as_oserror(draft):
         longest = MAX_NEW_TOKENS if metadata.is_text_mode else None
         difference = write_model(model, tokenizer, head, draft, max_length=metadata.max_length, max_new_tokens=longest)
@@ -111,8 +116,17 @@ def export(
 
             (draft / ONNX).parent.mkdir()
             onnx_difference = write_onnx(draft, metadata.kind, draft / ONNX)
+            metadata = replace(metadata, onnx={"difference": onnx_difference})
+        if test_data:
+            from xlift.models.export.onnx_int8 import write_int8
+
+            assert study is not None
+            write_int8(draft / ONNX, draft / export_quantization.INT8)
+            rows = export_quantization.measure_loss(draft, metadata, test_data, study, data)
+            metadata.onnx["int8"] = export_quantization.describe(draft, ONNX, rows)
+        metadata.write(draft)
         (draft / CARD).write_text(card(metadata, name), encoding="utf-8")
-    return ExportResult(folder, name, difference, onnx_difference, metadata.calibration)
+    return ExportResult(folder, name, difference, onnx_difference, metadata.calibration, metadata.onnx.get("int8", {}))
 
 
 def make_export_metadata(
@@ -147,7 +161,7 @@ def make_export_metadata(
         pooling = {"layer": int(model.trunk.config.num_hidden_layers), "pooling": model.head(head).spec.pooling}
     metadata = ExportMetadata(
         task=pipeline.task or head, format=format, kind=kind, labels=tuple(labels), max_length=longest,
-        optional_fields=find_optional_fields(task, format), pooling=pooling, provenance=provenance,
+        model_type=model.backbone.config.model_type, optional_fields=find_optional_fields(task, format), pooling=pooling, provenance=provenance,
         prompt=_prompt_metadata(pipeline, tokenizer, data),
     )  # fmt: skip
     return metadata, head

@@ -32,8 +32,9 @@ from xlift.language_tags import study_code
 from xlift.recipes import Recipe
 from xlift.report.card_scores import format_scores, model_rows, trained_languages, untrained
 from xlift.report.contamination import summarize_for_model
-from xlift.report.export_quality import calibration_note
+from xlift.report.export_quality import calibration_note, int8_note
 from xlift.report.markdown import code, escaped, listed, table
+from xlift.report.serving import serving_note
 from xlift.report.usage import snippet
 from xlift.studies.job import MergeSpec, TrainSpec
 from xlift.studies.record import Record
@@ -67,6 +68,8 @@ def make_card(pipeline: Pipeline, store: Store, metadata: ExportMetadata, model_
         _yaml_header(pipeline, lineage, metadata, task, used, rows),
         f"# {escaped(_title(pipeline, metadata))}\n\n{_summary(pipeline, lineage, task)}",
         "## How to use it\n\n" + snippet(metadata, model_class, _direction(pipeline, lineage, metadata)),
+        "## How to serve it\n\n"
+        + "\n\n".join(filter(None, (serving_note(metadata, model_class), int8_note(metadata.onnx.get("int8", {}))))),
         "## How it was trained\n\n" + _training(pipeline, lineage, store),
         "## Scores\n\n" + format_scores(pipeline, store, rows),
         "## Probabilities\n\n" + note if (note := calibration_note(metadata.calibration)) else "",

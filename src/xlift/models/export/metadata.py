@@ -26,6 +26,8 @@ class ExportMetadata:
     labels: tuple[str, ...] = ()
     max_length: int = 128
     """Tokens of a row."""
+    model_type: str = ""
+    """Of config.json."""
     optional_fields: dict[str, bool] = field(default_factory=dict)
     """Field that a task may lack (`text_b` of a pair, `question` of choices) -> whether it was trained with it; without
     those that are unknown."""
@@ -36,6 +38,9 @@ class ExportMetadata:
     calibration: dict[str, Any] = field(default_factory=dict)
     """`temperature`, by which `xlift predict` divides the logits, and how well probabilities fit before and after
     (execution/export_calibration.py)."""
+    onnx: dict[str, Any] = field(default_factory=dict)
+    """Of an export with ONNX files: `difference` of the logits, and `int8`: the 8-bit file, its size and what it loses
+    (execution/export_quantization.py)."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Version of xlift, job and pipeline that made the model."""
 

@@ -24,6 +24,8 @@ from xlift.models.pretrained import first_line, silence_transformers
 
 REQUIRED_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 20
+EXTERNAL_DATA_BYTES = 2**31 - 2**20
+"""Above this size, weights go into a file of their own: an .onnx file has at most 2 GB."""
 TOLERANCE = 1e-4
 """Largest accepted difference of logits, relative to the largest logit where that is above 1."""
 
@@ -74,7 +76,7 @@ def write_onnx(folder: Path, kind: str, path: Path) -> float:
     try:
         with _silence_exporter():
             torch.onnx.export(
-                wrapped, (), path, kwargs=inputs, dynamo=True, external_data=_num_bytes(stock) > 2**31 - 2**20,
+                wrapped, (), path, kwargs=inputs, dynamo=True, external_data=_num_bytes(stock) > EXTERNAL_DATA_BYTES,
                 opset_version=OPSET, input_names=list(inputs), output_names=list(outputs), verbose=False,
                 dynamic_shapes=dict.fromkeys(inputs, sizes),
             )  # fmt: skip
