@@ -148,12 +148,14 @@ def test_the_first_of_a_minimal_pair_is_right_wherever_it_is_put():
     assert read_pair("5", columns, with_gold=False).choices == ("They run.", "They runs.", "They running.")
 
 
-def test_other_questions_still_need_a_label_and_a_context():
-    for field in ("label", "context"):
-        columns = {"context": "", "question": "", "label": "", "choices": ["good", "bad"]}
-        del columns[field]
-        with pytest.raises(UserError, match=f"no column for '{field}'"):
-            read_pair("0", columns)
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [({"label": ""}, "context"), ({"context": ""}, "context"), ({"context": "bad", "label": ""}, "label"),
+     ({"context": "bad"}, "label")],
+)  # fmt: skip
+def test_other_questions_still_need_a_label_and_a_context(columns: dict[str, Any], missing: str):
+    with pytest.raises(UserError, match=f"no column for '{missing}'"):
+        read_pair("0", {"question": "", "choices": ["good", "bad"], **columns})
 
 
 def plan(folder: Path, target: str, model: str = "decoder") -> Any:

@@ -13,7 +13,6 @@ XWINOGRAD = choice_task(
         columns={"context": "sentence", "question": "", "choices": ["option1", "option2"], "label": "answer"},
         values={"label": CHOICE_FROM_ONE},
     ),
-    counts={"test": {"zh": 504}},
     licence="CC BY 4.0",
     url="https://huggingface.co/datasets/Muennighoff/xwinograd",
     citations=("tikhonov-ryabinin-2021-heads", "muennighoff-etal-2023-crosslingual"),
@@ -45,8 +44,8 @@ MULTIBLIMP = choice_task(
     url="https://huggingface.co/datasets/jumelet/multiblimp",
     citations=("jumelet-etal-2025-multiblimp",),
     note="A sentence of Universal Dependencies, and the same with a word that does not agree. A model in text mode is right where "
-    "the sentence is more likely. 56 of its 101 languages: those of the table of languages, without Sanskrit, which is in another "
-    "script here. Some have few pairs. There is no training data.",
+    "the sentence is more likely. 56 of its 101 languages: those of the table of languages, without Sanskrit, since no source says "
+    "in which script it is. Some have few pairs. There is no training data.",
 )  # fmt: skip
 
 TASKS = (XWINOGRAD, MULTIBLIMP)

@@ -75,12 +75,13 @@ class MultipleChoice(Format):
         return tuple(text for text in (example.context, example.question, *example.choices) if text)
 
     def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> ChoiceExample:
-        """Minimal pairs have no context and no label, which their columns then say: ''. Their first choice is the right one.
+        """Minimal pairs have neither context nor label, which their columns then say: ''. Their first choice is the right one.
         The choices are put in an order drawn from the id, so that no constant answer is right, and no tie."""
         columns = fields.layout.columns
-        context = "" if columns.get("context") == "" else fields.text("context")
+        is_minimal_pair = columns.get("context") == columns.get("label") == ""
+        context = "" if is_minimal_pair and not fields.column("context") else fields.text("context")
         question, choices, label = fields.optional("question") or "", fields.choices(), None
-        if with_gold and columns.get("label") == "":
+        if with_gold and is_minimal_pair and not fields.column("label"):
             label = hashlib.sha256(name.encode()).digest()[0] % max(1, len(choices))
             choices = (*choices[1 : label + 1], choices[0], *choices[label + 1 :])
         elif with_gold:
