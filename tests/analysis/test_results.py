@@ -14,7 +14,7 @@ from tests.support.fakes import finished_study, study_file
 
 import xlift
 from xlift.analysis.example_predictions import _is_correct, _metric_of_answers, _score
-from xlift.analysis.lift import LiftRow
+from xlift.analysis.lift import LiftRow, exported_fields
 from xlift.analysis.results import Results
 from xlift.errors import UserError
 from xlift.report.study import make_report
@@ -61,10 +61,10 @@ def test_importing_xlift_imports_nothing_slow():
 def test_lifts_are_the_rows_of_the_report(store: Store, results: Results):
     report = make_report(read_record(store, "study"), store, every_metric=True).rows
     frame = results.lifts(every_metric=True)
-    assert list(frame.columns) == list(LiftRow.__dataclass_fields__)
+    assert list(frame.columns) == exported_fields(LiftRow)
     assert len(frame) == len(report)
     for row, found in zip(report, frame.to_dict("records"), strict=True):
-        for name, value in asdict(row).items():
+        for name, value in row.to_dict().items():
             assert found[name] == value or (value is None and found[name] != found[name]), name
 
 

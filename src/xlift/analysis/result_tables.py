@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.example_predictions import ExamplePrediction
+from xlift.analysis.lift import exported_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +18,7 @@ ROWS_OF_A_BATCH = 50_000
 
 
 def make_schema(row_class: type[Any]) -> pa.Schema:
-    """The schema of a dataclass: a column for each field. Values of any kind are texts: a text as it is, others as JSON."""
+    """The schema of a dataclass: a column for each exported field. Values of any kind are texts: a text as it is, others as JSON."""
     import pyarrow as pa
 
     kinds = {
@@ -29,7 +30,8 @@ def make_schema(row_class: type[Any]) -> pa.Schema:
         "list[float]": pa.list_(pa.float64()),
         "dict[str, float]": pa.map_(pa.string(), pa.float64()),
     }
-    return pa.schema([(field.name, kinds[str(field.type).removesuffix(" | None")]) for field in fields(row_class)])
+    types = {field.name: str(field.type).removesuffix(" | None") for field in fields(row_class)}
+    return pa.schema([(name, kinds[types[name]]) for name in exported_fields(row_class)])
 
 
 def make_table(row_class: type[Any], rows: Sequence[Any]) -> pa.Table:

@@ -109,6 +109,55 @@ def store_du(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
     print(f"{'total':12} {sum(u.count for u in usage.values()):6}  {_bytes(sum(u.bytes for u in usage.values())):>8}")
 
 
+@app.command("merge")
+def store_merge(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="STORE...", help="Other stores, or bundles of results.", show_default=False)
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rename", metavar="OLD=NEW", help="Give a study another name. Repeat for more.", show_default=False
+        ),
+    ] = None,
+    keep_existing: Annotated[
+        bool,
+        typer.Option("--keep-existing", help="Where a job has another result, keep that of this store; else an error."),
+    ] = False,
+) -> None:
+    """Copy the studies of other stores and bundles into this store, with the results of their jobs.
+
+    Every file is hashed before and after. A job that this store has is not copied.
+    """
+    from xlift.studies.store import Store
+    from xlift.studies.store_merge import merge_store, open_source
+
+    names = {}
+    for pair in rename or []:
+        old, equals, new = pair.partition("=")
+        if not equals or not old or not new:
+            raise UserError(f"'{pair}' gives no name", where="--rename", fix="Write OLD=NEW.")
+        names[old] = new
+    if names and len(sources) > 1:
+        raise UserError("--rename is for one source", where="--rename", fix="Merge one store at a time.")
+    into = Store(store)
+    for path in sources:
+        with open_source(path) as source:
+            merged = merge_store(source, into, path, names, keep_existing=keep_existing)
+        for study in merged:
+            print(
+                f"{study.name} of {study.source}: {study.copied} job{'s' * (study.copied != 1)} copied, {study.kept} here already"
+                + (f", {study.unfinished} not finished" if study.unfinished else "")
+            )
+            if study.other_results:
+                print_warnings(
+                    [
+                        f"{study.name}: {study.other_results} jobs have another result in {path}; those of this store are kept."
+                    ]
+                )
+
+
 @app.command("export")
 def store_export(
     key: Annotated[

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
@@ -99,8 +100,11 @@ def write_manifest_file(path: Path, manifest: Mapping[str, Any]) -> None:
     flush_folder(path.parent)
 
 
-def copy_artifact(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+def copy_artifact(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> None:
     """Write the files of an artifact that was made elsewhere, and its manifest, and flush all of it to the disk.
+
+    Args:
+        files: name -> content, or a file that has it.
 
     Raises:
         ValueError: the files are not those of the manifest.
@@ -108,13 +112,15 @@ def copy_artifact(folder: Path, manifest: Mapping[str, Any], files: Mapping[str,
     if files.keys() != manifest["files"].keys() or manifest["sha256"] != _digest_results(manifest["files"]):
         raise ValueError("its files are not those of its manifest")
     for name, content in files.items():
-        if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
-            raise ValueError(f"{name} does not match its SHA-256")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        if isinstance(content, Path):
+            shutil.copyfile(content, folder / name)
+        else:
+            (folder / name).write_bytes(content)
+        if _flush_and_hash(folder / name)["sha256"] != manifest["files"][name]["sha256"]:
+            raise ValueError(f"{name} does not match its SHA-256")
     (folder / MANIFEST).write_bytes(add_seal(manifest))
-    for name in (*files, MANIFEST):
-        _flush_and_hash(folder / name)
+    _flush_and_hash(folder / MANIFEST)
     flush_folder(folder)
 
 

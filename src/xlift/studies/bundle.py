@@ -53,8 +53,8 @@ class Bundle:
             lines = self.files.read(MANIFESTS).splitlines()
             manifests = [check_seal(line) for line in lines]
             for manifest in manifests:
-                _check_texts(manifest)
-                _check_manifest(manifest)
+                check_texts(manifest)
+                check_manifest(manifest)
             return {manifest["key"]: manifest for manifest in manifests}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise damaged(self.files.path, f"{MANIFESTS}: {error}") from None
@@ -142,20 +142,23 @@ def import_jobs(bundle: Bundle, jobs: Mapping[str, Job], store: Store) -> Collec
     """
     imported = [key for key in bundle.manifests if key in jobs and not store.is_done(key)]
     for key in imported:
-        manifest = bundle.manifests[key]
-        try:
-            spec: Any = TypeAdapter(Spec).validate_python(manifest["spec"])
-            is_right = spec.kind == manifest["kind"] and job_key(spec) == key
-        except ValueError:
-            is_right = False
-        if not is_right:
+        if not belongs_to_key(bundle.manifests[key]):
             raise damaged(bundle.files.path, f"the manifest of {key[:12]} is not of this key")
     for key in imported:
         bundle.copy_job(key, store)
     return imported
 
 
-def _check_manifest(manifest: Mapping[str, Any]) -> None:
+def belongs_to_key(manifest: Mapping[str, Any]) -> bool:
+    """Whether the spec of a manifest has the key of the manifest."""
+    try:
+        spec: Any = TypeAdapter(Spec).validate_python(manifest["spec"])
+        return spec.kind == manifest["kind"] and job_key(spec) == manifest["key"]
+    except ValueError:
+        return False
+
+
+def check_manifest(manifest: Mapping[str, Any]) -> None:
     """Raises an error if a manifest lacks what a report reads."""
     if not isinstance(manifest["key"], str) or not isinstance(manifest["kind"], str):
         raise ValueError("a key is no text")
@@ -182,21 +185,21 @@ def _to_json(value: Any) -> bytes:
 def _read_json(bundle: Bundle, name: str) -> Any:
     try:
         value = json.loads(bundle.files.read(name))
-        _check_texts(value)
+        check_texts(value)
         return value
     except (ValueError, RecursionError) as error:
         raise damaged(bundle.files.path, f"{name}: {error}") from None
 
 
-def _check_texts(value: Any) -> None:
+def check_texts(value: Any) -> None:
     """Raises ValueError for control characters, which a terminal would obey, and for very long texts."""
     if isinstance(value, str):
         if len(value) > MAX_TEXT or any(ord(c) < 32 and c not in "\n\t" or 127 <= ord(c) < 160 for c in value):
             raise ValueError("a text has control characters or is too long")
     elif isinstance(value, dict):
         for key, each in value.items():
-            _check_texts(key)
-            _check_texts(each)
+            check_texts(key)
+            check_texts(each)
     elif isinstance(value, list):
         for each in value:
-            _check_texts(each)
+            check_texts(each)

@@ -208,12 +208,12 @@ class Store:
                 raise
             shutil.rmtree(self._layout.partials / key, ignore_errors=True)  # gc removes leftovers
 
-    def copy_artifact(self, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def copy_artifact(self, manifest: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> None:
         """Copy an artifact that was made elsewhere into the store, unless it is here.
 
         Args:
             manifest: its sealed manifest, checked.
-            files: name -> content of all its files.
+            files: name -> content of all its files, or a file that has it.
 
         Raises:
             ValueError: the files are not those of the manifest.
