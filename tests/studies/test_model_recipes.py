@@ -195,8 +195,8 @@ def test_a_model_that_the_study_pretrains_has_its_own_recipe_for_stages(tmp_path
 # --- engine -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_engine_patch_has_every_field_but_the_device_with_the_same_bounds():
-    assert {"device", *EnginePatch.model_fields} == set(Engine.model_fields)
+def test_an_engine_patch_has_every_field_but_device_and_trackers_with_the_same_bounds():
+    assert {"device", "report_to", *EnginePatch.model_fields} == set(Engine.model_fields)
     for name, field in EnginePatch.model_fields.items():
         assert field.metadata == Engine.model_fields[name].metadata, name
 

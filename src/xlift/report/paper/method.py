@@ -152,7 +152,9 @@ def _intermediate(record: Record, stages: Mapping[Row, Sequence[TrainedStage]]) 
 def _varying(rows: Iterable[Row]) -> list[str]:
     """The parts of a row that vary, always with the name of the intermediate."""
     found = list(rows)
-    return [key for key in PIPELINE_KEYS if key == "intermediate" or len({_value(row, key) for row in found} - {""}) > 1]
+    return [
+        key for key in PIPELINE_KEYS if key == "intermediate" or len({_value(row, key) for row in found} - {""}) > 1
+    ]
 
 
 def _value(row: Row, key: str) -> str:
