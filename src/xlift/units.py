@@ -17,6 +17,14 @@ def format_duration(seconds: float) -> str:
     return f"{days:.1f} days" if days < 1000 else f"{days:,.0f} days"
 
 
+def format_seconds(seconds: float) -> str:
+    """As `format_duration`, with seconds below an hour, for durations that are compared: '3 min 20 s'."""
+    if not 60 <= round(seconds) < 3600:
+        return format_duration(seconds)
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
 def count_noun(count: int, noun: str) -> str:
     """'1 seed', '2 seeds', '1,234 seeds'."""
     return f"{count:,} {noun}{'s' * (count != 1)}"

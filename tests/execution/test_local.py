@@ -92,6 +92,7 @@ def test_without_workers_jobs_run_here_in_the_order_of_one_worker(store: Store, 
 def test_the_same_warning_of_several_jobs_is_shown_once(store: Store, workers: int) -> None:
     display = Recorder()
     assert run_plan(plan(*(job(f"{n} warns") for n in range(3))), store, display, workers).done == 3
+    assert display.num_workers == workers
     assert display.all("warning") == ["a tracker failed"]
 
 

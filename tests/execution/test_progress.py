@@ -45,6 +45,25 @@ def test_plain_lines_have_a_counter_and_the_time_left(clock: list[float]) -> Non
     ]
 
 
+def test_starting_workers_are_shown_until_a_job_starts(clock: list[float]) -> None:
+    display, stream = plain()
+    display.begin([job("a")], done=0)
+    display.starting(1)
+    display.starting(0)
+    assert stream.getvalue().splitlines()[1:] == ["starting 1 worker", "loading PyTorch"]
+    for end in ("started", "stopping"):
+        shown, console, _ = live(80)
+        with shown:
+            shown.begin([job("a")], done=0)
+            shown.starting(2)
+            assert "starting 2 workers" in frame(shown, console)[1]
+            if end == "started":
+                shown.started(job("a"))
+            else:
+                shown.stopping(0)
+            assert "starting" not in " ".join(frame(shown, console))
+
+
 def test_one_job_is_singular(clock: list[float]) -> None:
     display, stream = plain()
     display.begin([job("a")], done=0)
@@ -133,10 +152,12 @@ def test_failures_and_stops_are_printed_at_once(clock: list[float]) -> None:
     display.failed(job("b"), 0)
     display.stopping(1)
     display.stopping(0)
+    display.warning("careful")
     assert stream.getvalue().splitlines()[1:] == [
         "failed: a; the error is printed after 2 other running jobs (Ctrl-C: now)",
         "failed: b",
         "stopping: 1 running job, writing checkpoints (Ctrl-C again: stop now)",
+        "xlift: warning: careful",
     ]
 
 
@@ -163,6 +184,8 @@ def test_the_silent_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -
     display.running_elsewhere(only)
     display.failed(only, 1)
     display.stopping(1)
+    display.starting(2)
+    display.warning("careful")
     assert capsys.readouterr() == ("", "")
 
 
@@ -193,7 +216,7 @@ def test_the_live_display_fits_the_width(width: int) -> None:
         display.step(train, 1500, 100_000)
         lines = frame(display, console)
     assert len(lines) == 3
-    assert all(cell_len(line) <= width for line in lines)
+    assert all(cell_len(line) <= width - len("^C^C") for line in lines)  # a wrapped ^C would leave a bar behind
     assert "1234/1236" in lines[0]
     assert "left" in lines[0] or width == 40
     assert "1500/100000" in lines[1]

@@ -64,9 +64,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
+        self.num_workers: int | None = None
+        """That the run says it starts."""
 
     def begin(self, todo: list[Job], done: int) -> None:
         self.events.append(("begin", f"{len(todo)} {done}"))
+
+    def starting(self, workers: int) -> None:
+        self.num_workers = workers
 
     def started(self, job: Job, others: int = 0) -> None:
         self.events.append(("started", batch_label(job, others)))

@@ -83,13 +83,14 @@ def compare(
     if as_json:
         print(json.dumps([contrast.to_dict() for contrast in contrasts], indent=1, ensure_ascii=False))
         return
+    terminal = console()
     if interaction:
-        made, note = interaction_table(contrasts), interaction_note(contrasts)
+        made, note = interaction_table(contrasts, terminal.width), interaction_note(contrasts)
     else:
-        made = contrast_table(contrasts, languages=languages, margin=fraction, trend=trend)
+        made = contrast_table(contrasts, languages=languages, margin=fraction, trend=trend, width=terminal.width)
         note = " ".join([contrast_note(contrasts, margin=fraction, trend=trend), *describe_loans(lent)])
-    console().print(made)
-    console().print(note, style="dim", markup=False, highlight=False)
+    terminal.print(made)
+    terminal.print(note, style="dim", markup=False, highlight=False)
 
 
 def _interaction(

@@ -89,7 +89,7 @@ def run_jobs(
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.retention import WeightRemover
     from xlift.studies.store import Store
-    from xlift.units import format_duration
+    from xlift.units import count_noun, format_seconds
 
     opened_bundle = open_bundle(bundle) if bundle else None
     store = Store(root)
@@ -132,7 +132,7 @@ def run_jobs(
         record = replace(record, check=run_estimate.compare(store, outcome.seconds))
         write_record(record, store)
     if not quiet:
-        summary = f"{outcome.done} job{'s' * (outcome.done != 1)} in {format_duration(outcome.seconds)}"
+        summary = f"{count_noun(outcome.done, 'job')} in {format_seconds(outcome.seconds)}"
         if outcome.done and record.check:
             summary += f"; {record.check.describe_error()}"
         if remover and remover.num_bytes:

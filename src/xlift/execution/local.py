@@ -88,6 +88,7 @@ def run_plan(
     started = time.monotonic()
     if workers is None:
         workers = default_workers(plan.engine)
+    display.starting(min(workers, len(todo)))
     with _record_stop_signals(at_once_from=2 if workers == 0 else None) as received:
         repeated = frozenset(job.key for job in todo if store.is_done(job.key))
         context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines, repeated, plan.name)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from xlift.estimate import Estimator
 from xlift.studies.job import Job
-from xlift.units import format_duration
+from xlift.units import count_noun, format_duration
+
+CTRL_C_ROOM = 4
+"""Columns on the right that bars leave to ^C, pressed twice."""
 
 
 class Display(Protocol):
     """Callbacks of the executor while a plan runs."""
 
     def begin(self, todo: list[Job], done: int) -> None: ...
+    def starting(self, workers: int) -> None:
+        """Worker processes are starting, which takes seconds; 0: this process runs the jobs, and imports libraries."""
+
     def started(self, job: Job, others: int = 0) -> None:
         """A job started, with `others` more in the same pass. Their steps are reported for the first job only."""
 
@@ -58,8 +65,10 @@ class PlainDisplay:
         self.remaining = {job.key: job for job in todo}
         self.total = len(todo) + done
         if todo:
-            plural = "s" * (len(todo) != 1)
-            self._print_line(f"{len(todo)} job{plural} to do, {done} done already, {self.time_left()} left")
+            self._print_line(f"{count_noun(len(todo), 'job')} to do, {done} done already, {self.time_left()} left")
+
+    def starting(self, workers: int) -> None:
+        self._print_line(_starting_message(workers))
 
     def started(self, job: Job, others: int = 0) -> None:
         self.labels[job.key] = batch_label(job, others)
@@ -121,6 +130,7 @@ class SilentDisplay:
     """Prints nothing."""
 
     def begin(self, todo: list[Job], done: int) -> None: ...
+    def starting(self, workers: int) -> None: ...
     def started(self, job: Job, others: int = 0) -> None: ...
     def step(self, job: Job, done: int, total: int) -> None: ...
     def finished(self, job: Job, seconds: float) -> None: ...
@@ -134,18 +144,26 @@ class LiveDisplay(PlainDisplay):
     """One bar for the whole study and a line for each running job, cut to the width of the terminal."""
 
     def __init__(self, estimator: Estimator, workers: int, console: Any) -> None:
+        from rich.constrain import Constrain
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
         from rich.table import Column
+
+        class Bars(Progress):
+            def get_renderables(self) -> Iterable[Any]:
+                # A terminal writes ^C behind the last bar. At the edge it would wrap, and a bar would stay on the screen.
+                yield Constrain(self.make_tasks_table(self.tasks), console.width - CTRL_C_ROOM)
 
         super().__init__(estimator, workers)
         self.console = console
         fixed, cut = Column(no_wrap=True, min_width=9), Column(no_wrap=True, overflow="ellipsis", ratio=1)
-        self.progress = Progress(
-            SpinnerColumn(), BarColumn(bar_width=20), TextColumn("{task.fields[amount]}", "right", table_column=fixed),
+        self.progress = Bars(
+            SpinnerColumn(), BarColumn(bar_width=20 if console.width >= 60 else 12), TextColumn("{task.fields[amount]}", "right", table_column=fixed),
             TextColumn("{task.description}", markup=False, table_column=cut), console=console, transient=True, expand=True,
         )  # fmt: skip
         self.job_bars: dict[str, Any] = {}
         self.study_bar: Any = None
+        self.starting_bar: Any = None
+        """Until the first job starts."""
         self.estimate, self.estimate_time = "", -math.inf
 
     def __enter__(self) -> LiveDisplay:
@@ -161,7 +179,11 @@ class LiveDisplay(PlainDisplay):
         self.study_bar = self.progress.add_task("", total=self.total, completed=done, amount="")
         self._refresh()
 
+    def starting(self, workers: int) -> None:
+        self.starting_bar = self.progress.add_task(_starting_message(workers), total=None, amount="")
+
     def started(self, job: Job, others: int = 0) -> None:
+        self._remove_starting_bar()
         self.job_bars[job.key] = self.progress.add_task(batch_label(job, others), total=None, amount="")
 
     def step(self, job: Job, done: int, total: int) -> None:
@@ -181,11 +203,17 @@ class LiveDisplay(PlainDisplay):
         self._print_above(_failed_message(job, others))
 
     def stopping(self, others: int) -> None:
+        self._remove_starting_bar()
         if others:
             self._print_above(_stopping_message(others))
 
     def warning(self, text: str) -> None:
         self._print_above(f"xlift: warning: {text}")
+
+    def _remove_starting_bar(self) -> None:
+        if self.starting_bar is not None:
+            self.progress.remove_task(self.starting_bar)
+            self.starting_bar = None
 
     def _remove_bar(self, job: Job) -> None:
         if job.key in self.job_bars:
@@ -208,15 +236,19 @@ def batch_label(job: Job, others: int) -> str:
     return f"{job.label} and {others} more" if others else job.label
 
 
+def _starting_message(workers: int) -> str:
+    return f"starting {count_noun(workers, 'worker')}" if workers else "loading PyTorch"
+
+
 def _elsewhere_message(job: Job) -> str:
     return f"another process is running: {job.label}"
 
 
 def _failed_message(job: Job, others: int) -> str:
-    running = f"{others} other running job{'s' * (others != 1)}"
+    running = count_noun(others, "other running job")
     wait = f"; the error is printed after {running} (Ctrl-C: now)" if others else ""
     return f"failed: {job.label}{wait}"
 
 
 def _stopping_message(others: int) -> str:
-    return f"stopping: {others} running job{'s' * (others != 1)}, writing checkpoints (Ctrl-C again: stop now)"
+    return f"stopping: {count_noun(others, 'running job')}, writing checkpoints (Ctrl-C again: stop now)"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
+from xlift.report.fitting_table import hidden_note
 from xlift.tasks import catalog, formats
 from xlift.tasks.faults import Fault
 from xlift.tasks.sources.concatenated import ConcatenatedSource
@@ -62,6 +63,7 @@ def print_list(console: Any, as_json: bool) -> None:
     from rich.table import Table
 
     shown = [heading for heading, width in COLUMNS if console.width >= width]
+    hidden = [heading for heading, _ in COLUMNS if heading not in shown]
     for name, title in GROUPS.items():
         notes = [text for heading, text in COLUMN_NOTES.get(name, {}).items() if heading in shown]
         console.print(". ".join([title, *notes]), style="italic", highlight=False)
@@ -80,6 +82,8 @@ def print_list(console: Any, as_json: bool) -> None:
         console.print(table)
         console.print()
     console.print("`xlift tasks NAME` shows one task in full, with an example.", highlight=False)
+    if note := hidden_note(hidden, "xlift tasks --json"):
+        console.print(note, highlight=False)
 
 
 def _cells(task: Task) -> dict[str, str]:

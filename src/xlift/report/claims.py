@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xlift.analysis.judged_study import JudgedClaims
 from xlift.analysis.needs import MOST_SEEDS, Needs
@@ -11,11 +11,10 @@ from xlift.analysis.verdicts import ALPHA, Judgement
 from xlift.claims import FACT
 from xlift.evidence.judgement import PublishedJudgement
 from xlift.report.contrasts import format_p
+from xlift.report.fitting_table import FittingTable
 from xlift.report.literature import NOTE as LITERATURE_NOTE
 from xlift.report.literature import literature_cell
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from xlift.units import count_noun
 
 NOTE = (
     "Effect: points, with the 95% interval. supported: above 0 and at least delta; refuted: below delta; both by one-sided t tests, "
@@ -44,43 +43,49 @@ def format_needs(needs: Needs | None) -> str:
     """'7 seeds' or '5 seeds, 900 test examples'."""
     if needs is None:
         return "–"
-    seeds = f"more than {MOST_SEEDS} seeds" if needs.seeds is None else f"{needs.seeds} seeds"
-    return f"{seeds}, {needs.rows:,} test examples" if needs.rows else seeds
+    seeds = f"more than {MOST_SEEDS} seeds" if needs.seeds is None else count_noun(needs.seeds, "seed")
+    return f"{seeds}, {count_noun(needs.rows, 'test example')}" if needs.rows else seeds
 
 
 def format_verdict(judgement: Judgement) -> str:
     return f"{judgement.verdict}, negligible" if judgement.negligible else judgement.verdict
 
 
-WIDE = 120
-"""Columns of a terminal from which each number has a column of its own."""
-
-
-def claims_table(judgements: Sequence[Judgement], published: Mapping[str, PublishedJudgement], width: int) -> Table:
+def claims_table(
+    judgements: Sequence[Judgement], published: Mapping[str, PublishedJudgement], width: int
+) -> FittingTable:
     """One line for each claim.
 
     Args:
         published: name of a claim -> what the literature says; {} to leave it out.
-        width: of the terminal. In a narrow one the numbers stand below the verdict.
+        width: of the terminal. In a narrow one the numbers stand below the verdict, and in a very narrow one below the claim.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    is_wide = width >= WIDE
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    headings = ("verdict", "effect", "confidence", "needs", *(["literature"] if published else []))
-    for heading in ("claim", *(headings if is_wide else ("verdict",))):
-        table.add_column(heading, overflow="fold")
+    headings = ["verdict", "effect", "confidence", "needs", *(["literature"] if published else [])]
+    claims, cells = [], []
     for each in judgements:
-        cells = [format_verdict(each), format_effect(each), format_confidence(each), format_needs(each.needs)]
+        claims.append(Text(f"{each.text}\n").append(each.claim, style="dim"))
+        cells.append([format_verdict(each), format_effect(each), format_confidence(each), format_needs(each.needs)])
         if published:
-            cells.append(literature_cell(published[each.claim]))
-        if not is_wide:
-            named = zip(("", "", "confidence ", "needs ", "literature: "), cells, strict=False)
-            cells = ["\n".join(label + cell for label, cell in named if cell != "–")]
-        table.add_row(Text(f"{each.text}\n").append(each.claim, style="dim"), *cells)
-    return table
+            cells[-1].append(literature_cell(published[each.claim]))
+    if width >= WIDE:
+        return FittingTable(
+            ["claim", *headings], [[claim, *line] for claim, line in zip(claims, cells, strict=True)], 6
+        )
+    labels = ("", "", "confidence ", "needs ", "literature: ")
+    below = [
+        "\n".join(label + cell for label, cell in zip(labels, line, strict=False) if cell != "–") for line in cells
+    ]
+    table = FittingTable(["claim", "verdict"], list(zip(claims, below, strict=True)), 2)
+    if table.fits(width):
+        return table
+    rows = [[claim.copy().append(f"\n{text}\n")] for claim, text in zip(claims, below, strict=True)]
+    return FittingTable(["claim"], rows, 1)
+
+
+WIDE = 120
+"""Columns of a terminal from which each number has a column of its own."""
 
 
 def claims_notes(judgements: Sequence[Judgement], *, literature: bool) -> list[str]:
@@ -109,7 +114,7 @@ def claim_details(judgements: Sequence[Judgement]) -> Iterator[str]:
         adjusted = ""
         if each.p_support is not None and each.p_refute is not None:
             adjusted = f"; adjusted p: supported {format_p(each.p_support)}, refuted {format_p(each.p_refute)}"
-        yield f"{each.claim}: {format_verdict(each)}, delta {each.delta:g}, {each.seeds} seed{'s' * (each.seeds != 1)}{adjusted}"
+        yield f"{each.claim}: {format_verdict(each)}, delta {each.delta:g}, {count_noun(each.seeds, 'seed')}{adjusted}"
         for part in each.parts:
             line = f"  {part.effect:+.1f} [{part.low:.1f}, {part.high:.1f}] {part.label}"
             if part.low_other_languages is not None:

@@ -13,6 +13,7 @@ from xlift.analysis.estimates import ALL, BASELINE, MEANS, TARGET_MEANS, ZERO_SH
 from xlift.analysis.lift import LiftRow
 from xlift.language_tags import has_language
 from xlift.report.csv_rows import rows_to_csv
+from xlift.report.fitting_table import FittingTable
 from xlift.report.latex import latex_escape, latex_table
 from xlift.report.tables import markdown_escape, markdown_row, to_percent
 from xlift.studies.record import Record
@@ -156,9 +157,6 @@ class TerminalClassTables:
     rows: Sequence[ClassRow]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.box import SIMPLE_HEAD
-        from rich.cells import cell_len
-        from rich.table import Table
         from rich.text import Text
 
         for made in make_class_tables(self.rows):
@@ -167,18 +165,7 @@ class TerminalClassTables:
                 heads = [
                     heading.replace("as ", "as\n", 1) if heading.startswith("as ") else heading for heading in each.head
                 ]
-                columns = zip(heads, *each.lines, strict=True)
-                widths = [max(cell_len(line) for text in column for line in text.split("\n")) for column in columns]
-                gap = 1 if sum(widths) + 2 * len(widths) <= options.max_width else 0
-                fits = sum(widths) + (gap + 1) * len(widths) <= options.max_width
-                table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
-                for n, heading in enumerate(heads):
-                    table.add_column(
-                        Text(heading), justify="right" if n else "left", overflow="fold", no_wrap=fits and n > 0
-                    )
-                for line in each.lines:
-                    table.add_row(*(Text(text) for text in line))
-                yield table
+                yield FittingTable(heads, each.lines, 1)
         yield Text(LEGEND, style="dim")
 
 

@@ -14,6 +14,7 @@ from xlift.analysis.contamination_report import (
     digest_jobs,
     read_contamination_report,
 )
+from xlift.report.fitting_table import FittingTable
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 
@@ -109,16 +110,10 @@ def to_json(report: ContaminationReport) -> dict[str, Any]:
 
 def print_contamination(report: ContaminationReport, console: Any) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     console.print(escape(summarize_contamination(report)))
     if report.findings:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in HEADINGS:
-            table.add_column(heading, justify="right" if heading in HEADINGS[3:] else "left")
-        for finding in sort_findings(report):
-            table.add_row(*map(escape, finding_cells(finding)))
-        console.print(table)
+        console.print(FittingTable(HEADINGS, [finding_cells(finding) for finding in sort_findings(report)], 3))
         for finding in sort_findings(report):
             console.print(f"\n[bold]{escape(f'{finding.trained} in {finding.scored}, {finding.stage}')}[/bold]")
             for quote in quote_lines(finding):

@@ -3,68 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xlift.analysis.confounds import compared_lifts
 from xlift.analysis.contrasts import Contrast
 from xlift.analysis.estimates import MEANS, ZERO_SHOT, PipelineKey
 from xlift.analysis.lift import LiftRow
+from xlift.report.fitting_table import FittingTable
 from xlift.report.footer import SAME_TASK
 from xlift.report.tables import MEAN_COLUMNS, SIGNS, format_points, half_width, to_percent
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 LEVEL = 0.05
 
 
-def contrast_table(contrasts: Sequence[Contrast], *, languages: bool, margin: float | None, trend: bool) -> Table:
+def contrast_table(
+    contrasts: Sequence[Contrast], *, languages: bool, margin: float | None, trend: bool, width: int
+) -> FittingTable:
     """One line for each target and mean over languages, or for each target and language.
 
     Args:
         languages: show every language, not only means.
         margin: of the test of equality, as a fraction.
+        width: of the terminal. In a narrow one the p-values stand below the difference.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     has_languages = languages or any(contrast.language == ZERO_SHOT for contrast in contrasts)
-    for heading in ("target", "language")[: 1 + has_languages]:
-        table.add_column(heading)
-    for heading in () if trend else contrasts[0].rows:
-        table.add_column(heading, justify="right", overflow="fold")
-    table.add_column("per tenfold size" if trend else "difference", justify="right")
-    table.add_column("p", justify="right")
-    if margin is not None:
-        table.add_column(f"equal within {to_percent(margin):g}", justify="right")
+    names = ["target", "language"][: 1 + has_languages]
+    scores = [] if trend else list(contrasts[0].rows)
+    tests = ["per tenfold size" if trend else "difference", "p"]
+    tests += [] if margin is None else [f"equal within {to_percent(margin):g}"]
+    rows = []
     for contrast in contrasts:
         if not languages and contrast.language not in MEANS:
             continue
         target = MEAN_COLUMNS.get(contrast.target, contrast.target)
         cells = [f"{target} ({SAME_TASK})" if contrast.same_task else target, contrast.language][: 1 + has_languages]
         cells += [] if trend else [f"{to_percent(score):.1f}" for score in contrast.scores]
-        cells.append(format_difference(contrast))
-        cells.append("–" if contrast.p is None else format_p(contrast.p))
+        cells += [format_difference(contrast), "–" if contrast.p is None else format_p(contrast.p)]
         if margin is not None:
             cells.append("–" if contrast.p_equal is None else f"{'yes' if contrast.p_equal < LEVEL else 'no'}, p {format_p(contrast.p_equal)}")  # fmt: skip
-        table.add_row(*cells)
-    return table
+        rows.append(cells)
+    return _fit([*names, *scores], tests, rows, len(names), width)
 
 
-def interaction_table(contrasts: Sequence[Contrast]) -> Table:
+def interaction_table(contrasts: Sequence[Contrast], width: int) -> FittingTable:
     """One line for each target: the difference of the rows in each group or condition, and the difference of both."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("target")
-    for heading in (*contrasts[0].language.split(" / "), "interaction", "p"):
-        table.add_column(heading, justify="right", overflow="fold")
+    rows = []
     for contrast in contrasts:
         cells = [MEAN_COLUMNS.get(contrast.target, contrast.target), *map(format_points, contrast.scores)]
-        table.add_row(*cells, format_difference(contrast), "–" if contrast.p is None else format_p(contrast.p))
-    return table
+        rows.append([*cells, format_difference(contrast), "–" if contrast.p is None else format_p(contrast.p)])
+    return _fit(["target", *contrasts[0].language.split(" / ")], ["interaction", "p"], rows, 1, width)
+
+
+def _fit(
+    first: Sequence[str], tests: Sequence[str], rows: Sequence[Sequence[str]], num_names: int, width: int
+) -> FittingTable:
+    """A table with a column for each test, or, where that is too wide, with all tests in one column below each other."""
+    whole = FittingTable([*first, *tests], rows, num_names)
+    if whole.fits(width):
+        return whole
+    difference, *others = tests
+    stacked = [
+        [*row[: len(first)], "\n".join([row[len(first)], *(f"{name} {text}" for name, text in zip(others, row[len(first) + 1 :], strict=True))])]
+        for row in rows
+    ]  # fmt: skip
+    return FittingTable([*first, difference], stacked, num_names)
 
 
 def interaction_note(contrasts: Sequence[Contrast]) -> str:

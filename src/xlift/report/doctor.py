@@ -10,6 +10,7 @@ from typing import Any
 
 from xlift.backbones import SHIPPED
 from xlift.errors import UserError
+from xlift.report.fitting_table import hidden_note
 from xlift.tasks import catalog
 from xlift.tasks.fetching import FetchResult, published_count, read_manifest
 from xlift.tasks.sources.fallback import FallbackSource
@@ -174,6 +175,8 @@ def _print_data(data: dict[str, dict[str, Any]], console: Any) -> None:
     if table.row_count:
         console.print()
         console.print(table)
+        if note := hidden_note([] if wide else ["source", "counts"], "xlift doctor --json"):
+            console.print(note, highlight=False)
     problems = [f"{name}: {problem}" for name, task in data.items() for problem in task["problems"]]
     if problems:
         console.print("\ncounts that differ from the published ones", style="bold", highlight=False)

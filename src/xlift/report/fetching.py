@@ -131,6 +131,8 @@ def print_fetched(results: Sequence[FetchResult], console: Any) -> None:
         table.add_row(*map(Text, cells[: len(table.columns)]))
     if table.row_count:
         console.print(table)
+        if len(table.columns) < 4:
+            console.print("Hidden, since this terminal is narrow: from, the repository of each task.", highlight=False)
     problems = [f"{result.task}: {problem}" for result in results for problem in result.problems]
     if problems:
         console.print("\nmissing, or different from the published data", style="bold", highlight=False)

@@ -4,87 +4,113 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
+    from rich.text import Text
 
-GAP = 3
-"""Characters between two columns: two blanks and one that rich reserves for rules."""
+GAPS = (2, 1, 0)
+"""Blanks between two columns: the most that fit. rich reserves one character more, for rules."""
 EDGES = 2
+
+
+def hidden_note(columns: Sequence[str], command: str) -> str:
+    """A sentence on the columns that a narrow terminal hides; '' where it shows all.
+
+    Args:
+        command: what prints them all.
+    """
+    if not columns:
+        return ""
+    return f"Hidden, since this terminal is narrow: {', '.join(columns)}. `{command}` has {'them' if len(columns) > 1 else 'it'}."
+
+
+class _Layout(NamedTuple):
+    widths: list[int]
+    """Of the columns."""
+    gap: int
 
 
 @dataclass(frozen=True)
 class FittingTable:
-    """`console.print(FittingTable(headings, rows, 2))`. Cells may have several lines."""
+    """`console.print(FittingTable(headings, rows, 2))`. Headings and cells may have several lines."""
 
     headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Text]]
     num_names: int
     """The first columns, which name a row: aligned to the left, and wrapped between words. All others are aligned to the right, and
     not wrapped."""
 
+    def fits(self, width: int) -> bool:
+        """Whether it is a table at this width, with blanks between its columns."""
+        layout = self._layout(width)
+        return layout is not None and layout.gap > 0
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = column_widths(self.headings, self.rows, self.num_names, options.max_width)
-        if widths is None:
+        layout = self._layout(options.max_width)
+        if layout is None:
             yield from self._as_lines(options.max_width)
         else:
-            yield self._as_table(widths)
+            yield self._as_table(layout)
 
-    def _as_table(self, widths: Sequence[int]) -> Table:
+    def _as_table(self, layout: _Layout) -> Table:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-        for number, (heading, width) in enumerate(zip(self.headings, widths, strict=True)):
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, layout.gap, 0, 0))
+        for number, (heading, width) in enumerate(zip(self.headings, layout.widths, strict=True)):
             justify = "left" if number < self.num_names else "right"
             table.add_column(Text(heading), justify=justify, width=width, overflow="fold")
         for row in self.rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
         return table
 
     def _as_lines(self, width: int) -> RenderResult:
         """For each row its names, and below them 'heading value' of the other columns, as many on a line as fit."""
+        from rich.cells import cell_len
         from rich.text import Text
 
+        headings = [" ".join(heading.split()) for heading in self.headings]
         for row in self.rows:
-            yield Text(", ".join(" ".join(cell.split("\n")) for cell in row[: self.num_names] if cell), style="bold")
-            parts = [
-                f"{heading} {' '.join(cell.split(chr(10)))}"
-                for heading, cell in zip(self.headings[self.num_names :], row[self.num_names :], strict=True)
-                if cell
-            ]
+            cells = [", ".join(filter(None, map(str.strip, str(cell).split("\n")))) for cell in row]
+            yield Text(", ".join(cell for cell in cells[: self.num_names] if cell), style="bold")
             lines: list[str] = []
-            for part in parts:
-                if lines and len(lines[-1]) + 2 + len(part) <= width:
+            for heading, cell in zip(headings[self.num_names :], cells[self.num_names :], strict=True):
+                part = f"{heading} {cell}"
+                if not cell:
+                    continue
+                if lines and cell_len(lines[-1]) + 2 + cell_len(part) <= width:
                     lines[-1] += f"  {part}"
                 else:
                     lines.append(f"  {part}")
             yield from map(Text, lines)
 
+    def _layout(self, max_width: int) -> _Layout | None:
+        """None where no table fits. Columns share the room that their longest words and numbers leave."""
+        from rich.cells import cell_len
 
-def column_widths(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], num_names: int, max_width: int
-) -> list[int] | None:
-    """The width of each column, or None where the table does not fit. Columns of names get what the others leave."""
-    from rich.cells import cell_len
+        def longest(texts: Sequence[str]) -> int:
+            return max(map(cell_len, texts), default=1)
 
-    def longest(texts: Sequence[str]) -> int:
-        return max(map(cell_len, texts), default=1)
-
-    columns = list(zip(headings, *rows, strict=True))
-    words = [longest([word for cell in column for word in cell.split()]) for column in columns]
-    lines = [longest([line for cell in column[1:] for line in cell.split("\n")]) for column in columns]
-    fixed = [max(longest(column[0].split()), line) for column, line in zip(columns, lines, strict=True)]
-    widths = [*words[:num_names], *fixed[num_names:]]
-    room = max_width - EDGES - GAP * (len(widths) - 1) - sum(widths)
-    if room < 0:
+        columns = [[str(cell) for cell in column] for column in zip(self.headings, *self.rows, strict=True)]
+        lines = [longest([line for cell in column for line in cell.split("\n")]) for column in columns]
+        numbers = [longest([line for cell in column[1:] for line in cell.split("\n")]) for column in columns]
+        least = [
+            longest([word for cell in (column if n < self.num_names else column[:1]) for word in cell.split()])
+            for n, column in enumerate(columns)
+        ]
+        widths = [each if n < self.num_names else max(each, numbers[n]) for n, each in enumerate(least)]
+        for gap in GAPS:
+            room = max_width - EDGES - (gap + 1) * (len(widths) - 1) - sum(widths)
+            if room < 0:
+                continue
+            needs = sorted((line - width, n) for n, (line, width) in enumerate(zip(lines, widths, strict=True)))
+            for rank, (need, n) in enumerate(needs):  # equal shares; what a short column leaves, longer ones get
+                more = min(need, room // (len(needs) - rank))
+                widths[n] += more
+                room -= more
+            return _Layout(widths, gap)
         return None
-    for number in range(len(widths)):
-        whole = max(cell_len(headings[number]), lines[number])
-        more = min(room, max(0, whole - widths[number]))
-        widths[number] += more
-        room -= more
-    return widths

@@ -13,6 +13,7 @@ from typing import Any
 from xlift.analysis.confounds import Pipeline, unequal_steps
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import SHARE, suggest_memory_savings
+from xlift.report.fitting_table import hidden_note
 from xlift.report.recipes import TrainedStage, list_recipes
 from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec, noise_name
 from xlift.studies.plan import Plan
@@ -51,15 +52,16 @@ def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: A
             grow(branch, [child for job in alike for child in children.get(job.key, ())])
 
     heading: Any = Text(plan.name)
-    root = Tree(
-        _columns(heading, ("time", "tokens", "memory"), "dim") if wide and len(done) < len(plan.jobs) else heading
-    )
+    headings = ("time", "tokens", "memory") if wide else ("time",)
+    root = Tree(_columns(heading, headings, "dim") if len(done) < len(plan.jobs) else heading)
     models: dict[str, list[Job]] = {}
     for job in children.get("", ()):
         models.setdefault(_model_name(job, plan), []).append(job)
     for name, jobs in models.items():
         grow(root.add(Text(name), highlight=False) if name else root, jobs)
     console.print(root)
+    if not wide and len(done) < len(plan.jobs) and (note := hidden_note(["tokens", "memory"], "xlift plan --json")):
+        console.print(note, highlight=False)
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in Counter(job.kind for job in plan.jobs.values()).items())
     console.print(
         f"{count_noun(len(plan.jobs), 'job')} ({kinds}) for {count_noun(len(plan.cells), 'cell')} of the table.",
@@ -244,8 +246,7 @@ def _format_line(title: str, jobs: list[Job], done: set[str], plan_estimate: Pla
         text.append(f"  {len(jobs) - len(left)} of {len(jobs)} done", style="dim")
     seconds = format_duration(sum(map(plan_estimate.seconds, left)))
     if not wide:
-        text.append(f"  {seconds}", style="cyan")
-        return text
+        return _columns(text, (seconds,), "cyan")
     has_shape = any(plan_estimate.workloads[job.key].shape for job in left)
     tokens = sum(plan_estimate.workloads[job.key].tokens for job in left)
     memory = max(plan_estimate.memory(job).total for job in left)
@@ -253,15 +254,17 @@ def _format_line(title: str, jobs: list[Job], done: set[str], plan_estimate: Pla
     return _columns(text, cells, "cyan", alarm=not all(map(plan_estimate.fits_device, left)))
 
 
-def _columns(text: Any, cells: tuple[str, str, str], style: str, alarm: bool = False) -> Any:
+def _columns(text: Any, cells: tuple[str, ...], style: str, alarm: bool = False) -> Any:
     """Return a line of the tree: its text, and numbers in columns at the right edge."""
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(expand=True, padding=0)
     grid.add_column(ratio=1, overflow="fold")
-    for width in (9, 7, 8):  # a long number widens its column: misaligned lines are better than truncated numbers
+    for width in (9, 7, 8)[
+        : len(cells)
+    ]:  # a long number widens its column: misaligned lines are better than truncated numbers
         grid.add_column(justify="right", min_width=width, no_wrap=True)
-    styles = (style, style, "red" if alarm else style)
+    styles = (style, style, "red" if alarm else style)[: len(cells)]
     grid.add_row(text, *(Text(f" {cell}", style=cell_style) for cell, cell_style in zip(cells, styles, strict=True)))
     return grid

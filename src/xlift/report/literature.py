@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from xlift.claims import FACT
 from xlift.evidence.judgement import ERROR, Citation, Finding, PublishedJudgement
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from xlift.report.fitting_table import FittingTable
 
 NOTE = (
     "Literature: published numbers without a spread, so never with a confidence. reported: a source prints the number; "
@@ -30,19 +27,15 @@ def literature_cell(judgement: PublishedJudgement) -> str:
     return f"{judgement.verdict}: {shown}{more}" if shown else judgement.verdict
 
 
-def literature_table(judgements: Sequence[PublishedJudgement]) -> Table:
+def literature_table(judgements: Sequence[PublishedJudgement]) -> FittingTable:
     """One line for each claim, with its sentence and what the literature says."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("claim", "literature"):
-        table.add_column(heading, overflow="fold")
-    for judgement in judgements:
-        sentence = Text(f"{judgement.text}\n").append(judgement.claim, style="dim")
-        table.add_row(sentence, literature_cell(judgement))
-    return table
+    rows = [
+        [Text(f"{judgement.text}\n").append(judgement.claim, style="dim"), literature_cell(judgement)]
+        for judgement in judgements
+    ]
+    return FittingTable(["claim", "literature"], rows, 2)
 
 
 def literature_lines(judgements: Iterable[PublishedJudgement]) -> Iterator[str]:

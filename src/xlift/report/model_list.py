@@ -10,6 +10,7 @@ from typing import Any
 from xlift.model_profiles import Limit, ModelProfile, all_profiles, get_profile
 from xlift.model_shape import parse_config
 from xlift.report.catalogue import grid
+from xlift.report.fitting_table import hidden_note
 from xlift.units import format_gigabytes
 
 COLUMNS = (("model", 0), ("weights", 50), ("download", 60), ("languages", 70), ("licence", 80), ("files", 108))
@@ -31,6 +32,7 @@ def print_list(console: Any, as_json: bool) -> None:
     from rich.table import Table
 
     shown = [heading for heading, width in COLUMNS if console.width >= width]
+    hidden = [heading for heading, _ in COLUMNS if heading not in shown]
     width = max(len(profile.name) for profile in profiles)
     for family, members in groupby(profiles, key=lambda profile: profile.family):
         console.print(family, style="italic", highlight=False)
@@ -50,6 +52,8 @@ def print_list(console: Any, as_json: bool) -> None:
     console.print(
         "`xlift models NAME` shows one model in full. Models without a profile can be used too.", highlight=False
     )
+    if note := hidden_note(hidden, "xlift models --json"):
+        console.print(note, highlight=False)
 
 
 def print_model(name: str, console: Any, as_json: bool) -> None:

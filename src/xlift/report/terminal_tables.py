@@ -127,7 +127,15 @@ class _ColumnLayout:
             max(map(cell_len, (HEADINGS[key], *(pipeline[i] for pipeline in score_table.pipelines))))
             for i, key in enumerate(score_table.keys)
         ]
-        keys = [min(each, max(18, width // 4)) for each in key_widths]
+        words = [
+            max(
+                cell_len(word)
+                for name in (HEADINGS[key], *(pipeline[i] for pipeline in score_table.pipelines))
+                for word in name.split() or [""]
+            )
+            for i, key in enumerate(score_table.keys)
+        ]
+        keys = [min(each, max(18, width // 4, word)) for each, word in zip(key_widths, words, strict=True)]
         with_bounds = [*keys, *number_widths(bounds=True)]
         show_bounds = len(score_table.columns) == 1 and total_width(with_bounds) <= width
         numbers = number_widths(bounds=show_bounds)

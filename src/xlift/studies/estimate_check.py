@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from xlift.units import format_duration
+from xlift.units import count_noun, format_seconds
 
 MIN_SECONDS = 5.0
 """Kinds of job that took less are not reported: most of that time is start-up."""
@@ -24,12 +24,12 @@ class EstimateCheck:
     """Kind of job -> estimated and elapsed seconds of work, summed over all workers."""
 
     def describe(self) -> str:
-        """'505 jobs in 5 min; the estimate was 4 min (12% too low)'."""
-        jobs = f"{self.jobs} job{'s' * (self.jobs != 1)} in {format_duration(self.elapsed_seconds)}"
+        """'505 jobs in 5 min 0 s; the estimate was 4 min 24 s (12% too low)'."""
+        jobs = f"{count_noun(self.jobs, 'job')} in {format_seconds(self.elapsed_seconds)}"
         return f"{jobs}; {self.describe_error()}"
 
     def describe_error(self) -> str:
-        """'the estimate was 4 min (12% too low; train 20% too low, predict exact)'."""
+        """'the estimate was 4 min 24 s (12% too low; train 20% too low, predict exact)'."""
         error = format_error(self.estimated_seconds, self.elapsed_seconds)
         kinds = ", ".join(
             f"{kind} {format_error(*seconds)}"
@@ -37,7 +37,7 @@ class EstimateCheck:
             if max(seconds) >= MIN_SECONDS
         )
         by_kind = f"; {kinds}" if kinds and len(self.seconds_by_kind) > 1 else ""
-        return f"the estimate was {format_duration(self.estimated_seconds)} ({error}{by_kind})"
+        return f"the estimate was {format_seconds(self.estimated_seconds)} ({error}{by_kind})"
 
 
 def format_error(estimated: float, elapsed: float) -> str:
