@@ -28,13 +28,13 @@ def test_error_of_an_estimate(estimated: float, elapsed: float, words: str):
 
 
 def test_description_names_kinds_that_took_long_enough():
-    start = "9 jobs in 4 min; the estimate was 4 min (12% too low"
+    start = "9 jobs in 4 min 10 s; the estimate was 3 min 40 s (12% too low"
     assert CHECK.describe() == f"{start}; train 20% too low, predict exact)"
     short = EstimateCheck(9, 2, True, 220.0, 250.0, {"train": (200.0, 250.0), "predict": (1.0, 2.0)})
     assert short.describe() == f"{start}; train 20% too low)"
     alone = EstimateCheck(9, 2, True, 220.0, 250.0, {"train": (200.0, 250.0)})
     assert alone.describe() == f"{start})"
-    assert alone.describe_error() == "the estimate was 4 min (12% too low)"
+    assert alone.describe_error() == "the estimate was 3 min 40 s (12% too low)"
 
 
 def test_record_keeps_the_check(tmp_path: Path):
