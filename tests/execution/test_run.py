@@ -107,7 +107,8 @@ def test_a_run_in_this_process_gives_the_same_bytes_and_table(
 def test_a_run_prints_only_progress(with_two_workers: subprocess.CompletedProcess[str]) -> None:
     *lines, summary, page = with_two_workers.stderr.splitlines()
     assert lines[0].startswith("9 jobs to do, 0 done already")
-    assert all(re.match(r"\[\d/9\] ", line) for line in lines[1:]), lines  # no warnings, no bars of other libraries
+    assert lines[1] == "starting 2 workers"
+    assert all(re.match(r"\[\d/9\] ", line) for line in lines[2:]), lines  # no warnings, no bars of other libraries
     assert lines[-1].startswith("[9/9] done in ")
     assert summary.startswith("9 jobs in ")
     assert "; the estimate was " in summary
