@@ -153,7 +153,7 @@ class InputRows:
         return self._format.check_input(row.example)
 
     def _examples(self, records: Iterable[tuple[str, Record | UserError]], *, strip: bool = True) -> Iterator[InputRow]:
-        layout, expected = self._layout, dict(self.optional_fields)
+        layout, expected, has_columns = self._layout, dict(self.optional_fields), self._has_columns
         for at, record in records:
             if isinstance(record, UserError):
                 raise record
@@ -164,7 +164,7 @@ class InputRows:
             for name, found in fields.found.items():
                 if name != "id" and bool(found) != expected.setdefault(name, bool(found)):
                     raise self._mixed(fields, name)
-            yield InputRow(fields.where, example, record if self._has_columns else {})
+            yield InputRow(fields.where, example, record if has_columns else {})
 
     def _mixed(self, fields: Fields, name: str) -> UserError:
         """The error of a row that lacks a field of the model or of the rows above, or has one that they lack."""
