@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 import yaml
 from pydantic import BaseModel
+from tests import test_practitioner
 from tests.support import tiny
 from tests.support.hub import Hub, parquet
 from tests.support.model_folders import family_folder
@@ -228,6 +229,8 @@ def test_studies_of_the_page_can_be_planned(page, number, tmp_path, monkeypatch,
         server.connect(monkeypatch, tmp_path / "cache")
     for extra in blocks(page, "csv"):
         (tmp_path / extra.file).write_text(extra.text, encoding="utf-8")
+    if block.file == "support.yaml":
+        test_practitioner.write_files(tmp_path)
     for language in ("en", "de", "sw"):
         (tmp_path / f"text.{language}.txt").write_text("one\ntwo\n", encoding="utf-8")
     tiny.model_folder(tmp_path / "tiny-model")
