@@ -23,9 +23,9 @@ from xlift.evidence.files import SHIPPED, read_evidence
 from xlift.evidence.verdicts import judge_published
 from xlift.report.claims import claims_notes, format_confidence, format_effect, format_needs, format_verdict
 from xlift.report.literature import literature_cell
-from xlift.report.page import render_page, summarize_lifts
-from xlift.report.paper.paper import add_references, make_paper
+from xlift.report.page import summarize_lifts
 from xlift.report.study import make_report
+from xlift.report.study_page import make_page
 from xlift.report.tables import to_markdown
 from xlift.studies.bundle import store_of_bundle
 from xlift.studies.record import Record, read_record
@@ -85,8 +85,8 @@ def write_pages(bundle: Path) -> None:
         record = read_record(store, name)
         report = make_report(record, store)
         claims = claims_section(record, store)
-        info = add_references(report.info, make_paper(record, store, report))
-    (HERE / f"{name}.html").write_text(render_page(report.rows, info), encoding="utf-8")
+        page = make_page(record, store, report)
+    (HERE / f"{name}.html").write_text(page, encoding="utf-8")
     file = HERE / f"{name}.md"
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     written = text.partition(MARK)[0] if MARK in text else f"# {record.study.title}\n\n**{record.study.question}**\n\n"

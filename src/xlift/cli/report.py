@@ -5,14 +5,26 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, BorrowOption, JsonOption, StoreOption, console, print_warnings, write_page
+from xlift.cli.options import (
+    DEFAULT_STORE,
+    BorrowOption,
+    JsonOption,
+    StoreOption,
+    check_data_folder,
+    console,
+    print_warnings,
+    write_page,
+)
 from xlift.cli.report_several import report_several
 from xlift.cli.studies import open_results
 from xlift.errors import UserError
+
+if TYPE_CHECKING:
+    from xlift.tasks.task import Task
 
 
 def report(
@@ -25,6 +37,16 @@ def report(
     ],
     store: StoreOption = DEFAULT_STORE,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option("--pdf", help="Write the report page as PDF, with Chromium or Chrome if it is installed."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Folder of the data files: the page shows the texts of examples whose licence allows it."
+        ),
+    ] = None,
     paper: Annotated[
         Path | None, typer.Option("--paper", help="Write the report as a paper: a file ending in .md or .tex.")
     ] = None,
@@ -76,9 +98,10 @@ def report(
     from xlift.report import classes as class_tables
     from xlift.report import robustness, tables
     from xlift.report.latex import to_latex
-    from xlift.report.page import render_page
-    from xlift.report.paper.paper import add_references, check_paper_file, make_paper, write_paper
+    from xlift.report.paper.paper import check_paper_file, make_paper, write_paper
+    from xlift.report.pdf import find_browser, print_page
     from xlift.report.study import make_report
+    from xlift.report.study_page import make_page
     from xlift.report.terminal_tables import TerminalTable
 
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
@@ -87,7 +110,7 @@ def report(
     if len(studies) > 1:
         output = requested[0] if requested else ""
         refused = {
-            "--html": html, "--paper": paper, "--claims": claims, "--evidence": evidence, "--noise": noise,
+            "--html": html, "--pdf": pdf, "--data": data, "--paper": paper, "--claims": claims, "--evidence": evidence, "--noise": noise,
             "--classes": classes, "--compare": compare,
         }  # fmt: skip
         return report_several(
@@ -98,7 +121,8 @@ def report(
         raise UserError("--noise and --classes exclude each other", fix="Give one of them at a time.")
     if paper:
         check_paper_file(paper)
-    if compare and not html:
+    browser = find_browser() if pdf else ""
+    if compare and not html and not pdf:
         fix = f"Give --html PAGE too, or run `xlift compare {study} {shlex.join(compare)}`."
         raise UserError("--compare is for the page", where="--compare", fix=fix)
     pairs = [compare] if compare else []
@@ -121,13 +145,19 @@ def report(
                 if as_json or csv
                 else class_tables.shown_rows(record, opened, study_report.rows)
             )
-        document = make_paper(record, opened, study_report) if paper or (html and study_report.rows) else None
+        page = ""
+        document = make_paper(record, opened, study_report) if paper else None
+        if html or pdf:
+            tasks, folder = _find_texts(study, data)
+            page = make_page(record, opened, study_report, document=document, tasks=tasks, data=folder)
     rows, noise_rows, notes = study_report.rows, study_report.noise_rows, study_report.info.notes
     print_warnings(study_report.info.warnings)
     if html:
-        info = study_report.info
-        write_page(html, render_page(rows, add_references(info, document) if document else info))
+        write_page(html, page)
         print(f"Wrote {html}", file=sys.stderr)
+    if pdf:
+        print_page(page, pdf, browser)
+        print(f"Wrote {pdf}", file=sys.stderr)
     if paper and document:
         print(f"Wrote {', '.join(map(str, write_paper(document, paper)))}", file=sys.stderr)
     if noise and not noise_rows:
@@ -142,7 +172,7 @@ def report(
         formatters |= {"--latex": class_tables.to_latex, "--markdown": class_tables.to_markdown}
         if requested:
             print(formatters[requested[0]](by_class), end="")
-        elif not html and not paper:
+        elif not html and not paper and not pdf:
             console().print(class_tables.TerminalClassTables(by_class))
     elif as_json:
         print(robustness.to_json(noise_rows) if noise else tables.to_json(rows, study_report.target_stages))
@@ -158,7 +188,23 @@ def report(
             format_noise(noise_rows, per_language=languages),
         ]
         print("\n".join(part for part in parts if part))
-    elif not html and not paper:
+    elif not html and not paper and not pdf:
         if not noise:
             console().print(TerminalTable(rows, per_language=languages, notes=notes))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
+
+
+def _find_texts(study: str, data: Path | None) -> tuple[dict[str, Task], Path | None]:
+    """The custom tasks of a study's file and the folder of its data files, for the texts of examples. A study without a file, or
+    whose files are not here, has none: its page has ids in place of texts."""
+    from xlift.studies.resolver import Resolver
+    from xlift.studies.study_file import read_study
+
+    folder = check_data_folder(data)
+    if Path(study).suffix not in (".yaml", ".yml") or not Path(study).is_file():
+        return {}, folder
+    try:
+        resolver = Resolver(read_study(study), folder, to_run=False)
+    except UserError:
+        return {}, folder
+    return resolver.custom_tasks, resolver.data

@@ -76,6 +76,8 @@ class PageInfo:
     """Content of the section on labels, from report/classes.py; empty for none."""
     contrasts: dict[str, Any] = field(default_factory=dict)
     """Content of the section on differences between rows, from report/contrasts.py; empty for none."""
+    flips: list[dict[str, Any]] = field(default_factory=list)
+    """Content of the section on examples that flipped, from report/flips.py."""
     learning_rates: list[dict[str, Any]] = field(default_factory=list)
     """Content of the section on chosen learning rates and dev curves, from report/learning_rates.py."""
     command: str = ""
