@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, StoreOption, console, open_existing_store
+from xlift.cli.options import DEFAULT_STORE, StoreOption, console, open_existing_store, print_warnings
 from xlift.cli.studies import open_results
 from xlift.errors import UserError
 
@@ -48,6 +48,18 @@ def scores(
     parquet: Annotated[
         Path | None, typer.Option("--parquet", metavar="FILE", help="Write a Parquet file.", show_default=False)
     ] = None,
+    every_eval_ever: Annotated[
+        Path | None,
+        typer.Option(
+            "--every-eval-ever",
+            metavar="DIR",
+            help="Write scores and predictions of one study to a new folder, in the schema of Every Eval Ever.",
+            show_default=False,
+        ),
+    ] = None,
+    organization: Annotated[
+        str, typer.Option("--organization", help="Who made the results, for --every-eval-ever.")
+    ] = "unknown",
     means: Annotated[
         bool, typer.Option("--means", help="Also give the means over languages and targets, seed by seed.")
     ] = False,
@@ -64,8 +76,14 @@ def scores(
     from xlift.report import score_table
 
     formats = {"--json": as_json, "--csv": csv, "--parquet": parquet is not None}
+    formats["--every-eval-ever"] = every_eval_ever is not None
     if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
+    if every_eval_ever and (predictions or sql is not None or means or metrics or len(studies or []) != 1):
+        raise UserError(
+            "--every-eval-ever writes the scores and predictions of one study",
+            fix="Name one study, and leave out --predictions, --sql, --means and --metrics.",
+        )
     if predictions and sql is not None:
         raise UserError("--predictions and --sql exclude each other", fix="Write --sql 'select * from predictions'.")
     if predictions and not requested:
@@ -74,6 +92,8 @@ def scores(
         raise UserError(
             "--means is for scores", fix="Leave it out; --sql has the table lifts, with the means of reports."
         )
+    if every_eval_ever and studies:
+        return _export(studies[0], store, every_eval_ever, organization)
     with open_all(studies or [], store) as results:
         if predictions:
             rows = results.iterate_predictions()
@@ -126,6 +146,20 @@ def open_all(studies: Sequence[str], root: Path) -> Iterator[Results]:
                 )
             stores[record.name] = opened
         yield Results(stores)
+
+
+def _export(study: str, root: Path, folder: Path, organization: str) -> None:
+    import time
+
+    from xlift.report.every_eval_ever import export_results
+
+    with open_results(study, root) as (record, opened):
+        exported = export_results(record, opened, folder, organization, int(time.time()))
+    print(f"Wrote {folder}: {exported.models:,} models, {exported.samples:,} predictions", file=sys.stderr)
+    if exported.left_out:
+        print_warnings([
+            f"{exported.left_out:,} predictions are left out: they are neither right nor wrong, and their metric scores no single example."
+        ])  # fmt: skip
 
 
 def _print(lines: Iterable[str]) -> None:
