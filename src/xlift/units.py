@@ -30,6 +30,11 @@ def count_noun(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def is_or_are(count: int) -> str:
+    """The verb after a count, as in '1 of 3 jobs is missing'."""
+    return "is" if count == 1 else "are"
+
+
 def format_count(number: float, gap: str = "") -> str:
     """'950', '38k', '4.1M', '2.3G', '12P': three digits at most and an SI prefix.
 

@@ -147,7 +147,7 @@ UNSURE = {"intermediate": "qa", "lift": 0.01, "lift_low": -0.02, "lift_high": 0.
 def test_summary_names_the_highest_lift_if_it_differs_from_all_others():
     summary = summarize_lifts([row(in_best_set=True), language(), row(**UNSURE), language(**UNSURE)])
     assert summary == (
-        "nli has the highest lift: on average +3.0 points (95% interval +1.0 to +5.0) over 1 target and 1 language. "
+        "nli has the highest lift: on average +3.0 percentage points (95% interval +1.0 to +5.0) over 1 target and 1 language. "
         "Of 2 lifts by target and language, 1 gain and 0 losses differ significantly from zero (false discovery rate 5%)."
     )
 
@@ -155,7 +155,7 @@ def test_summary_names_the_highest_lift_if_it_differs_from_all_others():
 def test_summary_names_no_winner_among_lifts_that_do_not_differ():
     others = [row(intermediate=name, lift=0.02, in_best_set=True) for name in ("qa", "pos")]
     summary = summarize_lifts([row(in_best_set=True), *others, row(intermediate="mlm", lift=-0.05)])
-    assert summary.startswith("The highest mean lift is that of nli: +3.0 points")
+    assert summary.startswith("The highest mean lift is that of nli: +3.0 percentage points")
     assert "It does not differ significantly from qa and pos." in summary
     assert "has the highest lift" not in summary
 
@@ -163,7 +163,7 @@ def test_summary_names_no_winner_among_lifts_that_do_not_differ():
 def test_summary_names_a_lower_lift_that_differs_from_zero():
     higher = {"intermediate": "qa", "lift": 0.04, "lift_low": -0.01, "lift_high": 0.09, "lift_p": 0.2}
     summary = summarize_lifts([row(), language(), row(**higher), language(**higher)])
-    assert summary.startswith("nli raises the average: +3.0 points")
+    assert summary.startswith("nli raises the average: +3.0 percentage points")
     assert "qa has a higher mean, which does not differ significantly from zero." in summary
 
 
@@ -258,7 +258,7 @@ def test_the_summary_is_about_zero_shot_means_of_other_tasks():
     ]  # fmt: skip
     summary = summarize_lifts([replace(each, in_best_set=True) for each in study])
     assert summary == (
-        "nli has the highest lift: on average +3.0 points (95% interval +1.0 to +5.0) over 1 target and 1 zero-shot language. "
+        "nli has the highest lift: on average +3.0 percentage points (95% interval +1.0 to +5.0) over 1 target and 1 zero-shot language. "
         "Lifts of a task on itself are not counted: on xnli (after nli)."
     )
 

@@ -207,7 +207,7 @@ def test_translated_data_can_be_part_of_a_mixture_with_a_note_on_missing_rows(tm
         job.spec for job in plan.jobs.values() if isinstance(job.spec, TrainSpec) and len(job.spec.mixture) == 2
     )
     assert [data.name() for data in spec.mixture] == ["squad-mt/en/3", "squad-mt/de/3"]
-    warning = "squad-mt de train: 1 rows skipped: a question whose answer is not in the translated passage."
+    warning = "squad-mt de train: 1 row skipped: a question whose answer is not in the translated passage."
     assert warning in plan.warnings
     assert len(plan.warnings) == len(set(plan.warnings))
 

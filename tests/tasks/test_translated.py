@@ -216,7 +216,7 @@ def test_answers_are_located_in_the_translation_and_lost_ones_are_counted(tmp_pa
 
 def test_notes_count_skipped_and_untranslated_rows(tmp_path: Path) -> None:
     assert notes("squad-mt", "de", FOLDER / "squad-mt/native") == (
-        "1 rows skipped: a question whose answer is not in the translated passage",
+        "1 row skipped: a question whose answer is not in the translated passage",
         "1 of the English examples have no usable translation",
     )
 
@@ -229,8 +229,8 @@ def test_malformed_rows_are_counted_if_ragged(tmp_path: Path) -> None:
     kept = list(read("pawsx-translate-train", "de", tmp_path).values())
     assert [(e.text_a, e.label) for e in kept] == [('Er sagte "ja".', "paraphrase"), ("e", "different")]
     assert notes("pawsx-translate-train", "de", tmp_path) == (
-        "1 rows skipped: a row without five fields",
-        "1 rows skipped: a row without a label",
+        "1 row skipped: a row without five fields",
+        "1 row skipped: a row without a label",
     )
 
 

@@ -23,6 +23,7 @@ from xlift.studies.job import PredictSpec, TrainSpec
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record, list_studies, read_record
 from xlift.studies.store import Store
+from xlift.units import count_noun, is_or_are
 
 MAX_LINES = 8
 """Pipelines named in a message."""
@@ -82,7 +83,8 @@ def choose_pipeline(
 
 
 def _missing_jobs(record: Record, store: Store) -> str:
-    return f"{sum(not store.has(key) for key in record.keys)} of {len(record.keys)} jobs are missing"
+    missing = sum(not store.has(key) for key in record.keys)
+    return f"{missing} of {count_noun(len(record.keys), 'job')} {is_or_are(missing)} missing"
 
 
 def _listed_pipelines(groups: Sequence[Sequence[Cell]]) -> str:

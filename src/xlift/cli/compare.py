@@ -29,7 +29,8 @@ def compare(
     store: StoreOption = DEFAULT_STORE,
     languages: Annotated[bool, typer.Option("--languages", help="Show every language, not only means.")] = False,
     margin: Annotated[
-        float | None, typer.Option("--margin", min=0.0, help="Test whether the rows are equal within this many points.")
+        float | None,
+        typer.Option("--margin", min=0.0, help="Test whether the rows are equal within this many percentage points."),
     ] = None,
     trend: Annotated[bool, typer.Option("--trend", help="Show the change of one row per tenfold size.")] = False,
     interaction: Annotated[

@@ -17,6 +17,7 @@ import typer
 from xlift.cli.options import DEFAULT_STORE, StoreOption, parse_language, print_notes, print_warnings
 from xlift.errors import UserError
 from xlift.recipes import Device
+from xlift.units import count_noun
 
 if TYPE_CHECKING:
     from xlift.tasks.formats.base import Format
@@ -152,7 +153,7 @@ def predict(
             "few-shot examples or text. Shorten the texts, or train a model with a larger `max_length`."
         ])  # fmt: skip
     if out is not None and not quiet:
-        print(f"Wrote {out}: {num_done:,} rows", file=sys.stderr)
+        print(f"Wrote {out}: {count_noun(num_done, 'row')}", file=sys.stderr)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 from xlift.cli.export import find_pretrained_folder
 from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, open_existing_store, print_warnings
 from xlift.errors import UserError
+from xlift.units import count_noun, is_or_are
 
 if TYPE_CHECKING:
     from xlift.studies.store import Store
@@ -153,7 +154,7 @@ def store_merge(
             if study.other_results:
                 print_warnings(
                     [
-                        f"{study.name}: {study.other_results} jobs have another result in {path}; those of this store are kept."
+                        f"{study.name}: {count_noun(study.other_results, 'job')} {'has' if study.other_results == 1 else 'have'} another result in {path}; those of this store are kept."
                     ]
                 )
 
@@ -222,7 +223,9 @@ def _export_results(study: str, path: Path, root: Path) -> None:
     record = read_record(opened, find_study_name(study))
     missing = export_results(opened, record.name, path)
     if missing:
-        print_warnings([f"the study is not finished: {len(missing)} of {len(record.keys)} jobs are missing."])
+        print_warnings(
+            [f"the study is not finished: {len(missing)} of {len(record.keys)} jobs {is_or_are(len(missing))} missing."]
+        )
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     print(f"Wrote {path} ({_bytes(sum(file.stat().st_size for file in files))})")
 

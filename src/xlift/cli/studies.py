@@ -89,14 +89,16 @@ def run_jobs(
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
     from xlift.studies.retention import WeightRemover
     from xlift.studies.store import Store
-    from xlift.units import count_noun, format_seconds
+    from xlift.units import count_noun, format_seconds, is_or_are
 
     opened_bundle = open_bundle(bundle) if bundle else None
     store = Store(root)
     plan = make_plan(pin_commits(file, store), check_data_folder(data))
     if opened_bundle:
         imported = import_jobs(opened_bundle, plan.jobs, store)
-        print(f"{len(imported)} of {len(plan.jobs)} jobs are taken from {bundle}.", file=sys.stderr)
+        print(
+            f"{len(imported)} of {len(plan.jobs)} jobs {is_or_are(len(imported))} taken from {bundle}.", file=sys.stderr
+        )
     record = make_record(file, plan, last_record(store, plan.name))
     write_record(record, store)
     print_notes([*plan.describe_conversions(), *plan.describe_datasets()])
@@ -221,11 +223,12 @@ def plan(
 def _calibrate(plan: Plan, workers: int) -> None:
     """Calibrate every model of a plan that is on this machine."""
     from xlift.execution.calibration import calibrate, list_subjects
+    from xlift.units import count_noun
 
     for fingerprint in plan.shapes:
         print(f"{plan.names[fingerprint]} is not on this machine, so it is not measured.", file=sys.stderr)
     for subject in list_subjects(plan):
-        print(f"Measuring {subject.name} for {workers} workers.", file=sys.stderr)
+        print(f"Measuring {subject.name} for {count_noun(workers, 'worker')}.", file=sys.stderr)
         calibrate(subject, subject.engine, workers)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xlift.cli.options import DEFAULT_STORE, DataOption, JsonOption, StoreOption, StudyArgument, console, print_warnings
+from xlift.units import count_noun
 
 SuiteOption = Annotated[str, typer.Option("--suite", help="The benchmark: xtreme or xtreme-r.")]
 
@@ -99,4 +100,4 @@ def submit(
     predicted = load_predictions(cells, chosen, opened, find_data_folder(study, data))
     written = write_submission(out, chosen, predicted, partial=partial)
     print_warnings(written.warnings)
-    print(f"Wrote {len(written.files)} files of {written.tasks} tasks to {out}")
+    print(f"Wrote {count_noun(len(written.files), 'file')} of {count_noun(written.tasks, 'task')} to {out}")

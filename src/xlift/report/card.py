@@ -271,7 +271,7 @@ def _describe_merge(key: str, lineage: TrainingLineage, store: Store) -> str:
 
 def _describe_data(data: Any) -> str:
     """'isle-nli in qta, 3,000 examples, with typos 0.1'."""
-    size = f", {data.size:,} examples" if data.size else ", all examples"
+    size = f", {count_noun(data.size, 'example')}" if data.size else ", all examples"
     noise = f", with {data.noise.kind} {data.noise.level:g}" if data.noise else ""
     return f"{data.task} in {data.language}{size}{noise}"
 

@@ -16,6 +16,7 @@ from xlift.report.markdown import escaped, listed, table
 from xlift.studies.plan import Cell
 from xlift.studies.record import Record
 from xlift.studies.store import Store
+from xlift.units import count_noun
 
 MARKS = {FP32: "§", RETRIED: "†", COLLAPSED: "‡"}
 
@@ -141,7 +142,7 @@ def _all_seeds(pipeline: Pipeline, store: Store) -> str:
     zero_shot = next((row for row in rows if row.language == ZERO_SHOT), None)
     others = f", and over the zero-shot ones {_percent(zero_shot)}" if zero_shot else ""
     return (
-        f"The study ran this pipeline with {len(seeds)} seeds ({listed(seeds)}); their mean {escaped(whole.metric)} over all languages "
+        f"The study ran this pipeline with {count_noun(len(seeds), 'seed')} ({listed(seeds)}); their mean {escaped(whole.metric)} over all languages "
         f"is {_percent(whole)}{others}. This is seed {pipeline.cells[0].seed}."
     )
 

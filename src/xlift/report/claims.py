@@ -17,7 +17,7 @@ from xlift.report.literature import literature_cell
 from xlift.units import count_noun
 
 NOTE = (
-    "Effect: points, with the 95% interval. supported: above 0 and at least delta; refuted: below delta; both by one-sided t tests, "
+    "Effect: percentage points, with the 95% interval. supported: above 0 and at least delta; refuted: below delta; both by one-sided t tests, "
     f"adjusted by Holm over the claims of the file, at {100 * ALPHA:g}% for each side; undecided: neither. "
     "Confidence: 1 - the adjusted p-value of the verdict, at most .95 below 3 seeds and .99 below 5. It is no probability of the claim."
 )

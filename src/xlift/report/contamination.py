@@ -17,6 +17,7 @@ from xlift.analysis.contamination_report import (
 from xlift.report.fitting_table import FittingTable
 from xlift.studies.record import Record
 from xlift.studies.store import Store
+from xlift.units import count_noun
 
 HEADINGS = ("stage", "trained on", "scored on", "examples", "same", "all texts", "near")
 MAX_NAMED_PAIRS = 3
@@ -51,7 +52,7 @@ def summarize_for_model(report: ContaminationReport, trained: Collection[DataSpl
 
 def _compared(report: ContaminationReport) -> str:
     return (
-        f"{report.num_training_texts:,} texts of {_count(report.num_training_sets, 'training set')} were compared with {report.num_scored_examples:,} scored examples "
+        f"{count_noun(report.num_training_texts, 'text')} of {_count(report.num_training_sets, 'training set')} were compared with {report.num_scored_examples:,} scored examples "
         f"of {_count(report.num_scored_sets, 'evaluation set')}"
     )
 

@@ -74,7 +74,7 @@ def interaction_note(contrasts: Sequence[Contrast]) -> str:
     first, second = contrasts[0].rows
     one, other = contrasts[0].language.split(" / ")
     note = (
-        f"Points. {one} and {other}: {first} minus {second} there. interaction: their difference, paired by seed and test example, with "
+        f"Percentage points. {one} and {other}: {first} minus {second} there. interaction: their difference, paired by seed and test example, with "
         "half of the 95% interval. p: of no interaction, adjusted by Holm over the targets; ▲▼: below 5%."
     )
     if any(contrast.p is None for contrast in contrasts):
@@ -134,7 +134,7 @@ def for_page(contrasts: Sequence[Contrast], *, are_chosen: bool) -> dict[str, An
         else "The rows that do not differ significantly from the highest mean, compared with each other."
     )
     note = (
-        f"{which} Points: the first row minus the second, paired by seed and test example, mean over languages, with half of the 95% "
+        f"{which} Percentage points: the first row minus the second, paired by seed and test example, mean over languages, with half of the 95% "
         "interval. p: of no difference, adjusted by Holm over the pairs (and, on single targets, over the targets); ▲▼: below 5%. "
         "No significant difference alone is not equality: `xlift compare STUDY ROW ROW --margin 1` tests that."
     )
@@ -172,7 +172,7 @@ def contrast_note(contrasts: Sequence[Contrast], *, margin: float | None, trend:
     if any(contrast.seeds == 1 and not contrast.borrowed_from for contrast in contrasts):
         note += " With one seed the intervals do not cover the variation between seeds, and there is no p."
     if margin is not None:
-        note += f" Equal within {to_percent(margin):g} points: two one-sided tests at 5%, not adjusted. No significant difference alone is not equality."
+        note += f" Equal within {to_percent(margin):g} percentage points: two one-sided tests at 5%, not adjusted. No significant difference alone is not equality."
     if any(contrast.same_task for contrast in contrasts):
         note += f" {SAME_TASK}: a row trains on the target's own task (of a mean: on that of one target), so the difference is partly that of more labels."
     if any(contrast.language in MEANS for contrast in contrasts):

@@ -15,6 +15,7 @@ from xlift.tasks import catalog
 from xlift.tasks.fetching import FetchResult, published_count, read_manifest
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.task import Task
+from xlift.units import count_noun
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pyarrow", "pydantic", "altair",
@@ -106,7 +107,7 @@ def _task_data(task: Task, data: Path | None, fetched: FetchResult | None, count
             counted += number is not None
             agreeing += number is not None and number == expected
             if number is not None and expected is not None and number != expected:
-                problems.append(f"{language} {split}: {number:,} examples, but {expected:,} are published")
+                problems.append(f"{language} {split}: {count_noun(number, 'example')}, but {expected:,} are published")
         splits[split] = {"here": found, "missing": missing}
     return {
         "sources": [member.kind for member in members],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xlift.tasks.fetching import FetchResult
-from xlift.units import format_duration
+from xlift.units import count_noun, format_duration
 
 
 def format_bytes(count: float) -> str:
@@ -92,7 +92,7 @@ class LiveDisplay:
         self.progress.stop()
 
     def start_transfer(self, files: int, bytes: int) -> None:
-        self.progress.update(self.bar, total=bytes, description=f"{files} files")
+        self.progress.update(self.bar, total=bytes, description=count_noun(files, "file"))
 
     def start_file(self, task: str, name: str) -> None:
         self.progress.update(self.bar, description=f"{task}: {name}")
@@ -121,7 +121,7 @@ def print_fetched(results: Sequence[FetchResult], console: Any) -> None:
             continue
         origin = [f"{result.repository} at {result.commit[:8]}"] if result.commit else []
         if result.elsewhere:
-            origin.append(f"{result.elsewhere} files in another layout")
+            origin.append(f"{count_noun(result.elsewhere, 'file')} in another layout")
         cells = [
             result.task,
             f"{sum(counts):,}" if counts else "",

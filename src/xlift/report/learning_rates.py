@@ -86,14 +86,14 @@ def _sentences(stages: Sequence[TargetStage], names: Sequence[str]) -> list[str]
                 baselines[name] = None
     sentences = [
         f"From step {before:,} to {last:,} the dev score of {'the baseline' if len(baselines) == 1 else name} changes by "
-        f"{format_points(change)} points."
+        f"{format_points(change)} percentage points."
         for name, (before, last, change) in changes.items()
         if name in baselines
     ]
     others = [change for name, (_, _, change) in changes.items() if name not in baselines]
     if others:
         sentences.append(
-            f"Those of the other pipelines change by {format_points(min(others))} to {format_points(max(others))} points "
+            f"Those of the other pipelines change by {format_points(min(others))} to {format_points(max(others))} percentage points "
             "between their last two evaluations."
         )
     return sentences

@@ -85,20 +85,25 @@ def _draw(points: list[dict[str, Any]]) -> str:
         scale=alt.Scale(domain=kinds, range=list(LINES[: len(kinds)])),
         legend=alt.Legend(orient="top", title=None, symbolOpacity=1, columnPadding=24) if len(kinds) > 1 else None,
     )
-    x = alt.X("lift:Q", title="lift (points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
+    x = alt.X("lift:Q", title="lift (percentage points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
     layers = alt.layer(
         alt.Chart().mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(x=alt.datum(0)),
         alt.Chart()
         .mark_rule(strokeWidth=2)
         .encode(
-            y=y, yOffset=offset, x=alt.X("low:Q", title="lift (points)"), x2="high:Q", color=color, opacity=opacity
+            y=y,
+            yOffset=offset,
+            x=alt.X("low:Q", title="lift (percentage points)"),
+            x2="high:Q",
+            color=color,
+            opacity=opacity,
         ),
         alt.Chart()
         .mark_point(filled=False, size=22, strokeWidth=1.2)
         .encode(
             y=y,
             yOffset=offset,
-            x=alt.X("seed:Q", title="lift (points)"),
+            x=alt.X("seed:Q", title="lift (percentage points)"),
             color=color,
             opacity=alt.condition("datum.same_task", alt.value(0.3), alt.value(0.75)),
             description=alt.value("seed"),

@@ -77,10 +77,10 @@ def _curves(target: str, points: list[dict[str, Any]]) -> str:
             legend=legend,
         ),
     )
-    y = alt.Y("lift:Q", title="lift (points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
+    y = alt.Y("lift:Q", title="lift (percentage points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
     layers = alt.layer(
         alt.Chart().mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(y=alt.datum(0)),
-        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title="lift (points)"), y2="high:Q"),
+        base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q", title="lift (percentage points)"), y2="high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, size=45, opacity=1).encode(y=y),
     ).properties(**PANEL)

@@ -11,7 +11,7 @@ from xlift.report.fitting_table import FittingTable
 NOTE = (
     "Literature: published numbers without a spread, so never with a confidence. reported: a source prints the number; "
     "consistent: numbers that bound or imply a part of it agree; no number: statements at most. Two publications of one "
-    f"result differ by {ERROR[0]} to {ERROR[1]} points. Published means are over all languages, English included, where nothing else is noted."
+    f"result differ by {ERROR[0]} to {ERROR[1]} percentage points. Published means are over all languages, English included, where nothing else is noted."
 )
 
 MAX_NUMBERS = 3

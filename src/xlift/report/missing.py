@@ -13,7 +13,7 @@ from xlift.tasks.catalog.sizes import ASSUMPTION, lengths_source
 from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Task
-from xlift.units import format_gigabytes
+from xlift.units import count_noun, format_gigabytes
 
 SHOWN_LANGUAGES = 4
 """A split with more languages shows their number."""
@@ -98,7 +98,7 @@ def _data_row(group: Sequence[MissingData]) -> tuple[str, ...]:
     what = ", ".join(f"{split} {_show(languages)}" for split, languages in splits.items())
     examples, is_assumed = sum(each.count.examples for each in group), any(each.count.is_assumed for each in group)
     is_used = any(each.uses_all for each in group)
-    number = f"{'about ' * is_assumed}{examples:,} examples" if is_used or not is_assumed else ""
+    number = f"{'about ' * is_assumed}{count_noun(examples, 'example')}" if is_used or not is_assumed else ""
     parts = task.source.parts if isinstance(task.source, ConcatenatedSource) else ()
     if isinstance(task.source, HubSource) and task.source.is_custom:
         what += f", from {task.source.repository} at {task.source.revision}"

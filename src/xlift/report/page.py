@@ -262,7 +262,7 @@ def _lift_with_interval(row: LiftRow) -> str:
     assert row.lift is not None
     assert row.lift_low is not None
     assert row.lift_high is not None
-    return f"{format_points(row.lift)} points (95% interval {format_points(row.lift_low)} to {format_points(row.lift_high)})"
+    return f"{format_points(row.lift)} percentage points (95% interval {format_points(row.lift_low)} to {format_points(row.lift_high)})"
 
 
 def _pipeline_name(row: LiftRow, among: list[LiftRow]) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from xlift.recipes import WIDE, Recipe
 from xlift.studies.job import LearningRateChoice, TrainSpec
 from xlift.studies.plan import Cell
+from xlift.units import count_noun
 
 PRECISIONS = {
     "fp32": "float32",
@@ -132,7 +133,7 @@ def describe_recipe(recipe: Recipe, max_length: int, lr_choices: Sequence[Learni
         else f"peak learning rate {recipe.lr:g}",
         ("linear decay to zero " if recipe.lr_scheduler_type == "linear" else "a constant rate ") + warm,
         f"batches of {recipe.batch_size}",
-        f"{recipe.max_steps:,} steps"
+        count_noun(recipe.max_steps, "step")
         if recipe.max_steps
         else "1 epoch"
         if recipe.epochs == 1

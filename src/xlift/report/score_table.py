@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xlift.analysis.example_predictions import ExamplePrediction
 from xlift.errors import UserError
 from xlift.report.csv_rows import iterate_csv
+from xlift.report.fitting_table import FittingTable
 from xlift.report.tables import HEADINGS, to_percent
 
 if TYPE_CHECKING:
@@ -57,12 +58,13 @@ class TerminalScoreTable:
         lines: dict[tuple[str, ...], dict[int, float]] = {}
         for row in self.rows:
             lines.setdefault(tuple(row[name] for name in NAMES), {})[row["seed"]] = row["value"]
-        table = _empty_table([HEADINGS.get(name, name) for name in shown], [f"seed {seed}" for seed in seeds])
+        table = []
         for names, scores in lines.items():
             by_name = dict(zip(NAMES, names, strict=True))
             numbers = [f"{to_percent(scores[seed]):.1f}" if seed in scores else "–" for seed in seeds]
-            table.add_row(*(Text(_printable(by_name[name]) or "–") for name in shown), *numbers)
-        yield table
+            table.append([*(_printable(by_name[name]) or "–" for name in shown), *numbers])
+        headings = [*(HEADINGS.get(name, name) for name in shown), *(f"seed {seed}" for seed in seeds)]
+        yield FittingTable(headings, table, len(shown))
         yield Text("Percent.", style="dim")
 
 
@@ -73,25 +75,10 @@ class TerminalTable:
     table: pa.Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        shown = _empty_table([_printable(name) for name in self.table.column_names], [])
-        for row in _rows(self.table):
-            shown.add_row(*(Text("–" if value is None else _printable(str(_plain(value)))) for value in row))
-        yield shown
-
-
-def _empty_table(names: Sequence[str], numbers: Sequence[str]) -> Any:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in names:
-        table.add_column(Text(name), overflow="fold", min_width=len(name))
-    for name in numbers:
-        table.add_column(Text(name), justify="right", min_width=len(name))
-    return table
+        rows = [
+            ["–" if value is None else _printable(str(_plain(value))) for value in row] for row in _rows(self.table)
+        ]
+        yield FittingTable([_printable(name) for name in self.table.column_names], rows, self.table.num_columns)
 
 
 def _printable(text: str) -> str:

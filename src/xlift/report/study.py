@@ -46,7 +46,7 @@ from xlift.studies.store import Store
 from xlift.studies.study import Study
 from xlift.suites.definitions import SUITES
 from xlift.tasks import formats
-from xlift.units import count_noun
+from xlift.units import count_noun, is_or_are
 
 SUITE_TITLES = {suite.name: suite.title for suite in SUITES}
 
@@ -93,7 +93,9 @@ def make_report(
     target_stages = read_target_stages(record, store)
     warnings = []
     if missing:
-        warnings.append(f"{len(missing)} of {len(record.cells)} predictions are missing: the study is not finished.")
+        warnings.append(
+            f"{len(missing)} of {len(record.cells)} predictions {is_or_are(len(missing))} missing: the study is not finished."
+        )
     if record.cells and not any(cell.intermediate == BASELINE for cell in record.cells):
         warnings.append("there are scores but no lifts: the study's `intermediate` does not list `none`, the baseline.")
     artifacts = _artifacts(record, store)
@@ -145,8 +147,8 @@ def _best_per_target_notes(cells: Sequence[ScoredCell], record: Record) -> list[
     }
     found = best_per_target(cells, left_out)
     return [
-        f"The best of {each.rows} rows on each target{f' of {each.model}' if len(found) > 1 else ''} lifts by {format_points(each.lift.value)} "
-        f"points on average over {each.targets} targets and their zero-shot languages (95% interval {format_points(each.lift.low)} to {format_points(each.lift.high)}), "
+        f"The best of {count_noun(each.rows, 'row')} on each target{f' of {each.model}' if len(found) > 1 else ''} lifts by {format_points(each.lift.value)} "
+        f"percentage points on average over {count_noun(each.targets, 'target')} and their zero-shot languages (95% interval {format_points(each.lift.low)} to {format_points(each.lift.high)}), "
         "where half of the seeds and half of the test examples choose the row and the other halves score it. The highest lifts of the "
         "table itself are too high on average."
         for each in found
@@ -347,7 +349,7 @@ def _target(target: Target, record: Record) -> str:
         )
     train = target.train or TargetData()
     source = train.task or target.task
-    amount = f"{train.size:,} examples of" if train.size else "the examples of"
+    amount = f"{count_noun(train.size, 'example')} of" if train.size else "the examples of"
     where = f"each of {trained.replace('+', ', ')}" if "+" in trained else trained
     return f"{what} was trained on {amount} {source if isinstance(source, str) else join_names(source)} in {where} only and {scored}.{noise}"
 

@@ -140,7 +140,8 @@ class _ColumnLayout:
         show_bounds = len(score_table.columns) == 1 and total_width(with_bounds) <= width
         numbers = number_widths(bounds=show_bounds)
         while total_width([*keys, max(numbers, default=1)]) > width and max(keys) > 4:
-            keys[keys.index(max(keys))] -= 1
+            spare = [key - word for key, word in zip(keys, words, strict=True)]  # blanks to wrap at, before words break
+            keys[spare.index(max(spare)) if max(spare) > 0 else keys.index(max(keys))] -= 1
         parts: list[list[int]] = []
         for count in range(1, len(numbers) + 1):
             size = math.ceil(len(numbers) / count)

@@ -25,6 +25,7 @@ from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.sources.hub_files import HubAccess
 from xlift.tasks.sources.usage import find_unused, usage_of
 from xlift.tasks.task import Task
+from xlift.units import count_noun
 from xlift.yaml_document import Keys
 
 
@@ -228,7 +229,7 @@ class Resolver:
         self.notes |= dict.fromkeys(f"{task.name} {language} {split}: {note}." for note in examples.notes)
         if size is not None and available is not None and size > available and examples.is_size_known:
             raise UserError(
-                f"size {size} is larger than the data: {task.name}/{language} {split} has {available} examples",
+                f"size {size} is larger than the data: {task.name}/{language} {split} has {count_noun(available, 'example')}",
                 where=self.file.locate(*where, "size"), fix=f"use at most {available}, or leave `size` out to use all.",
             )  # fmt: skip
         if size == available and examples.is_size_known:

@@ -25,6 +25,7 @@ from xlift.tasks.sources.concatenated import ConcatenatedSource
 from xlift.tasks.sources.fallback import FallbackSource
 from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.task import Source, Task
+from xlift.units import count_noun
 
 MANIFEST = "fetched.json"
 Pair = tuple[str, str]
@@ -274,7 +275,9 @@ def _count_examples(plan: _FetchPlan, data: Path) -> None:
         plan.result.counts.setdefault(split, {})[language] = count
         expected = None if plan.source.holdout else published_count(plan.task.counts, language, split)
         if expected is not None and count != expected:
-            plan.result.problems.append(f"{language} {split} has {count:,} examples, {expected:,} were published")
+            plan.result.problems.append(
+                f"{language} {split} has {count_noun(count, 'example')}, {expected:,} were published"
+            )
 
 
 def _update_manifest(plan: _FetchPlan, cache: Path) -> None:

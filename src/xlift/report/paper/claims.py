@@ -25,6 +25,7 @@ from xlift.report.paper.document import Block, Break, Cite, Code, Paragraph, Pie
 from xlift.report.tables import format_points
 from xlift.report.words import join_names
 from xlift.studies.record import Record
+from xlift.units import is_or_are
 
 HEAD = ("claim", "verdict", "confidence", "effect", "literature")
 
@@ -199,11 +200,13 @@ def claims_limitations(report: ClaimsReport) -> list[str]:
     found = []
     if undecided:
         found.append(
-            f"{len(undecided)} of {len(report.judgements)} claims are undecided: the study is too small for them. That is no evidence "
+            f"{len(undecided)} of {len(report.judgements)} claims {is_or_are(len(undecided))} undecided: the study is too small for them. That is no evidence "
             "against them."
         )
     if unmeasured:
-        found.append(f"{len(unmeasured)} of {len(report.judgements)} claims are about something that did not run.")
+        found.append(
+            f"{len(unmeasured)} of {len(report.judgements)} claims {is_or_are(len(unmeasured))} about something that did not run."
+        )
     return found
 
 

@@ -184,7 +184,7 @@ def _scope(record: Record, rows: Sequence[LiftRow]) -> list[str]:
     )
     if halves:
         found.append(
-            f"The intervals of mean lifts on a target are ±{halves[0]:.1f} to ±{halves[-1]:.1f} points wide (median ±{median(halves):.1f}). Smaller "
+            f"The intervals of mean lifts on a target are ±{halves[0]:.1f} to ±{halves[-1]:.1f} percentage points wide (median ±{median(halves):.1f}). Smaller "
             "lifts cannot be told from zero."
         )
     faults = [f"Known fault of {sentence}" for note in record.tasks.values() for sentence in note.faults]

@@ -19,6 +19,7 @@ from xlift.tasks import catalog
 from xlift.tasks.catalog.shared_examples import is_same_task
 from xlift.tasks.sources.generated import GeneratedSource
 from xlift.tasks.task import Task
+from xlift.units import count_noun
 
 
 def is_same_task_cell(context: PlanContext, row: IntermediateRow, task: Task, target: Target) -> bool:
@@ -51,7 +52,7 @@ def exclude_target_data(context: PlanContext, share: MixtureShare, data: Data, s
     if available is None:
         return excluded.model_copy(update={"size": resolver.count_examples(data)})
     left, names = _count_left(context, excluded, available), " and ".join(dict.fromkeys(subsets.values()))
-    what = f"{place}: {task.name} {data.language} {data.split} has {available:,} examples, and {left:,} that {names} does not train on"
+    what = f"{place}: {task.name} {data.language} {data.split} has {count_noun(available, 'example')}, and {left:,} that {names} does not train on"
     if left < (data.size or 1):
         size = f" The stage needs {data.size:,}." if data.size else ""
         context.warn(f"{what}, too few to keep the training examples apart.{size} A smaller `size` keeps them apart.")

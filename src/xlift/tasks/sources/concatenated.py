@@ -16,6 +16,7 @@ from xlift.errors import UserError
 from xlift.tasks.faults import FaultyRows
 from xlift.tasks.sources.base import canonical_json, subset_mask
 from xlift.tasks.task import Task
+from xlift.units import count_noun
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ConcatenatedSource:
         available = self.size(task, language, split, data)
         if available is None or size > available:
             raise UserError(
-                f"{task.name} {language} {split} has {available or 0:,} examples, fewer than the {size:,} requested",
+                f"{task.name} {language} {split} has {count_noun(available or 0, 'example')}, fewer than the {size:,} requested",
                 fix=f"Request {available or 0:,} or fewer, or leave the size out to use all of them.",
             )
         mask = subset_mask(available, size, seed, task.name, language, split)

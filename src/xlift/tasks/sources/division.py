@@ -18,6 +18,7 @@ from xlift.errors import UserError
 from xlift.tasks.formats.base import Format
 from xlift.tasks.sources.parallel import hash_name
 from xlift.tasks.sources.readers.base import Row
+from xlift.units import count_noun
 
 TRAIN = "train"
 HELD_OUT_SPLITS = ("test", "dev")
@@ -124,7 +125,9 @@ class Holdout:
             if not chosen and first_error is not None:
                 raise first_error
             if not chosen:
-                count = f"{len(ids):,} rows" + (f" in {len(sides):,} groups" if len(sides) < len(ids) else "")
+                count = count_noun(len(ids), "row") + (
+                    f" in {count_noun(len(sides), 'group')}" if len(sides) < len(ids) else ""
+                )
                 raise UserError(
                     f"cannot hold out {self.sizes[split]} of {count} as {split} and keep rows to train on",
                     where=place,

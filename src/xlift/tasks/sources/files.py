@@ -27,6 +27,7 @@ from xlift.tasks.sources.readers.spelling import sort_labels
 from xlift.tasks.sources.removed_labels import find_removed_labels
 from xlift.tasks.sources.usage import usage_of
 from xlift.tasks.task import Task
+from xlift.units import count_noun
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class FileSource(DeclaredFiles):
             if survey and self.survey(task, original, split, data).all_errors:
                 return  # which are reported as those of the English file
             notes = tuple(self._compare_with_english(keys, task, language, split, data))
-        skips = (f"{count:,} rows skipped: {reason}" for reason, count in skipped.items())
+        skips = (f"{count_noun(count, 'row')} skipped: {reason}" for reason, count in skipped.items())
         _NOTES[fingerprint] = (*skips, *self._describe_holdout(task, language, split, data), *notes)
         _SIZES[fingerprint] = size
 
@@ -175,7 +176,7 @@ class FileSource(DeclaredFiles):
         available = self.size(task, language, split, data)
         if size > available:
             raise UserError(
-                f"{task.name} {language} {split} has {available:,} examples, fewer than the {size:,} requested",
+                f"{task.name} {language} {split} has {count_noun(available, 'example')}, fewer than the {size:,} requested",
                 where=str(paths[0]),
                 fix=f"Request {available:,} or fewer, or leave the size out to use all of them.",
             )

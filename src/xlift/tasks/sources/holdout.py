@@ -20,6 +20,7 @@ from xlift.tasks.sources.hub import HubSource
 from xlift.tasks.sources.parallel import find_english
 from xlift.tasks.sources.readers import READERS
 from xlift.tasks.task import Source, Task
+from xlift.units import count_noun
 
 GROUP_FIELD = "document"
 """The field of `columns` that gives `Row.document`."""
@@ -129,7 +130,7 @@ def describe_holdout(source: Source) -> tuple[str, ...]:
     if holdout is None:
         return ()
     sizes = {
-        split: f"{size:,} rows" if isinstance(size, int) else f"{100 * size:g}%"
+        split: count_noun(size, "row") if isinstance(size, int) else f"{100 * size:g}%"
         for split, size in holdout.sizes.items()
     }
     return tuple(f"{split} in {' '.join(codes)}: {sizes[split]}" for split, codes in holdout.languages.items())

@@ -11,6 +11,7 @@ from xlift.errors import UserError
 from xlift.tasks.sources.base import read_lines
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.fields import Record, record_reader
+from xlift.units import count_noun
 
 FORMATS = ("classification", "regression")
 
@@ -23,7 +24,8 @@ def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     """
     if len(paths) != len(layout.header):
         raise UserError(
-            f"{len(paths)} files given, expected one for each of {', '.join(layout.header)}", where=str(paths[0])
+            f"{count_noun(len(paths), 'file')} given, expected one for each of {', '.join(layout.header)}",
+            where=str(paths[0]),
         )
 
     def records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:

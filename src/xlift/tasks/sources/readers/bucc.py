@@ -20,12 +20,13 @@ from xlift.tasks import formats
 from xlift.tasks.formats.mining import MiningExample
 from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
+from xlift.units import count_noun
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     """Read the files in the order language, English, gold (optional)."""
     if len(paths) not in (2, 3):
-        raise UserError(f"{len(paths)} files given, BUCC has three", where=str(paths[0]))
+        raise UserError(f"{count_noun(len(paths), 'file')} given, BUCC has three", where=str(paths[0]))
     english = {name: (number, text) for number, name, text in _sentences(paths[1])}
     partners = _gold(paths[2], english) if len(paths) == 3 else {}
     make = formats.get(layout.format).example_class

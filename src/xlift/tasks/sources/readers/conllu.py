@@ -23,6 +23,7 @@ from xlift.language_tags import folded_code
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.tasks.sources.base import read_lines, truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
+from xlift.units import count_noun
 
 
 def _tags(names: str) -> tuple[str, ...]:
@@ -86,7 +87,7 @@ def _sentences(path: Path) -> Iterator[tuple[int, dict[str, str], list[tuple[int
             columns = text.split("\t")
             if len(columns) != 10 or "\r" in text:
                 raise UserError(
-                    f"{len(columns)} columns, CoNLL-U has 10",
+                    f"{count_noun(len(columns), 'column')}, CoNLL-U has 10",
                     where=f"{path}:{number}",
                     fix="Separate columns by tabs. An empty line ends a sentence.",
                 )

@@ -13,13 +13,16 @@ from xlift.tasks.sources.base import parse_json
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.fields import Record, record_reader
 from xlift.tasks.sources.readers.pairs import read_aligned_lines
+from xlift.units import count_noun
 
 FORMATS = ("classification", "multiple-choice")
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     if len(paths) % 2:
-        raise UserError(f"{len(paths)} files given, records and labels come in pairs", where=str(paths[0]))
+        raise UserError(
+            f"{count_noun(len(paths), 'file')} given, records and labels come in pairs", where=str(paths[0])
+        )
     labels = dict(zip(paths[::2], paths[1::2], strict=True))
 
     def records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:

@@ -18,6 +18,7 @@ from xlift.tasks.formats.dual_encoding import DualExample
 from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.records import jsonl_records
+from xlift.units import count_noun
 
 _BRACES = re.compile(r"\{(.*?)\}")
 _KINDS = {str: "text", int: "number", list: "list", dict: "object"}
@@ -25,7 +26,7 @@ _KINDS = {str: "text", int: "number", list: "list", dict: "object"}
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     if len(paths) > 2:
-        raise UserError(f"{len(paths)} files given, expected mentions and entities", where=str(paths[0]))
+        raise UserError(f"{count_noun(len(paths), 'file')} given, expected mentions and entities", where=str(paths[0]))
     for place, record in jsonl_records(paths[0], layout):
         where = f"{paths[0]}:{place}"
         pair = len(paths) == 1

@@ -11,13 +11,14 @@ from xlift.tasks import formats
 from xlift.tasks.sources.base import read_lines
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.fields import build_pair
+from xlift.units import count_noun
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     """Read the texts of the first file and their translations in the second. The first is in the split's language, or, in a
     translation task, in the source language; there a line that is blank on either side is skipped."""
     if len(paths) != 2:
-        raise UserError(f"{len(paths)} files given, expected two of aligned lines", where=str(paths[0]))
+        raise UserError(f"{count_noun(len(paths), 'file')} given, expected two of aligned lines", where=str(paths[0]))
     path, other = paths
     for number, line, line_other in read_aligned_lines(path, other):
         name, text, translation = str(number - 1), line.strip(), line_other.strip()

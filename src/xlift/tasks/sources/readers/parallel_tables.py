@@ -13,13 +13,14 @@ from xlift.tasks.sources.base import truncate
 from xlift.tasks.sources.readers.base import Layout, Reader, Row
 from xlift.tasks.sources.readers.fields import Fields, build_pair
 from xlift.tasks.sources.readers.records import tsv_records
+from xlift.units import count_noun
 
 
 def read(paths: Sequence[Path], layout: Layout) -> Iterator[Row]:
     """Read the texts of the first file and their translations in the second. The first is in the split's language, or, in a
     translation task, in the source language. Both have `id` and `text`."""
     if len(paths) != 2:
-        raise UserError(f"{len(paths)} files given, expected two parallel tables", where=str(paths[0]))
+        raise UserError(f"{count_noun(len(paths), 'file')} given, expected two parallel tables", where=str(paths[0]))
     path, other = paths
     translations: dict[str, str] = {}
     for at, name, text in _texts(other, layout):

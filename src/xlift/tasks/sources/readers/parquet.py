@@ -14,6 +14,7 @@ from xlift.tasks.formats import FORMATS
 from xlift.tasks.sources.base import GZIP, open_bytes, truncate
 from xlift.tasks.sources.readers.base import Layout
 from xlift.tasks.sources.readers.fields import Record, record_reader
+from xlift.units import count_noun
 
 ROWS = 1000
 """Rows converted to Python objects at a time."""
@@ -50,7 +51,7 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[str, Record]]:
             fix="Fetch the file again, or write it again.",
         ) from None
     if number != expected:
-        raise UserError(f"invalid Parquet: {number:,} rows, its footer gives {expected:,}", where=str(path))
+        raise UserError(f"invalid Parquet: {count_noun(number, 'row')}, its footer gives {expected:,}", where=str(path))
 
 
 PARQUET = record_reader("parquet", 1, tuple(FORMATS), _records)
