@@ -338,7 +338,7 @@ def test_the_fingerprint_covers_what_is_held_out(tmp_path: Path):
         ({"test": 0.1, "group": "custmer"}, "no column 'custmer'"),
         (12, "cannot hold out 12 of 12 rows as test and keep rows to train on"),
         ({"test": 6, "dev": 6}, "cannot hold out 6 of 12 rows as dev"),
-        ({"test": 0.1, "group": "label"}, "cannot hold out 0.1 of 12 rows in 1 groups as test"),
+        ({"test": 0.1, "group": "label"}, "cannot hold out 0.1 of 12 rows in 1 group as test"),
     ],
 )
 def test_what_cannot_be_held_out_is_refused(tmp_path: Path, holdout: Any, said: str):
