@@ -190,7 +190,7 @@ class Division:
             what = f"{num_left_out:,} of {num_rows:,} rows left out, since they are held out in another language"
             return (what,) if num_left_out else ()
         stratified = ", stratified by label" if self.is_stratified else ""
-        whole = f", in {len(groups):,} whole groups" if groups - {""} else ""
+        whole = f", in {count_noun(len(groups), 'whole group')}" if groups - {""} else ""
         return (f"{num_own:,} of {num_rows:,} training rows held out{stratified}{whole}",)
 
 
