@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from xlift.cli.options import (
     StoreOption,
     check_data_folder,
     console,
+    open_existing_store,
     print_warnings,
     write_page,
 )
@@ -29,14 +31,21 @@ if TYPE_CHECKING:
 
 def report(
     studies: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="STUDY...",
             help="A YAML file, the name of a study, or a bundle of results (a folder or a zip file). Several give one table.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the report page, a single HTML file.")] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="With --html DIR: write a page for every study of the store, and an index of them."),
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the report page, a single HTML file; with --all: the folder.")
+    ] = None,
     pdf: Annotated[
         Path | None,
         typer.Option("--pdf", help="Write the report page as PDF, with Chromium or Chrome if it is installed."),
@@ -107,6 +116,14 @@ def report(
     formats = {"--json": as_json, "--csv": csv, "--latex": latex, "--markdown": markdown}
     if len(requested := [name for name, is_requested in formats.items() if is_requested]) > 1:
         raise UserError(f"{' and '.join(requested)} exclude each other", fix="Give one output format at a time.")
+    if every:
+        refused = {
+            "STUDY": studies, "--pdf": pdf, "--paper": paper, "--claims": claims, "--evidence": evidence, "--noise": noise,
+            "--classes": classes, "--compare": compare, **formats, "--languages": languages,
+        }  # fmt: skip
+        return _report_all(store, html, refused, data, metrics=metrics, borrow_variance=borrow_variance)
+    if not studies:
+        raise UserError("no study is named", where="STUDY", fix="Name a study, or use --all with --html DIR.")
     if len(studies) > 1:
         output = requested[0] if requested else ""
         refused = {
@@ -192,6 +209,36 @@ def report(
         if not noise:
             console().print(TerminalTable(rows, per_language=languages, notes=notes))
         console().print(robustness.TerminalNoiseTable(noise_rows, per_language=languages), end="")
+
+
+def _report_all(
+    root: Path,
+    folder: Path | None,
+    refused: Mapping[str, object],
+    data: Path | None,
+    *,
+    metrics: bool,
+    borrow_variance: bool,
+) -> None:
+    """Write a page for every study of a store, and their index."""
+    from xlift.report.page_index import write_pages
+
+    if folder is None:
+        raise UserError("--all writes pages and needs their folder", where="--all", fix="Add --html DIR.")
+    if given := [name for name, value in refused.items() if value]:
+        raise UserError(f"{given[0]} is for single studies", where="--all", fix="Leave one of the two out.")
+    if folder.is_file():
+        raise UserError("is a file", where=f"--html {folder}", fix="With --all, --html names a folder.")
+    entries = write_pages(
+        open_existing_store(root),
+        folder,
+        write_page,
+        every_metric=metrics,
+        borrow_variance=borrow_variance,
+        data=check_data_folder(data),
+    )
+    print_warnings([f"{entry.name}: {entry.result}" for entry in entries if not entry.file])
+    print(f"Wrote {folder / 'index.html'} and {sum(bool(entry.file) for entry in entries)} pages", file=sys.stderr)
 
 
 def _find_texts(study: str, data: Path | None) -> tuple[dict[str, Task], Path | None]:

@@ -87,23 +87,12 @@ class PageInfo:
 
 def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
     """Return the page as HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("xlift.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates = files("xlift.report") / "templates"
-    colours = f":root {{ --up-rgb: {charts.UP}; --down-rgb: {charts.DOWN}; }}\n"
-    style = colours + (templates / "page.css").read_text(encoding="utf-8")
-    script = (templates / "page.js").read_text(encoding="utf-8")
     charted = charts.shorten_names(rows)
     pipelines, noise_charts = noise_curves(info.noise.get("rows", ()))
-    return environment.get_template("page.html").render(
+    return render_template(
+        "page.html",
         info=info,
         lift_summary=summarize_lifts(rows),
         tables=[_table_view(score_table) for score_table in make_overview_tables(rows) if rows],
@@ -119,14 +108,31 @@ def render_page(rows: Sequence[LiftRow], info: PageInfo) -> str:
         ],
         pipelines=pipelines,
         noise_charts=[(f"{chart.target}, {chart.kind}", Markup(chart.svg)) for chart in noise_charts],
-        style=Markup(style),
-        script=Markup(script),
-        policy=make_policy(style, script),
         legend=LEGEND,
         footer=footer(rows, info.notes),
         one_seed=not any(row.covers_seeds for row in rows),
         runs={name.replace("_", " "): _format_amount(name, value) for name, value in info.runs.items()},
     )
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Fill a template with escaped texts, and with the style, the script and the policy that all pages have."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("xlift.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates = files("xlift.report") / "templates"
+    colours = f":root {{ --up-rgb: {charts.UP}; --down-rgb: {charts.DOWN}; }}\n"
+    style = colours + (templates / "page.css").read_text(encoding="utf-8")
+    script = (templates / "page.js").read_text(encoding="utf-8")
+    shared = {"style": Markup(style), "script": Markup(script), "policy": make_policy(style, script)}
+    return environment.get_template(name).render(**shared, **values)
 
 
 def make_policy(style: str, script: str) -> str:

@@ -20,7 +20,7 @@
   const compare = (one, other, descending) => {
     if (isEmpty(one) || isEmpty(other)) return isEmpty(one) - isEmpty(other); // Empty cells are last in both orders.
     const [a, b] = [leading(one), leading(other)];
-    const order = Number.isNaN(a) || Number.isNaN(b) ? collator.compare(one, other) : a - b;
+    const order = (Number.isNaN(a) || Number.isNaN(b) ? 0 : a - b) || collator.compare(one, other);
     return descending ? -order : order;
   };
 
