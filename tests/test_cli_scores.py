@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 from tests.support.command import Xlift
 from tests.support.command import xlift as xlift
 from tests.support.fakes import finished_study, study_file
+from tests.support.pages import blocks, commands
 
 from xlift.analysis.example_predictions import ExamplePrediction
 from xlift.report.csv_rows import format_cell
@@ -125,3 +127,15 @@ def test_control_characters_do_not_reach_the_terminal(folder: Path, xlift: Xlift
     answer = xlift("scores", "--sql", "select chr(27) || '[31mred' as a")
     assert "\x1b" not in answer.out
     assert "\\x1b[31mred" in answer.out
+
+
+def test_commands_and_python_of_the_page_run_as_they_stand(
+    folder: Path, xlift: Xlift, capsys: pytest.CaptureFixture[str]
+):
+    for command in commands("scores"):
+        answer = xlift(*shlex.split(command)[1:])
+        assert answer.code == 0, f"{command}: {answer.err}"
+    variables: dict[str, object] = {}
+    for block in blocks("scores", "python"):
+        exec(block.text, variables)
+    assert "count" in capsys.readouterr().out

@@ -13,12 +13,14 @@ import pytest
 from tests.support.fakes import finished_study, study_file
 
 import xlift
+from xlift.analysis import example_predictions
 from xlift.analysis.example_predictions import _is_correct, _metric_of_answers, _score
 from xlift.analysis.lift import LiftRow, exported_fields
 from xlift.analysis.results import Results
 from xlift.errors import UserError
 from xlift.report.study import make_report
 from xlift.studies.bundle import export_results
+from xlift.studies.predictions import DecisionScores, PredictedRows
 from xlift.studies.record import read_record
 from xlift.studies.store import Store
 from xlift.tasks import metrics
@@ -184,6 +186,31 @@ def test_a_stored_text_is_a_value_and_never_sql(results: Results):
     # A name with a quote in it comes back as it is.
     found = results.sql("""select 'x''; drop view scores; --' as name from scores limit 1""")
     assert found.name[0] == "x'; drop view scores; --"
+
+
+def test_odd_predictions_of_a_bundle_are_read_or_refused(
+    store: Store, results: Results, monkeypatch: pytest.MonkeyPatch
+):
+    # A bundle may come from a stranger: half of a surrogate pair, a number that is missing, fewer scores than rows.
+    rows = PredictedRows(["1"], ["a"], ["\ud800"], [None])
+    monkeypatch.setattr(example_predictions, "read_rows", lambda store, key: rows)
+    choice = {"target": "isle-nli", "seed": 1}
+
+    def scores(*numbers: Any) -> None:
+        monkeypatch.setattr(
+            example_predictions,
+            "read_scores",
+            lambda store, key: DecisionScores("probability", ("a", "\ud800"), numbers),
+        )
+
+    scores([0.5, 0.25])
+    found = results.predictions("study", **choice)
+    assert set(found.prediction) == {"\\ud800"}
+    assert found.probabilities[0] == {"a": 0.5, "\\ud800": 0.25}
+    for odd in ([[0.5, None]], [7], ["x"], []):
+        scores(*odd)
+        with pytest.raises(UserError, match="are not of the form"):
+            results.predictions("study", **choice)
 
 
 @pytest.mark.parametrize(

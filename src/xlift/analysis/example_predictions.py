@@ -85,12 +85,12 @@ def read_examples(record: Record, store: Store, cell: Cell) -> Iterator[ExampleP
         names = scores.labels if scores and scores.kind == "probability" else ()
         counts_choices = scores is not None and scores.kind == "probability" and is_choice(form)
         for at, (gold, prediction) in enumerate(zip(rows.references, rows.predictions, strict=True)):
-            numbers = scores.rows[at] if scores else None
-            numbers = None if numbers is None else [float(number) for number in numbers]
-            probabilities = None
-            if numbers and (names or counts_choices):
-                probabilities = dict(zip(names or map(str, range(len(numbers))), numbers))
             with readable(store, key, first.name):
+                numbers = scores.rows[at] if scores else None
+                numbers = None if numbers is None else [float(number) for number in numbers]
+                probabilities = None
+                if numbers and (names or counts_choices):
+                    probabilities = dict(zip(map(str, names or range(len(numbers))), numbers))
                 correct = _is_correct(by_answer, gold, prediction, cell.language)
                 score = _score(first, gold, prediction, cell.language)
             yield ExamplePrediction(

@@ -56,13 +56,16 @@ def make_prediction_tables(rows: Iterable[ExamplePrediction]) -> Iterator[pa.Tab
 
 
 def to_text(value: Any) -> str | None:
-    """A text as it is, any other value as JSON; None for None."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A text as it is, any other value as JSON; None for None. What UTF-8 cannot hold (half of a surrogate pair) is escaped."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _items(row: ExamplePrediction) -> Any:
     """The entries of a map, as Arrow reads them."""
-    return row.probabilities and list(row.probabilities.items())
+    return row.probabilities and [(to_text(name), number) for name, number in row.probabilities.items()]
 
 
 def to_frame(table: pa.Table) -> Any:

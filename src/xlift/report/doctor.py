@@ -19,6 +19,7 @@ from xlift.units import count_noun
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy", "scipy", "pyarrow", "pydantic", "altair",
+    "pandas", "duckdb",
 )  # fmt: skip
 EXTRAS = {
     "gpu": ("bitsandbytes",),

@@ -232,7 +232,7 @@ def _sample(row: _Prediction, metric: str, evaluation_id: str, model_id: str) ->
         "input": {
             "raw": "",
             "reference": _references(found.gold, found.prediction),
-            "choices": list(found.probabilities) if found.probabilities else None,
+            "choices": [to_text(name) for name in found.probabilities] if found.probabilities else None,
         },
         "output": {"raw": [answer]},
         "messages": None,
