@@ -193,6 +193,17 @@ def test_footer_describes_what_intervals_cover():
     assert "1 to 3 seeds" in footer([replace(language, seeds=1), replace(language, seeds=3)])
 
 
+@pytest.mark.parametrize("width", [80, 62, 60])
+def test_long_names_are_broken_between_words_only(width: int):
+    long = [replace(row, study=study, model=model) for row in (BASE, ROW) for study, model in (("shuffled_labels", "m"), ("b", "gemma-3-270m"))]  # fmt: skip
+    named = [replace(row, intermediate=row.intermediate + " (shuffled)") for row in long]
+    text = printed(TerminalTable(named), width)
+    assert "gemma-3-270m" in text
+    assert "shuffled_labels" in text
+    assert "(shuffled)" in text
+    assert all(len(line) <= width for line in text.splitlines())
+
+
 def test_json_is_a_list_of_rows_with_exactly_the_keys():
     read = json.loads(to_json([ROW, BASE]))
     assert [list(row) for row in read] == [KEYS, KEYS]

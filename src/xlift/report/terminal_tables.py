@@ -59,7 +59,7 @@ class TerminalTable:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), width=None)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, layout.gap - 1, 0, 0), width=None)
         for key, width in zip(score_table.keys, layout.keys, strict=True):
             table.add_column(HEADINGS[key], overflow="fold", max_width=width)
         for column in columns:
@@ -105,6 +105,8 @@ class _ColumnLayout:
     """Column indices of each table: as few tables as fit, with about equally many columns."""
     show_bounds: bool
     """Show both bounds of lift intervals: for tables of one column, if there is room."""
+    gap: int = COLUMN_GAP
+    """Characters between two columns; one fewer where words would break."""
 
     @classmethod
     def of(cls, score_table: ScoreTable, width: int) -> _ColumnLayout:
@@ -120,8 +122,10 @@ class _ColumnLayout:
                 widths.append(max(map(cell_len, texts), default=1))
             return widths
 
+        gap = COLUMN_GAP
+
         def total_width(widths: Iterable[int]) -> int:
-            return sum(each + COLUMN_GAP for each in widths) - COLUMN_GAP + 2
+            return sum(each + gap for each in widths) - gap + 2
 
         key_widths = [
             max(map(cell_len, (HEADINGS[key], *(pipeline[i] for pipeline in score_table.pipelines))))
@@ -139,6 +143,8 @@ class _ColumnLayout:
         with_bounds = [*keys, *number_widths(bounds=True)]
         show_bounds = len(score_table.columns) == 1 and total_width(with_bounds) <= width
         numbers = number_widths(bounds=show_bounds)
+        if total_width([*words, max(numbers, default=1)]) > width:
+            gap -= 1
         while total_width([*keys, max(numbers, default=1)]) > width and max(keys) > 4:
             spare = [key - word for key, word in zip(keys, words, strict=True)]  # blanks to wrap at, before words break
             keys[spare.index(max(spare)) if max(spare) > 0 else keys.index(max(keys))] -= 1
@@ -148,4 +154,4 @@ class _ColumnLayout:
             parts = [list(range(start, min(start + size, len(numbers)))) for start in range(0, len(numbers), size)]
             if all(total_width([*keys, *(numbers[column] for column in part)]) <= width for part in parts):
                 break
-        return cls(keys, numbers, parts, show_bounds)
+        return cls(keys, numbers, parts, show_bounds, gap)
