@@ -6,8 +6,8 @@ Run nothing else beside it. The rows are pairs of random words, as long as those
 model has random weights and the shape of XLM-R, with a tokenizer trained on the words. Each contestant is a process of its own,
 and they run in turns:
 
-- `cat rows.tsv | xlift predict MODEL - | wc -l`, with all rows and with a quarter of them;
-- the same with one row: its seconds are the start-up, which the rates leave out;
+- `cat rows.tsv | xlift predict MODEL -`, with all rows and with a quarter of them. The rate is that of the rows after the first
+  thousand, which are written together: the start-up is left out;
 - the engine, as in benchmarks/prediction.py: all rows in one pass, with as many tokens in a batch. The table has its rate with
   reading and tokenizing, and that of the model alone.
 
@@ -17,6 +17,7 @@ Memory is the peak of the process (`VmHWM`, Linux only).
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from benchmarks.timing import peak_megabytes, ratios, report_results, run_in_pro
 from benchmarks.xnli_shape import LABELS, SHAPES
 
 MAX_LENGTH = 128
+CHUNK = 1000
+"""Rows that `xlift predict` writes together."""
 
 
 def main() -> None:
@@ -41,6 +44,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="folder for the files; default: a temporary one")
     parser.add_argument("--act", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.rows < 8 * CHUNK and not options.act:
+        parser.error(f"--rows must be at least {8 * CHUNK}")
     if options.act:
         return run_action(options.act[0], Path(options.act[1]), options)
     with tempfile.TemporaryDirectory() as temporary:
@@ -50,7 +55,7 @@ def main() -> None:
 def compare(folder: Path, options: argparse.Namespace) -> None:
     """Write the files, run the contestants in turns, and print the table."""
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = {"predict": options.rows, "predict, a quarter": options.rows // 4, "predict, one row": 1}
+    sizes = {"predict": options.rows, "predict, a quarter": options.rows // 4}
     write(folder, options.rows)
     with (folder / "rows.tsv").open(encoding="utf-8") as rows:
         lines = iter(rows)
@@ -77,22 +82,16 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     ]
     environment = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else None
     results = run_in_processes(contestants, options.repeats, environment)
-    start = [each["seconds"] for each in results["predict, one row"]]
-    seconds = {
-        f"predict, {sizes[name]:,} rows": [one["seconds"] - two for one, two in zip(results[name], start, strict=True)]
-        for name in list(sizes)[:2]
-    }
-    seconds["engine, with reading and tokenizing"] = [each["seconds"] for each in results["engine"]]
-    seconds["engine, the model alone"] = [each["model_seconds"] for each in results["engine"]]
-    memory = [*(results[name] for name in list(sizes)[:2]), results["engine"], results["engine"]]
-    counts = [options.rows, options.rows // 4, options.rows, options.rows]
-    rates = {name: [n / each for each in own] for (name, own), n in zip(seconds.items(), counts, strict=True)}
+    rates = {f"predict, {sizes[name]:,} rows": [one["rate"] for one in results[name]] for name in sizes}
+    for name, key in (("engine, with reading and tokenizing", "seconds"), ("engine, the model alone", "model_seconds")):
+        rates[name] = [options.rows / one[key] for one in results["engine"]]
     best = rates["engine, with reading and tokenizing"]
+    memory = [*(results[name] for name in sizes), results["engine"], results["engine"]]
     lines = [
         (name, spread(own, ",.0f"), spread(ratios(own, best)), spread([one["megabytes"] for one in used], ",.0f"))
         for (name, own), used in zip(rates.items(), memory, strict=True)
     ]
-    print(f"{options.shape} shape, start-up {spread(start, '.1f')} s, left out\n")
+    print(f"{options.shape} shape, {options.rows:,} rows\n")
     print(table(("", "rows per second", "relative to the engine", "peak MB"), lines))
 
 
@@ -131,23 +130,22 @@ def write_model_folder(folder: Path, options: argparse.Namespace) -> None:
 
 def run_pipe(file: Path, options: argparse.Namespace) -> dict[str, float]:
     """Predict a file in a pipe."""
-    begin = time.perf_counter()
     command = [sys.executable, "-m", "xlift", "predict", str(options.folder / "model"), "-", "--device", "cpu"]
+    lines, peak, first, last = 0, 0, 0.0, 0.0
     with (
         subprocess.Popen(["cat", str(file)], stdout=subprocess.PIPE) as cat,
         subprocess.Popen(command, stdin=cat.stdout, stdout=subprocess.PIPE) as predict,
-        subprocess.Popen(["wc", "-l"], stdin=predict.stdout, stdout=subprocess.PIPE, text=True) as count,
     ):
-        peak = 0
-        while predict.poll() is None:
+        assert predict.stdout is not None
+        while block := os.read(predict.stdout.fileno(), 1 << 16):
+            last = time.perf_counter()
+            first = first or last
+            lines += block.count(b"\n")
             status = Path(f"/proc/{predict.pid}/status").read_text(encoding="ascii")
             peak = max([peak, *map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))])
-            time.sleep(0.05)
-        written = int(count.communicate()[0])
-    seconds = time.perf_counter() - begin
-    if written != options.rows + 1:
-        sys.exit(f"{written} lines for {options.rows} rows")
-    return {"seconds": seconds, "megabytes": peak / 1024}
+    if lines != options.rows + 1:
+        sys.exit(f"{lines} lines for {options.rows} rows")
+    return {"rate": (options.rows - CHUNK) / (last - first), "megabytes": peak / 1024}
 
 
 def run_engine(file: Path, options: argparse.Namespace) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.support.command import Answer, Xlift
 from tests.test_cli_predict import LABELS, model, table, translator
+
+from xlift.execution.file_prediction import progress_bar
 
 Feed = Callable[..., Answer]
 
@@ -217,3 +220,23 @@ def test_reader_that_stops_early(xlift: Xlift, tmp_path: Path, monkeypatch: pyte
         patch.setattr("sys.stdout", stream)
         answer = xlift("predict", "m", "in.txt")
     assert (answer.code, answer.err) == (0, "")
+
+
+def test_progress_fits_sixty_columns(monkeypatch: pytest.MonkeyPatch):
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=60)
+    monkeypatch.setattr(progress_bar, "Console", lambda stderr: console)
+    with progress_bar.row_progress(1_000_000, True) as show:
+        for done in range(0, 1_000_001, 250_000):
+            show(done)
+    assert "1,000,000 of 1,000,000 rows" in screen.getvalue()
+    screen.truncate(0)
+    with progress_bar.row_progress(None, True) as show:  # a pipe, whose length is not known
+        show(2000)
+    assert "2,000 rows" in screen.getvalue()
+    screen.truncate(0)
+    with progress_bar.row_progress(3, False) as show:
+        show(3)
+    assert not screen.getvalue()

@@ -73,7 +73,11 @@ def test_score_is_a_probability_over_candidates(trained: tuple[Path, Any, Store,
     )
     known = catalog.get("isle-nli")
     rows = [InputRow("x", example) for example in known.source.read(known, "qtu", "test", None, size=6)]
-    assert all(1 / 3 <= (each.score or 0) < 1 for each in predict_rows(load_exported_model(tmp_path / "o"), iter(rows)))
+    found = list(predict_rows(load_exported_model(tmp_path / "o"), iter(rows)))
+    assert all(1 / 3 <= (each.score or 0) < 1 for each in found)
+    for each in found:  # the probabilities of the labels, in their order
+        assert sum(each.probabilities) == pytest.approx(1)
+        assert each.score == max(each.probabilities) == each.probabilities[known.labels.index(each.label)]
 
 
 def test_shortened_prompts_are_counted_and_reported(
