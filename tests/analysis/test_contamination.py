@@ -25,7 +25,7 @@ from xlift.analysis.contamination_report import (
 from xlift.analysis.relations import RELATIONS, Relation
 from xlift.cli.contamination import compare
 from xlift.errors import UserError
-from xlift.report.contamination import for_page, summarize_contamination, summarize_for_model
+from xlift.report.contamination import for_page, group_findings, summarize_contamination, summarize_for_model
 from xlift.report.page import render_page
 from xlift.report.study import make_report
 from xlift.studies.plan import Plan
@@ -372,3 +372,18 @@ def test_page_reports_a_clean_study(tmp_path: Path) -> None:
     plan, store = finished_study(study_file(tmp_path), tmp_path / "store")
     compare(plan, store)
     assert "no training text is among them." in page(tmp_path, store)
+
+
+def test_the_page_groups_findings_by_task():
+    def finding(trained: str, scored: str) -> Finding:
+        return Finding("nli", DataSplit("mnli", trained, "train"), DataSplit("xnli", scored, "test"), 100, 10, 4, 1)
+
+    report = ContaminationReport("", "", 1, 1, 1, 1, tuple(finding("en", code) for code in "abcd"), ())
+    assert group_findings(report) == [
+        ("nli", "mnli train (en)", "xnli test (4 languages)", "400", "40 (10.0%)", "16", "4")
+    ]
+    two = replace(report, findings=(finding("en", "a"), finding("de", "a"), replace(finding("en", "a"), stage="qa")))
+    assert [line[:3] for line in group_findings(two)] == [
+        ("nli", "mnli train (de, en)", "xnli test (a)"),
+        ("qa", "mnli train (en)", "xnli test (a)"),
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from synthetic import LANGUAGES as LEVELS
 from synthetic import info, rows
 
 from xlift.report.page import render_page
@@ -147,6 +148,69 @@ def test_charts_can_be_saved(open_page: Any, tmp_path: Path):
     width, height = (int.from_bytes(contents["PNG"][at : at + 4]) for at in (16, 20))
     assert (width, height) == (2 * int(drawing.get("width", 0)), 2 * int(drawing.get("height", 0)))
     assert page.messages == []
+
+
+def flipped(text: str, **changed: str) -> dict[str, Any]:
+    line = {"pipeline": "isle-nli", "language": "ar", "lang": "ar", "change": "became right", "id": "1", "text": text}
+    return {**line, "answers": ["yes", "no", "yes"], **changed}
+
+
+def flips(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    counts = [("isle-nli", "1", "1", "60")]
+    return [{"target": "isle-pairs", "counts": counts, "lines": lines, "has_texts": True, "note": ""}]
+
+
+def test_flipped_examples_are_filtered_by_language_label_and_answer(open_page: Any):
+    lines = [
+        flipped("مرحبا"),
+        flipped("hello", language="en", answers=["no", "yes", "no"]),
+        flipped("bonjour", language="fr", change="became wrong", answers=["yes", "yes", "no"]),
+    ]
+    page = open_page(render_page([], info(flips=flips(lines), languages=[])))
+    page.tab.get_by_text("isle-pairs").first.click()
+    assert page.column(".examples", 7) == ["مرحبا", "hello", "bonjour"]
+    for name, value, shown in (
+        ("gold", "yes", ["مرحبا", "bonjour"]),
+        ("after", "no", ["bonjour"]),
+        ("language", "fr", ["bonjour"]),
+        ("change", "became right", []),
+    ):
+        page.tab.get_by_label(name, exact=True).select_option(value)
+        assert page.column(".examples", 7) == shown
+    assert page.messages == []
+
+
+def test_texts_keep_their_direction_and_language(open_page: Any):
+    override = "\u202etxet"  # without an end, as a hostile text would have it
+    lines = [flipped("مرحبا بالعالم"), flipped("今日は世界", language="ja", lang="ja"), flipped(override)]
+    page = open_page(render_page([], info(flips=flips(lines), languages=[])))
+    cells = page.tab.locator(".examples .text")
+    styles = [
+        cell.evaluate("each => [getComputedStyle(each).direction, getComputedStyle(each).unicodeBidi, each.lang]")
+        for cell in cells.all()
+    ]
+    assert styles[0] == ["rtl", "isolate", "ar"]
+    assert styles[1] == ["ltr", "isolate", "ja"]
+    assert styles[2][1] == "isolate"  # the override ends with the cell
+
+
+def test_the_printed_page_has_all_columns(open_page: Any):
+    many = {f"l{n:02d}": 0.1 for n in range(40)}
+    LEVELS.update(many)
+    study = rows(("none", "isle-nli"), ("isle-pairs",), tuple(many), n=60)
+    for code in many:
+        del LEVELS[code]
+    page = open_page(render_page(study, info()), viewport={"width": 688, "height": 1000})  # A4 without margins
+    page.tab.emulate_media(media="print")
+    assert not page.tab.locator(".tools, .files").first.is_visible()
+    page.tab.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert page.tab.locator("table.columns-48").count() == 1
+    widths = page.tab.locator("main table, main svg").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().right - document.documentElement.clientWidth)"
+    )
+    assert max(widths) <= 0
+    assert overflow(page) == 0
+    assert page.tab.pdf(format="A4").startswith(b"%PDF")
 
 
 def test_contents_lead_to_their_headings(open_page: Any):

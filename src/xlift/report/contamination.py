@@ -105,6 +105,36 @@ def sort_findings(report: ContaminationReport) -> list[Finding]:
     return sorted(report.findings, key=lambda finding: (-finding.share, finding.stage, finding.trained, finding.scored))
 
 
+def group_findings(report: ContaminationReport) -> list[tuple[str, ...]]:
+    """Cells in the order of `HEADINGS`, a line for all languages of two tasks and splits. Numbers are sums over the pairs of
+    languages."""
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in sort_findings(report):
+        sides = (finding.trained.task, finding.trained.split, finding.scored.task, finding.scored.split)
+        groups.setdefault((finding.stage, *sides), []).append(finding)
+    lines = []
+    for (stage, *_), found in groups.items():
+        total, exact, every, near = (
+            sum(getattr(each, name) for each in found)
+            for name in ("num_examples", "num_exact", "num_all_exact", "num_near")
+        )
+        lines.append(
+            (
+                stage, _name_languages([each.trained for each in found]), _name_languages([each.scored for each in found]),
+                f"{total:,}", f"{exact:,} ({exact / max(total, 1):.1%})", f"{every:,}", f"{near:,}",
+            )
+        )  # fmt: skip
+    return lines
+
+
+def _name_languages(sets: Iterable[DataSplit]) -> str:
+    """'xnli test (ar, de, fr)' or, of more languages, 'xnli test (15 languages)'."""
+    found = list(sets)
+    codes = list(dict.fromkeys(each.language for each in found))
+    few = ", ".join(codes) if len(codes) <= MAX_NAMED_PAIRS else f"{len(codes)} languages"
+    return f"{found[0].task} {found[0].split} ({few})"
+
+
 def to_json(report: ContaminationReport) -> dict[str, Any]:
     return {"rule": report.rule, **asdict(report)}
 
@@ -139,6 +169,7 @@ def for_page(record: Record, store: Store) -> dict[str, Any]:
     return {
         "summary": summarize_contamination(report),
         "headings": HEADINGS,
+        "groups": group_findings(report) if len(report.findings) > MAX_NAMED_PAIRS else [],
         "lines": [
             {"cells": finding_cells(finding), "quotes": list(quote_lines(finding))} for finding in sort_findings(report)
         ],

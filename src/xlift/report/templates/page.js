@@ -63,7 +63,9 @@
     const lists = chosen.map(([head, column]) => {
       const values = [...new Set(rows.map((row) => textOf(row.cells[column])))].sort(collator.compare);
       const options = values.map((value) => new Option(value.length > 40 ? `${value.slice(0, 39)}…` : value, `=${value}`));
-      return { column, list: make("select", {}, new Option("all", ""), ...options), name: textOf(head) };
+      const list = make("select", {}, new Option("all", ""), ...options);
+      list.setAttribute("aria-label", textOf(head));
+      return { column, list, name: textOf(head) };
     });
     const update = () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
