@@ -10,7 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from xlift.analysis.contrasts import Contrast
 from xlift.report import catalogue, model_list
+from xlift.report.contrasts import contrast_table
 from xlift.report.fitting_table import FittingTable
 
 HEADINGS = ["target", "language", "as\nentailment", "difference"]
@@ -54,6 +56,16 @@ def test_columns_share_the_room_that_is_left() -> None:
     starts = [match.start() for match in re.finditer(r"\S+", lines[1])]
     assert starts[1] - starts[0] < 10
     assert abs((starts[2] - starts[1]) - (80 - starts[2])) <= 4
+
+
+@pytest.mark.parametrize("width", [60, 41])
+def test_p_stands_below_the_difference_where_the_terminal_is_narrow(width: int) -> None:
+    contrast = Contrast(
+        "s", ("isle-names", "none"), "isle-qa", "all", "accuracy", 2, 100, (0.6, 0.5), 0.1, 0.05, 0.15, p=0.04
+    )
+    table = contrast_table([contrast], languages=False, margin=None, trend=False, width=width)
+    (row,) = table.rows
+    assert row[-2:] == (["▲+10.0 ±5.0", ".040"] if width == 60 else ["50.0", "▲+10.0 ±5.0\np .040"])
 
 
 @pytest.mark.parametrize(("page", "columns"), [(model_list, "languages, licence, files"), (catalogue, "size, sources, metric, splits")])  # fmt: skip
