@@ -77,7 +77,7 @@ def _draw(points: list[dict[str, Any]]) -> str:
     # The reader's font may be wider than the one used to measure the drawing.
     margin = min(300, 16 + 8 * max(map(len, pipelines)))
     y = alt.Y("pipeline:N", sort=pipelines, title=None, axis=alt.Axis(labelLimit=margin, minExtent=margin))
-    opacity = alt.condition("datum.same_task", alt.value(0.3), alt.value(1))
+    opacity = alt.condition("datum.same_task", alt.value(0.45), alt.value(1))
     offset = alt.YOffset("kind:N", sort=kinds)
     color = alt.Color(
         "kind:N",
@@ -105,7 +105,7 @@ def _draw(points: list[dict[str, Any]]) -> str:
             yOffset=offset,
             x=alt.X("seed:Q", title="lift (percentage points)"),
             color=color,
-            opacity=alt.condition("datum.same_task", alt.value(0.3), alt.value(0.75)),
+            opacity=alt.condition("datum.same_task", alt.value(0.45), alt.value(0.75)),
             description=alt.value("seed"),
         ),
         alt.Chart().mark_point(filled=True, size=45).encode(y=y, yOffset=offset, x=x, color=color, opacity=opacity),
