@@ -103,7 +103,7 @@ def test_other_licences(licence: str):
     assert not is_free(licence)
 
 
-def test_languages_of_the_archipelago_are_of_private_use_in_html():
-    assert html_language("qta") == "x-qta"
+def test_languages_of_the_archipelago_have_no_code_in_html():
+    assert html_language("qta") == ""
     assert html_language("quy") == "quy"
     assert html_language("zh-Hans") == "zh-Hans"

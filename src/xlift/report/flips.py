@@ -47,9 +47,9 @@ def for_page(targets: Sequence[TargetFlips]) -> list[dict[str, Any]]:
 
 
 def html_language(code: str) -> str:
-    """The code for the attribute `lang`; 'x-qta' for a code of private use, such as those of the archipelago."""
+    """The code for the attribute `lang`; '' for a code of private use, such as those of the archipelago."""
     is_private = len(code) == 3 and code[0] == "q" and ord(code[1]) in PRIVATE_CODES
-    return f"x-{code}" if is_private else code
+    return "" if is_private else code
 
 
 def _names(pipelines: Sequence[PipelineKey]) -> dict[PipelineKey, str]:
