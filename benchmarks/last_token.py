@@ -100,7 +100,7 @@ def compute_vectors(model: Model, tokenizer: Any, rows: Sequence[list[int]], lay
 
     from xlift.evaluation.batching import iterate_batches
     from xlift.models.heads import row_state
-    from xlift.tasks.formats.base import Features
+    from xlift.tasks.formats.features import Features
     from xlift.tasks.formats.ragged import Ragged
     from xlift.training.progress import Progress
 

@@ -32,7 +32,7 @@ from xlift.models.text_mode import TEXT
 from xlift.models.weight_transfer import transfer_weights
 from xlift.recipes import Engine, Lora, Recipe, Sampling
 from xlift.tasks import catalog
-from xlift.tasks.formats.base import IGNORE_INDEX, Features
+from xlift.tasks.formats.features import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training import stage
 from xlift.training.progress import Progress

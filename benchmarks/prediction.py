@@ -48,7 +48,7 @@ from xlift.models.outputs import HeadSpec
 from xlift.models.pretrained import silence_transformers
 from xlift.recipes import Precision
 from xlift.tasks import catalog, formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.retrieval import PairExample
 from xlift.tasks.formats.span_scores import best_spans

@@ -30,7 +30,7 @@ from benchmarks import xnli_shape
 from benchmarks.timing import peak_megabytes, ratios, report_results, run_in_processes, spread, table
 from benchmarks.xnli_shape import LABELS
 from xlift.recipes import Engine, Lora, Recipe, Sampling
-from xlift.tasks.formats.base import IGNORE_INDEX, Features
+from xlift.tasks.formats.features import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
 
 BATCH, MEAN, SPREAD, DISTINCT, WARMUPS = 16, 41.0, 0.25, 16_000, 2

@@ -19,7 +19,7 @@ from xlift.models.heads import pool
 from xlift.models.model import Model
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks import catalog, formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.formats.span_qa import SpanExample

@@ -17,8 +17,8 @@ from xlift.models.model import Model
 from xlift.models.text_mode import candidate_scores
 from xlift.recipes import PromptSettings
 from xlift.tasks import catalog
-from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.template import Template
 from xlift.training.progress import Interrupted, Progress

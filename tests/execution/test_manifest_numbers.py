@@ -20,7 +20,7 @@ from xlift.studies.job import Data, Job, PredictSpec, TrainSpec, make_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.training.progress import Progress
 
 NLI = {"task": "isle-nli", "train": {"size": 16}, "languages": ["qta"], "size": 8}

@@ -20,7 +20,7 @@ from xlift.model_files.tokenizer import read_tokenizer
 from xlift.models.pretrained import load_pretrained
 from xlift.models.tokenizer_loading import load_tokenizer
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Direction, Prompt
+from xlift.tasks.formats.features import Direction, Prompt
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.tasks.prompts.tokenization import text_features
 

@@ -18,7 +18,7 @@ from xlift.models.model import Model
 from xlift.models.text_mode import TEXT
 from xlift.recipes import Engine, PromptSettings, Recipe, Sampling
 from xlift.tasks import catalog, formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.prompts import find_template
 from xlift.tasks.prompts.fewshot import make_prompts

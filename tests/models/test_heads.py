@@ -10,8 +10,8 @@ from xlift.errors import UserError
 from xlift.models.heads import make_head, pool
 from xlift.models.outputs import OUTPUTS, HeadSpec
 from xlift.tasks import formats
-from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.features import IGNORE_INDEX
 from xlift.tasks.formats.multi_label import MultiLabelExample
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.regression import RegressionExample

@@ -36,7 +36,7 @@ from xlift.models.text_mode import TEXT, text_loss, vocabulary_logits
 from xlift.models.weight_transfer import transfer_weights
 from xlift.recipes import Lora, Recipe, Sampling
 from xlift.tasks import catalog
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.stage import add_heads, fine_tune
 from xlift.training.train_dataset import TrainDataset

@@ -17,7 +17,7 @@ from xlift.models import text_mode
 from xlift.models.model import Model
 from xlift.models.output_layer import check_vocabulary_logits
 from xlift.models.text_mode import best_candidate, candidate_scores, generate, text_loss
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 
 WRITING = [*tiny.DECODERS, *tiny.SEQ2SEQ]
 MORE_TREES = [

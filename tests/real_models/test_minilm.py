@@ -17,7 +17,7 @@ from xlift.models.backbone import load
 from xlift.models.export import write_model
 from xlift.models.model import Model
 from xlift.models.outputs import HeadSpec
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.progress import Progress
 

@@ -10,8 +10,8 @@ from tests.support import tiny
 from xlift.errors import UserError
 from xlift.tasks import formats
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.features import IGNORE_INDEX
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.text import TextExample
 

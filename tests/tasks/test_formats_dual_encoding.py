@@ -13,8 +13,8 @@ from tests.support import tiny
 
 from xlift.errors import UserError
 from xlift.tasks import catalog, metrics
-from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.dual_encoding import FORMAT, DualExample
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.metrics.ranking import average_precision, full_average_precision, reciprocal_rank
 

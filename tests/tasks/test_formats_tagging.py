@@ -9,7 +9,7 @@ from tests.support.profile import scaled
 
 from xlift.errors import UserError
 from xlift.tasks import formats
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 from xlift.tasks.formats.tagging import TaggingExample
 
 FORMAT = formats.get("tagging")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from xlift.errors import UserError
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Direction
 from xlift.tasks.formats.change import ChangedText
+from xlift.tasks.formats.features import Direction
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.translation import MAX_NEW_TOKENS, TranslationExample, language_name
 from xlift.tasks.sources.custom import build_custom_task

@@ -15,7 +15,7 @@ from xlift.models.compact_vocabulary import CompactVocabulary, find_used_tokens
 from xlift.models.model import Model
 from xlift.recipes import Engine, Recipe, Sampling
 from xlift.tasks import catalog
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.batches import UnitIndex, make_schedule
 from xlift.training.loop import StepOutput, learning_rate

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xlift.recipes import Recipe, Sampling, TextShare
 from xlift.steps import sampling_probabilities
-from xlift.tasks.formats.base import IGNORE_INDEX, Features
+from xlift.tasks.formats.features import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.batches import (
     Step,

@@ -13,8 +13,8 @@ from tests.support import tiny
 from xlift.models.model import Model
 from xlift.recipes import Recipe, Sampling
 from xlift.tasks import catalog
-from xlift.tasks.formats.base import Features
 from xlift.tasks.formats.dual_encoding import DualExample
+from xlift.tasks.formats.features import Features
 from xlift.training import in_batch_negatives, stage
 from xlift.training.batches import collate, collate_targets
 from xlift.training.progress import Interrupted, Progress

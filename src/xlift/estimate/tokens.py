@@ -22,7 +22,7 @@ from xlift.recipes import PromptSettings
 from xlift.studies.job import Data, TextMode
 from xlift.tasks import formats
 from xlift.tasks.catalog.sizes import typical_example
-from xlift.tasks.formats.base import Prompt
+from xlift.tasks.formats.features import Prompt
 from xlift.tasks.task import Task
 
 SAMPLE = 64

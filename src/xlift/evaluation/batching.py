@@ -11,7 +11,7 @@ from torch import Tensor
 from xlift.models.model import Model
 from xlift.models.packing import move_inputs
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Precision
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.batches import collate, split_into_micro_batches
 from xlift.training.precision import autocast, resolve_precision

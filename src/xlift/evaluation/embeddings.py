@@ -14,7 +14,7 @@ import torch
 from xlift.evaluation.batching import concatenate_features, iterate_batches
 from xlift.models.heads import pool
 from xlift.models.model import Model
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.training.precision import no_autocast
 from xlift.training.progress import Progress
 

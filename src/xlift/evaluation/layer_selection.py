@@ -19,7 +19,7 @@ from xlift.evaluation.embeddings import Pooling, compute_pooled_vectors
 from xlift.models.model import Model
 from xlift.recipes import MAX_LAYER_PAIRS, Precision
 from xlift.tasks.formats import retrieval
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.retrieval import PairExample
 from xlift.training.progress import Progress
 

@@ -16,7 +16,8 @@ from xlift.evaluation.text_predictions import PromptContext, RowOutputs, predict
 from xlift.models.model import Model
 from xlift.recipes import Precision
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features, ScoreKind
+from xlift.tasks.formats.base import ScoreKind
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.retrieval import official_layer
 from xlift.tasks.task import Task
 from xlift.training.precision import no_autocast

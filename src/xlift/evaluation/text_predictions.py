@@ -16,7 +16,7 @@ from xlift.models.model import Model
 from xlift.models.output_layer import check_vocabulary_logits
 from xlift.models.text_mode import candidate_scores, check_can_generate, compared_scores, generate
 from xlift.recipes import Precision, PromptSettings
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.template import Template
 from xlift.tasks.prompts.tokenization import Slots, decode_answers
 from xlift.training.batches import split_into_micro_batches

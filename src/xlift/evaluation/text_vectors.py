@@ -10,7 +10,7 @@ import torch
 
 from xlift.evaluation.embeddings import Pooling, compute_pooled_vectors
 from xlift.models.backbone import load
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.training.progress import Progress
 

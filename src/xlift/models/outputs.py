@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xlift.errors import UserError
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 
 POOLINGS = ("cls", "mean", "last", "pooler")
 """How a dual encoder pools a row: the first token, the mean (special tokens included, as in XTREME), the last token, or the tanh

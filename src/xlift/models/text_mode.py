@@ -30,7 +30,7 @@ from xlift.models.model import Model
 from xlift.models.output_layer import decoder_of, output_layer, vocabulary_logits
 from xlift.models.outputs import Loss
 from xlift.models.packing import LENGTHS, move_inputs
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 
 TEXT = "TEXT"
 """Name of the head, without weights, of all tasks with `mode: text`."""

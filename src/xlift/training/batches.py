@@ -16,7 +16,7 @@ from torch import Tensor
 from xlift.models.packing import LENGTHS
 from xlift.recipes import Recipe, Sampling, TextShare
 from xlift.steps import divide_steps
-from xlift.tasks.formats.base import IGNORE_INDEX, Features
+from xlift.tasks.formats.features import IGNORE_INDEX, Features
 from xlift.tasks.formats.ragged import Ragged
 
 OUTPUT = "output"

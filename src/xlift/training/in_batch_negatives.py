@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from xlift.models.model import Model
 from xlift.models.packing import move_inputs
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.training.batches import collate, split_into_micro_batches
 
 MICRO_BATCH_TOKENS = 8192

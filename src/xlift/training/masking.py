@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xlift.errors import UserError
 from xlift.recipes import Masking
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 
 Tensors = dict[str, Tensor]
 

@@ -20,7 +20,7 @@ from xlift.models.outputs import Loss
 from xlift.models.packing import LENGTHS
 from xlift.models.text_mode import token_loss
 from xlift.recipes import Masking, Written
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 from xlift.tasks.prompts.tokenization import sentinel_ids
 from xlift.training.batches import OUTPUT
 from xlift.training.masking import Masker, Tensors, mask_tokens

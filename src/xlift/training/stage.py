@@ -19,7 +19,7 @@ from xlift.models.rms_norm import use_lean_rms_norms
 from xlift.models.text_mode import TEXT
 from xlift.recipes import ClassifierPooling, Engine, Recipe, Sampling, TextShare
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.task import Task
 from xlift.training import devices
 from xlift.training.allocator import keep_freed_memory, release_freed_memory

@@ -27,7 +27,7 @@ from xlift.models.packing import ATTENTION_NAME as PACKED
 from xlift.models.packing import LENGTHS, move_inputs
 from xlift.models.text_mode import text_loss, token_loss
 from xlift.recipes import Precision
-from xlift.tasks.formats.base import IGNORE_INDEX
+from xlift.tasks.formats.features import IGNORE_INDEX
 from xlift.training.batches import OUTPUT, Step, UnitIndex, collate, collate_targets, split_into_micro_batches
 from xlift.training.devices import ProcessGroup, assign_rows_to_ranks, random_state, set_random_state
 from xlift.training.in_batch_negatives import embed_rows

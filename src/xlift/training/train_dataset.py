@@ -11,7 +11,7 @@ from torch import Tensor
 from xlift.model_families import Family
 from xlift.models.text_mode import TEXT
 from xlift.recipes import Masking
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.task import Task
 from xlift.training.masking import Masker

@@ -20,8 +20,8 @@ from xlift.studies.plan import make_plan
 from xlift.studies.schema.training import PromptSettingsPatch, make_prompt_settings
 from xlift.studies.study_file import read_study
 from xlift.tasks import catalog, formats
-from xlift.tasks.formats.base import Prompt
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.features import Prompt
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.formats.template import Template
 from xlift.tasks.prompts import find_template, template_digest

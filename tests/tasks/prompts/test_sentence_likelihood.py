@@ -20,7 +20,7 @@ from xlift.recipes import PromptSettings
 from xlift.studies.plan import make_plan
 from xlift.studies.study_file import read_study
 from xlift.tasks import catalog, formats
-from xlift.tasks.formats.base import Prompt
+from xlift.tasks.formats.features import Prompt
 from xlift.tasks.formats.multiple_choice import ChoiceExample
 from xlift.tasks.prompts import find_template
 from xlift.tasks.prompts.fewshot import make_prompts

@@ -14,8 +14,8 @@ from xlift.errors import UserError
 from xlift.recipes import PromptSettings
 from xlift.tasks import catalog, formats
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Direction, Prompt
 from xlift.tasks.formats.classification import ClassificationExample
+from xlift.tasks.formats.features import IGNORE_INDEX, Direction, Prompt
 from xlift.tasks.formats.span_qa import SpanExample
 from xlift.tasks.formats.tagging import TaggingExample
 from xlift.tasks.formats.template import Template

@@ -27,7 +27,8 @@ from xlift.models.pretrained import check_folder, first_line, load_pretrained, s
 from xlift.models.tokenizer_loading import load_tokenizer
 from xlift.recipes import TOKENS_ON_GPU, TOKENS_PER_BATCH, Device, PromptSettings
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features, softmax
+from xlift.tasks.formats.base import softmax
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.template import Template
 from xlift.training.batches import collate, split_into_micro_batches
 from xlift.training.devices import select_device

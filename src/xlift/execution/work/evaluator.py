@@ -30,7 +30,7 @@ from xlift.execution.work.shared import Context, read_examples, resolve_max_leng
 from xlift.recipes import Recipe
 from xlift.studies.job import Data, TrainSpec
 from xlift.tasks import formats, metrics
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.task import Task
 from xlift.training.progress import Progress
 

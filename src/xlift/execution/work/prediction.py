@@ -29,7 +29,7 @@ from xlift.studies.job_numbers import DataNumbers, PredictNumbers, TrainNumbers
 from xlift.studies.predictions import DecisionScores, make_unit, write_predictions, write_scores
 from xlift.studies.store import Draft, Store
 from xlift.tasks import formats
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.retrieval import FORMAT as RETRIEVAL
 from xlift.tasks.task import Task
 from xlift.training.progress import Interrupted, Progress

@@ -14,7 +14,7 @@ from xlift.model_families import Family
 from xlift.studies.job import Data, TextMode
 from xlift.studies.job_numbers import DataNumbers
 from xlift.tasks import formats
-from xlift.tasks.formats.base import IGNORE_INDEX, Features
+from xlift.tasks.formats.features import IGNORE_INDEX, Features
 from xlift.tasks.formats.template import Template
 from xlift.tasks.prompts import find_template
 from xlift.tasks.prompts.fewshot import draw_fewshot_examples, make_prompts

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from xlift.models.delta import StoredModel
     from xlift.models.model import Model
     from xlift.models.weight_transfer import WeightTransfer
-    from xlift.tasks.formats.base import Features
+    from xlift.tasks.formats.features import Features
     from xlift.tasks.noise import NoiseCounts
     from xlift.training.loop import TrainOutput
     from xlift.training.train_dataset import TrainDataset

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xlift.tasks.formats.base import IGNORE_INDEX, WHERE, Features, Prompt, ScoredAnswer, Scores, entropy, softmax
+from xlift.tasks.formats.base import WHERE, ScoredAnswer, Scores, entropy, softmax
+from xlift.tasks.formats.features import IGNORE_INDEX, Features, Prompt
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, Scores
+from xlift.tasks.formats.base import Format, Scores
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.retrieval import FORMAT as RETRIEVAL
 
 TOP_K = 20

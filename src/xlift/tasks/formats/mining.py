@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format
+from xlift.tasks.formats.base import Format
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.retrieval import PairExample, Retrieval
 from xlift.tasks.nearest import Neighbours, find_neighbours, unit_vectors
 

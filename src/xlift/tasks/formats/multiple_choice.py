@@ -16,8 +16,9 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Features, Format, Prompt, ScoredAnswer, Scores, load_code, softmax
+from xlift.tasks.formats.base import Format, ScoredAnswer, Scores, load_code, softmax
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import IGNORE_INDEX, Features, Prompt
 from xlift.tasks.formats.ragged import Ragged, RaggedBuilder
 from xlift.tasks.formats.template import Template
 

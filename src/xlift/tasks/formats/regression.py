@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from xlift.tasks.formats.base import Features, Prompt, ScoredAnswer
+from xlift.tasks.formats.base import ScoredAnswer
+from xlift.tasks.formats.features import Features, Prompt
 from xlift.tasks.formats.template import Template
 from xlift.tasks.formats.text_pair import FIELDS, TextPairExample, TextPairs
 

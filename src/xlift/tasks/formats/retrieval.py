@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, ScoreKind, Scores, load_code
+from xlift.tasks.formats.base import Format, ScoreKind, Scores, load_code
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import Features
 from xlift.tasks.nearest import find_neighbours, unit_vectors
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, Prompt, ScoredAnswer, Scores, load_code
+from xlift.tasks.formats.base import Format, ScoredAnswer, Scores, load_code
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import Features, Prompt
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.span_scores import (
     NULL_POSITION,

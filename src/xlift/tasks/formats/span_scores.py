@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xlift.tasks.formats.base import Features
+from xlift.tasks.formats.features import Features
 
 MAX_ANSWER_TOKENS = 30
 """As in SQuAD's and XTREME's `run_squad.py`."""

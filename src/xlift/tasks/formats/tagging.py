@@ -24,19 +24,9 @@ import numpy as np
 
 from xlift.errors import UserError
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import (
-    IGNORE_INDEX,
-    NUM_COMMON_ANSWERS,
-    Features,
-    Format,
-    Prompt,
-    ScoredAnswer,
-    Scores,
-    entropy,
-    load_code,
-    softmax,
-)
+from xlift.tasks.formats.base import NUM_COMMON_ANSWERS, Format, ScoredAnswer, Scores, entropy, load_code, softmax
 from xlift.tasks.formats.change import Change
+from xlift.tasks.formats.features import IGNORE_INDEX, Features, Prompt
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
 from xlift.tasks.grapheme_clusters import normalize

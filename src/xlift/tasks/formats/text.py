@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format
+from xlift.tasks.formats.base import Format
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import Features
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import Features, Format, load_code
+from xlift.tasks.formats.base import Format, load_code
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import Features
 from xlift.tasks.formats.ragged import Ragged
 from xlift.tasks.formats.template import FilledTemplate, Template
 

@@ -14,8 +14,9 @@ from xlift.archipelago.languages import GENERATED_LANGUAGES
 from xlift.errors import UserError
 from xlift.language_tags import find_language, match_code
 from xlift.languages import canonical
-from xlift.tasks.formats.base import Direction, Format, Prompt
+from xlift.tasks.formats.base import Format
 from xlift.tasks.formats.change import Change, apply_change
+from xlift.tasks.formats.features import Direction, Prompt
 from xlift.tasks.formats.template import Template
 
 NEW_TOKENS_PER_CHARACTER = 1.5

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.tasks.formats.base import Format, Prompt
+from xlift.tasks.formats.base import Format
+from xlift.tasks.formats.features import Prompt
 from xlift.tasks.formats.template import Template
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from xlift.errors import UserError
 from xlift.model_families import Family
 from xlift.tasks.formats import encoding
-from xlift.tasks.formats.base import IGNORE_INDEX, Direction, Features, Prompt
+from xlift.tasks.formats.features import IGNORE_INDEX, Direction, Features, Prompt
 from xlift.tasks.formats.ragged import RaggedBuilder
 from xlift.tasks.formats.template import Template
 from xlift.tasks.grapheme_clusters import widen_span
