@@ -52,6 +52,9 @@ STUDIES = {
             "low_resource_languages",
             "shuffled_labels",
             "head_start",
+            "head_start_pairs",
+            "shuffled_labels_variants",
+            "shuffled_labels_words",
         )
     },
 }

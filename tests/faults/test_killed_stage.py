@@ -100,8 +100,8 @@ def test_a_stage_killed_at_any_moment_ends_in_the_same_bytes(
     numbers = Store(tmp_path / "undisturbed").open(job.key).manifest["numbers"]
     assert numbers["attempts"] == (1 if training is SELECTED else 3)
     assert numbers["collapsed"] == (training is COLLAPSING)
-    # had a checkpoint to resume from; between two attempts there is none
-    assert resumed >= (kills // 2 if training is SELECTED else 1)
+    # had a checkpoint to resume from: about 60% of the time is after the first one; between two attempts there is none
+    assert resumed >= (kills // 3 if training is SELECTED else 1)
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def test_submission_can_be_scored(xlift: Xlift, tmp_path: Path):
     assert (answer.code, answer.out) == (2, "")
     assert "the study has no predictions of xnli, panx" in answer.err
     answer = xlift(*call, "--partial", "--seed", 1, "--model", "isles")
-    assert answer.out == "Wrote 11 files of 1 tasks to out\n"
+    assert answer.out == "Wrote 11 files of 1 task to out\n"
     assert answer.err.count("not in the folder") == 8
     assert xlift(*call, "--partial").code == 2  # the folder is in use now
     for path in (tmp_path / "out").rglob("*.jsonl"):
