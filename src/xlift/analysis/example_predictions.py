@@ -8,7 +8,7 @@ from typing import Any
 
 from xlift.analysis.chance import is_choice
 from xlift.analysis.scores import readable
-from xlift.analysis.seed_scores import DEV_LAYER, OFFICIAL_LAYER
+from xlift.analysis.seed_scores import DEV_LAYER, OFFICIAL_LAYER, SeedRow
 from xlift.studies.plan import Cell
 from xlift.studies.predictions import read_rows, read_scores
 from xlift.studies.record import Record
@@ -18,21 +18,9 @@ from xlift.tasks.metrics.base import Metric, mean
 
 
 @dataclass(frozen=True)
-class ExamplePrediction:
-    """One row. Columns that a row of `xlift report --json` has too mean the same."""
+class ExamplePrediction(SeedRow):
+    """The prediction of one example."""
 
-    study: str
-    model: str
-    intermediate: str
-    intermediate_language: str
-    size: str
-    seed: int
-    target: str
-    train_language: str
-    language: str
-    noise: str
-    layer: str
-    """As in `SeedScore`."""
     control: str
     control_of: str
     id: str

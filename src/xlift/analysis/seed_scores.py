@@ -25,8 +25,8 @@ DEV_LAYER, OFFICIAL_LAYER = "dev", "official"
 
 
 @dataclass(frozen=True)
-class SeedScore:
-    """One row. Columns that a row of `xlift report --json` has too mean the same."""
+class SeedRow:
+    """What identifies the run of one seed in one language. Columns that a row of `xlift report --json` has too mean the same."""
 
     study: str
     model: str
@@ -42,6 +42,12 @@ class SeedScore:
     """Name of the noise, such as 'typos 10%'; '' for clean texts."""
     layer: str
     """Of scores of hidden states: 'dev' for a layer chosen on dev pairs, and 'official' for the task's own one beside it. Else ''."""
+
+
+@dataclass(frozen=True)
+class SeedScore(SeedRow):
+    """The score of one seed."""
+
     metric: str
     value: float
     """The score, as a fraction."""

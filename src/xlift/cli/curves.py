@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console
+from xlift.cli.options import (
+    DEFAULT_STORE,
+    IntermediateLanguageOption,
+    IntermediateOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    SizeOption,
+    StoreOption,
+    TrainLanguageOption,
+    console,
+)
 from xlift.cli.studies import open_results
 from xlift.errors import UserError
 
@@ -17,18 +28,12 @@ def curves(
     ],
     store: StoreOption = DEFAULT_STORE,
     target: Annotated[str, typer.Option("--target", help="Target task.", show_default=False)] = "",
-    model: Annotated[str, typer.Option("--model", help="The pretrained model.", show_default=False)] = "",
-    intermediate: Annotated[
-        str, typer.Option("--intermediate", help="Intermediate task, or none for the baseline.", show_default=False)
-    ] = "",
-    intermediate_language: Annotated[
-        str, typer.Option("--intermediate-language", help="Language of the intermediate task.", show_default=False)
-    ] = "",
-    size: Annotated[str, typer.Option("--size", help="Size of the intermediate task.", show_default=False)] = "",
-    train_language: Annotated[
-        str, typer.Option("--train-language", help="Language that the target was trained in.", show_default=False)
-    ] = "",
-    seed: Annotated[str, typer.Option("--seed", help="Training seed.", show_default=False)] = "",
+    model: ModelOption = "",
+    intermediate: IntermediateOption = "",
+    intermediate_language: IntermediateLanguageOption = "",
+    size: SizeOption = "",
+    train_language: TrainLanguageOption = "",
+    seed: SeedOption = "",
     as_json: JsonOption = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlift.cli.options import DEFAULT_STORE, DataOption, JsonOption, StoreOption, open_existing_store
+from xlift.cli.options import (
+    DEFAULT_STORE,
+    DataOption,
+    IntermediateLanguageOption,
+    IntermediateOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    SizeOption,
+    StoreOption,
+    TrainLanguageOption,
+    open_existing_store,
+)
 from xlift.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,18 +41,12 @@ def export(
     folder: FolderArgument,
     store: StoreOption = DEFAULT_STORE,
     target: Annotated[str, typer.Option("--target", help="Target task of the model.", show_default=False)] = "",
-    model: Annotated[str, typer.Option("--model", help="The pretrained model.", show_default=False)] = "",
-    intermediate: Annotated[
-        str, typer.Option("--intermediate", help="Intermediate task, or none for the baseline.", show_default=False)
-    ] = "",
-    intermediate_language: Annotated[
-        str, typer.Option("--intermediate-language", help="Language of the intermediate task.", show_default=False)
-    ] = "",
-    size: Annotated[str, typer.Option("--size", help="Size of the intermediate task.", show_default=False)] = "",
-    train_language: Annotated[
-        str, typer.Option("--train-language", help="Language that the target was trained in.", show_default=False)
-    ] = "",
-    seed: Annotated[str, typer.Option("--seed", help="Training seed.", show_default=False)] = "",
+    model: ModelOption = "",
+    intermediate: IntermediateOption = "",
+    intermediate_language: IntermediateLanguageOption = "",
+    size: SizeOption = "",
+    train_language: TrainLanguageOption = "",
+    seed: SeedOption = "",
     best: Annotated[
         bool, typer.Option("--best", help="Take the best matching pipeline on dev data of its training language.")
     ] = False,

@@ -60,6 +60,18 @@ WorkersOption = Annotated[
         help="Number of worker processes (default: one per processor; one on a GPU). 0 runs the jobs in this process.",
     ),
 ]
+ModelOption = Annotated[str, typer.Option("--model", help="The pretrained model.", show_default=False)]
+IntermediateOption = Annotated[
+    str, typer.Option("--intermediate", help="Intermediate task, or none for the baseline.", show_default=False)
+]
+IntermediateLanguageOption = Annotated[
+    str, typer.Option("--intermediate-language", help="Language of the intermediate task.", show_default=False)
+]
+SizeOption = Annotated[str, typer.Option("--size", help="Size of the intermediate task.", show_default=False)]
+TrainLanguageOption = Annotated[
+    str, typer.Option("--train-language", help="Language that the target was trained in.", show_default=False)
+]
+SeedOption = Annotated[str, typer.Option("--seed", help="Training seed.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_STORE = Path("xlift-store")
 

@@ -159,10 +159,10 @@ def predict(
 @contextmanager
 def _output(out: Path | None) -> Iterator[IO[str]]:
     """Give the output file, or standard output. A reader that stops early (`| head`) ends the block without an error."""
-    from xlift.execution.exporting import write_file_atomically
+    from xlift.new_files import write_atomically
 
     if out is not None:
-        with write_file_atomically(out) as stream:
+        with write_atomically(out) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
             yield stream
         return
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from glob import escape
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.pipelines import Pipeline, TaskInfo, catalogue_task, declarations, task_info
 from xlift.errors import UserError
@@ -332,28 +332,3 @@ def _apply_umask(folder: Path) -> None:
     os.umask(mask)
     for path in folder.rglob("*"):
         path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
-
-
-@contextmanager
-def write_file_atomically(path: Path) -> Iterator[IO[str]]:
-    """Give a temporary text file that is renamed to `path` at the end of the block and removed after an error.
-
-    Raises:
-        UserError: the disk refuses the file.
-    """
-    draft = path.with_name(f".{path.name}.new-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("w", encoding="utf-8", newline="") as stream:
-                yield stream
-            os.replace(draft, path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="Free some space, or name another file.",
-        ) from None

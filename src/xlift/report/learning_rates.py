@@ -26,7 +26,7 @@ def rates_section(stages: Sequence[TargetStage]) -> list[Section]:
     for number, part in enumerate(rates_for_page(stages), 1):
         target = part["target"]
         if part["lines"]:
-            caption = f"Learning rates of {target}: score on dev data (%) after training with each, under the first seed. Bold: the one that was taken."
+            caption = f"Learning rates of {target}: score on dev data (%) after training with each, under the first seed. Bold: the rate that was taken."
             rows = [[line["name"], *map(_rate_cell, line["cells"])] for line in part["lines"]]
             blocks.append(Table(caption, ["pipeline", *part["rates"]], rows, len(part["rates"])))
         if part["curves"]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlift.analysis.example_predictions import ExamplePrediction
-from xlift.errors import UserError
+from xlift.new_files import write_atomically
 from xlift.report.csv_rows import iterate_csv
 from xlift.report.fitting_table import FittingTable
 from xlift.report.tables import HEADINGS, to_percent
@@ -133,23 +132,9 @@ def write_parquet(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> 
     """
     import pyarrow.parquet as pq
 
-    draft = path.with_name(f".{path.name}.new-{os.getpid()}")
     count = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
-                for table in tables:
-                    writer.write_table(table)
-                    count += table.num_rows
-            os.replace(draft, path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="Free some space, or name another file.",
-        ) from None
+    with write_atomically(path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+            count += table.num_rows
     return count

@@ -6,6 +6,7 @@ example, traits, features, decode, prompt and parse, change of texts. Formats us
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -48,7 +49,7 @@ class ScoredAnswer(NamedTuple):
     """Of each label, if the format has `has_label_probabilities`."""
 
 
-class Format:
+class Format(ABC):
     """One shape of supervision. A format sets what differs from the values here."""
 
     name: str
@@ -127,14 +128,15 @@ class Format:
     label_fields: tuple[str, ...] = ()
     """Fields of the gold answer. `shuffle_labels` exchanges them among examples, unless a format does it in another way."""
 
+    @abstractmethod
     def check(self, example: Any, labels: Sequence[str]) -> str | None:
         """The problem with an example ("unknown label 'maybe' (expected ...)"), or None."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts(self, example: Any) -> tuple[str, ...]:
         """The natural-language strings of an example (for vocabularies, contamination checks, MLM)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_record(self, fields: Any, name: str, *, with_gold: bool = True) -> Any:
         """An example from a record with named columns.
 
@@ -146,7 +148,6 @@ class Format:
         Raises:
             UserError: the record lacks a field, or a value is of the wrong kind.
         """
-        raise NotImplementedError
 
     def check_input(self, example: Any) -> str | None:
         """The problem with an example without gold answer, or None."""
@@ -203,11 +204,11 @@ class Format:
         """
         return None
 
+    @abstractmethod
     def features(
         self, examples: Sequence[Any], tokenizer: Any, labels: Sequence[str], *, max_length: int, train: bool
     ) -> Features:
         """Rows for the encoder, at most `max_length` tokens each; `targets` are set where gold is known."""
-        raise NotImplementedError
 
     def decode(self, examples: Sequence[Any], features: Features, outputs: Any, labels: Sequence[str]) -> list[Any]:
         """One JSON-serialisable prediction per example, from one reduced output per row (a list or an array).
@@ -285,9 +286,9 @@ class Format:
         """The prediction, as `decode` returns it, from the index of the chosen candidate or from any generated text."""
         raise TypeError(f"the format {self.name} has no text mode")
 
+    @abstractmethod
     def change_texts(self, example: Any, change: Change) -> Any:
         """The example with changed texts (noise, translation); its spans and tags follow."""
-        raise NotImplementedError
 
     def shuffle_labels(self, examples: Sequence[Any], rng: Random) -> list[Any]:
         """The same examples in the same order with gold answers that say nothing about their texts (`controls: shuffled`).

@@ -1,0 +1,34 @@
+"""Writing a file that is whole or absent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xlift.errors import UserError
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary file that is renamed to `path` at the end of the block and removed after an error.
+
+    Raises:
+        UserError: the disk refuses the file.
+    """
+    draft = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            os.replace(draft, path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix="Free some space, or name another file.",
+        ) from None
