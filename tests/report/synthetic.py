@@ -85,6 +85,16 @@ def rows(
     return compute_lifts(cells, "archipelago-lift")
 
 
+def wide_rows(num_languages: int = 40) -> list[LiftRow]:
+    """A study with one target in many languages, 'l00' to 'l39'."""
+    many = {f"l{n:02d}": 0.1 for n in range(num_languages)}
+    LANGUAGES.update(many)
+    study = rows(("none", "isle-nli"), ("isle-pairs",), tuple(many), n=60)
+    for code in many:
+        del LANGUAGES[code]
+    return study
+
+
 def info(**changed) -> PageInfo:
     parts = {
         "study": "archipelago-lift",

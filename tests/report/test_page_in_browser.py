@@ -12,8 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from synthetic import LANGUAGES as LEVELS
-from synthetic import info, rows
+from synthetic import info, rows, wide_rows
 
 from xlift.report.page import render_page
 
@@ -195,12 +194,7 @@ def test_texts_keep_their_direction_and_language(open_page: Any):
 
 
 def test_the_printed_page_has_all_columns(open_page: Any):
-    many = {f"l{n:02d}": 0.1 for n in range(40)}
-    LEVELS.update(many)
-    study = rows(("none", "isle-nli"), ("isle-pairs",), tuple(many), n=60)
-    for code in many:
-        del LEVELS[code]
-    page = open_page(render_page(study, info()), viewport={"width": 688, "height": 1000})  # A4 without margins
+    page = open_page(render_page(wide_rows(), info()), viewport={"width": 688, "height": 1000})  # A4 without margins
     page.tab.emulate_media(media="print")
     assert not page.tab.locator(".tools, .files").first.is_visible()
     page.tab.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")

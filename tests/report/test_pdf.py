@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from synthetic import info, wide_rows
 from tests.support.command import Xlift
 
 from xlift.errors import UserError
+from xlift.report.page import render_page
 from xlift.report.pdf import find_browser, print_page
 
 
@@ -40,3 +42,22 @@ def test_without_a_browser_the_message_says_what_to_do(tmp_path: Path, monkeypat
     assert "--html" in result.err
     monkeypatch.setenv("CHROME", script(tmp_path / "mine", "true"))
     assert find_browser() == str(tmp_path / "mine")
+
+
+@pytest.mark.slow
+def test_a_real_browser_prints_every_column_of_a_wide_table(tmp_path: Path):
+    pypdf = pytest.importorskip("pypdf", reason="xlift[evidence] is not installed")
+    try:
+        browser = find_browser()
+    except UserError as error:
+        pytest.skip(str(error))
+    study = wide_rows()
+    print_page(render_page(study, info()), tmp_path / "page.pdf", browser)
+    pages = pypdf.PdfReader(tmp_path / "page.pdf").pages
+    assert len(pages) > 1
+    words = " ".join(page.extract_text() for page in pages).split()  # a browser leaves out what a page cuts off
+    languages = {row.language for row in study if row.language != "all"}
+    assert len(languages) == 40
+    # each is in the heat map and in the table by language
+    assert {language for language in languages if words.count(language) < 2} == set()
+    assert {f"{100 * row.value:.1f}" for row in study} - set(words) == set()
