@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import struct
 import sys
+import threading
+import time
 import types
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +157,7 @@ class FakePackage(types.ModuleType):
         )
 
     def init(self, **options: Any) -> FakePackage:
+        print("* Created new run")
         self.calls.append(("init", options))
         return self
 
@@ -182,7 +188,7 @@ class FakePackage(types.ModuleType):
 
 @pytest.mark.parametrize("name", ["wandb", "trackio", "mlflow"])
 def test_each_tracker_of_accelerate_gets_a_run_with_settings_and_metrics(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from accelerate import PartialState
 
@@ -205,6 +211,78 @@ def test_each_tracker_of_accelerate_gets_a_run_with_settings_and_metrics(
     assert config["batch_size"] == 32
     assert logged == ("log", ({"train/loss": 2.0, "train/grad_norm": 1.0, "train/learning_rate": 0.1}, 1))
     assert finished == ("finish", None)
+    assert capsys.readouterr().out == ""  # a line of a tracker would break the progress display
+
+
+def test_trackers_of_one_store_start_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two workers that made MLflow's database at once lost one of them.
+    order: list[str] = []
+
+    def start(*_: object) -> FakeTracker:
+        order.append("begin")
+        time.sleep(0.05)
+        order.append("end")
+        return FakeTracker()
+
+    monkeypatch.setattr(trackers, "_start", start)
+    monkeypatch.setattr(trackers, "has_tracker", lambda name: True)
+    job = next(iter(plan_of(study_file(tmp_path, STUDY)).jobs.values()))
+    context, store = Context(engine=Engine(report_to=("mlflow",))), Store(tmp_path / "store")
+
+    def work() -> None:
+        with report_metrics(job, context, store, Progress()):
+            pass
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert order == 3 * ["begin", "end"]
+
+
+def read_mlflow(folder: Path) -> tuple[str, dict[str, str], list[tuple[int, float]]]:
+    """Name, settings and training losses of the only run."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("my-study").experiment_id])
+    assert run.info.status == "FINISHED"
+    losses = client.get_metric_history(run.info.run_id, "train/loss")
+    return run.info.run_name, run.data.params, [(metric.step, metric.value) for metric in losses]
+
+
+def read_trackio(folder: Path) -> tuple[str, dict[str, str], list[tuple[int, float]]]:
+    """Name, settings and training losses of the only run."""
+    with closing(sqlite3.connect(folder / "my-study.db")) as database:
+        ((name, settings),) = database.execute("SELECT run_name, config FROM configs").fetchall()
+        lines = database.execute("SELECT step, metrics FROM metrics ORDER BY step").fetchall()
+    losses = [(step, json.loads(values)["train/loss"]) for step, values in lines]
+    return name, {key: str(value) for key, value in json.loads(settings).items()}, losses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "read"), [("mlflow", read_mlflow), ("trackio", read_trackio)])
+def test_a_real_tracker_keeps_a_run(name: str, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    job = next(job for job in plan_of(study_file(tmp_path, STUDY)).jobs.values() if job.kind == "train")
+    warnings: list[str] = []
+    context = Context(engine=Engine(report_to=name), study="my-study")
+    with report_metrics(job, context, Store(tmp_path / "store"), Progress(warn=warnings.append)) as progress:
+        log = MetricLog(progress, 2)
+        log.add_step(1, 2.0, 1.0, 0.1)
+        log.add_step(2, 1.0, 1.0, 0.0)
+    assert warnings == []
+    run, settings, losses = read(tmp_path / "trackio")
+    assert run.endswith(job.key[:8])
+    assert settings["job"] == job.key
+    assert settings["batch_size"] == "32"
+    assert losses == [(1, 2.0), (2, 1.0)]
 
 
 def test_metrics_are_means_over_some_steps_of_a_long_stage() -> None:

@@ -6,10 +6,12 @@ with one warning.
 
 from __future__ import annotations
 
+import fcntl
+import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ def report_metrics(
 
     def guard(name: str, action: Callable[[], object]) -> bool:
         try:
-            action()
+            with redirect_stdout(io.StringIO()):  # lines of trackio and MLflow would break the progress display
+                action()
             return True
         except (Exception, SystemExit) as error:
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
@@ -53,7 +56,9 @@ def report_metrics(
             guard(name, lambda tracker=tracker: tracker.log(dict(values), step=step))
 
     def start(name: str) -> None:
-        trackers[name] = _start(name, job, context.study, store.root / FOLDER, attempt)
+        folder = store.root / FOLDER
+        with _one_at_a_time(folder):
+            trackers[name] = _start(name, job, context.study, folder, attempt)
 
     for name in context.engine.report_to:
         if name not in _failed and has_tracker(name):  # planning has warned of those that are not installed
@@ -63,6 +68,15 @@ def report_metrics(
     finally:
         for name, tracker in list(trackers.items()):
             guard(name, tracker.finish)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Exclude the other workers of a store: the first run of MLflow makes its database, which fails if two do at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _start(name: str, job: Job, study: str, folder: Path, attempt: int) -> Any:
@@ -89,6 +103,7 @@ def _start(name: str, job: Job, study: str, folder: Path, attempt: int) -> Any:
         project = os.environ.get("WANDB_PROJECT", study)
         tracker = tracking.WandBTracker(project, name=run, group=study, dir=where)
     elif name == "mlflow":
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         tracker = tracking.MLflowTracker(study, run_name=run)
     else:
         tracker = tracking.TrackioTracker(study, name=run)
