@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,65 +47,65 @@ class ModelShape:
     tie_word_embeddings: bool = True
     """Whether the output layer shares the matrix of the embeddings."""
 
-    @property
+    @cached_property
     def num_parameters(self) -> int:
         """Of the loaded model. The output layer of an encoder, which only masked language modelling has, is not loaded."""
         if self.family == "encoder":
             return self.layer_parameters + self.embedding_parameters
         return self.stored_parameters
 
-    @property
+    @cached_property
     def stored_parameters(self) -> int:
         """Of the published files, which have the output layer of an encoder too."""
         outputs = 0 if self.tie_word_embeddings else self.output_parameters
         return self.layer_parameters + self.embedding_parameters + outputs
 
-    @property
+    @cached_property
     def embedding_parameters(self) -> int:
         """Word embeddings and learned position embeddings."""
         sides = 2 if self.num_decoder_layers else 1
         return (self.vocab_size + sides * self.num_positions) * self.hidden_size
 
-    @property
+    @cached_property
     def output_parameters(self) -> int:
         """The matrix that computes logits over the vocabulary."""
         return self.vocab_size * self.hidden_size
 
-    @property
+    @cached_property
     def layer_parameters(self) -> int:
         """The matrices of all layers."""
         return self.main_stack_parameters + self.decoder_parameters
 
-    @property
+    @cached_property
     def main_stack_parameters(self) -> int:
         """The matrices of the `num_layers` layers that read the input."""
         return self.num_layers * (self._attention_matrices + self._feed_forward_matrices)
 
-    @property
+    @cached_property
     def decoder_parameters(self) -> int:
         """The matrices of the decoder in an encoder-decoder model, which has self-attention and cross-attention."""
         return self.num_decoder_layers * (2 * self._attention_matrices + self._feed_forward_matrices)
 
-    @property
+    @cached_property
     def attention_parameters(self) -> int:
         """The attention matrices of all layers."""
         return (self.num_layers + 2 * self.num_decoder_layers) * self._attention_matrices
 
-    @property
+    @cached_property
     def attention_width(self) -> int:
         """Units of all query heads."""
         return self.num_heads * (self.head_dim or self.hidden_size // self.num_heads)
 
-    @property
+    @cached_property
     def key_value_width(self) -> int:
         """Units of all key heads; the value heads have as many."""
         return (self.num_key_value_heads or self.num_heads) * (self.head_dim or self.hidden_size // self.num_heads)
 
-    @property
+    @cached_property
     def _attention_matrices(self) -> int:
         return 2 * self.hidden_size * (self.attention_width + self.key_value_width)
 
-    @property
+    @cached_property
     def _feed_forward_matrices(self) -> int:
         return (3 if self.is_gated else 2) * self.hidden_size * self.intermediate_size
 

@@ -21,8 +21,9 @@ def drawn(plan: Plan, store: Store, width: int = 100, workers: int = 2) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width)
     plan_estimate = PlanEstimate(plan, store, workers)
-    print_plan(plan, store, plan_estimate, console)
-    for line in describe_remaining(plan, {key for key in plan.jobs if store.has(key)}, plan_estimate):
+    done = {key for key in plan.jobs if store.has(key)}
+    print_plan(plan, done, plan_estimate, console)
+    for line in describe_remaining(plan, done, plan_estimate):
         console.print(line)
     return out.getvalue()
 
@@ -150,7 +151,7 @@ def test_estimate_for_a_device_is_marked_as_an_assumption(tmp_path: Path):
 
 def test_json_has_the_estimate_of_every_job(tmp_path: Path):
     plan, store = isles_plan(tmp_path), Store(tmp_path / "s")
-    jobs = as_json(plan, store, PlanEstimate(plan, store, 2))
+    jobs = as_json(plan, set(), PlanEstimate(plan, store, 2))
     assert [job["key"] for job in jobs] == list(plan.jobs)
     train = next(job for job in jobs if job["kind"] == "train")
     predict = next(job for job in jobs if job["kind"] == "predict")
@@ -162,7 +163,7 @@ def test_json_has_the_estimate_of_every_job(tmp_path: Path):
 def test_no_memory_estimate_for_an_unknown_shape(tmp_path: Path):
     plan, store = plan_of(study_file(tmp_path)), Store(tmp_path / "s")  # its config.json says nothing
     assert "GB" not in drawn(plan, store)
-    assert all(job["estimated_memory_bytes"] is None for job in as_json(plan, store, PlanEstimate(plan, store, 2)))
+    assert all(job["estimated_memory_bytes"] is None for job in as_json(plan, set(), PlanEstimate(plan, store, 2)))
 
 
 @pytest.mark.parametrize(

@@ -193,18 +193,18 @@ def plan(
         _calibrate(study_plan, workers)
     plan_estimate = PlanEstimate(study_plan, opened, workers, other_device)
     steps = graph.planned_steps(study_plan, plan_estimate)
+    to_run = list_jobs_to_run(study_plan, opened)
+    done = study_plan.jobs.keys() - {job.key for job in to_run}
     if as_json:
         tasks = [summary_as_json(summary) for summary in study_plan.summaries]
-        jobs = graph.as_json(study_plan, opened, plan_estimate)
+        jobs = graph.as_json(study_plan, done, plan_estimate)
         content = {"jobs": jobs, "tasks": tasks, "missing": missing.as_json(study_plan), "unequal_steps": steps}
         print(json.dumps(content, indent=1, ensure_ascii=False))
         return
     terminal = console()
     for summary in study_plan.summaries:
         print_summary(summary, terminal)
-    graph.print_plan(study_plan, opened, plan_estimate, terminal)
-    to_run = list_jobs_to_run(study_plan, opened)
-    done = study_plan.jobs.keys() - {job.key for job in to_run}
+    graph.print_plan(study_plan, done, plan_estimate, terminal)
     lines = graph.describe_plan_recipes(study_plan)
     lines += [describe_steps(steps)] if steps else []
     lines += graph.describe_remaining(study_plan, done, plan_estimate)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from heapq import nlargest
+
+import numpy as np
 
 from xlift.estimate import rates
 from xlift.estimate.devices import CONTEXT, START, Device
@@ -44,12 +48,19 @@ class PlanEstimate:
         self.precision = _precision_by_job(plan)
         for job in plan.jobs.values():
             self._find_rates(job)
+        self._prior: dict[str, float] = {}
+        self._memory: dict[str, Memory] = {}
         self.estimator = Estimator(self.prior_seconds, PRIOR_WEIGHT)
         if store is not None and device is None:
-            self.estimator.learn(store, plan.jobs.values())
+            self.estimator.learn(store, workloads.finished)
 
     def prior_seconds(self, job: Job) -> float:
         """Seconds of a job by the formulas alone, without finished jobs."""
+        if job.key not in self._prior:
+            self._prior[job.key] = self._compute_seconds(job)
+        return self._prior[job.key]
+
+    def _compute_seconds(self, job: Job) -> float:
         work = self.workloads[job.key]
         if work.shape is None:
             return seconds_by_examples(job)
@@ -73,7 +84,11 @@ class PlanEstimate:
         Args:
             engine: replaces that of the plan.
         """
-        work, engine = self.workloads[job.key], engine or self.plan.engine_of(job.key)
+        if engine is None:
+            if job.key not in self._memory:
+                self._memory[job.key] = self.memory(job, self.plan.engine_of(job.key))
+            return self._memory[job.key]
+        work = self.workloads[job.key]
         half = work.shape is not None and self._uses_bf16(job, work.shape)
         if self.device is not None and not self.device.is_cpu:
             return memory_of(work, engine, half=half, process=CONTEXT, device=self.device.memory)
@@ -103,12 +118,14 @@ class PlanEstimate:
 
     def peak_memory(self, jobs: Iterable[Job]) -> float:
         """The most bytes of jobs that can run at once, given their worker slots."""
-        most = [0.0] * (self.workers + 1)  # index: slots in use
+        by_slots: dict[int, list[float]] = defaultdict(list)
         for job in jobs:
-            slots, num_bytes = min(self.slots[job.key], self.workers), self.memory(job).total
-            for used in range(self.workers, slots - 1, -1):
-                most[used] = max(most[used], most[used - slots] + num_bytes)
-        return most[-1]
+            by_slots[min(self.slots[job.key], self.workers)].append(self.memory(job).total)
+        most = np.zeros(self.workers + 1)  # index: slots in use
+        for slots, sizes in by_slots.items():
+            for num_bytes in nlargest(self.workers // slots, sizes):  # no more of them run at once
+                most[slots:] = np.maximum(most[slots:], most[:-slots] + num_bytes)
+        return float(most[-1])
 
     @property
     def is_measured(self) -> bool:

@@ -137,6 +137,9 @@ class PlanWorkloads:
     """
 
     def __init__(self, plan: Plan, store: Store | None, workers: int) -> None:
+        done = store.find_done(plan.jobs) if store else ()
+        self.finished = [job for job in plan.jobs.values() if job.key in done]
+        """The jobs that the store has."""
         self.plan, self.workers = plan, workers
         self.missing_counts = plan.missing_counts()
         self.sampler = Sampler(plan.tasks, plan.data, self.missing_counts)
@@ -145,12 +148,12 @@ class PlanWorkloads:
         predictions = [job for job in plan.jobs.values() if isinstance(job.spec, PredictSpec)]
         self.predictions_by_model = Counter(job.start.id for job in predictions if job.start)
         self.predictions_by_data = Counter(job.spec.data for job in predictions if isinstance(job.spec, PredictSpec))
-        self.recorded_tokens = _recorded_tokens(plan, store, self.roots) if store else {}
+        self.recorded_tokens = _recorded_tokens(self.finished, store, self.roots) if store else {}
 
     def workload(self, job: Job) -> Workload:
         """The sampled workload, corrected by the tokens that similar finished jobs recorded."""
         work = self._sampled(job)
-        tokens = self.recorded_tokens.get(_similarity_key(job, self.roots))
+        tokens = self.recorded_tokens.get(_similarity_key(job, self.roots)) if self.recorded_tokens else None
         if tokens is None or not work.tokens:
             return work
         share = tokens / (work.trained_tokens + work.trained_decoder_tokens or work.tokens)
@@ -312,13 +315,15 @@ class PlanWorkloads:
         return shape_from_architecture(spec.architecture, spec.tokenizer.vocabulary), None
 
 
-def _recorded_tokens(plan: Plan, store: Store, roots: dict[str, str]) -> dict[tuple[str, str], float]:
+def _recorded_tokens(finished: list[Job], store: Store, roots: dict[str, str]) -> dict[tuple[str, str], float]:
     """Similarity key -> tokens that a finished job recorded, from one job of each key."""
     recorded: dict[tuple[str, str], float] = {}
     num_manifests = 0
-    for job in plan.jobs.values():
+    for job in finished:
+        if num_manifests == MAX_MANIFESTS:
+            break
         key = _similarity_key(job, roots)
-        if key in recorded or num_manifests == MAX_MANIFESTS or not store.is_done(job.key):
+        if key in recorded:
             continue
         num_manifests += 1
         try:

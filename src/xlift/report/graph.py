@@ -6,7 +6,7 @@ Jobs that differ only in seed or language share a line. `xlift plan --json` list
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import cache
 from typing import Any
 
@@ -17,20 +17,21 @@ from xlift.report.fitting_table import hidden_note
 from xlift.report.recipes import TrainedStage, list_recipes
 from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec, noise_name
 from xlift.studies.plan import Plan
-from xlift.studies.remaining import list_jobs_to_run
-from xlift.studies.store import Store
 from xlift.units import count_noun, format_count, format_duration, format_gigabytes
 
 MIN_WIDTH_FOR_COLUMNS = 66
 """Narrower terminals show times only."""
 
 
-def print_plan(plan: Plan, store: Store, plan_estimate: PlanEstimate, console: Any) -> None:
-    """Print the jobs as a tree. Each line has the remaining work: time of one worker, tokens, and memory of the largest job."""
+def print_plan(plan: Plan, done: Set[str], plan_estimate: PlanEstimate, console: Any) -> None:
+    """Print the jobs as a tree. Each line has the remaining work: time of one worker, tokens, and memory of the largest job.
+
+    Args:
+        done: keys of the jobs that do not have to run.
+    """
     from rich.text import Text
     from rich.tree import Tree
 
-    done = plan.jobs.keys() - {job.key for job in list_jobs_to_run(plan, store)}
     children: dict[str, list[Job]] = {}
     tried = _tried_keys(plan)
     for job in plan.jobs.values():
@@ -80,7 +81,7 @@ def describe_plan_recipes(plan: Plan) -> list[str]:
     return list_recipes(stages)
 
 
-def describe_remaining(plan: Plan, done: set[str], plan_estimate: PlanEstimate) -> list[str]:
+def describe_remaining(plan: Plan, done: Set[str], plan_estimate: PlanEstimate) -> list[str]:
     """Return lines on the remaining time, tokens and memory, and on jobs that do not fit on the device."""
     left = [job for key, job in plan.jobs.items() if key not in done]
     if not left:
@@ -165,15 +166,18 @@ def describe_estimate_source(plan_estimate: PlanEstimate, study: str) -> list[st
     return [f"Times are a guess; `xlift plan {study} --calibrate` measures this machine."]
 
 
-def as_json(plan: Plan, store: Store, plan_estimate: PlanEstimate) -> list[dict[str, Any]]:
-    """Return every job with its key and its estimated time and memory."""
+def as_json(plan: Plan, done: Set[str], plan_estimate: PlanEstimate) -> list[dict[str, Any]]:
+    """Return every job with its key and its estimated time and memory.
+
+    Args:
+        done: keys of the jobs that do not have to run.
+    """
     jobs, provisional = [], plan.provisional_keys()
-    to_run = {job.key for job in list_jobs_to_run(plan, store)}
     for job in plan.jobs.values():
         work = plan_estimate.workloads[job.key]
         jobs.append(
             {
-                "key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": job.key not in to_run,
+                "key": job.key, "kind": job.kind, "label": job.label, "parents": list(job.parents), "done": job.key in done,
                 "estimated_seconds": round(plan_estimate.seconds(job), 1),
                 "estimated_memory_bytes": round(plan_estimate.memory(job).total) if work.shape else None,
                 "tokens_trained": round(work.trained_tokens), "tokens_read": round(work.forward_tokens),
@@ -227,7 +231,7 @@ def _describe_work(job: Job) -> str:
     return job.label
 
 
-def _format_line(title: str, jobs: list[Job], done: set[str], plan_estimate: PlanEstimate, wide: bool) -> Any:
+def _format_line(title: str, jobs: list[Job], done: Set[str], plan_estimate: PlanEstimate, wide: bool) -> Any:
     from rich.text import Text
 
     left = [job for job in jobs if job.key not in done]

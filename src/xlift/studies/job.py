@@ -269,7 +269,7 @@ class Job:
     def kind(self) -> str:
         return self.spec.kind
 
-    @property
+    @cached_property
     def start(self) -> ModelRef | None:
         """The model that the job starts from; None in pretraining."""
         return None if isinstance(self.spec, PretrainSpec) else self.spec.model
@@ -293,7 +293,7 @@ class Job:
         """Keys of all jobs that must be finished before this one."""
         return (*self.parents, *(choice.job for choice in self.lr_choices))
 
-    @property
+    @cached_property
     def parents(self) -> tuple[str, ...]:
         """Keys of all jobs whose models or layers this job starts from."""
         spec = self.spec

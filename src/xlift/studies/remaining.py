@@ -14,14 +14,17 @@ from xlift.studies.store import Store
 def list_jobs_to_run(plan: Plan, store: Store) -> list[Job]:
     """The jobs that are not done, and finished ones whose files are gone and which one of those starts from. Parents come
     first."""
-    keys = {key for key in plan.jobs if not store.is_done(key)}
+    keys = plan.jobs.keys() - store.find_done(plan.jobs)
+    present: set[str] = set()
+    """Whose files are here; many jobs start from the same one."""
 
     def require_files(key: str) -> None:
-        if key not in plan.jobs or key in keys:
+        if key not in plan.jobs or key in keys or key in present:
             return
         if not store.has(key):
             keys.add(key)
             return
+        present.add(key)
         with suppress(UserError):  # damaged: the job that reads it reports that
             manifest = store.open(key, verify=False).manifest
             for parent in manifest["parents"] if DELTA_FILE in manifest["files"] else ():
@@ -36,7 +39,7 @@ def list_jobs_to_run(plan: Plan, store: Store) -> list[Job]:
 
 def describe_repeated(jobs: list[Job], store: Store) -> str:
     """A line on those of the jobs to run that are finished and run again; '' if there are none."""
-    count = sum(store.is_done(job.key) for job in jobs)
+    count = len(store.find_done(job.key for job in jobs))
     if not count:
         return ""
     what = "1 finished job runs" if count == 1 else f"{count} finished jobs run"

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -44,6 +44,9 @@ from xlift.studies.artifact import (
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
 from xlift.studies.locks import STALE_AFTER, Lock, Locks
 from xlift.studies.store_layout import StoreLayout, list_keyed, move
+
+LISTED_FROM = 256
+"""More keys than this are looked up in a list of the store's folders, which are 256."""
 
 Numbers = TypeVar("Numbers", bound=JobNumbers)
 
@@ -82,6 +85,15 @@ class Store:
     def is_done(self, key: str) -> bool:
         """Whether the job is finished: its artifact is here, or its manifest without the files."""
         return self.has(key) or os.path.exists(self._layout.manifest(key))
+
+    def find_done(self, keys: Iterable[str]) -> set[str]:
+        """Those of some keys whose jobs are finished, as `is_done`. It asks only for what a list of the store's folders has, so
+        that a plan of many jobs takes few requests before its first run."""
+        keys = list(keys)
+        if len(keys) > LISTED_FROM:
+            present = {*self._layout.artifact_keys(), *self._layout.manifest_keys()}
+            keys = [key for key in keys if key in present]
+        return {key for key in keys if self.is_done(key)}
 
     def path(self, key: str) -> Path:
         """The folder of a finished artifact. Raises UserError if there is none."""

@@ -81,7 +81,8 @@ class PlanContext:
     """Id of a row -> names of the tasks whose labels it trains on."""
     target_data: dict[tuple[int, int], tuple[Data, ...]] = field(default_factory=dict)
     """(index of a target, seed) -> all data that it is trained on."""
-
+    same_task_cells: dict[tuple[str, int], bool] = field(default_factory=dict)
+    """(id of a row, index of a target) -> whether the row trains on the target's task."""
     lr_choices: dict[tuple[Any, ...], tuple[LearningRateChoice, ...]] = field(default_factory=dict)
     """(model, row, target) -> the jobs of the first seed that its learning rate is chosen from."""
 

@@ -22,9 +22,19 @@ from xlift.tasks.task import Task
 from xlift.units import count_noun
 
 
-def is_same_task_cell(context: PlanContext, row: IntermediateRow, task: Task, target: Target) -> bool:
+def is_same_task_cell(context: PlanContext, row: IntermediateRow, task: Task, target: Target, index: int) -> bool:
     """Whether a row trains on labels of the task that a target is scored on or trained on. A control without those labels
-    does not."""
+    does not.
+
+    Args:
+        index: of the target in the study.
+    """
+    if (row.id, index) not in context.same_task_cells:  # every seed and model asks
+        context.same_task_cells[row.id, index] = _trains_on_target(context, row, task, target)
+    return context.same_task_cells[row.id, index]
+
+
+def _trains_on_target(context: PlanContext, row: IntermediateRow, task: Task, target: Target) -> bool:
     if row.id not in context.row_tasks:
         own = {share.task.name for stage in row.stages for share in stage.shares if share.labels == "given"}
         merged = (context.row_tasks[name] for name, _ in row.merge)

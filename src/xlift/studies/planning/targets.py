@@ -76,7 +76,7 @@ def add_target(
     languages = _find_languages(context, task, target, where)
     layer_job = _add_layer_choice(context, state, task, target.options, settings, languages, where)
     official = replace(settings, options=_official_options(task, options))
-    same_task = is_same_task_cell(context, row, task, target)
+    same_task = is_same_task_cell(context, row, task, target, index)
     for language in languages:
         clean = resolver.make_data(task, language, target.split, target.size, 0, where)
         text_mode = None
