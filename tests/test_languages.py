@@ -48,7 +48,7 @@ wol_Latn xho_Latn ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
 """The 204 codes of its README; the Santali file is in Ol Chiki, where the README once had Bengali script."""
 
 IN_ANOTHER_SCRIPT = (
-    "ace-Arab ar-Latn bjn-Arab bn-Latn hi-Latn kr-Arab ks-Deva min-Arab ne-Latn si-Latn taq-Tfng ur-Latn zh-Hant"
+    "ace-Arab ar-Latn bjn-Arab bn-Latn hi-Latn kr-Arab ks-Deva min-Arab ne-Latn sa-Latn si-Latn taq-Tfng ur-Latn zh-Hant"
 ).split()
 """Codes of languages that are also in the table in their usual script."""
 
@@ -87,7 +87,8 @@ def test_script_is_the_likely_one_or_part_of_the_code(language):
         assert script == language.script
         assert script != likely.script
     elif likely.territory != "US" or primary == "en":  # CLDR returns the script of English for an unknown language
-        assert likely.script == language.script
+        # The likely script of Ancient Greek in CLDR is the Cypriot syllabary; every benchmark has it in Greek letters.
+        assert {"grc": "Grek"}.get(primary, likely.script) == language.script
 
 
 @pytest.mark.parametrize("alias", ALIASES)

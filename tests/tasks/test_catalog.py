@@ -170,9 +170,12 @@ def test_sources_agree_on_the_languages_of_a_split(task):
 
 @each_of_files
 def test_codes_in_file_names_mean_the_language(task):
+    # MultiBLiMP's transcribed languages, and two files that it gave the code of a language with the same name.
+    multiblimp = {"egy": "egy-Latn", "got": "got-Latn", "ota": "ota-Latn", "san": "sa-Latn", "kxh": "arr", "ttc": "eme"}
+    known = {"North Macedonian": "Macedonian", "jp": "ja"} | (multiblimp if task.name == "multiblimp" else {})
     for source in members(task):
         for code, name in getattr(source, "codes", {}).items():
-            name = {"North Macedonian": "Macedonian", "jp": "ja"}.get(name, name)
+            name = known.get(name, name)
             found = find_language(name)
             assert (found and found.code) == code or languages.get(code).name.lower() == name.lower()
 
@@ -256,7 +259,7 @@ def test_numbers_of_languages_are_the_published_ones():
               "massive", "xstorycloze", "global-mmlu", "include", "xwinograd", "multiblimp")}  # fmt: skip
     assert found == {"sib200": 205, "belebele": 122, "masakhaner2": 20, "americasnli": 10, "xcopa": 11, "mewslix": 11,
                      "lareqa": 11, "xquad": 12, "xnli-typos": 6, "afrixnli": 16 + 2, "massive": 51, "xstorycloze": 11,
-                     "global-mmlu": 42, "include": 44, "xwinograd": 6, "multiblimp": 56}  # fmt: skip
+                     "global-mmlu": 42, "include": 44, "xwinograd": 6, "multiblimp": 100}  # fmt: skip
     assert len(catalog.get("flores200").source.languages("test")) == 204 - 1  # each is paired with English
 
 
