@@ -18,8 +18,8 @@ from pathlib import Path
 from xlift.analysis.lift import compute_lifts
 from xlift.analysis.scores import load_cells
 from xlift.archipelago.languages import GENERATED_LANGUAGES
-from xlift.execution.local import run_plan
 from xlift.execution.progress import SilentDisplay
+from xlift.execution.scheduler import run_plan
 from xlift.studies.plan import make_plan
 from xlift.studies.record import make_record
 from xlift.studies.store import Store

@@ -25,8 +25,8 @@ from benchmarks.xnli_shape import BATCH, LABELS, LONGEST, MEAN, SHAPES, SPREAD
 from xlift.estimate import PlanEstimate
 from xlift.estimate.run_estimate import estimate_run
 from xlift.execution.calibration import calibrate, list_subjects
-from xlift.execution.local import run_plan
 from xlift.execution.progress import PlainDisplay
+from xlift.execution.scheduler import run_plan
 from xlift.studies.estimate_check import EstimateCheck
 from xlift.studies.plan import Plan, make_plan
 from xlift.studies.store import Store

@@ -21,7 +21,8 @@ from statistics import median
 from tests.support import fake_jobs
 
 from benchmarks.timing import spread, table, time_in_turns
-from xlift.execution import local, worker
+from xlift.execution import scheduler, worker
+from xlift.execution.executors import local
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
 from xlift.studies.store import Store
@@ -85,7 +86,7 @@ def work(connection: Connection, context: Context, root: Path) -> None:
 def run(jobs: list[Job], root: Path) -> None:
     """A complete run with one worker process, which receives jobs one by one."""
     local.run_worker = work
-    local.run_plan(fake_jobs.plan(*jobs), Store(root), fake_jobs.Recorder(), workers=1)
+    scheduler.run_plan(fake_jobs.plan(*jobs), Store(root), fake_jobs.Recorder(), workers=1)
 
 
 def read_plain(jobs: list[Job], root: Path) -> None:

@@ -4,7 +4,7 @@ pairs.
     python benchmarks/threads.py
 
 Takes two minutes; run nothing else beside it. The results are the reason why jobs have one thread each and workers wait
-passively (execution/local.py).
+passively (execution/worker.py).
 """
 
 from __future__ import annotations

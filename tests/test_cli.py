@@ -14,7 +14,7 @@ from tests.support.command import Answer, Xlift
 from tests.support.fakes import STUDY, custom_task_study, finished_study, study_file
 
 from xlift import cli
-from xlift.execution.local import Outcome
+from xlift.execution.scheduler import Outcome
 from xlift.studies.job import PretrainSpec
 from xlift.studies.plan import Plan
 from xlift.studies.record import list_studies, read_record
@@ -227,7 +227,7 @@ def test_data_folder_option(xlift: Xlift, tmp_path: Path):
 def test_run_records_the_study_and_prints_its_table(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = study_file(tmp_path)
     monkeypatch.setattr(
-        "xlift.execution.local.run_plan", lambda *_: finished_study(path, tmp_path / "s") and Outcome(23, 2.0)
+        "xlift.execution.scheduler.run_plan", lambda *_: finished_study(path, tmp_path / "s") and Outcome(23, 2.0)
     )
     answer = xlift("run", "study.yaml", "--store", "s", "--set", "title=Mine")
     assert answer.code == 0
@@ -240,7 +240,7 @@ def test_run_records_the_study_and_prints_its_table(xlift: Xlift, tmp_path: Path
 def test_run_of_a_renamed_study_suggests_its_own_report(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = study_file(tmp_path)
     monkeypatch.setattr(
-        "xlift.execution.local.run_plan", lambda *_: finished_study(path, tmp_path / "s") and Outcome(23, 2.0)
+        "xlift.execution.scheduler.run_plan", lambda *_: finished_study(path, tmp_path / "s") and Outcome(23, 2.0)
     )
     answer = xlift("run", "study.yaml", "--store", "s", "--set", "name=other")
     command = next(line for line in answer.err.splitlines() if "xlift report" in line).partition("xlift ")[2]
@@ -258,7 +258,7 @@ def test_pretrain_does_not_change_the_record_of_the_study(
     plan, _ = finished_study(path, tmp_path / "s")
     pretrain = next(job for job in plan.jobs.values() if isinstance(job.spec, PretrainSpec))
     plans: list[Plan] = []
-    monkeypatch.setattr("xlift.execution.local.run_plan", lambda plan, *_: plans.append(plan) or Outcome(0, 0.0))
+    monkeypatch.setattr("xlift.execution.scheduler.run_plan", lambda plan, *_: plans.append(plan) or Outcome(0, 0.0))
     answer = xlift("pretrain", "study.yaml", "--store", "s")
     store = Store(tmp_path / "s")
     assert answer.out.strip() == str(store.path(pretrain.key) / "model")

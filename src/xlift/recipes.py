@@ -298,6 +298,9 @@ BLAS_THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "MKL", "BLIS
 """Environment for NumPy in a process that runs jobs. NumPy reads it when it is imported. All kinds of jobs that multiply matrices
 with NumPy use one thread; `num_threads` gives the threads of torch."""
 
+WORKERS_PER_GPU = "XLIFT_WORKERS_PER_GPU"
+"""Environment variable of a worker: how many workers share its GPU and its memory; 1 if it is not set."""
+
 
 def num_threads(kind: str, hidden_size: int | None, engine: Engine) -> int:
     """Threads of each process of a job. Independent of the machine and the number of workers: equal studies give equal bytes.

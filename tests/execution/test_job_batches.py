@@ -11,7 +11,7 @@ from tests.support import fake_jobs
 from tests.support.fake_jobs import Recorder, after, job, plan, send_signal
 
 from xlift.errors import UserError
-from xlift.execution.local import Stopped, run_plan
+from xlift.execution.scheduler import Stopped, run_plan
 from xlift.studies.job import Job
 from xlift.studies.store import Store
 

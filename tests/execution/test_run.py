@@ -16,7 +16,7 @@ from tests.support import fake_jobs
 from tests.support.tiny_study import digests, plan_of, run, run_in_process, run_inline, start, write_study
 
 from xlift import cli
-from xlift.execution import local
+from xlift.execution.executors import local
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store

@@ -17,12 +17,10 @@ import pytest
 from tests.support.tiny_study import plan_of, start, write_study
 
 from xlift.errors import UserError
-from xlift.execution import local
 from xlift.execution.work import run_job, torchrun
 from xlift.execution.work.shared import Context
 from xlift.execution.work.torchrun import RankBug, train_distributed
 from xlift.recipes import Engine
-from xlift.studies import placement
 from xlift.studies.job import Job
 from xlift.studies.job_numbers import TrainNumbers
 from xlift.studies.store import Draft, Store
@@ -201,16 +199,3 @@ def test_a_rank_exits_with_its_worker(tmp_path: Path) -> None:
         assert rank.wait(timeout=30) == 1
         assert rank.stderr is not None
         assert rank.stderr.read() == b""  # without an error
-
-
-def test_a_gpu_has_one_worker_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(placement, "GPUS", tmp_path / "none")
-    processors = local.default_workers(Engine())
-    assert processors >= 1
-    monkeypatch.setattr(placement, "GPUS", tmp_path)
-    (tmp_path / "0000:01:00.0").mkdir()
-    assert local.default_workers(Engine()) == 1
-    assert local.default_workers(Engine(device="cpu")) == processors
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert local.default_workers(Engine()) == processors

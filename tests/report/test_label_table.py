@@ -133,12 +133,12 @@ def test_the_commands_print_it(xlift: Xlift, tmp_path: Path):
 
 
 def test_the_run_warns_of_what_is_odd(xlift: Xlift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from xlift.execution import local
+    from xlift.execution import scheduler
 
     def stop(*_: object) -> None:
-        raise local.Stopped(2)
+        raise scheduler.Stopped(2)
 
-    monkeypatch.setattr(local, "run_plan", stop)
+    monkeypatch.setattr(scheduler, "run_plan", stop)
     study_file(tmp_path, custom_task_study(tmp_path))
     (tmp_path / "test.de.csv").write_text("text,label\nhallo,billing\n,other\n", encoding="utf-8")
     assert "xlift: warning: test.de.csv:3: a text is empty\n" in xlift("run", "study.yaml", "--quiet").err

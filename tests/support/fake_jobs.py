@@ -1,6 +1,6 @@
 """Fake jobs, and a worker without torch that follows their labels, so that plans run in a second instead of ten.
 
-A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g ignores stop".
+A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g ignores stop", "h threads", "i gpus".
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from xlift.errors import UserError
-from xlift.execution import local, worker
+from xlift.execution import scheduler, worker
+from xlift.execution.executors import local
 from xlift.execution.progress import batch_label
 from xlift.execution.work.shared import Context
-from xlift.recipes import Architecture, Masking, Recipe, TokenizerRecipe
+from xlift.recipes import WORKERS_PER_GPU, Architecture, Masking, Recipe, TokenizerRecipe
 from xlift.studies.job import Data, Job, MergeSpec, ModelRef, PredictSpec, PretrainSpec, Spec, TrainSpec, make_job
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
@@ -119,8 +120,8 @@ def send_signal(number: int) -> Callable[[], object]:
 def replace_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs do fake jobs, in workers and in this process."""
     monkeypatch.setattr(local, "run_worker", run_worker)
-    monkeypatch.setattr(local, "run_jobs", run_fake_jobs)
-    monkeypatch.setattr(local, "import_libraries", lambda: None)
+    monkeypatch.setattr(scheduler, "run_jobs", run_fake_jobs)
+    monkeypatch.setattr(scheduler, "import_libraries", lambda: None)
 
 
 def run_worker(connection: Connection, context: Context, root: Path) -> None:
@@ -151,6 +152,9 @@ def run_fake_jobs(jobs: Sequence[Job], context: Context, store: Store, progress:
                 (draft.folder / "batch").write_text(" ".join(each.label.split()[0] for each in jobs))
                 if job.label.endswith(" threads"):
                     (draft.folder / "threads").write_text(_blas_threads())
+                elif job.label.endswith(" gpus"):
+                    gpus = [os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", WORKERS_PER_GPU)]
+                    (draft.folder / "gpus").write_text(" ".join(gpus))
                 else:
                     _follow_order(job.label.split()[1:], store.partial(job.key), progress)
                 (draft.folder / "pid").write_text(str(os.getpid()))

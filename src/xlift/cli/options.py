@@ -57,7 +57,7 @@ WorkersOption = Annotated[
         "--workers",
         min=0,
         callback=_use_one_blas_thread,
-        help="Number of worker processes (default: one per processor; one on a GPU). 0 runs the jobs in this process.",
+        help="Number of worker processes (default: one per GPU, or without GPUs one per processor). 0 runs the jobs in this process.",
     ),
 ]
 ModelOption = Annotated[str, typer.Option("--model", help="The pretrained model.", show_default=False)]

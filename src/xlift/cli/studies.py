@@ -80,10 +80,11 @@ def run_jobs(
     """
     from xlift.estimate import PlanEstimate
     from xlift.estimate.run_estimate import estimate_run
-    from xlift.execution.local import Stopped, WorkerBug, default_workers, run_plan
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
+    from xlift.execution.scheduler import Stopped, WorkerBug, run_plan
     from xlift.report.fetching import format_bytes
     from xlift.studies.bundle import import_jobs, open_bundle
+    from xlift.studies.placement import default_workers
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_record, make_record, pin_commits, write_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
@@ -118,12 +119,13 @@ def run_jobs(
     terminal = console(stderr=True)
     try:
         if quiet:
-            outcome = run_plan(plan, store, SilentDisplay(), workers, on_finished)
+            outcome = run_plan(plan, store, SilentDisplay(), workers, on_finished, plan_estimate.seconds)
         elif terminal.is_terminal:
             with LiveDisplay(estimator, num_slots, terminal) as display:
-                outcome = run_plan(plan, store, display, workers, on_finished)
+                outcome = run_plan(plan, store, display, workers, on_finished, plan_estimate.seconds)
         else:
-            outcome = run_plan(plan, store, PlainDisplay(estimator, num_slots), workers, on_finished)
+            display = PlainDisplay(estimator, num_slots)
+            outcome = run_plan(plan, store, display, workers, on_finished, plan_estimate.seconds)
     except Stopped as stopped:
         print("xlift: interrupted. Finished jobs are kept. Running the same command again resumes.", file=sys.stderr)
         raise typer.Exit(stopped.exit_code) from None
@@ -165,10 +167,10 @@ def plan(
     """
     from xlift.estimate import PlanEstimate
     from xlift.estimate.devices import find_device
-    from xlift.execution.local import default_workers
     from xlift.report import graph, missing
     from xlift.report.data_summary import print_summary, summary_as_json
     from xlift.report.footer import describe_steps
+    from xlift.studies.placement import default_workers
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_record, pin_commits
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run

@@ -26,12 +26,13 @@ from xlift.estimate.memory import memory_of
 from xlift.estimate.rates import Rates
 from xlift.estimate.tokens import LightTokenizer
 from xlift.estimate.work import PlanWorkloads, Workload
+from xlift.execution.executors.local import environment
 from xlift.execution.work.shared import Context
 from xlift.execution.worker import set_up_worker
 from xlift.model_shape import ModelShape
 from xlift.recipes import Architecture, Engine, Precision, Recipe, num_threads
 from xlift.studies.job import Data, Job, ModelRef, PredictSpec, PretrainSpec, TrainSpec, make_job
-from xlift.studies.placement import num_processes, uses_gpu
+from xlift.studies.placement import gpu_environment, num_processes, uses_gpu, visible_gpus
 from xlift.studies.plan import Plan
 from xlift.studies.store import Store
 from xlift.tasks import catalog
@@ -99,6 +100,7 @@ def calibrate(
         UserError: the model cannot be loaded, a process was killed, or the cache cannot be written.
     """
     context = multiprocessing.get_context("spawn")
+    gpus = visible_gpus() if uses_gpu(engine) else []
     at_once = _num_fitting(subject, _num_stages_at_once(subject, engine, workers))
     with tempfile.TemporaryDirectory(prefix="xlift-calibration-") as folder:
         processes = []
@@ -108,7 +110,8 @@ def calibrate(
             process = context.Process(
                 target=_run_process, args=(child_connection, subject, engine, Path(folder) / str(number)), daemon=True
             )
-            process.start()
+            with environment(gpu_environment(gpus[number % len(gpus) :][:1], at_once, len(gpus)) if gpus else {}):
+                process.start()
             child_connection.close()
             processes.append((process, connection))
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from typing import Any
 
@@ -28,9 +28,15 @@ class JobQueue:
     Args:
         todo: jobs, parents first. Parents that are not in it are done.
         tasks: tasks of the predictions, by name.
+        cost: expected seconds of a job, or another measure of its work.
     """
 
-    def __init__(self, todo: Sequence[Job], tasks: Mapping[str, Task] | None = None) -> None:
+    def __init__(
+        self,
+        todo: Sequence[Job],
+        tasks: Mapping[str, Task] | None = None,
+        cost: Callable[[Job], float] = lambda job: job.examples,
+    ) -> None:
         self._tasks = tasks or {}
         keys = {job.key for job in todo}
         self._missing = {job.key: {parent for parent in job.required if parent in keys} for job in todo}
@@ -39,7 +45,7 @@ class JobQueue:
             for parent in self._missing[job.key]:
                 self._children[parent].append(job)
         self._order = {job.key: number for number, job in enumerate(todo)}
-        self._work = _remaining_work(todo)
+        self._work = _remaining_work(todo, cost)
         self._training: list[tuple[float, int, Job]] = []
         self._predictions: dict[str, dict[str, Job]] = {}
         """Model -> key -> job; models without jobs are left out."""
@@ -68,7 +74,7 @@ class JobQueue:
                 self.put(child)
 
     def peek(self, loaded: str = "") -> Job | None:
-        """The next job for a worker that has the model `loaded` (a `model_of` value) in memory."""
+        """The next job for a worker that has the model `loaded` (a `model_of` value) in memory, or has just made it."""
         if self._training:
             return self._training[0][2]
         if not self._predictions:
@@ -129,11 +135,11 @@ def _max_tokens(job: Job) -> int:
     return job.examples * (job.spec.options.get("max_length") or job.spec.data.max_length)
 
 
-def _remaining_work(todo: Sequence[Job]) -> dict[str, int]:
-    """Key -> number of examples on the longest chain that starts with the job."""
-    work: dict[str, int] = defaultdict(int)
+def _remaining_work(todo: Sequence[Job], cost: Callable[[Job], float]) -> dict[str, float]:
+    """Key -> cost of the longest chain that starts with the job (its critical path)."""
+    work: dict[str, float] = defaultdict(float)
     for job in reversed(todo):  # children before parents
-        work[job.key] += job.examples
+        work[job.key] += cost(job)
         for parent in job.required:
             work[parent] = max(work[parent], work[job.key])
     return work

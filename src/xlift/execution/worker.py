@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xlift.errors import UserError
+from xlift.execution.stop_signals import STOP_SIGNALS
 from xlift.execution.work import run_jobs
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
@@ -30,8 +31,6 @@ from xlift.studies.locks import Lock
 from xlift.studies.store import Store
 from xlift.training.progress import Interrupted, Progress
 
-STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Ctrl-C, a request of a cluster or the system, a closed terminal: a run stops cleanly on all three."""
 REPORT_INTERVAL = 0.5
 """Seconds between two progress reports of a job."""
 

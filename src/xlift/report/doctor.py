@@ -10,7 +10,9 @@ from typing import Any
 
 from xlift.backbones import SHIPPED
 from xlift.errors import UserError
+from xlift.recipes import Engine
 from xlift.report.fitting_table import hidden_note
+from xlift.studies.placement import default_workers, describe_workers
 from xlift.tasks import catalog
 from xlift.tasks.fetching import FetchResult, published_count, read_manifest
 from xlift.tasks.sources.fallback import FallbackSource
@@ -43,6 +45,7 @@ def examine(data: Path | None, count: bool = False) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "extras": {extra: all(_version(name) for name in names) for extra, names in EXTRAS.items()},
         "device": _device(),
+        "workers": describe_workers(default_workers(Engine()), Engine()),
         "shipped_encoder": encoder.stat().st_size if encoder.is_file() else None,
         "hub": _hub(),
         "data_root": str(data) if data else None,
@@ -133,6 +136,7 @@ def print_examination(found: dict[str, Any], console: Any) -> None:
 
     for key in ("xlift", "python", "platform", "processors", "device"):
         line(key, str(found[key]))
+    line("workers", f"{found['workers']}, if --workers does not say otherwise")
     size = found["shipped_encoder"]
     line("shipped encoder", "MISSING: `models: [isles]` does not work" if size is None else f"{size / 1e6:.1f} MB")
     line("packages", ", ".join(f"{name} {version or 'MISSING'}" for name, version in found["packages"].items()))

@@ -16,6 +16,7 @@ from xlift.estimate.devices import SHARE, suggest_memory_savings
 from xlift.report.fitting_table import hidden_note
 from xlift.report.recipes import TrainedStage, list_recipes
 from xlift.studies.job import Job, LayerSpec, MergeSpec, PredictSpec, TrainSpec, noise_name
+from xlift.studies.placement import describe_workers
 from xlift.studies.plan import Plan
 from xlift.units import count_noun, format_count, format_duration, format_gigabytes
 
@@ -89,7 +90,7 @@ def describe_remaining(plan: Plan, done: Set[str], plan_estimate: PlanEstimate) 
     seconds, on = plan_estimate.total_seconds(left), plan_estimate.device
     time = f"about {format_duration(seconds)}" if seconds >= 1 else "under 1 s"
     if on is None:
-        place = f"with {count_noun(plan_estimate.workers, 'worker')}"
+        place = f"with {describe_workers(plan_estimate.workers, plan.engine)}"
     else:
         devices = plan_estimate.workers
         if any(job.kind == "train" for job in left):

@@ -4,12 +4,15 @@ experiment trackers are installed."""
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 
-from xlift.recipes import Engine, num_threads
+from xlift.recipes import WORKERS_PER_GPU, Engine, num_threads
 from xlift.studies.job import PretrainSpec
 from xlift.studies.plan_types import Plan
+from xlift.units import count_noun
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 """Linux has a folder here for each NVIDIA device. Reading it avoids importing torch, which takes seconds."""
@@ -32,9 +35,56 @@ def describe_missing_trackers(engine: Engine) -> list[str]:
     ]
 
 
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them: numbers, or names such as 'GPU-8a56' or 'MIG-1f2e'.
+
+    As in CUDA, an entry that names no GPU ends the list, and a number may have blanks around it.
+    """
+    number = len(list(GPUS.glob("*")))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [str(index) for index in range(number)]
+    gpus: list[str] = []
+    for entry in map(str.strip, visible.split(",")):
+        is_gpu = int(entry) < number if entry.isdecimal() else entry.startswith(("GPU-", "MIG-")) and number > 0
+        if not is_gpu:
+            break
+        gpus.append(entry)
+    return gpus
+
+
 def uses_gpu(engine: Engine) -> bool:
     """Whether a GPU of this machine does the work."""
-    return engine.device != "cpu" and os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(GPUS.glob("*"))
+    return engine.device != "cpu" and bool(visible_gpus())
+
+
+def default_workers(engine: Engine) -> int:
+    """One worker per GPU, or without GPUs one per processor that this process may use."""
+    if uses_gpu(engine):
+        return len(visible_gpus())
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpu_environment(gpus: Sequence[str], num_workers: int, num_gpus: int) -> dict[str, str]:
+    """Environment variables of a worker that has some GPUs; none on a CPU.
+
+    Args:
+        num_workers: workers on this machine, which share its `num_gpus` GPUs if they are more.
+    """
+    if not gpus:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus), WORKERS_PER_GPU: str(ceil(num_workers / num_gpus))}
+
+
+def describe_workers(number: int, engine: Engine) -> str:
+    """'2 workers' on a CPU; '4 workers, each with its own GPU (0, 1, 2, 3)'."""
+    workers, gpus = count_noun(number, "worker"), visible_gpus()
+    if not uses_gpu(engine):
+        return workers
+    if number > len(gpus):
+        return f"{workers} that share {count_noun(len(gpus), 'GPU')} ({', '.join(gpus)})"
+    used = ", ".join(gpus[:number])
+    return f"1 worker on GPU {used}" if number == 1 else f"{workers}, each with its own GPU ({used})"
 
 
 def root_by_job(plan: Plan) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from xlift.memory import MAX_TOKENS_CPU, MAX_TOKENS_GPU, MEMORY_SHARE, choose_token_budget
+from xlift.recipes import WORKERS_PER_GPU
 
 CGROUP_LIMIT_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Files in which Linux gives the memory limit of a container or a cluster job."""
@@ -39,9 +40,11 @@ def token_budget(static: float, per_token: float, device: torch.device) -> int:
 
 
 def machine_limits(device: torch.device) -> MachineLimits:
-    """Limits of this machine. A CPU runs as many training jobs at once as it has processors (execution/local.py), a GPU one."""
+    """Limits of this machine. A CPU runs as many training jobs at once as it has processors, a GPU one, unless workers share it
+    (execution/executors)."""
     if device.type == "cuda":
-        return MachineLimits(torch.cuda.get_device_properties(device).total_memory, 1, MAX_TOKENS_GPU)
+        num_workers = int(os.environ.get(WORKERS_PER_GPU, "1"))
+        return MachineLimits(torch.cuda.get_device_properties(device).total_memory, num_workers, MAX_TOKENS_GPU)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in CGROUP_LIMIT_FILES:
         if path.is_file() and (limit := path.read_text().strip()).isdecimal():

@@ -1,4 +1,4 @@
-"""The local executor with fake workers: order, failures, signals, locks of other processes."""
+"""The scheduler with fake workers of this machine: order, failures, signals, locks of other processes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from tests.support import fake_jobs
 from tests.support.fake_jobs import Recorder, after, job, logged, plan, send_signal
 
 from xlift.errors import UserError
-from xlift.execution import local
-from xlift.execution.local import Outcome, Stopped, run_plan
-from xlift.execution.worker import STOP_SIGNALS, WorkerBug, serve
+from xlift.execution import scheduler
+from xlift.execution.scheduler import Outcome, Stopped, run_plan
+from xlift.execution.stop_signals import STOP_SIGNALS
+from xlift.execution.worker import WorkerBug, serve
 from xlift.studies.job import Job
 from xlift.studies.store import Store
 
@@ -139,7 +140,7 @@ def test_a_plan_can_run_outside_the_main_thread(store: Store) -> None:
 
 def test_the_executor_does_not_import_torch() -> None:
     # the import would take seconds, before that of the workers
-    code = "import sys; from xlift.execution import local, progress; sys.exit('torch' in sys.modules)"
+    code = "import sys; from xlift.execution import progress, scheduler; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
 
@@ -204,12 +205,13 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.support import fake_jobs
-from xlift.execution import local
+from xlift.execution import scheduler
+from xlift.execution.executors import local
 from xlift.studies.store import Store
 if __name__ == "__main__":
     local.run_worker = fake_jobs.run_worker
     plan = fake_jobs.plan(fake_jobs.job("busy ignores stop"))
-    local.run_plan(plan, Store(Path(sys.argv[1])), fake_jobs.Recorder(), 1)
+    scheduler.run_plan(plan, Store(Path(sys.argv[1])), fake_jobs.Recorder(), 1)
 """
 
 
@@ -301,7 +303,7 @@ def test_a_second_ctrl_c_stops_at_once(store: Store) -> None:
 
 
 def test_a_job_that_ignores_stops_is_killed_after_the_timeout(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "STOP_TIMEOUT", 0.3)
+    monkeypatch.setattr(scheduler, "STOP_TIMEOUT", 0.3)
     busy, display = job("busy ignores stop"), Recorder()
     after(display, "started", busy.label, send_signal(signal.SIGINT))
     with pytest.raises(Stopped):
