@@ -15,6 +15,7 @@ from tests.support.command import xlift as xlift
 from tests.support.fakes import finished_study, study_file
 from tests.support.pages import blocks, commands
 
+import xlift as xlift_package
 from xlift.analysis.example_predictions import ExamplePrediction
 from xlift.report.csv_rows import format_cell
 from xlift.studies.bundle import export_results
@@ -139,3 +140,10 @@ def test_commands_and_python_of_the_page_run_as_they_stand(
     for block in blocks("scores", "python"):
         exec(block.text, variables)
     assert "count" in capsys.readouterr().out
+
+
+def test_csv_of_reports_is_written_in_one_place():
+    """`xlift predict` keeps the user's own cells as they are; all other CSV goes through `format_cell`."""
+    folder = Path(xlift_package.__file__).parent
+    writers = {path.name for path in folder.rglob("*.py") if "csv.writer(" in path.read_text(encoding="utf-8")}
+    assert writers == {"csv_rows.py", "output_files.py"}

@@ -6,12 +6,30 @@ every other exception is a bug in xlift and keeps its traceback.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY")
+_MIN_SECRET = 8
+"""Characters of the shortest value that is taken for a secret: a shorter one may be a common word."""
+
+
+def hide_secrets(text: str) -> str:
+    """The text with *** for the user and password of a URL, and for the values of environment variables that hold secrets (HF_TOKEN,
+    WANDB_API_KEY, AWS_SECRET_ACCESS_KEY, ...)."""
+    if "@" in text:
+        text = _CREDENTIALS.sub("***@", text)
+    for name, value in os.environ.items():
+        if len(value) >= _MIN_SECRET and value in text and _SECRET_NAMES.search(name) and not os.path.exists(value):
+            text = text.replace(value, "***")
+    return text
+
 
 class UserError(Exception):
-    """Invalid input, with a message that says how to fix it.
+    """Invalid input, with a message that says how to fix it. Secrets in it are hidden.
 
     Args:
         what: what is wrong, in one clause ("unknown task 'isle-nil'").
@@ -20,7 +38,7 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        self.what, self.where, self.fix = what, where, fix
+        self.what, self.where, self.fix = map(hide_secrets, (what, where, fix))
         super().__init__(str(self))
 
     def __str__(self) -> str:

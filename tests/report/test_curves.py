@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from xlift.analysis.curves import StageCurves
 from xlift.cli import app
 from xlift.errors import UserError
-from xlift.report.curves import plot, print_curves, sparkline
+from xlift.report.curves import plot, print_curves, sparkline, to_csv
 from xlift.studies.bundle import export_results
 from xlift.studies.job import Job
 
@@ -113,6 +113,12 @@ def test_many_stages_are_one_table_and_no_word_is_broken(store: Path, columns: i
     assert text.count("1.500 █▄▁ 0.250") == 6
     assert text.count("50.0 ▁█ 62.5") == 4
     assert max(map(len, text.splitlines())) <= columns
+
+
+def test_names_that_a_spreadsheet_would_run_are_quoted() -> None:
+    text = to_csv([StageCurves({"model": "=1+1"}, "@task", "0", 20, 1, None, LOSSES, ())])  # pyright: ignore[reportArgumentType]
+    rows = list(csv.reader(io.StringIO(text)))
+    assert [row[:2] for row in rows[1:]] == [["'=1+1", "'@task"]] * 3
 
 
 def test_a_stage_without_kept_losses_says_so() -> None:

@@ -27,7 +27,7 @@ from xlift.cli.options import (
     print_notes,
     print_warnings,
 )
-from xlift.errors import UserError
+from xlift.errors import UserError, hide_secrets
 
 if TYPE_CHECKING:
     from xlift.studies.plan import Plan
@@ -130,7 +130,7 @@ def run_jobs(
         print("xlift: interrupted. Finished jobs are kept. Running the same command again resumes.", file=sys.stderr)
         raise typer.Exit(stopped.exit_code) from None
     except WorkerBug as bug:
-        print(f"xlift: a bug in xlift. Please report it. Finished jobs are kept.\n{bug}", file=sys.stderr)
+        print(f"xlift: a bug in xlift. Please report it. Finished jobs are kept.\n{hide_secrets(str(bug))}", file=sys.stderr)
         raise typer.Exit(1) from None
     if outcome.done:
         record = replace(record, check=run_estimate.compare(store, outcome.seconds))

@@ -29,12 +29,13 @@ def convert_gguf(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False}
     try:
         types = {tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
         dtype = torch.bfloat16 if types - set(EXACT_TYPES) or types == {"BF16"} else torch.float32
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
-        loaded = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **where)
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32, trust_remote_code=False
+        )
     except Exception as error:  # transformers and gguf raise many types for damaged and unknown files
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(

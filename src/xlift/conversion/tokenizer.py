@@ -62,7 +62,7 @@ def convert_tokenizer(source: Path, folder: Path) -> list[Path]:
     if proto.trainer_spec.byte_fallback and find_difference(tokenizer, processor):
         _restore_byte_fallback(folder / "tokenizer.json")
     model_type = str(read_json_object(source / "config.json").get("model_type"))
-    difference = find_difference(AutoTokenizer.from_pretrained(folder), processor, model_type)
+    difference = find_difference(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), processor, model_type)
     if difference:
         if getattr(tokenizer, "src_lang", None) is None:
             name_general_class(folder / "tokenizer_config.json")

@@ -121,8 +121,9 @@ def build_model(folder: Path, tensors: dict[str, Tensor]) -> tuple[PreTrainedMod
             config = AutoConfig.from_pretrained(name, trust_remote_code=False)
             model_class: Any = _auto_class(config, name)._model_mapping[type(config)]
             model, info = model_class.from_pretrained(
-                None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
-            )
+                None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True,
+                trust_remote_code=False,
+            )  # fmt: skip
             tokenizer = load_tokenizer(name)
             _set_decoder_start(model.config)
     except UserError:

@@ -71,7 +71,8 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
     own = read_tokenizer(folder)
     has_languages = getattr(tokenizer, "src_lang", None) is not None
-    if not has_languages and find_difference(AutoTokenizer.from_pretrained(folder), own):
+    written = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not has_languages and find_difference(written, own):
         name_general_class(folder / CONFIG)
 
 

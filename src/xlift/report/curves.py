@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xlift.analysis.curves import StageCurves
 from xlift.analysis.pipelines import PIPELINE_FIELDS
+from xlift.report.csv_rows import iterate_csv
 from xlift.report.fitting_table import FittingTable
 from xlift.report.tables import HEADINGS
 from xlift.units import count_noun
@@ -34,15 +33,13 @@ def to_json(curves: Sequence[StageCurves]) -> str:
 
 def to_csv(curves: Sequence[StageCurves]) -> str:
     """One line for each stage and step, with its training loss, its dev score or both."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*PIPELINE_FIELDS, "stage", "job", "step", "loss", "dev_score"])
+    rows = []
     for stage in curves:
         losses, scores = dict(stage.losses), dict(stage.dev_scores)
         for step in sorted(losses | scores):
             names = [*stage.pipeline.values(), stage.stage, stage.job]
-            writer.writerow([*names, step, losses.get(step, ""), scores.get(step, "")])
-    return out.getvalue()
+            rows.append([*names, step, losses.get(step), scores.get(step)])
+    return "".join(iterate_csv([*PIPELINE_FIELDS, "stage", "job", "step", "loss", "dev_score"], rows))
 
 
 def print_curves(curves: Sequence[StageCurves], console: Console) -> None:

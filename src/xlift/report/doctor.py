@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xlift.backbones import SHIPPED
-from xlift.errors import UserError
+from xlift.errors import UserError, hide_secrets
 from xlift.recipes import Engine
 from xlift.report.fitting_table import hidden_note
 from xlift.studies.placement import default_workers, describe_workers
@@ -73,7 +73,7 @@ def _device() -> str:
 def _hub() -> dict[str, Any]:
     from huggingface_hub import constants
 
-    return {"endpoint": constants.ENDPOINT, "cache": constants.HF_HUB_CACHE, "offline": bool(constants.HF_HUB_OFFLINE)}
+    return {"endpoint": hide_secrets(constants.ENDPOINT), "cache": constants.HF_HUB_CACHE, "offline": bool(constants.HF_HUB_OFFLINE)}
 
 
 def _data(data: Path | None, count: bool) -> dict[str, dict[str, Any]]:

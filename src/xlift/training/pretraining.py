@@ -136,7 +136,7 @@ def create_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast,
             common[name] = getattr(tokenizer, name)
     torch.manual_seed(seed)
     auto_class: Any = AutoModelForCausalLM if traits.family == "decoder" else AutoModelForMaskedLM
-    return auto_class.from_config(config_class(**common, **traits.new_model))
+    return auto_class.from_config(config_class(**common, **traits.new_model), trust_remote_code=False)
 
 
 def _create_t5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
@@ -147,7 +147,7 @@ def _create_t5(a: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -
         eos_token_id=tokenizer.eos_token_id, decoder_start_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     torch.manual_seed(seed)
-    model: Any = AutoModelForSeq2SeqLM.from_config(config)
+    model: Any = AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False)
     # mT5's std of 1.0 is for a separate output layer; with a shared table the logits would have a std of sqrt(width)
     torch.nn.init.normal_(model.shared.weight, std=a.hidden_size**-0.5)
     for stack, bidirectional in ((model.encoder, True), (model.decoder, False)):

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from xlift.errors import hide_secrets
 from xlift.execution.work.shared import Context
 from xlift.studies.job import Job
 from xlift.studies.placement import has_tracker
@@ -45,7 +46,7 @@ def report_metrics(
                 action()
             return True
         except (Exception, SystemExit) as error:
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            reason = hide_secrets(" ".join(str(error).split())).rstrip(".") or type(error).__name__
             trackers.pop(name, None)
             _failed.add(name)
             progress.warn(f"{name}: {reason}. The run continues and sends it no more metrics.")

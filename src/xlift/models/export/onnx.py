@@ -65,7 +65,7 @@ def write_onnx(folder: Path, kind: str, path: Path) -> float:
     """
     with silence_transformers():
         auto: Any = CLASSES.get(kind, transformers.AutoModel)
-        stock = auto.from_pretrained(folder, dtype=torch.float32).eval()
+        stock = auto.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False).eval()
     if stock.config.is_encoder_decoder or "CausalLM" in str(stock.config.architectures):
         raise UserError("ONNX export supports encoders only", fix="export it without --onnx.")
     outputs = OUTPUTS[kind].stock_outputs if kind in CLASSES else ("last_hidden_state",)

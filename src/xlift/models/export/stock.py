@@ -91,7 +91,7 @@ def stock_model(model: Model, tokenizer: Any, head: str) -> PreTrainedModel:
         with silence_transformers():
             stock, info = stock_class.from_pretrained(
                 None, config=config, state_dict=_to_cpu(model.stock_state_dict(head)), dtype=torch.float32,
-                output_loading_info=True,
+                output_loading_info=True, trust_remote_code=False,
             )  # fmt: skip
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{stock_class.__name__} cannot load the weights: {first_line(error)}") from error
@@ -135,7 +135,7 @@ def write_model(
     kind, auto = model.head(head).spec.kind if head else "", auto_class(model, head)
     del stock
     with silence_transformers():
-        loaded = auto.from_pretrained(folder, dtype=torch.float32).eval()
+        loaded = auto.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False).eval()
     with torch.no_grad():
         outputs = (
             stock_logits(loaded, kind, probes) if kind in CLASSES else Model(loaded).trunk(**probes).last_hidden_state
