@@ -14,6 +14,7 @@ from tests.support import fake_jobs
 from tests.support.fakes import plan_of, study_file
 
 from xlift.estimate import PlanEstimate, plan_estimate
+from xlift.execution.queue import JobQueue
 from xlift.report.graph import describe_remaining, print_plan
 from xlift.studies import store_layout
 from xlift.studies.remaining import describe_repeated, list_jobs_to_run
@@ -72,3 +73,53 @@ def test_a_plan_computes_the_time_and_memory_of_a_job_once(tmp_path: Path, count
     print_plan(plan, set(), estimate, Console(file=io.StringIO(), width=100))
     describe_remaining(plan, set(), estimate)
     assert memories.total() == times.total() == len(plan.jobs)
+
+
+# -- the queue -----------------------------------------------------------------------------------------------
+
+
+class Cost(float):
+    """Seconds that count how often they are compared."""
+
+    compared = 0
+
+    def __lt__(self, other: float) -> bool:
+        Cost.compared += 1
+        return float(self) < float(other)
+
+    def __gt__(self, other: float) -> bool:
+        Cost.compared += 1
+        return float(self) > float(other)
+
+    def __neg__(self) -> Cost:
+        return Cost(-float(self))
+
+    def __add__(self, other: float) -> Cost:
+        return Cost(float(self) + other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: float) -> Cost:
+        return Cost(float(self) - other)
+
+
+@pytest.mark.parametrize("num_models", [1, 2000])
+def test_the_queue_does_not_look_at_every_job_for_each_that_it_gives(
+    num_models: int, count: Callable[[Any, str], Counter[str]]
+):
+    languages = 2000 // num_models
+    jobs = [
+        fake_jobs.job(f"l{language}", kind="predict", task="xnli", model=f"m{model}")
+        for model in range(num_models)
+        for language in range(languages)
+    ]
+    queue = JobQueue(jobs, cost=lambda job: Cost(1 + hash(job.key) % 7))
+    Cost.compared, keys = 0, count(JobQueue, "_pass_key")
+    given = 0
+    while (job := queue.peek()) is not None:
+        batch = queue.batch(job)
+        queue.remove(batch)
+        given += len(batch)
+    assert given == len(jobs)
+    assert Cost.compared < 20 * len(jobs)
+    assert keys.total() <= 2 * len(jobs)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from math import ceil, inf
 from typing import Any
 
@@ -18,6 +20,14 @@ batches, and a killed worker loses little."""
 PASS_JOBS = 64
 
 
+@dataclass
+class _ModelPredictions:
+    serial: int
+    by_pass: dict[Any, dict[str, Job]] = field(default_factory=dict)
+    """What they share in a pass (`JobQueue._pass_key`) -> key -> job."""
+    cost: float = 0.0
+
+
 class JobQueue:
     """The jobs that are not done, some of which are ready to run.
 
@@ -28,7 +38,7 @@ class JobQueue:
     Args:
         todo: jobs, parents first. Parents that are not in it are done.
         tasks: tasks of the predictions, by name.
-        cost: expected seconds of a job, or another measure of its work.
+        cost: expected seconds of a job, or another measure of its work. Called once for each job.
     """
 
     def __init__(
@@ -45,10 +55,18 @@ class JobQueue:
             for parent in self._missing[job.key]:
                 self._children[parent].append(job)
         self._order = {job.key: number for number, job in enumerate(todo)}
-        self._work = _remaining_work(todo, cost)
+        self._cost = {job.key: cost(job) for job in todo}
+        self._work = _remaining_work(todo, self._cost)
         self._training: list[tuple[float, int, Job]] = []
-        self._predictions: dict[str, dict[str, Job]] = {}
-        """Model -> key -> job; models without jobs are left out."""
+        self._predictions: dict[str, _ModelPredictions] = {}
+        """By model; models without jobs are left out."""
+        self._num_predictions = 0
+        self._models: list[tuple[float, int, str]] = []
+        """A heap of (minus the cost of a model's predictions, its serial number, model). Entries of an earlier cost stay until they
+        are found."""
+        self._changed: dict[str, None] = {}
+        """Models whose predictions have changed since, in order."""
+        self._serial = count()
         for job in todo:
             if not self._missing[job.key]:
                 self.put(job)
@@ -60,7 +78,12 @@ class JobQueue:
     def put(self, job: Job) -> None:
         """Add a job that is ready: its parents are done, or another process has given it up."""
         if isinstance(job.spec, PredictSpec):
-            self._predictions.setdefault(model_of(job), {})[job.key] = job
+            model = model_of(job)
+            predictions = self._predictions.setdefault(model, _ModelPredictions(next(self._serial)))
+            predictions.by_pass.setdefault(self._pass_key(job.spec), {})[job.key] = job
+            predictions.cost += self._cost[job.key]
+            self._num_predictions += 1
+            self._changed[model] = None
         else:
             # copying a model takes seconds, and lets the weights of the others leave
             work = inf if job.repeats_choice else self._work[job.key]
@@ -79,9 +102,9 @@ class JobQueue:
             return self._training[0][2]
         if not self._predictions:
             return None
-        # otherwise take the model with most predictions, so that workers are spread over models
-        jobs = self._predictions.get(loaded) or max(self._predictions.values(), key=len)
-        return next(iter(jobs.values()))
+        # otherwise take the model with the most work, so that workers are spread over models and none of them is long at the end
+        predictions = self._predictions.get(loaded) or self._predictions[self._find_largest()]
+        return next(iter(next(iter(predictions.by_pass.values())).values()))
 
     def batch(self, job: Job, workers: int = 1) -> list[Job]:
         """The job that `peek` returned, and those to run with it in one pass through the model, in the order of the plan.
@@ -92,11 +115,10 @@ class JobQueue:
         if not isinstance(job.spec, PredictSpec):
             return [job]
         jobs_by_data: dict[Any, list[Job]] = defaultdict(list)  # jobs with the same data (other layers) stay together
-        for each in self._predictions[model_of(job)].values():
+        for each in self._predictions[model_of(job)].by_pass[self._pass_key(job.spec)].values():
             assert isinstance(each.spec, PredictSpec)
-            if self._pass_key(each.spec) == self._pass_key(job.spec):
-                jobs_by_data[each.spec.data].append(each)
-        max_jobs = min(PASS_JOBS, ceil(sum(map(len, self._predictions.values())) / workers))
+            jobs_by_data[each.spec.data].append(each)
+        max_jobs = min(PASS_JOBS, ceil(self._num_predictions / workers))
         batch: list[Job] = []
         tokens = 0
         for jobs in jobs_by_data.values():
@@ -110,12 +132,34 @@ class JobQueue:
         """Remove the jobs that `batch` returned."""
         for job in jobs:
             if isinstance(job.spec, PredictSpec):
-                model = model_of(job)
-                del self._predictions[model][job.key]
-                if not self._predictions[model]:
-                    del self._predictions[model]
+                self._remove_prediction(job, self._pass_key(job.spec))
             else:
                 heapq.heappop(self._training)
+
+    def _remove_prediction(self, job: Job, pass_key: Any) -> None:
+        model = model_of(job)
+        predictions = self._predictions[model]
+        del predictions.by_pass[pass_key][job.key]
+        if not predictions.by_pass[pass_key]:
+            del predictions.by_pass[pass_key]
+        self._num_predictions -= 1
+        predictions.cost -= self._cost[job.key]
+        if not predictions.by_pass:
+            del self._predictions[model]
+        self._changed[model] = None
+
+    def _find_largest(self) -> str:
+        """The model whose predictions cost most; the first of equal ones."""
+        for model in self._changed:
+            if found := self._predictions.get(model):
+                heapq.heappush(self._models, (-found.cost, found.serial, model))
+        self._changed.clear()
+        while True:
+            cost, serial, model = self._models[0]
+            found = self._predictions.get(model)
+            if found is not None and (-found.cost, found.serial) == (cost, serial):
+                return model
+            heapq.heappop(self._models)  # its predictions have changed since
 
     def _pass_key(self, spec: PredictSpec) -> tuple[Any, ...]:
         """What predictions of one model must have in common to run in one pass."""
@@ -135,11 +179,11 @@ def _max_tokens(job: Job) -> int:
     return job.examples * (job.spec.options.get("max_length") or job.spec.data.max_length)
 
 
-def _remaining_work(todo: Sequence[Job], cost: Callable[[Job], float]) -> dict[str, float]:
+def _remaining_work(todo: Sequence[Job], cost: Mapping[str, float]) -> dict[str, float]:
     """Key -> cost of the longest chain that starts with the job (its critical path)."""
     work: dict[str, float] = defaultdict(float)
     for job in reversed(todo):  # children before parents
-        work[job.key] += cost(job)
+        work[job.key] += cost[job.key]
         for parent in job.required:
             work[parent] = max(work[parent], work[job.key])
     return work
