@@ -28,7 +28,8 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def simulate(options: argparse.Namespace) -> None:
-    from benchmarks.scale.simulation import WINDOW, Costs, Result, Simulation
+    from benchmarks.scale.simulation import WINDOW, Costs, Result
+    from benchmarks.scale.simulation import simulate as run_simulation
     from benchmarks.scale.study import DEVICE, make_study_plan
     from xlift.units import format_duration
 
@@ -37,7 +38,7 @@ def simulate(options: argparse.Namespace) -> None:
     costs = Costs.of(study_plan, DEVICE, options.gpus, options.spread)
     shares = [0.0, options.failures] if options.failures else [0.0]
     runs = [
-        Simulation(study_plan, costs, options.gpus, lambda job: expected.seconds[job.key], share).run()
+        run_simulation(study_plan, costs, options.gpus, lambda job: expected.seconds[job.key], share)
         for share in shares
     ]
 
@@ -53,9 +54,9 @@ def simulate(options: argparse.Namespace) -> None:
         line("all work divided by the GPUs", lambda run: format_duration(run.work / run.gpus)),
         line("failed attempts", lambda run: f"{run.failures:,}"),
         line("work lost with them", lambda run: f"{run.lost / (run.work + run.lost):.1%}"),
-        line("passes of predictions", lambda run: f"{run.warm_loads + run.cold_loads:,}"),
-        line("of which the worker had the model", lambda run: f"{run.warm_loads / max(1, run.warm_loads + run.cold_loads):.0%}"),
-        line("the queue's processor time for a job", lambda run: f"{run.scheduler_seconds / run.num_jobs * 1e6:.0f} µs"),
+        line("passes of predictions", lambda run: f"{run.passes:,}"),
+        line("of which the worker had the model", lambda run: f"{run.warm_passes / max(1, run.passes):.0%}"),
+        line("processor time of the scheduler for a job", lambda run: f"{run.scheduler_seconds / run.num_jobs * 1e6:.0f} µs"),
         line("its share of the run", lambda run: f"{run.scheduler_seconds / run.makespan:.2%}"),
         line("finished jobs a second", lambda run: f"{run.num_jobs / run.makespan:.0f}"),
         line(f"the most in {WINDOW} s", lambda run: f"{run.peak_jobs_per_second:.0f}"),

@@ -1,38 +1,37 @@
-"""A run in virtual time: the jobs of a plan on many GPUs, in the order of the scheduler's own queue.
+"""A run in virtual time: the scheduler of xlift with an executor whose GPUs are simulated.
 
 Nothing is trained. A job takes the seconds that the cost model gives it on a device, and a prediction loads its model unless its
-worker has it. Where a job fails, its worker is gone at a random moment, the jobs it had go back to the queue, and a new worker
-starts. A training stage goes on from its last checkpoint; everything else starts anew.
+worker has it. Where a job fails, its worker is lost at a random moment, the jobs that it had go back to the queue, and a new worker
+starts. A training stage goes on from its last checkpoint; predictions start anew.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import LOAD_RATE, START, find_device
-from xlift.execution.queue import JobQueue, model_of
+from xlift.execution.executors.base import Worker, WorkerLost
+from xlift.execution.progress import SilentDisplay
+from xlift.execution.queue import model_of
+from xlift.execution.scheduler import run_plan
 from xlift.studies.job import Job
 from xlift.studies.plan import Plan
+from xlift.studies.store import Store
 
 CHECKPOINT_SECONDS, CHECKPOINT_SHARE, STATE_BYTES = 60.0, 0.02, 12.0
 """A stage writes a checkpoint at most this often, and in at most this share of its time (training/loop.py, which imports torch);
 bytes of weights and moments for each trained parameter."""
 WINDOW = 60
 """Seconds over which a rate of requests is averaged."""
-
-
-@dataclass
-class Worker:
-    number: int
-    loaded: str = ""
-    """The model of its last predictions, or the one that it has just made."""
 
 
 @dataclass
@@ -46,17 +45,15 @@ class Result:
     """Sum of the seconds of all jobs, without failed attempts and the loading of models."""
     gpus: int = 0
     num_jobs: int = 0
-    assignments: int = 0
-    """Jobs and batches of predictions that a worker was given."""
     failures: int = 0
     lost: float = 0.0
     """Seconds of failed attempts."""
-    cold_loads: int = 0
-    """Batches of predictions before which a model was loaded."""
-    warm_loads: int = 0
-    """Batches of predictions of the model that the worker had."""
+    passes: int = 0
+    """Batches of predictions that a worker was given."""
+    warm_passes: int = 0
+    """Those of the model that the worker had."""
     scheduler_seconds: float = 0.0
-    """Processor time of the queue's calls on this machine."""
+    """Processor time of the scheduler on this machine."""
     finished: Counter[int] = field(default_factory=Counter)
     """Window of time -> jobs finished in it."""
 
@@ -113,114 +110,124 @@ def lower_bounds(jobs: Sequence[Job], costs: Costs) -> tuple[float, float]:
     return max(rest.values()), sum(costs.seconds.values())
 
 
-class Simulation:
-    """
+class SimulatedWorker:
+    """A GPU of the cluster, and the process that has it."""
+
+    devices = ()
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        self.cluster, self.name, self.loaded = cluster, f"GPU {number}", ""
+        """The model of its last predictions, or the one that it has just made."""
+        self.jobs: list[Job] = []
+        self.is_lost = False
+
+    def assign(self, jobs: Sequence[Job]) -> None:
+        self.jobs = list(jobs)
+        self.cluster.begin(self)
+
+    def receive(self) -> list[tuple[Any, ...]]:
+        if self.is_lost:
+            raise WorkerLost("is lost")
+        return [("done", job.key, 1.0) for job in self.jobs]
+
+    def request_stop(self) -> None: ...
+    def end(self) -> None: ...
+
+
+class Cluster:
+    """An executor whose workers do nothing: `wait` goes on to the moment at which the next one ends its jobs or is lost.
+
     Args:
-        estimated: seconds of a job as the scheduler expects them.
-        failures: share of the attempts that fail.
+        failures: share of the attempts at a job that fail.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        costs: Costs,
-        gpus: int,
-        estimated: Callable[[Job], float],
-        failures: float = 0.0,
-        seed: int = 0,
-    ) -> None:
-        self.jobs, self.costs, self.failures = list(plan.jobs.values()), costs, failures
+    max_losses = 100
+
+    def __init__(self, costs: Costs, gpus: int, result: Result, failures: float = 0.0, seed: int = 0) -> None:
+        self.costs, self.num_slots, self.result, self.failures = costs, gpus, result, failures
         self.generator = random.Random(seed)
-        self.result = Result(gpus=gpus, num_jobs=len(self.jobs))
-        self.result.critical_path, self.result.work = lower_bounds(self.jobs, costs)
-        self.idle = [Worker(number) for number in range(gpus)]
-        self.events: list[tuple[float, int, Worker, list[Job], bool]] = []
-        """(time, number, worker, finished jobs, whether the attempt ends now), by time."""
         self.left = dict(costs.seconds)
         """Key of a job -> its seconds, less those before its last checkpoint."""
-        self.given: dict[int, list[Job]] = {}
-        """Number of a worker -> its jobs that are not done."""
-        self.numbers = count()
+        self.now = 0.0
+        self.events: list[tuple[float, int, SimulatedWorker]] = []
+        """(time at which it ends its jobs or is lost, serial number, worker), a heap."""
+        self.ready: dict[SimulatedWorker, float] = {}
+        """Workers that start -> when they are ready."""
+        self.serial = count()
+        self.seconds = 0.0
+        """Processor time of the simulation itself."""
+
+    def slots(self, job: Job) -> int:
+        return 1
+
+    def num_devices(self, job: Job) -> int:
+        return 0
+
+    def has_room(self, num_devices: int) -> bool:
+        return True
+
+    def start(self, num_devices: int) -> Worker:
+        worker = SimulatedWorker(self, next(self.serial))
+        self.ready[worker] = self.now + START
+        return worker
+
+    def begin(self, worker: SimulatedWorker) -> None:
+        """A worker begins with its jobs."""
         started = time.process_time()
-        self.queue = JobQueue(self.jobs, plan.tasks, estimated)
-        self.result.scheduler_seconds += time.process_time() - started
-
-    def run(self) -> Result:
-        now = START
-        self._assign(now)
-        while self.events:
-            now = self.events[0][0]
-            while self.events and self.events[0][0] == now:
-                _, _, worker, finished, is_end = heapq.heappop(self.events)
-                self._finish(worker, finished, now)
-                if is_end:
-                    self._end(worker)
-            self._assign(now)
-        self.result.makespan = now
-        return self.result
-
-    def _finish(self, worker: Worker, jobs: list[Job], now: float) -> None:
-        started = time.process_time()
-        for job in jobs:
-            self.queue.mark_finished(job)
-        self.result.scheduler_seconds += time.process_time() - started
-        self.result.finished[int(now // WINDOW)] += len(jobs)
-        for job in jobs:
-            self.given[worker.number].remove(job)
-            if job.kind != "predict":
-                worker.loaded = job.key
-
-    def _end(self, worker: Worker) -> None:
-        """The worker has done its jobs, or a new one takes its place and its jobs go back."""
-        for job in self.given.pop(worker.number):
-            self.queue.put(job)
-        self.idle.append(worker)
-
-    def _assign(self, now: float) -> None:
-        while self.idle:
-            worker = self.idle[-1]
-            started = time.process_time()
-            job = self.queue.peek(worker.loaded)
-            batch: list[Job] = []
-            if job is not None:
-                batch = self.queue.batch(job, len(self.idle))
-                self.queue.remove(batch)
-            self.result.scheduler_seconds += time.process_time() - started
-            if job is None:
-                return
-            self.idle.pop()
-            self._start(worker, batch, now)
-
-    def _start(self, worker: Worker, jobs: list[Job], now: float) -> None:
-        result, at = self.result, now
-        result.assignments += 1
-        self.given[worker.number] = list(jobs)
+        result, jobs = self.result, worker.jobs
+        begin = max(self.now, self.ready.pop(worker, 0.0))
+        seconds = sum(self.left[job.key] for job in jobs)
         if jobs[0].kind == "predict":
+            result.passes += 1
             if worker.loaded == model_of(jobs[0]):
-                result.warm_loads += 1
+                result.warm_passes += 1
             else:
-                result.cold_loads += 1
-                at += self.costs.loading[jobs[0].key]
+                seconds += self.costs.loading[jobs[0].key]
             worker.loaded = model_of(jobs[0])
-        ends = []
-        for job in jobs:
-            at += self.left[job.key]
-            ends.append(at)
-        if self.generator.random() < self.failures * len(jobs):
-            failed = now + self.generator.random() * (at - now)
-            kept = [job for job, end in zip(jobs, ends, strict=True) if end <= failed]
-            spent = failed - max([now, *(end for end in ends if end <= failed)])
-            if interval := self.costs.checkpoints.get(jobs[0].key):
-                saved = spent // interval * interval
-                self.left[jobs[0].key] -= saved
-                spent -= saved
-            result.failures += 1
-            result.lost += spent
-            self._push(failed, worker, kept, is_end=False)
-            self._push(failed + START, worker, [], is_end=True)
-            worker.loaded = ""
         else:
-            self._push(at, worker, jobs, is_end=True)
+            worker.loaded = jobs[0].key
+        if self.generator.random() < self.failures * len(jobs):
+            worker.is_lost = True
+            seconds *= self.generator.random()
+            interval = self.costs.checkpoints.get(jobs[0].key, float("inf"))
+            saved = seconds // interval * interval if seconds >= interval else 0.0
+            self.left[jobs[0].key] -= saved
+            result.failures += 1
+            result.lost += seconds - saved
+        heapq.heappush(self.events, (begin + seconds, next(self.serial), worker))
+        self.seconds += time.process_time() - started
 
-    def _push(self, at: float, worker: Worker, finished: list[Job], *, is_end: bool) -> None:
-        heapq.heappush(self.events, (at, next(self.numbers), worker, finished, is_end))
+    def wait(self, timeout: float, num_jobs: int) -> Sequence[Worker]:
+        self.now, _, worker = heapq.heappop(self.events)
+        if not worker.is_lost:
+            self.result.finished[int(self.now // WINDOW)] += len(worker.jobs)
+        return [worker]
+
+    def close(self) -> None: ...
+
+
+def simulate(
+    plan: Plan, costs: Costs, gpus: int, estimated: Callable[[Job], float], failures: float = 0.0, seed: int = 0
+) -> Result:
+    """Run a plan in virtual time.
+
+    Args:
+        estimated: seconds of a job as the scheduler expects them.
+        failures: share of the attempts at a job that fail.
+    """
+    result = Result(gpus=gpus, num_jobs=len(plan.jobs))
+    result.critical_path, result.work = lower_bounds(list(plan.jobs.values()), costs)
+    cluster = Cluster(costs, gpus, result, failures, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.process_time()
+        run_plan(
+            plan,
+            Store(folder),
+            SilentDisplay(),
+            gpus,
+            seconds=estimated,
+            open_executor=lambda context, workers: cluster,
+        )
+        result.scheduler_seconds = time.process_time() - started - cluster.seconds
+    result.makespan = cluster.now
+    return result
