@@ -13,7 +13,7 @@ from tests.support.command import Xlift
 from tests.support.tiny_study import plan_of, run_in_process, run_inline, write_study
 
 from xlift.errors import UserError
-from xlift.studies import maintenance, store_layout
+from xlift.studies import folder_backend, store_layout
 from xlift.studies.plan import Plan
 from xlift.studies.record import make_record, write_record
 from xlift.studies.remaining import list_jobs_to_run
@@ -148,7 +148,7 @@ def test_an_interrupted_removal_loses_nothing(
     def kill(*args: object, **more: object) -> None:
         raise Killed
 
-    places = {"replace": (os, "replace"), "move": (maintenance, "move"), "rmtree": (maintenance.shutil, "rmtree")}
+    places = {"replace": (os, "replace"), "move": (folder_backend, "move"), "rmtree": (folder_backend.shutil, "rmtree")}
     with monkeypatch.context() as patch:
         patch.setattr(*places[step], kill)
         with pytest.raises(Killed):

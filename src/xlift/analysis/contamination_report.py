@@ -110,11 +110,11 @@ def read_contamination_report(store: Store, name: str) -> ContaminationReport | 
     Raises:
         UserError: the report is damaged.
     """
-    path = store.root / FOLDER / f"{name}.json"
-    if not path.is_file():
+    content = store.read_json(FOLDER, name)
+    if content is None:
         return None
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(content)
         findings = tuple(
             Finding(**item | {"trained": DataSplit(**item["trained"]), "scored": DataSplit(**item["scored"]),
                               "quotes": tuple(Quote(**quote) for quote in item["quotes"])})
@@ -131,7 +131,7 @@ def read_contamination_report(store: Store, name: str) -> ContaminationReport | 
         return report
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"the contamination report is damaged: {error}", where=str(path),
+            f"the contamination report is damaged: {error}", where=f"{store.where}/{FOLDER}/{name}.json",
             fix=f"`xlift contamination {name}` writes it again.",
         ) from None  # fmt: skip
 

@@ -47,7 +47,7 @@ def choose_pipeline(
     command = f"xlift run {study or record.name}"
     planned = [cell for cell in record.cells if "intermediate" in wanted or not cell.control]
     if not planned:
-        raise UserError(f"'{record.name}' has no targets, so there is no pipeline to choose", where=str(store.root))
+        raise UserError(f"'{record.name}' has no targets, so there is no pipeline to choose", where=store.where)
     for name, value in wanted.items():
         values = _values([(cell,) for cell in planned], name)
         if value not in values:
@@ -64,7 +64,7 @@ def choose_pipeline(
         raise UserError(
             f"no pipeline of '{record.name}'{f' with {chosen}' if chosen else ''} is finished: "
             f"{_missing_jobs(record, store)}, among them all predictions of\n    {_listed_pipelines(unfinished)}",
-            where=str(store.root), fix=f"`{command}` does them.",
+            where=store.where, fix=f"`{command}` does them.",
         )  # fmt: skip
     trained = [cells for cells in groups if _is_trained(store, cells[0])]
     groups = trained or groups[:1]  # an untrained one raises an error below

@@ -146,8 +146,9 @@ def trace_lineage(key: str, store: Store) -> TrainingLineage:
 
 
 def _read_stage(artifact: Artifact, spec: TrainSpec) -> TrainedStage:
-    path, numbers = artifact.folder / TRAINING_FILE, artifact.numbers
+    numbers, has_file = artifact.numbers, TRAINING_FILE in artifact.manifest["files"]
     assert isinstance(numbers, TrainNumbers)
+    path = artifact.file(TRAINING_FILE) if has_file else artifact.folder / TRAINING_FILE
     try:
         attempts = json.loads(path.read_text(encoding="utf-8")).get("attempts", [])
         last = attempts[-1] if attempts else {"lr": spec.recipe.lr, "dev": []}

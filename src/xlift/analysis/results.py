@@ -132,7 +132,7 @@ class Results:
                 if unknown := [value for value in values if value not in known]:
                     raise UserError(
                         f"the study '{name}' has no {field} {unknown[0]!r}",
-                        where=str(store.root),
+                        where=store.where,
                         fix=f"{did_you_mean(str(unknown[0]), tuple(map(str, known)))}It has: {', '.join(map(str, known))}.",
                     )
             for cell in select_cells(record, store, **chosen):

@@ -109,7 +109,7 @@ def readable(store: Store, key: str, metric: str) -> Iterator[None]:
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise UserError(
             f"the predictions {key[:12]} are not of the form that the metric {metric} reads: {error}",
-            where=str(store.root),
+            where=store.where,
             fix="`xlift store verify` finds damaged files; a bundle from elsewhere may be wrong.",
         ) from None
 

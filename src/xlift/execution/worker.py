@@ -41,7 +41,7 @@ class WorkerBug(Exception):
     """A job failed with an internal error; the message is the worker's traceback."""
 
 
-def run_worker(connection: Connection, context: Context, root: Path) -> None:
+def run_worker(connection: Connection, context: Context, root: Path | str) -> None:
     """Main function of a worker process."""
     set_up_worker()
     import_libraries()

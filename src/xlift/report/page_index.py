@@ -53,7 +53,7 @@ def write_pages(
     """
     names = list_studies(store)
     if not names:
-        raise UserError("the store has no study", where=str(store.root), fix="Run one first: `xlift run STUDY`.")
+        raise UserError("the store has no study", where=store.where, fix="Run one first: `xlift run STUDY`.")
     entries = []
     for name in names:
         try:

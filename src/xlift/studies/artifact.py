@@ -41,9 +41,12 @@ class Artifact:
 
     key: str
     folder: Path
+    """Where its files are on this machine. `file` fetches one from an object store first, and `Store.open` all of them."""
     manifest: dict[str, Any]
     """key, kind, spec, parents, started (UTC), seconds, numbers, versions, revision, machine, sha256, and
     files: name -> {sha256, bytes}."""
+    fetch: Callable[[str, Mapping[str, Mapping[str, Any]]], None] = lambda key, files: None
+    """Makes files available in `folder`."""
 
     @property
     def kind(self) -> str:
@@ -67,13 +70,18 @@ class Artifact:
         return self.manifest["sha256"]
 
     def file(self, name: str) -> Path:
-        """The path of one file of the artifact ("scores.parquet"). Raises UserError if it has no such file."""
+        """The path of one file of the artifact ("scores.parquet").
+
+        Raises:
+            UserError: it has no such file, or an object store does not give it.
+        """
         if name not in self.manifest["files"]:
             raise UserError(
                 f"this {self.kind} artifact has no file '{name}'",
                 where=str(self.folder),
                 fix=f"it has: {', '.join(self.manifest['files'])}",
             )
+        self.fetch(self.key, {name: self.manifest["files"][name]})
         return self.folder / name
 
 
@@ -132,14 +140,23 @@ def read_manifest(folder: Path, key: str) -> dict[str, Any]:
 def read_manifest_file(path: Path, key: str) -> dict[str, Any]:
     """Read a manifest. Raises UserError if it is missing, damaged or of another key."""
     try:
-        content = check_seal(path.read_bytes())
-        if content["key"] != key:
-            raise ValueError(f"it belongs to {content['key']}")
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path.name} is missing", where=str(path.parent), fix=_REPAIR) from None
+        content = None
+    return parse_manifest(content, key, path.name, str(path.parent))
+
+
+def parse_manifest(content: bytes | None, key: str, name: str, where: str) -> dict[str, Any]:
+    """A manifest from its bytes. Raises UserError if it is missing (None), damaged or of another key."""
+    if content is None:
+        raise UserError(f"{name} is missing", where=where, fix=_REPAIR)
+    try:
+        manifest = check_seal(content)
+        if manifest["key"] != key:
+            raise ValueError(f"it belongs to {manifest['key']}")
     except ValueError as error:
-        raise UserError(f"{path.name} is damaged: {error}", where=str(path.parent), fix=_REPAIR) from None
-    return content
+        raise UserError(f"{name} is damaged: {error}", where=where, fix=_REPAIR) from None
+    return manifest
 
 
 def check_file(folder: Path, name: str, expected: Mapping[str, Any], hasher: Callable[[str], tuple[str, int]]) -> None:
@@ -149,18 +166,18 @@ def check_file(folder: Path, name: str, expected: Mapping[str, Any], hasher: Cal
     except PermissionError:
         raise  # the file may be intact
     except OSError as error:
-        raise UserError(
-            f"{name} is damaged: expected SHA-256 {expected['sha256']}, found none ({error.strerror})",
-            where=str(folder),
-            fix=_REPAIR,
-        ) from None
+        raise damaged_file(name, expected, f"none ({error.strerror})", str(folder)) from None
     if found != expected["sha256"]:
-        raise UserError(
-            f"{name} is damaged: expected SHA-256 {expected['sha256']} ({expected['bytes']} bytes), "
-            f"found {found} ({size} bytes)",
-            where=str(folder),
-            fix=_REPAIR,
-        )
+        raise damaged_file(name, expected, f"{found} ({size} bytes)", str(folder))
+
+
+def damaged_file(name: str, expected: Mapping[str, Any], found: str, where: str) -> UserError:
+    """The error of a file that differs from its manifest."""
+    return UserError(
+        f"{name} is damaged: expected SHA-256 {expected['sha256']} ({expected['bytes']} bytes), found {found}",
+        where=where,
+        fix=_REPAIR,
+    )
 
 
 def hash_file(path: str) -> tuple[str, int]:

@@ -91,11 +91,11 @@ def export_results(store: Store, study: str, path: Path) -> list[str]:
     Raises:
         UserError: an artifact is damaged, the path exists, or the disk refuses.
     """
-    record = json.loads((store.root / "studies" / f"{study}.json").read_text(encoding="utf-8"))
+    record = json.loads(store.read_json("studies", study) or b"")
     files = {RECORD: _to_json(record)}
-    contamination = store.root / "contamination" / f"{study}.json"
-    if contamination.is_file():
-        files[CONTAMINATION] = _to_json(json.loads(contamination.read_text(encoding="utf-8")))
+    contamination = store.read_json("contamination", study)
+    if contamination is not None:
+        files[CONTAMINATION] = _to_json(json.loads(contamination))
     lines, missing = [], []
     for key in record["keys"]:
         artifact = store.find(key)

@@ -1,6 +1,6 @@
 """One lock per job, so that two processes or machines never do the same work. The lock of a dead process is broken.
 
-A lock is a small JSON file `<folder>/<key>` with its owner: host, pid, start time of that process, and a token.
+In a folder, a lock is a small JSON file `<folder>/<key>` with its owner: host, pid, start time of that process, and a token.
 It is stale, and another process may take it,
 
 - if its owner ran on this host and is gone (or its pid now belongs to another process);
@@ -17,6 +17,7 @@ import os
 import socket
 import threading
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +25,9 @@ from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from xlift.errors import UserError
+from xlift.studies.store_layout import list_keyed
 
 HEARTBEAT = 15.0
 """Seconds between two touches of a held lock."""
@@ -54,6 +58,18 @@ class Owner:
             socket.gethostname(), _read_pid_space(), os.getpid(), process[1] if process else "", uuid.uuid4().hex
         )
 
+    @classmethod
+    def from_json(cls, content: bytes) -> Owner | None:
+        """The owner that the content of a lock names; None if it is invalid."""
+        try:
+            owner = cls(**json.loads(content))
+        except (ValueError, TypeError):
+            return None
+        return owner if isinstance(owner.pid, int) and owner.pid > 0 else None
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
+
     def is_local(self) -> bool:
         """Whether this process can look up `pid`."""
         return (self.host, self.pid_space) == (socket.gethostname(), _read_pid_space())
@@ -79,7 +95,7 @@ class Owner:
 class Lock:
     """A lock that this process holds until `release` or the end of a `with` block."""
 
-    def __init__(self, locks: Locks, key: str, owner: Owner) -> None:
+    def __init__(self, locks: LockTable, key: str, owner: Owner) -> None:
         self.key, self.token = key, owner.token
         self._locks = locks
         self._released = threading.Event()
@@ -88,26 +104,23 @@ class Lock:
 
     def is_valid(self) -> bool:
         """False once another machine has broken the lock, since it saw no heartbeat for `STALE_AFTER` seconds."""
-        owner = self._locks.read(self.key)
-        return owner is not None and owner.token == self.token
+        return self._locks.is_owner(self)
 
     def release(self) -> None:
         """Release the lock, unless another process has taken it over."""
         self._released.set()
         self._heartbeat_thread.join()
         self._locks.held.pop(self.key, None)
-        with self._locks.guard():
-            if self.is_valid():
-                os.unlink(self._locks.folder / self.key)
+        self._locks.remove(self)
 
     def _send_heartbeats(self) -> None:
         while not self._released.wait(HEARTBEAT):
             try:
                 if not self.is_valid():
                     return
-                os.utime(self._locks.folder / self.key)
-            except OSError:
-                pass  # a short failure of a file server: the next heartbeat may succeed, and seven misses are allowed
+                self._locks.touch(self)
+            except (OSError, UserError):
+                pass  # a short failure of a server: the next heartbeat may succeed, and seven misses are allowed
 
     def __enter__(self) -> Self:
         return self
@@ -116,13 +129,48 @@ class Lock:
         self.release()
 
 
-class Locks:
-    """The locks of one store. Methods that acquire or release raise OSError if the folder is not writable."""
+class LockTable(ABC):
+    """The locks of one store."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.held: dict[str, Lock] = {}
         """The locks acquired through this object and not released yet."""
+
+    @abstractmethod
+    def try_acquire(self, key: str) -> Lock | None:
+        """Acquire the lock of `key`; None while a live process holds it (this one too: locks are not re-entrant)."""
+
+    @abstractmethod
+    def read(self, key: str) -> Owner | None:
+        """The owner of the lock, dead or alive; None if there is no lock or its content is invalid."""
+
+    @abstractmethod
+    def is_held(self, key: str, now: float) -> bool:
+        """Whether a live process holds the lock at `now` (seconds since the epoch): good for a report, not for a decision."""
+
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """Keys of all locks, held or stale."""
+
+    @abstractmethod
+    def is_owner(self, lock: Lock) -> bool:
+        """Whether no other machine has broken the lock."""
+
+    @abstractmethod
+    def touch(self, lock: Lock) -> None:
+        """Send a heartbeat of a lock that this process holds."""
+
+    @abstractmethod
+    def remove(self, lock: Lock) -> None:
+        """Remove a lock that this process held, unless another process has taken it over."""
+
+
+class Locks(LockTable):
+    """The locks of a store in a folder. Methods that acquire or release raise OSError if the folder is not writable."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
 
     @contextmanager
     def guard(self) -> Iterator[float]:
@@ -145,31 +193,25 @@ class Locks:
             os.close(file)
 
     def try_acquire(self, key: str) -> Lock | None:
-        """Acquire the lock of `key`; None while a live process holds it (this one too: locks are not re-entrant)."""
         self.folder.mkdir(exist_ok=True)
         with self.guard() as now:
             if self.is_held(key, now):
                 return None
             owner = Owner.here()
             new = self.folder / f"{_GUARD}.new"  # one name is enough: only the holder of the guard writes it
-            new.write_text(json.dumps(asdict(owner)), encoding="utf-8")
+            new.write_text(owner.as_json(), encoding="utf-8")
             os.replace(new, self.folder / key)  # atomic, for processes that read without the guard
         lock = self.held[key] = Lock(self, key, owner)
         return lock
 
     def read(self, key: str) -> Owner | None:
-        """The owner of the lock, dead or alive; None if there is no lock or its file is invalid."""
         try:
-            owner = Owner(**json.loads((self.folder / key).read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+            return Owner.from_json((self.folder / key).read_bytes())
+        except FileNotFoundError:
             return None
-        return owner if isinstance(owner.pid, int) and owner.pid > 0 else None
 
     def is_held(self, key: str, now: float) -> bool:
-        """Whether a live process holds the lock at `now` (seconds since the epoch).
-
-        Without the guard the result may be out of date at once: good for a report, not for a decision.
-        """
+        """Without the guard the result may be out of date at once."""
         try:
             heartbeat = os.stat(self.folder / key).st_mtime
         except FileNotFoundError:
@@ -178,6 +220,21 @@ class Locks:
         if owner is not None and owner.is_local():
             return owner.is_alive()
         return now - heartbeat <= STALE_AFTER  # also for a file that a machine crash left empty
+
+    def keys(self) -> list[str]:
+        return [key for key, _ in list_keyed(self.folder)]
+
+    def is_owner(self, lock: Lock) -> bool:
+        owner = self.read(lock.key)
+        return owner is not None and owner.token == lock.token
+
+    def touch(self, lock: Lock) -> None:
+        os.utime(self.folder / lock.key)
+
+    def remove(self, lock: Lock) -> None:
+        with self.guard():
+            if self.is_owner(lock):
+                os.unlink(self.folder / lock.key)
 
 
 def _read_process(pid: int) -> tuple[str, str] | None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from xlift.errors import UserError
-from xlift.studies.artifact import check_file, hash_file, read_manifest, read_manifest_file
-from xlift.studies.locks import Lock, Locks
-from xlift.studies.store_layout import StoreLayout, folder_bytes, list_keyed, move
+from xlift.studies.store_backend import Place, PlaceKind, StoreBackend
 
 DELTA_FILE = "model/delta.json"
 """An artifact with this file is a delta checkpoint: it needs the artifacts of its parents (models/delta.py)."""
-
-GarbageKind = Literal["artifact", "manifest", "weights", "partial", "temporary", "aside"]
 
 
 @dataclass(frozen=True)
@@ -51,84 +46,88 @@ class Problem:
 
     key: str
     what: str
-    aside: Path | None = None
-    """The new place of the artifact, if it was moved."""
+    aside: Path | str | None = None
+    """The new path or object of the artifact, if it was moved."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One folder that `Store.gc` removed, or would remove."""
+    """Something that `Store.gc` removed, or would remove."""
 
     key: str
-    what: GarbageKind
+    what: PlaceKind
     bytes: int
 
 
-def entries(layout: StoreLayout, locks: Locks) -> Iterator[Entry]:
+def entries(backend: StoreBackend) -> Iterator[Entry]:
     """All entries of the store, by key. Reads manifests and the sizes of files, not their content."""
-    unfinished = {key for folder in (layout.locks, layout.partials) for key, _ in list_keyed(folder)}
-    for key in sorted(unfinished.union(layout.artifact_keys(), layout.manifest_keys())):
-        if layout.artifact(key).exists():
-            yield _artifact_entry(layout.artifact(key), key)
+    partials = {place.key: place for place in backend.leftovers("partial")}
+    locked = backend.locks.keys()
+    artifacts, manifests = set(backend.artifact_keys()), set(backend.manifest_keys())
+    for key in sorted(artifacts.union(manifests, partials, locked)):
+        if key in artifacts:
+            yield _artifact_entry(backend, key)
             continue
-        if layout.manifest(key).exists():
-            yield _manifest_entry(layout.manifest(key), key)
+        if key in manifests:
+            yield _manifest_entry(backend, key)
             continue
-        partial = layout.partials / key
-        if locks.is_held(key, time.time()):
-            yield Entry(key, "running", bytes=folder_bytes(partial), note=f"by {locks.read(key)}")
-        elif partial.exists():
-            yield Entry(key, "partial", bytes=folder_bytes(partial))
+        size = backend.measure(partials[key]) if key in partials else 0
+        if backend.locks.is_held(key, time.time()):
+            yield Entry(key, "running", bytes=size, note=f"by {backend.locks.read(key)}")
+        elif key in partials:
+            yield Entry(key, "partial", bytes=size)
 
 
-def usage(layout: StoreLayout, locks: Locks) -> dict[str, Usage]:
+def usage(backend: StoreBackend) -> dict[str, Usage]:
     """Number and bytes by kind of artifact; incomplete ones are listed as '(partial)', '(broken)', ..."""
     sizes: dict[str, list[int]] = {}
-    for entry in entries(layout, locks):
+    for entry in entries(backend):
         sizes.setdefault(entry.kind if entry.status == "done" else f"({entry.status})", []).append(entry.bytes)
-    for label, folder in (("(temporary)", layout.tmp), ("(aside)", layout.aside)):
-        for _, path in list_keyed(folder):
-            sizes.setdefault(label, []).append(folder_bytes(path))
+    for kind in ("temporary", "aside", "cache"):
+        for place in backend.leftovers(kind):
+            sizes.setdefault(f"({kind})", []).append(backend.measure(place))
     return {label: Usage(len(each), sum(each)) for label, each in sorted(sizes.items())}
 
 
-def verify(layout: StoreLayout, locks: Locks, *, repair: bool) -> list[Problem]:
+def verify(backend: StoreBackend, *, repair: bool) -> list[Problem]:
     """Hash every file of every artifact; with `repair`, move broken artifacts that no process holds to `aside`."""
     problems: list[Problem] = []
-    for key in layout.artifact_keys():
-        damage = _damage(layout.artifact(key), key)
-        aside = _move_aside(layout, locks, key) if damage and repair else None
+    for key in backend.artifact_keys():
+        damage = backend.find_damage(key)
+        aside = _set_aside(backend, backend.place("artifact", key)) if damage and repair else None
         problems += [Problem(key, what, aside) for what in damage]
-    for key in layout.manifest_keys():
+    for key in backend.manifest_keys():
         try:
-            read_manifest_file(layout.manifest(key), key)
+            backend.read_bare_manifest(key)
         except UserError as error:
-            problems.append(Problem(key, error.what, _move_manifest_aside(layout, locks, key) if repair else None))
+            aside = _set_aside(backend, backend.place("manifest", key)) if repair else None
+            problems.append(Problem(key, error.what, aside))
     return problems
 
 
-def collect(layout: StoreLayout, locks: Locks, keep: AbstractSet[str], *, dry_run: bool) -> list[Removal]:
+def collect(backend: StoreBackend, keep: AbstractSet[str], *, dry_run: bool) -> list[Removal]:
     """Remove the garbage that no live process holds the lock of, and stale locks. Parents of kept delta checkpoints are
     kept."""
     removals: list[Removal] = []
-    for what, key, folder in _garbage(layout, _with_delta_parents(layout, keep)):
-        size = folder_bytes(folder) if folder.is_dir() else _size(folder) or 0
-        if _remove(layout, locks, key, folder, dry_run):
-            removals.append(Removal(key, what, size))
-    for key, _ in list_keyed(layout.locks) if not dry_run else ():
-        lock = locks.try_acquire(key)
+    for place in _garbage(backend, _with_delta_parents(backend, keep)):
+        size = backend.measure(place)
+        if _remove(backend, place, dry_run):
+            removals.append(Removal(place.key, place.kind, size))
+    for key in backend.locks.keys() if not dry_run else ():
+        lock = backend.locks.try_acquire(key)
         if lock is not None:
             lock.release()
     return removals
 
 
-def _artifact_entry(folder: Path, key: str) -> Entry:
+def _artifact_entry(backend: StoreBackend, key: str) -> Entry:
     try:
-        manifest = read_manifest(folder, key)
+        manifest = backend.read_manifest(key)
     except UserError as error:
-        return Entry(key, "broken", bytes=folder_bytes(folder), note=error.what)
-    files = manifest["files"]
-    wrong = [name for name in files if _size(folder / name) != files[name]["bytes"]]
+        return Entry(key, "broken", bytes=backend.measure(backend.place("artifact", key)), note=error.what)
+    files: dict[str, Any] = manifest["files"]
+    sizes = backend.file_sizes(key, files)
+    wrong = [name for name in files if sizes.get(name) != files[name]["bytes"]]
     return Entry(
         key,
         "broken" if wrong else "done",
@@ -140,60 +139,26 @@ def _artifact_entry(folder: Path, key: str) -> Entry:
     )
 
 
-def _manifest_entry(path: Path, key: str) -> Entry:
-    size = _size(path) or 0
+def _manifest_entry(backend: StoreBackend, key: str) -> Entry:
+    size = backend.measure(backend.place("manifest", key))
     try:
-        manifest = read_manifest_file(path, key)
+        manifest = backend.read_bare_manifest(key)
     except UserError as error:
         return Entry(key, "broken", bytes=size, note=error.what)
     return Entry(key, "manifest", manifest["kind"], manifest["sha256"], manifest["seconds"], size)
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _damage(folder: Path, key: str) -> list[str]:
-    try:
-        files = read_manifest(folder, key)["files"]
-    except UserError as error:
-        return [error.what]
-    damage: list[str] = []
-    for name, expected in files.items():
-        try:
-            check_file(folder, name, expected, hash_file)
-        except UserError as error:
-            damage.append(error.what)
-    return damage
-
-
-def _move_aside(layout: StoreLayout, locks: Locks, key: str) -> Path | None:
-    lock = locks.try_acquire(key)
+def _set_aside(backend: StoreBackend, place: Place) -> Path | str | None:
+    lock = backend.locks.try_acquire(place.key)
     if lock is None:
         return None
     with lock:
-        folder = layout.artifact(key)
-        if not folder.exists() or not _damage(folder, key):  # another process has repaired it meanwhile
-            return None
-        aside = layout.aside / f"{key}.{lock.token}"
-        move(folder, aside)
-    return aside
+        if place.kind == "artifact" and (not backend.contains(place) or not backend.find_damage(place.key)):
+            return None  # another process has repaired it meanwhile
+        return backend.set_aside(place, lock)
 
 
-def _move_manifest_aside(layout: StoreLayout, locks: Locks, key: str) -> Path | None:
-    lock = locks.try_acquire(key)
-    if lock is None:
-        return None
-    with lock:
-        aside = layout.aside / f"{key}.{lock.token}"
-        move(layout.manifest(key), aside / layout.manifest(key).name)
-    return aside
-
-
-def _with_delta_parents(layout: StoreLayout, keep: AbstractSet[str]) -> set[str]:
+def _with_delta_parents(backend: StoreBackend, keep: AbstractSet[str]) -> set[str]:
     needed: set[str] = set()
     todo = list(keep)
     while todo:
@@ -202,7 +167,7 @@ def _with_delta_parents(layout: StoreLayout, keep: AbstractSet[str]) -> set[str]
             continue
         needed.add(key)
         try:
-            manifest = read_manifest(layout.artifact(key), key)
+            manifest = backend.read_manifest(key)
         except UserError:  # missing or broken
             continue
         if DELTA_FILE in manifest["files"]:
@@ -210,42 +175,30 @@ def _with_delta_parents(layout: StoreLayout, keep: AbstractSet[str]) -> set[str]
     return needed
 
 
-def _garbage(layout: StoreLayout, keep: AbstractSet[str]) -> Iterator[tuple[GarbageKind, str, Path]]:
-    """Artifacts and checkpoints of keys not in `keep`, checkpoints of finished artifacts, and all of `tmp` and `aside`. The
-    lock of a folder in `tmp` shows whether it is still in use."""
-    finished = set(layout.artifact_keys())
+def _garbage(backend: StoreBackend, keep: AbstractSet[str]) -> Iterator[Place]:
+    """Artifacts and checkpoints of keys not in `keep`, checkpoints of finished artifacts, and all temporary and moved ones. The
+    lock of a temporary one shows whether it is still in use."""
+    finished = set(backend.artifact_keys())
     for key in sorted(finished - keep):
-        yield "artifact", key, layout.artifact(key)
-    for key in layout.manifest_keys():
+        yield backend.place("artifact", key)
+    for key in backend.manifest_keys():
         if key in finished or key not in keep:
-            yield "manifest", key, layout.manifest(key)
-    for key, folder in list_keyed(layout.partials):
-        if key in finished or key not in keep:
-            yield "partial", key, folder
-    for key, folder in list_keyed(layout.tmp):
-        yield "temporary", key, folder
-    for key, folder in list_keyed(layout.aside):
-        yield "aside", key, folder
+            yield backend.place("manifest", key)
+    for place in backend.leftovers("partial"):
+        if place.key in finished or place.key not in keep:
+            yield place
+    for kind in ("temporary", "aside", "cache"):
+        yield from backend.leftovers(kind)
 
 
-def _remove(layout: StoreLayout, locks: Locks, key: str, folder: Path, dry_run: bool) -> bool:
+def _remove(backend: StoreBackend, place: Place, dry_run: bool) -> bool:
     if dry_run:
-        return not locks.is_held(key, time.time())
-    lock = locks.try_acquire(key)
+        return not backend.locks.is_held(place.key, time.time())
+    lock = backend.locks.try_acquire(place.key)
     if lock is None:
         return False
     with lock:
-        if not folder.exists():  # its process has cleaned up meanwhile
+        if not backend.contains(place):  # its process has cleaned up meanwhile
             return False
-        remove_folder(layout, lock, folder)
+        backend.remove(place, lock)
     return True
-
-
-def remove_folder(layout: StoreLayout, lock: Lock, folder: Path) -> None:
-    """Remove a folder or a file of the store, whose key this process has locked."""
-    trash = layout.tmp / f"{lock.key}.{lock.token}"
-    move(folder, trash)  # atomic: no process ever sees half an artifact
-    if trash.is_dir():
-        shutil.rmtree(trash)
-    else:
-        trash.unlink()

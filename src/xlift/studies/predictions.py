@@ -158,7 +158,7 @@ def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDIC
 def _not_readable(store: Store, key: str, why: object) -> UserError:
     return UserError(
         f"the predictions {key[:12]} cannot be read: {str(why).splitlines()[0]}",
-        where=str(store.root),
+        where=store.where,
         fix="`xlift store verify --repair` moves damaged artifacts aside. `xlift run` makes them again.",
     )
 

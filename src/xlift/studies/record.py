@@ -160,15 +160,15 @@ def read_record(store: Store, name: str) -> Record:
     Raises:
         UserError: the study was never run in this store, or the record is damaged.
     """
-    path = store.root / FOLDER / f"{name}.json"
-    if not re.fullmatch(r"[\w.-]+", name) or not path.is_file():
+    content = store.read_json(FOLDER, name) if re.fullmatch(r"[\w.-]+", name) else None
+    if content is None:
         names = list_studies(store)
         raise UserError(
-            f"the store has no study '{name}'", where=str(store.root),
+            f"the store has no study '{name}'", where=store.where,
             fix=f"{did_you_mean(name, names)}It has: {', '.join(names)}." if names else f"it has none yet; run `xlift run {name}` first.",
         )  # fmt: skip
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(content)
         if raw["study"]["name"] != name:
             raise ValueError(f"it belongs to '{raw['study']['name']}'")
         raw["check"] = parse_estimate_check(raw.get("check"))
@@ -185,7 +185,7 @@ def read_record(store: Store, name: str) -> Record:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
         raise UserError(
             f"the record is damaged: {_first_problem(error)}",
-            where=str(path),
+            where=f"{store.where}/{FOLDER}/{name}.json",
             fix="run `xlift run` with the study to write it again; no artifact is lost.",
         ) from None
 
@@ -227,4 +227,4 @@ def pin_commits(file: StudyFile, store: Store) -> StudyFile:
 
 def list_studies(store: Store) -> list[str]:
     """Names of the studies that were run in a store."""
-    return sorted(path.stem for path in (store.root / FOLDER).glob("[!.]*.json"))
+    return store.list_json(FOLDER)

@@ -1,8 +1,8 @@
-"""The store: a folder with the artifact of every finished job, by the job's key.
+"""The store: the artifact of every finished job, by the job's key, in a folder or an object store (store_backend.py).
 
-An artifact is written to a temporary folder and moved into place by one rename, after all its files are on the disk. A lock
-per key prevents two processes or machines from doing the same job (studies/locks.py). The store uses no pickle. The folder may
-be local or on a shared filesystem; Windows is not supported.
+An artifact is written to a draft folder on this machine, and becomes visible as a whole. A lock per key prevents two processes or
+machines from doing the same job (studies/locks.py). The store uses no pickle. A folder may be local or on a shared filesystem;
+Windows is not supported.
 
     with store.lock(key):
         if not store.has(key):
@@ -28,22 +28,11 @@ from typing import Any, Generic, TypeVar
 
 from xlift.errors import UserError
 from xlift.studies import maintenance
-from xlift.studies.artifact import (
-    MANIFEST,
-    Artifact,
-    check_file,
-    copy_artifact,
-    describe_environment,
-    flush_folder,
-    hash_file_cached,
-    read_manifest,
-    read_manifest_file,
-    write_manifest,
-    write_manifest_file,
-)
+from xlift.studies.artifact import Artifact, copy_artifact, describe_environment, write_manifest
+from xlift.studies.folder_backend import FolderBackend
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
-from xlift.studies.locks import STALE_AFTER, Lock, Locks
-from xlift.studies.store_layout import StoreLayout, list_keyed, move
+from xlift.studies.locks import STALE_AFTER, Lock
+from xlift.studies.store_backend import StoreBackend
 
 LISTED_FROM = 256
 """More keys than this are looked up in a list of the store's folders, which are 256."""
@@ -60,7 +49,7 @@ class Draft(Generic[Numbers]):
 
 
 class Store:
-    """The artifacts of jobs in a folder, which the first write creates.
+    """The artifacts of jobs in a folder or an object store, which the first write creates.
 
     Keys are lower-case hexadecimal, 16 to 64 digits. Every method raises UserError for an invalid key and for a full,
     read-only or forbidden disk.
@@ -72,19 +61,38 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         if os.name != "posix":
             raise UserError("xlift's store does not work on Windows", fix="run xlift in WSL")
-        self.root = Path(os.path.abspath(root))  # absolute: a later change of folder must not move the store
-        self._layout = StoreLayout(self.root)
-        self._locks = Locks(self._layout.locks)
-        with self._layout.disk_errors():
-            self._created = self._layout.exists()
+        self._backend: StoreBackend = open_backend(root)
+        self._layout, self._locks = self._backend.layout, self._backend.locks
+        with self._backend.errors():
+            self._created = self._backend.exists()
+
+    @property
+    def where(self) -> str:
+        """The path or URL of the store, for messages and to open it again."""
+        return self._backend.where
+
+    @property
+    def root(self) -> Path:
+        """The folder on this machine: the store itself, or the cache of an object store."""
+        return self._layout.root
+
+    def is_same(self, other: Store) -> bool:
+        """Whether another object is of the same store."""
+        return os.path.realpath(self.where) == os.path.realpath(other.where)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the store was created before it was opened here, or has been since."""
+        return self._created
 
     def has(self, key: str) -> bool:
-        """Whether the artifact is finished. Takes one stat call and reads no content."""
-        return os.path.exists(self._layout.artifact(key) / MANIFEST)
+        """Whether the artifact is finished. Reads no content."""
+        self._layout.artifact(key)  # raises for an invalid key
+        return self._backend.has(key)
 
     def is_done(self, key: str) -> bool:
         """Whether the job is finished: its artifact is here, or its manifest without the files."""
-        return self.has(key) or os.path.exists(self._layout.manifest(key))
+        return self.has(key) or self._backend.has_manifest(key)
 
     def find_done(self, keys: Iterable[str]) -> set[str]:
         """Those of some keys whose jobs are finished, as `is_done`. It asks only for what a list of the store's folders has, so
@@ -96,14 +104,8 @@ class Store:
         return {key for key in keys if self.is_done(key)}
 
     def path(self, key: str) -> Path:
-        """The folder of a finished artifact. Raises UserError if there is none."""
-        if not self.has(key):
-            what, fix = f"no artifact {key}", "run `xlift run` with its study to make it"
-            if self.is_done(key):
-                what += ": only its manifest is here, without weights"
-                fix = "train it again: `xlift run` with its study, `--set keep=all`, into another store"
-            raise UserError(what, where=str(self.root), fix=fix)
-        return self._layout.artifact(key)
+        """The folder of a finished artifact, with all its files. Raises UserError if there is none."""
+        return self.open(key, verify=False, fetch=True).folder
 
     def find(self, key: str) -> Artifact | None:
         """The artifact of a finished job, whose files may be missing (`is_done`), or None. Reads the manifest only.
@@ -113,27 +115,39 @@ class Store:
         """
         if self.has(key):
             return self.open(key, verify=False)
-        with self._layout.disk_errors():
-            path = self._layout.manifest(key)
-            return Artifact(key, self._layout.artifact(key), read_manifest_file(path, key)) if path.exists() else None
+        with self._backend.errors():
+            if not self._backend.has_manifest(key):
+                return None
+            return self._artifact(key, self._backend.read_bare_manifest(key))
 
-    def open(self, key: str, *, verify: bool = True) -> Artifact:
+    def open(self, key: str, *, verify: bool = True, fetch: bool | None = None) -> Artifact:
         """Open a finished artifact. Each of its files is hashed, once per process, unless `verify` is off.
+
+        Args:
+            fetch: make all files available on this machine (default: `verify`); otherwise `Artifact.file` does, one by one.
 
         Raises:
             UserError: there is no such artifact, or a file is missing or damaged.
         """
-        folder = self.path(key)
-        with self._layout.disk_errors():
-            manifest = read_manifest(folder, key)
-            for name in manifest["files"] if verify else ():
-                check_file(folder, name, manifest["files"][name], hash_file_cached)
-        return Artifact(key, folder, manifest)
+        if not self.has(key):
+            what, fix = f"no artifact {key}", "run `xlift run` with its study to make it"
+            if self._backend.has_manifest(key):
+                what += ": only its manifest is here, without weights"
+                fix = "train it again: `xlift run` with its study, `--set keep=all`, into another store"
+            raise UserError(what, where=self.where, fix=fix)
+        with self._backend.errors():
+            manifest = self._backend.read_manifest(key)
+            if verify if fetch is None else fetch:
+                self._backend.fetch(key, manifest["files"], verify=verify)
+        return self._artifact(key, manifest)
+
+    def _artifact(self, key: str, manifest: dict[str, Any]) -> Artifact:
+        return Artifact(key, self._layout.artifact(key), manifest, self._backend.fetch)
 
     def try_lock(self, key: str) -> Lock | None:
         """Acquire the lock of `key`; None while a live process holds it. Call `has` again after acquiring it."""
         self._layout.artifact(key)  # raises for an invalid key
-        with self._layout.disk_errors():
+        with self._backend.errors():
             self._create()
             return self._locks.try_acquire(key)
 
@@ -150,7 +164,7 @@ class Store:
             if deadline is not None and time.monotonic() >= deadline:
                 raise UserError(
                     f"{self._locks.read(key) or 'another process'} is working on {key}",
-                    where=str(self.root),
+                    where=self.where,
                     fix="wait for it or stop it; a dead process's lock is broken",
                 )
             time.sleep(pause)
@@ -164,7 +178,7 @@ class Store:
         It outlives a killed job, so that the next run resumes from it. Writing the artifact removes it.
         """
         folder = self._layout.partials / self._layout.artifact(key).name
-        with self._layout.disk_errors():
+        with self._backend.errors():
             self._create()
             folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -188,14 +202,10 @@ class Store:
         """
         json.dumps([spec, parents], allow_nan=False)  # fail here, not after hours of work
         held = self._locks.held.get(key)
-        with self._layout.disk_errors(), nullcontext(held) if held else self.lock(key, timeout=0) as lock:
+        with self._backend.errors(), nullcontext(held) if held else self.lock(key, timeout=0) as lock:
             if self.has(key):
                 raise ValueError(f"artifact {key} exists: call has() under the lock before writing")
-            for other, folder in list_keyed(self._layout.tmp):
-                if other == key:  # its writer held this lock before, so it is dead
-                    shutil.rmtree(folder)
-            draft = Draft(self._layout.tmp / f"{key}.{lock.token}", NUMBERS[kind]())
-            draft.folder.mkdir(parents=True)
+            draft = Draft(self._backend.new_draft(lock), NUMBERS[kind]())
             started, clock = datetime.now(UTC) - timedelta(seconds=spent), time.perf_counter() - spent
             try:
                 yield draft
@@ -231,11 +241,10 @@ class Store:
             ValueError: the files are not those of the manifest.
             UserError: another process is working on it, or the disk refuses.
         """
-        with self._layout.disk_errors(), self.lock(manifest["key"], timeout=60) as lock:
+        with self._backend.errors(), self.lock(manifest["key"], timeout=60) as lock:
             if self.has(lock.key):
                 return
-            draft = self._layout.tmp / f"{lock.key}.{lock.token}"
-            draft.mkdir(parents=True)
+            draft = self._backend.new_draft(lock)
             try:
                 copy_artifact(draft, manifest, files)
                 self._publish(draft, lock)
@@ -245,9 +254,9 @@ class Store:
     def copy_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Record a job as done by its sealed manifest alone, unless it is done. Raises UserError where the disk refuses."""
         if not self.is_done(manifest["key"]):
-            with self._layout.disk_errors():
+            with self._backend.errors():
                 self._create()
-                write_manifest_file(self._layout.manifest(manifest["key"]), manifest)
+                self._backend.write_bare_manifest(manifest)
 
     def release(self, key: str) -> int:
         """Remove the files of a finished artifact and keep its manifest, so that the job still counts as done.
@@ -261,12 +270,12 @@ class Store:
         lock = self.try_lock(key)
         if lock is None:
             return 0
-        with self._layout.disk_errors(), lock:
+        with self._backend.errors(), lock:
             if not self.has(key):
                 return 0
             artifact = self.open(key, verify=False)
-            write_manifest_file(self._layout.manifest(key), artifact.manifest)  # first: the job is done at every moment
-            maintenance.remove_folder(self._layout, lock, artifact.folder)
+            self._backend.write_bare_manifest(artifact.manifest)  # first: the job is done at every moment
+            self._backend.remove(self._backend.place("artifact", key), lock)
         return sum(file["bytes"] for file in artifact.manifest["files"].values())
 
     def write_json(self, folder: str, name: str, value: Any, what: str) -> None:
@@ -278,62 +287,66 @@ class Store:
         Raises:
             UserError: the disk is full or not writable.
         """
-        with self._layout.disk_errors():
+        with self._backend.errors():
             self._create()
-            (self.root / folder).mkdir(exist_ok=True)
-        path = self.root / folder / f"{name}.json"
-        new = path.with_name(f".{path.name}.{os.getpid()}")
+        content = (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
         try:
-            new.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            os.replace(new, path)
+            self._backend.write_file(f"{folder}/{name}.json", content)
         except OSError as error:
             raise UserError(
-                f"{what} cannot be written: {error.strerror}", where=str(path.parent),
+                f"{what} cannot be written: {error.strerror}", where=f"{self.where}/{folder}",
                 fix="free some space, or name another folder with --store; finished artifacts are safe.",
             ) from None  # fmt: skip
+
+    def read_json(self, folder: str, name: str) -> bytes | None:
+        """The bytes of `<folder>/<name>.json`; None if there is no such file."""
+        return self._backend.read_file(f"{folder}/{name}.json")
+
+    def list_json(self, folder: str) -> list[str]:
+        """Names of all files `<folder>/<name>.json`, sorted."""
+        return sorted(name.removesuffix(".json") for name in self._backend.list_files(folder) if name.endswith(".json"))
 
     def ls(self) -> Iterator[maintenance.Entry]:
         """All entries of the store, by key: done, manifest (done, without files), running, partial or broken. Reads manifests
         only."""
-        with self._layout.disk_errors():
-            yield from maintenance.entries(self._layout, self._locks)
+        with self._backend.errors():
+            yield from maintenance.entries(self._backend)
 
     def du(self) -> dict[str, maintenance.Usage]:
         """Number and bytes by kind of artifact; incomplete ones are listed as '(partial)', '(broken)', ..."""
-        with self._layout.disk_errors():
-            return maintenance.usage(self._layout, self._locks)
+        with self._backend.errors():
+            return maintenance.usage(self._backend)
 
     def verify(self, *, repair: bool = False) -> list[maintenance.Problem]:
         """Hash every file of every artifact. With `repair`, broken artifacts that no process holds are moved to `aside`, so
         that the next run makes them again."""
-        with self._layout.disk_errors():
-            return maintenance.verify(self._layout, self._locks, repair=repair)
+        with self._backend.errors():
+            return maintenance.verify(self._backend, repair=repair)
 
     def gc(self, keep: AbstractSet[str], *, dry_run: bool = False) -> list[maintenance.Removal]:
         """Remove artifacts and checkpoints of keys not in `keep`, checkpoints of finished artifacts, leftovers of killed
         processes in `tmp`, and artifacts moved aside. Keeps everything that a live process holds the lock of, and the parents of
         delta checkpoints that are kept."""
-        with self._layout.disk_errors():
-            return maintenance.collect(self._layout, self._locks, keep, dry_run=dry_run)
+        with self._backend.errors():
+            return maintenance.collect(self._backend, keep, dry_run=dry_run)
 
     def _create(self) -> None:
         if not self._created:
-            self._layout.create()
+            self._backend.create()
             self._created = True
 
     def _publish(self, folder: Path, lock: Lock) -> None:
-        target = self._layout.artifact(lock.key)
-        with self._locks.guard():  # no process can break the lock between the check and the move
-            if not lock.is_valid():
-                raise self._takeover_error(lock.key)
-            if target.exists():  # has() found no manifest in it: broken
-                move(target, self._layout.aside / folder.name)
-            move(folder, target)
-        flush_folder(target.parent)
+        if not self._backend.publish(folder, lock):
+            raise self._takeover_error(lock.key)
 
     def _takeover_error(self, key: str) -> UserError:
         return UserError(
             f"another machine took over {key}, as it saw no heartbeat of this one for {STALE_AFTER:.0f} s",
-            where=str(self.root),
+            where=self.where,
             fix="run again: the artifact of the other machine will be used",
         )
+
+
+def open_backend(root: Path | str) -> StoreBackend:
+    """The backend of a store at a path."""
+    return FolderBackend(Path(os.path.abspath(root)))  # absolute: a later change of folder must not move the store

@@ -73,7 +73,7 @@ def merge_store(
         UserError: something in the source is damaged or of another version of xlift, a job has another result, a name is taken by
             another study, or the disk refuses. Nothing was copied then, except by an error of the disk.
     """
-    if source.root.resolve() == into.root.resolve():
+    if source.is_same(into):
         raise UserError(
             "a store cannot be merged into itself", where=str(where), fix="Name another store with --store."
         )
@@ -125,27 +125,30 @@ def _read_record(source: Store, name: str, new_name: str) -> Record:
             f"'{new_name}' cannot name a study", where="--rename", fix="Use letters, digits, '_', '-' and '.'."
         )
     record = read_record(source, name)
-    _check_texts(asdict(record) | {"study": record.study.model_dump(mode="json")}, source.root / "studies" / name)
+    _check_texts(
+        asdict(record) | {"study": record.study.model_dump(mode="json")}, f"{source.where}/studies/{name}.json"
+    )
     return replace(record, study=record.study.model_copy(update={"name": new_name}))
 
 
 def _read_contamination(source: Store, name: str) -> Any:
-    path = source.root / CONTAMINATION / f"{name}.json"
-    if not path.is_file():
+    content = source.read_json(CONTAMINATION, name)
+    if content is None:
         return None
+    where = f"{source.where}/{CONTAMINATION}/{name}.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the contamination report is damaged: {error}", where=str(path), fix="Remove it.") from None
-    _check_texts(found, path)
+        raise UserError(f"the contamination report is damaged: {error}", where=where, fix="Remove it.") from None
+    _check_texts(found, where)
     return found
 
 
-def _check_texts(value: Any, path: Path) -> None:
+def _check_texts(value: Any, where: str) -> None:
     try:
         check_texts(value)
     except ValueError as error:
-        raise UserError(f"it is damaged: {error}", where=str(path), fix="Get the store again.") from None
+        raise UserError(f"it is damaged: {error}", where=where, fix="Get the store again.") from None
 
 
 def _is_here(record: Record, into: Store, where: Path) -> bool:
@@ -218,6 +221,6 @@ def _copy(artifact: Artifact, source: Store, into: Store) -> bool:
         into.copy_artifact(artifact.manifest, {name: artifact.file(name) for name in artifact.manifest["files"]})
     except ValueError as error:
         raise UserError(
-            f"{artifact.key[:12]}: {error}", where=str(source.root), fix="Run the same command again."
+            f"{artifact.key[:12]}: {error}", where=source.where, fix="Run the same command again."
         ) from None
     return True

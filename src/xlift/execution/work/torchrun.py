@@ -49,7 +49,7 @@ def train_distributed(job: Job, context: Context, store: Store, draft: Draft[Tra
     key = secrets.token_bytes(32)
     world_size = context.engine.devices
     with Listener(authkey=key) as listener, tempfile.TemporaryFile("w+", errors="replace") as output:
-        process_group = _ProcessGroup(world_size, (job, context, store.root, draft.folder))
+        process_group = _ProcessGroup(world_size, (job, context, store.where, draft.folder))
         threading.Thread(target=process_group.accept_ranks, args=(listener,), daemon=True).start()
         process = _start_torchrun(world_size, {ADDRESS: str(listener.address), KEY: key.hex()}, output)
         try:
@@ -73,8 +73,8 @@ class _ProcessGroup:
     """The worker's connections to the ranks."""
 
     world_size: int
-    assignment: tuple[Job, Context, Path, Path]
-    """What every rank receives: job, context, root of the store, folder of the draft."""
+    assignment: tuple[Job, Context, str, Path]
+    """What every rank receives: job, context, path or URL of the store, folder of the draft."""
     connections: list[Connection] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     numbers: TrainNumbers | None = None
