@@ -127,7 +127,7 @@ def test_a_full_disk_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     store._create = lambda: (tmp_path / "store").mkdir(exist_ok=True)  # the store's own writes are tested elsewhere
     with pytest.raises(UserError, match="No space left"):
         write_record(record, store)

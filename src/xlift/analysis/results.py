@@ -22,6 +22,7 @@ from xlift.analysis.seed_scores import SeedScore, seed_scores
 from xlift.errors import UserError, did_you_mean
 from xlift.studies.bundle import store_of_bundle
 from xlift.studies.bundle_files import is_bundle
+from xlift.studies.object_storage import is_url
 from xlift.studies.record import list_studies, read_record
 from xlift.studies.store import Store
 
@@ -167,21 +168,21 @@ class Results:
 
 
 def load(store: str | Path = "xlift-store") -> Results:
-    """The results of the studies in a store, or of a bundle (`xlift store export --results`).
+    """The results of the studies in a store (a folder or a URL), or of a bundle (`xlift store export --results`).
 
     Raises:
         UserError: there is no such folder or file, or it is damaged.
     """
     path = Path(store)
-    if is_bundle(path):
+    if not is_url(store) and is_bundle(path):
         stack = ExitStack()
         name, opened = stack.enter_context(store_of_bundle(path))
         results = Results({name: opened})
         finalize(results, stack.close)  # removes the unpacked files
         return results
-    if not path.exists():
+    if not is_url(store) and not path.exists():
         raise UserError(f"no store at '{path}'", fix="Give the folder of a store, or a bundle.")
-    opened = Store(path)
+    opened = Store(store)
     return Results(dict.fromkeys(list_studies(opened), opened))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -172,7 +173,7 @@ def find_pipeline(pipeline: str, store: Store, wanted: dict[str, str], best: boo
     if head:
         raise UserError("--head needs the key of a job", fix="Use --target with a study.")
     file = pipeline if Path(pipeline).is_file() or name in shipped_studies() else f"{name}.yaml"
-    study = shlex.join([file, *([] if store.root == DEFAULT_STORE.resolve() else ["--store", str(store.root)])])
+    study = shlex.join([file, *([] if store.where == os.path.abspath(DEFAULT_STORE) else ["--store", store.where])])
     return choose_pipeline(read_record(store, name), store, wanted, best=best, study=study)
 
 

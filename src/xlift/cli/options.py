@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 StudyArgument = Annotated[str, typer.Argument(help="A YAML file or the name of a shipped study, such as quickstart.")]
 StoreOption = Annotated[
-    Path, typer.Option("--store", help="Folder with the artifacts of all jobs.", envvar="XLIFT_STORE")
+    str,
+    typer.Option(
+        "--store",
+        metavar="STORE",
+        help="Where the artifacts of all jobs are: a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX.",
+        envvar="XLIFT_STORE",
+    ),
 ]
 DataOption = Annotated[
     Path | None,
@@ -73,7 +79,7 @@ TrainLanguageOption = Annotated[
 ]
 SeedOption = Annotated[str, typer.Option("--seed", help="Training seed.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_STORE = Path("xlift-store")
+DEFAULT_STORE = "xlift-store"
 
 
 def console(stderr: bool = False) -> Any:
@@ -139,10 +145,14 @@ def create_folder(folder: Path) -> None:
         ) from None
 
 
-def open_existing_store(root: Path) -> Store:
-    """Open the store in a folder. Raises UserError if the folder does not exist."""
+def open_existing_store(root: str) -> Store:
+    """Open a store. Raises UserError if there is none."""
+    from xlift.studies.object_storage import is_url
     from xlift.studies.store import Store
 
-    if not root.exists():
+    if not is_url(root) and not Path(root).exists():
         raise UserError(f"no store at '{root}'", fix="Give its folder with --store. `xlift run` creates a store.")
-    return Store(root)
+    opened = Store(root)
+    if is_url(root) and not opened.exists:
+        raise UserError(f"no store at '{root}'", fix="Give its URL with --store. `xlift run` creates a store.")
+    return opened

@@ -202,7 +202,7 @@ def _card_languages(folder: Path) -> list[str]:
         return []
 
 
-def _model_folder(model_or_key: str, store: Path):
+def _model_folder(model_or_key: str, store: str):
     """Return the folder of an exported model as a context manager. A job's model is exported to a temporary folder."""
     if Path(model_or_key).is_dir() or not _is_key(model_or_key):
         return nullcontext(Path(model_or_key))

@@ -212,7 +212,7 @@ def report(
 
 
 def _report_all(
-    root: Path,
+    root: str,
     folder: Path | None,
     refused: Mapping[str, object],
     data: Path | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from xlift.cli.options import console, print_warnings
 from xlift.cli.studies import open_results
@@ -12,7 +11,7 @@ from xlift.errors import UserError
 
 def report_several(
     studies: Sequence[str],
-    root: Path,
+    root: str,
     output: str,
     refused: Mapping[str, object],
     *,

@@ -121,7 +121,7 @@ def scores(
 
 
 @contextmanager
-def open_all(studies: Sequence[str], root: Path) -> Iterator[Results]:
+def open_all(studies: Sequence[str], root: str) -> Iterator[Results]:
     """The results of some studies and bundles, or of all studies of the store.
 
     Raises:
@@ -148,7 +148,7 @@ def open_all(studies: Sequence[str], root: Path) -> Iterator[Results]:
         yield Results(stores)
 
 
-def _export(study: str, root: Path, folder: Path, organization: str) -> None:
+def _export(study: str, root: str, folder: Path, organization: str) -> None:
     import time
 
     from xlift.report.every_eval_ever import export_results

@@ -214,7 +214,7 @@ def store_export(
     print(f"Wrote {folder}")
 
 
-def _export_results(study: str, path: Path, root: Path) -> None:
+def _export_results(study: str, path: Path, root: str) -> None:
     from xlift.cli.studies import find_study_name
     from xlift.studies.bundle import export_results
     from xlift.studies.record import read_record

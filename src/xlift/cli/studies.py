@@ -71,7 +71,7 @@ def run(
 
 
 def run_jobs(
-    file: StudyFile, root: Path, data: Path | None, workers: int | None, quiet: bool, bundle: Path | None = None
+    file: StudyFile, root: str, data: Path | None, workers: int | None, quiet: bool, bundle: Path | None = None
 ) -> tuple[Plan, Store, Record]:
     """Run the jobs that the store does not have, and record the study in the store.
 
@@ -235,7 +235,7 @@ def _calibrate(plan: Plan, workers: int) -> None:
 
 
 @contextmanager
-def open_results(study: str, root: Path) -> Iterator[tuple[Record, Store]]:
+def open_results(study: str, root: str) -> Iterator[tuple[Record, Store]]:
     """The record of a study and the store that has its results: that of a bundle, if `study` is one."""
     from xlift.studies.bundle import store_of_bundle
     from xlift.studies.bundle_files import is_bundle
@@ -273,7 +273,7 @@ def find_data_folder(study: str, data: Path | None) -> Path | None:
     return read_study(study).data_folder(None) if data is None and Path(study).is_file() else data
 
 
-def study_command(command: str, study: str, store: Path, data: Path | None, overrides: list[str] | None) -> str:
+def study_command(command: str, study: str, store: str, data: Path | None, overrides: list[str] | None) -> str:
     """Return a shell command for the same study, store, data and overrides."""
-    words = ["xlift", command, study, "--store", str(store), *(["--data", str(data)] if data else [])]
+    words = ["xlift", command, study, "--store", store, *(["--data", str(data)] if data else [])]
     return shlex.join(words + [word for override in overrides or () for word in ("--set", override)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,9 +100,9 @@ class FolderBackend(StoreBackend):
     def leftovers(self, kind: Literal["partial", "temporary", "aside", "cache"]) -> list[Place]:
         return list_leftovers(self.layout, kind)
 
-    def file_sizes(self, key: str, names: Collection[str]) -> dict[str, int]:
+    def file_sizes(self, key: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
         folder = self.layout.artifact(key)
-        sizes = {name: _size(folder / name) for name in names}
+        sizes = {name: _size(folder / name) for name in files}
         return {name: size for name, size in sizes.items() if size is not None}
 
     def measure(self, place: Place) -> int:

@@ -32,6 +32,7 @@ from xlift.studies.artifact import Artifact, copy_artifact, describe_environment
 from xlift.studies.folder_backend import FolderBackend
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
 from xlift.studies.locks import STALE_AFTER, Lock
+from xlift.studies.object_storage import is_url
 from xlift.studies.store_backend import StoreBackend
 
 LISTED_FROM = 256
@@ -348,5 +349,9 @@ class Store:
 
 
 def open_backend(root: Path | str) -> StoreBackend:
-    """The backend of a store at a path."""
+    """The backend of a store at a path or a URL."""
+    if is_url(root):
+        from xlift.studies.object_backend import ObjectBackend
+
+        return ObjectBackend(str(root))
     return FolderBackend(Path(os.path.abspath(root)))  # absolute: a later change of folder must not move the store

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,8 +153,8 @@ class StoreBackend(ABC):
         """What is in the store beside artifacts and manifests."""
 
     @abstractmethod
-    def file_sizes(self, key: str, names: Collection[str]) -> dict[str, int]:
-        """Bytes of those files of an artifact that are there."""
+    def file_sizes(self, key: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+        """Bytes of those files of an artifact that are there: of `manifest["files"]`."""
 
     @abstractmethod
     def measure(self, place: Place) -> int:

@@ -30,7 +30,7 @@ from xlift.errors import UserError
 VERSION = 2
 """Version of this layout, written in `xlift-store.json`."""
 
-_MARKER = "xlift-store.json"
+MARKER = "xlift-store.json"
 _KEY = re.compile(r"[0-9a-f]{16,64}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -89,9 +89,9 @@ class StoreLayout:
             self._refuse(error)
             raise
         try:  # after listing: a store gets its marker first, so the marker exists if any of `found` is xlift's
-            marker = json.loads((self.root / _MARKER).read_text(encoding="utf-8"))
+            marker = json.loads((self.root / MARKER).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            if all(name.startswith(f".{_MARKER}") for name in found):
+            if all(name.startswith(f".{MARKER}") for name in found):
                 return False
             raise UserError(
                 "this folder has other files and is not an xlift store",
@@ -103,7 +103,7 @@ class StoreLayout:
         if marker != {"layout": VERSION}:
             raise UserError(
                 f"this version of xlift cannot read the store: expected layout {VERSION}, found {marker}",
-                where=str(self.root / _MARKER),
+                where=str(self.root / MARKER),
                 fix="use the version that made it, or name another folder",
             )
         return True
@@ -116,9 +116,9 @@ class StoreLayout:
             self._refuse(error)
             raise
         if not self.exists():
-            new = self.root / f".{_MARKER}.{uuid.uuid4().hex}"
+            new = self.root / f".{MARKER}.{uuid.uuid4().hex}"
             new.write_text(json.dumps({"layout": VERSION}) + "\n", encoding="utf-8")
-            os.replace(new, self.root / _MARKER)  # if two processes do this at once, both write the same bytes
+            os.replace(new, self.root / MARKER)  # if two processes do this at once, both write the same bytes
 
     def _refuse(self, error: OSError) -> None:
         """Raises UserError if an error means that the folder cannot be created."""
