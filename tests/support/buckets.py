@@ -31,7 +31,7 @@ def server(running_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("XLIFT_STORE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(object_storage, "FIRST_PAUSE", 0.01)
     running_server.set_faults()
-    filesystem = fsspec.filesystem("s3", skip_instance_cache=True)
+    filesystem = fsspec.filesystem("s3", use_listings_cache=False)
     if not filesystem.exists("bucket"):
         filesystem.mkdir("bucket")
     yield running_server
@@ -44,7 +44,7 @@ def url(server: Server) -> str:
     return f"s3://bucket/{next(_counter)}/store"
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A path or a URL of a store that does not exist yet."""
     return str(tmp_path / "store") if request.param == "folder" else request.getfixturevalue("url")

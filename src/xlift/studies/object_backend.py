@@ -109,7 +109,8 @@ class ObjectBackend(StoreBackend):
     # -- finished jobs
 
     def has(self, key: str) -> bool:
-        return self._artifacts.get(f"{key}.json", exact=key in self.locks.held) is not None
+        name = self._artifact_name(key).removeprefix(self._artifacts.prefix)
+        return self._artifacts.get(name, exact=key in self.locks.held) is not None
 
     def has_manifest(self, key: str) -> bool:
         return self._manifests.get(f"{key}.json", exact=key in self.locks.held) is not None
@@ -268,6 +269,8 @@ class ObjectBackend(StoreBackend):
         for name in self._prefixes(place):  # the manifest of an artifact first
             self.storage.delete(info.name for info in self.storage.list(name))
         self._update(place)
+        if place.kind == "artifact":
+            shutil.rmtree(self.layout.artifact(place.key), ignore_errors=True)
 
     def set_aside(self, place: Place, lock: Lock) -> str:
         aside = f"aside/{place.key}.{lock.token}/"

@@ -120,11 +120,10 @@ class ObjectStorage:
 
     def list(self, prefix: str) -> list[ObjectInfo]:
         """All objects whose names start with `prefix`, by name. A request for each thousand."""
-        folder, _, start = prefix.rpartition("/")
-        place = f"{self._root}/{folder}" if folder else self._root
-        # With a prefix the package asks once for an empty listing, without one three times.
-        found = self._call(lambda fs: fs.find(place, detail=True, **({"prefix": start} if start else {})))
-        infos = [_read_info(name.removeprefix(f"{self._root}/"), info) for name, info in found.items()]
+        # With a prefix s3fs asks once if nothing is listed, without one three times.
+        found = self._call(lambda fs: fs.find(self._root, detail=True, prefix=prefix))
+        files = {name.removeprefix(f"{self._root}/"): info for name, info in found.items() if info["type"] == "file"}
+        infos = [_read_info(name, info) for name, info in files.items()]
         return sorted((info for info in infos if info.name.startswith(prefix)), key=lambda info: info.name)
 
     def list_top(self) -> list[str]:
@@ -205,7 +204,7 @@ class ObjectStorage:
             import fsspec
 
             # Listings are never kept: another process changes the bucket.
-            self._filesystem = fsspec.filesystem(self._protocol, use_listings_cache=False, skip_instance_cache=True)
+            self._filesystem = fsspec.filesystem(self._protocol, use_listings_cache=False)
         return self._filesystem
 
 

@@ -88,7 +88,6 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Whether the artifact is finished. Reads no content."""
-        self._layout.artifact(key)  # raises for an invalid key
         return self._backend.has(key)
 
     def is_done(self, key: str) -> bool:
@@ -100,7 +99,7 @@ class Store:
         that a plan of many jobs takes few requests before its first run."""
         keys = list(keys)
         if len(keys) > LISTED_FROM:
-            present = {*self._layout.artifact_keys(), *self._layout.manifest_keys()}
+            present = {*self._backend.artifact_keys(), *self._backend.manifest_keys()}
             keys = [key for key in keys if key in present]
         return {key for key in keys if self.is_done(key)}
 

@@ -57,7 +57,7 @@ class StoreBackend(ABC):
 
     @abstractmethod
     def has(self, key: str) -> bool:
-        """Whether the artifact is finished."""
+        """Whether the artifact is finished. Raises UserError for an invalid key."""
 
     @abstractmethod
     def has_manifest(self, key: str) -> bool:
