@@ -103,7 +103,7 @@ def run_plan(
 
 def _open_local(plan: Plan, store: Store, context: Context, workers: int) -> Executor:
     gpus = visible_gpus() if uses_gpu(plan.engine) else []
-    return LocalExecutor(context, store.root, workers, slots_by_job(plan, gpu=bool(gpus)), gpus)
+    return LocalExecutor(context, store.where, workers, slots_by_job(plan, gpu=bool(gpus)), gpus)
 
 
 @dataclass

@@ -19,7 +19,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, NoReturn
 
 from xlift.errors import UserError
@@ -41,7 +40,7 @@ class WorkerBug(Exception):
     """A job failed with an internal error; the message is the worker's traceback."""
 
 
-def run_worker(connection: Connection, context: Context, root: Path | str) -> None:
+def run_worker(connection: Connection, context: Context, root: str) -> None:
     """Main function of a worker process."""
     set_up_worker()
     import_libraries()

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from xlift.execution.executors.base import WorkerLost
@@ -59,7 +58,7 @@ class LocalWorker:
 class LocalExecutor:
     """
     Args:
-        root: of the store.
+        root: path or URL of the store.
         job_slots: key -> worker slots of the job: with GPUs one for each device, else one for each thread.
         gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; () runs everything on the CPU.
     """
@@ -67,7 +66,7 @@ class LocalExecutor:
     max_losses = 0
 
     def __init__(
-        self, context: Context, root: Path, num_slots: int, job_slots: Mapping[str, int], gpus: Sequence[str] = ()
+        self, context: Context, root: str, num_slots: int, job_slots: Mapping[str, int], gpus: Sequence[str] = ()
     ) -> None:
         self.context, self.root, self.num_slots = context, root, num_slots
         self.job_slots, self.gpus = job_slots, gpus
