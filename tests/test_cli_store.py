@@ -92,7 +92,20 @@ def test_ls_has_every_job_with_its_digest(xlift: Xlift, tmp_path: Path):
     for entry in entries:
         assert (entry["kind"], entry["status"]) == (plan.jobs[entry["key"]].kind, "done")
         assert entry["sha256"] == store.open(entry["key"]).manifest["sha256"]
-    assert len(xlift("store", "ls", "--store", "s").out.splitlines()) == len(plan.jobs)
+    heading, *lines = xlift("store", "ls", "--store", "s").out.splitlines()
+    assert heading.split() == ["key", "kind", "status", "digest", "seconds", "size"]
+    assert len(lines) == len(plan.jobs)
+
+
+def test_ls_says_what_a_narrow_terminal_hides_and_what_a_manifest_is(xlift: Xlift, tmp_path: Path):
+    plan, store = finished_study(study_file(tmp_path), tmp_path / "s")
+    assert "manifest:" not in xlift("store", "ls", "--store", "s").out
+    store.release(next(job.key for job in plan.jobs.values() if job.kind == "train"))
+    out = xlift("store", "ls", "--store", "s", columns=60).out
+    assert max(map(len, out.splitlines())) <= 60
+    assert out.splitlines()[0].split() == ["key", "kind", "status", "seconds", "size"]
+    assert "Hidden, since this terminal is narrow: digest. `xlift store ls --json` has it." in " ".join(out.split())
+    assert "manifest: done, and its files are not here." in out
 
 
 def test_gc_keeps_artifacts_of_recorded_studies(xlift: Xlift, tmp_path: Path):

@@ -86,9 +86,9 @@ def test_numbers_of_other_settings_are_shown(judged, name):
 
 def test_each_verdict_says_how_it_follows(judged):
     assert "both publications subtract the same scores" in judged["retrieval-lift"].reason
-    assert "differ by 0.5 points, less than 1.0" in judged["all-tasks-best"].reason
-    assert "off by 0.4 to 1.5 points" in judged["xnli-no-lift"].reason
-    assert "mt5-xxl is 5.8 points higher: 85.0 - 79.2" in judged["state-of-the-art"].reason
+    assert "differ by 0.5 percentage points, less than 1.0" in judged["all-tasks-best"].reason
+    assert "off by 0.4 to 1.5 percentage points" in judged["xnli-no-lift"].reason
+    assert "mt5-xxl is 5.8 percentage points higher: 85.0 - 79.2" in judged["state-of-the-art"].reason
     assert judged["retrieval-lift"].findings[0].how.startswith("(9 x 5.4 - 80.0 - 87.9")
     for each in judged.values():
         assert "confidence" not in each.to_dict()

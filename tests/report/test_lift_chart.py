@@ -69,7 +69,7 @@ def test_every_seed_has_a_circle_and_a_number():
     svg = lift_chart(ROWS)
     assert svg.count('aria-label="seed"') == 2 * 6
     header, *lines = re.findall(r'data-csv="([^"]*)"', svg)[0].splitlines()
-    assert header.endswith("seed 1 (points),seed 2 (points)")
+    assert header.endswith("seed 1 (percentage points),seed 2 (percentage points)")
     for line in lines:
         lift, *_, one, two = map(float, line.split(",")[3:])
         assert abs(lift - (one + two) / 2) < 1e-3

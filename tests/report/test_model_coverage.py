@@ -63,6 +63,8 @@ def test_a_narrow_terminal_shows_every_answer_in_words():
     out = printed("de,sw,th", 60)
     assert "meta-llama/Llama-3.2-1B\n  yes: de th; no: sw; 1.2B, llama3.2*, decoder\n" in out
     assert "google/gemma-3-270m\n  unknown: de sw th; 268M, gemma*, decoder\n" in out
+    assert "\nunknown: the published list" in out
+    assert "\n? unknown: the published list" in printed("de,sw,th", 100)
 
 
 def test_models_that_cover_none_are_counted():

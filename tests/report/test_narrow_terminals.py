@@ -50,6 +50,23 @@ def test_a_table_that_does_not_fit_becomes_lines_with_every_value() -> None:
     ]
 
 
+def test_lines_may_have_the_headings_of_names() -> None:
+    headings = ["target", "intermediate", "seed", "trained on", "steps"]
+    rows = [["", "isle-commonsense", "1", "isle-commonsense/qta/2000", "126"]]
+    assert [line.rstrip() for line in printed(FittingTable(headings, rows, 4, named_lines=True), 50)] == [
+        "intermediate isle-commonsense, seed 1, trained on",
+        "isle-commonsense/qta/2000",
+        "  steps 126",
+    ]
+
+
+def test_headings_of_numbers_wrap_only_where_narrower_gaps_do_not_help() -> None:
+    table = FittingTable(["intermediate", "target", "seed 1", "seed 2"], [["isle-names", "isle-qa", "1.0", "2.0"]], 2)
+    assert printed(table, 42)[1].split() == ["intermediate", "target", "seed", "1", "seed", "2"]
+    assert len(printed(table, 42)) == 5
+    assert printed(table, 37)[1].split() == ["seed", "seed"]
+
+
 def test_columns_share_the_room_that_is_left() -> None:
     long = " ".join(["word"] * 30)
     lines = printed(FittingTable(["short", "one", "other"], [["a", long, long]], 3), 80)

@@ -216,7 +216,7 @@ def test_tasks_trained_in_several_languages_have_transfer_matrices():
     matrices = transfer_matrices(study)
     assert [each.title for each in matrices] == ["isle-nli → isle-pairs", "isle-nli → isle-spans"]
     header, *lines = html.unescape(re.findall(r'data-csv="([^"]*)"', matrices[0].svg)[0]).splitlines()
-    assert header.startswith("trained,language,lift (points)")
+    assert header.startswith("trained,language,lift (percentage points)")
     assert [line.split(",")[:2] for line in lines] == [
         [trained, code] for trained in ("vel", "kar") for code in ("all", "vel", "kar")
     ]

@@ -131,7 +131,7 @@ def test_charts_can_be_saved(open_page: Any, tmp_path: Path):
         found.value.save_as(tmp_path / name)
         contents[kind] = (tmp_path / name).read_bytes()
     header, *lines = csv.reader(contents["CSV"].decode().splitlines())
-    assert header[:3] == ["intermediate", "language", "lift (points)"]
+    assert header[:3] == ["intermediate", "language", "lift (percentage points)"]
     lifts = {
         (row.intermediate, row.language): row.lift
         for row in rows(**SMALL)

@@ -174,7 +174,7 @@ def test_claims_have_a_sentence_each_and_a_table(tmp_path: Path):
     text = render_markdown(document, {})
     abstract = text.partition("## Abstract\n\n")[2].partition("\n\n")[0]
     assert re.search(
-        r"(Undecided|Refuted|Supported).*: QA lifts &#60;b&#62;NLI&#60;/b&#62; \([+−0-9.]+ points, 95% interval",
+        r"(Undecided|Refuted|Supported).*: QA lifts &#60;b&#62;NLI&#60;/b&#62; \([+−0-9.]+ percentage points, 95% interval",
         abstract,
     )
     assert "Verified: There are three seeds (3). False: There are nine models (1)." in abstract
@@ -226,11 +226,11 @@ def test_limitations_name_confounds(tmp_path: Path):
     ("judgement", "sentence"),
     [
         (Judgement("a", "A lifts.", "lift", "supported", 3.84, 1.7, 6.0, delta=1.0, confidence=0.987),
-         "Supported with confidence .987: A lifts (+3.8 points, 95% interval +1.7 to +6.0)."),
+         "Supported with confidence .987: A lifts (+3.8 percentage points, 95% interval +1.7 to +6.0)."),
         (Judgement("a", "A lifts.", "lift", "refuted", 0.3, 0.1, 0.5, confidence=0.95, negligible=True),
-         "Refuted with confidence .95: A lifts (+0.3 points, 95% interval +0.1 to +0.5; an effect too small to matter)."),
+         "Refuted with confidence .95: A lifts (+0.3 percentage points, 95% interval +0.1 to +0.5; an effect too small to matter)."),
         (Judgement("a", "A lifts.", "trend", "undecided", -0.04, -1, 1, needs=Needs(1.0, 12, 1500)),
-         "Undecided: A lifts (0.0 points per tenfold size, 95% interval −1.0 to +1.0; needs 12 seeds, 1,500 test examples)."),
+         "Undecided: A lifts (0.0 percentage points per tenfold size, 95% interval −1.0 to +1.0; needs 12 seeds, 1,500 test examples)."),
         (Judgement("a", "A lifts.", "lift", "not measured", reason="The study has no row A."),
          "Not measured: A lifts (The study has no row A)."),
         (Judgement("a", "Nine tasks", "fact", "verified", 9.0), "Verified: Nine tasks (9)."),

@@ -28,6 +28,20 @@ def test_table_fits_80_columns_and_has_every_task(
     assert ("repaired" in answer.out) == ("--official" not in options)
 
 
+def test_a_narrow_terminal_says_what_it_hides_and_keeps_a_language_with_its_score(xlift: Xlift, tmp_path: Path):
+    folders = write_folders(tmp_path, definitions.XTREME, 1)
+    answer = xlift("score", *folders, "--suite", "xtreme", "--languages", columns=60)
+    assert max(map(len, answer.out.splitlines())) <= 60
+    assert "languages" not in answer.out.splitlines()[1]
+    assert "Hidden, since this terminal is narrow: languages. `xlift score --json` has it." in " ".join(
+        answer.out.split()
+    )
+    scores = [line for line in answer.out.splitlines() if line.startswith("  ")]
+    assert scores
+    assert all(len(line.split()) % 2 == 0 for line in scores)  # codes and scores in pairs
+    assert "Hidden" not in xlift("score", *folders, "--suite", "xtreme").out
+
+
 def test_json_output_is_the_report(xlift: Xlift, tmp_path: Path):
     folders = write_folders(tmp_path, definitions.XTREME, 2)
     answer = xlift("score", *folders, "--suite", "xtreme", "--json")

@@ -53,7 +53,7 @@ class Reader:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not abs(value) < float("inf") or (least is not None and value < least):
             expected = "a number" if least is None else f"a number of {least:g} or more"
-            raise self.error(f"expected {expected}, found {show(value)}", keys, "give points, such as 1.0.")
+            raise self.error(f"expected {expected}, found {show(value)}", keys, "give percentage points, such as 1.0.")
         return float(value)
 
     def count(self, value: Any, keys: Keys) -> int:

@@ -13,6 +13,7 @@ import typer
 from xlift.cli.export import find_pretrained_folder
 from xlift.cli.options import DEFAULT_STORE, JsonOption, StoreOption, console, open_existing_store, print_warnings
 from xlift.errors import UserError
+from xlift.report.fitting_table import hidden_note
 from xlift.units import count_noun, is_or_are
 
 if TYPE_CHECKING:
@@ -32,13 +33,28 @@ def store_ls(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
         return
     if not entries:
         print("The store is empty.")
-    wide = console().width >= 68
+        return
+    columns = {"key": 12, "kind": 8, "status": 8, "digest": 12, "seconds": 9, "size": 8}
+    hidden = [] if console().width >= 68 else ["digest"]
+
+    def print_line(*cells: str) -> None:
+        padded = (
+            cell.rjust(width) if name in ("seconds", "size") else cell.ljust(width)
+            for cell, (name, width) in zip(cells, columns.items(), strict=True)
+            if name not in hidden
+        )
+        print("  ".join(padded).rstrip())
+
+    print_line(*columns)
     for entry in entries:
         seconds = "" if entry.seconds is None else f"{entry.seconds:.1f} s"
-        cells = [entry.key[:12], f"{entry.kind:8}", f"{entry.status:8}"]
-        if wide:
-            cells += [f"{entry.sha256[:12]:12}", f"{seconds:>9}", f"{_bytes(entry.bytes):>8}"]
-        print("  ".join(cells).rstrip() + (f"\n  {entry.note}" if entry.note else ""))
+        print_line(entry.key[:12], entry.kind, entry.status, entry.sha256[:12], seconds, _bytes(entry.bytes))
+        if entry.note:
+            print(f"  {entry.note}")
+    if any(entry.status == "manifest" for entry in entries):
+        print("manifest: done, and its files are not here.")
+    if note := hidden_note(hidden, "xlift store ls --json"):
+        console().print(note, markup=False, highlight=False)
 
 
 @app.command("verify")

@@ -67,7 +67,9 @@ def _judge_effect(
         return "consistent", f"Not printed as such, but it agrees with {_show(deciding)}.{assumed}"
     is_near = any(finding.side != "for" for finding in direct)
     error = (
-        f" Published numbers are off by {ERROR[0]} to {ERROR[1]} points, so they do not decide it." if is_near else ""
+        f" Published numbers are off by {ERROR[0]} to {ERROR[1]} percentage points, so they do not decide it."
+        if is_near
+        else ""
     )
     return "reported", f"Published: {_show(direct)}.{error}"
 
@@ -106,7 +108,9 @@ def _own_margin(claim: Claim, claim_set: ClaimSet) -> str:
     margin = min(points[row] for row in rows) - max(others)
     if margin >= claim.delta:
         return ""
-    return f" The numbers of the claims themselves differ by {margin:.1f} points, less than {claim.delta:.1f}."
+    return (
+        f" The numbers of the claims themselves differ by {margin:.1f} percentage points, less than {claim.delta:.1f}."
+    )
 
 
 def _judge_fact(claim: Claim, findings: tuple[Finding, ...]) -> Reasoned:
@@ -118,7 +122,7 @@ def _judge_fact(claim: Claim, findings: tuple[Finding, ...]) -> Reasoned:
     if claim.quantity == HIGHER_PUBLISHED_SCORES:
         name = first.part.partition(" on ")[0]
         reason = (
-            f"{name} is {first.effect:.1f} points higher: {first.how}."
+            f"{name} is {first.effect:.1f} percentage points higher: {first.how}."
             if first.effect
             else f"{first.how}: {first.why}."
         )

@@ -126,7 +126,8 @@ def _table(curves: Sequence[StageCurves]) -> FittingTable:
         names = [stage.pipeline[name] for name in shown]
         rows.append([*names, stage.stage, f"{stage.steps:,}", _summary(stage.losses, 3), _summary(dev, 1)])
     names = [_heading(name) for name in shown]
-    return FittingTable([*names, "trained on", "steps", "training loss", "dev score (%)"], rows, len(shown) + 1)
+    headings = [*names, "trained on", "steps", "training loss", "dev score (%)"]
+    return FittingTable(headings, rows, len(shown) + 1, named_lines=True)
 
 
 def _heading(name: str) -> str:

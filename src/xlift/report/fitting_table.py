@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,6 +43,8 @@ class FittingTable:
     num_names: int
     """The first columns, which name a row: aligned to the left, and wrapped between words. All others are aligned to the right, and
     not wrapped."""
+    named_lines: bool = False
+    """Where a row becomes lines, its names have their headings too: 'target isle-qa, seed 1'."""
 
     def fits(self, width: int) -> bool:
         """Whether it is a table at this width, with blanks between its columns."""
@@ -76,7 +79,12 @@ class FittingTable:
         headings = [" ".join(heading.split()) for heading in self.headings]
         for row in self.rows:
             cells = [", ".join(filter(None, map(str.strip, str(cell).split("\n")))) for cell in row]
-            yield Text(", ".join(cell for cell in cells[: self.num_names] if cell), style="bold")
+            names = [
+                f"{heading} {cell}" if self.named_lines else cell
+                for heading, cell in zip(headings, cells[: self.num_names], strict=False)
+                if cell
+            ]
+            yield Text(", ".join(names), style="bold")
             lines: list[str] = []
             for heading, cell in zip(headings[self.num_names :], cells[self.num_names :], strict=True):
                 part = f"{heading} {cell}"
@@ -89,7 +97,8 @@ class FittingTable:
             yield from map(Text, lines)
 
     def _layout(self, max_width: int) -> _Layout | None:
-        """None where no table fits. Columns share the room that their longest words and numbers leave."""
+        """None where no table fits. Columns share the room that their longest words and numbers leave, so that as few as possible
+        wrap."""
         from rich.cells import cell_len
 
         def longest(texts: Sequence[str]) -> int:
@@ -102,15 +111,22 @@ class FittingTable:
             longest([word for cell in (column if n < self.num_names else column[:1]) for word in cell.split()])
             for n, column in enumerate(columns)
         ]
-        widths = [each if n < self.num_names else max(each, numbers[n]) for n, each in enumerate(least)]
+        least = [each if n < self.num_names else max(each, numbers[n]) for n, each in enumerate(least)]
+        # the same, where no heading of a number wraps
+        whole = [each if n < self.num_names else lines[n] for n, each in enumerate(least)]
+        found: list[tuple[int, _Layout]] = []
         for gap in GAPS:
-            room = max_width - EDGES - (gap + 1) * (len(widths) - 1) - sum(widths)
-            if room < 0:
-                continue
-            needs = sorted((line - width, n) for n, (line, width) in enumerate(zip(lines, widths, strict=True)))
-            for rank, (need, n) in enumerate(needs):  # equal shares; what a short column leaves, longer ones get
-                more = min(need, room // (len(needs) - rank))
-                widths[n] += more
-                room -= more
-            return _Layout(widths, gap)
-        return None
+            for start in (least, whole):
+                room = max_width - EDGES - (gap + 1) * (len(start) - 1) - sum(start)
+                if room < 0:
+                    continue
+                widths = list(start)
+                needs = sorted((line - width, n) for n, (line, width) in enumerate(zip(lines, widths, strict=True)))
+                for rank, (need, n) in enumerate(needs):  # equal shares; what a short column leaves, longer ones get
+                    more = min(need, room // (len(needs) - rank))
+                    widths[n] += more
+                    room -= more
+                found.append((sum(map(operator.lt, widths, lines)), _Layout(widths, gap)))
+            if gap == 1 and found:
+                break
+        return min(found, key=lambda each: each[0])[1] if found else None

@@ -94,7 +94,7 @@ def _draw(
                         "text": format_points(row.lift),
                         "sure": row.sign != 0,
                         "same": kind == "trained" and has_language(name.split("+"), row.language),
-                        "about": f"{name}, {column}: lift {format_points(row.lift)} points, "
+                        "about": f"{name}, {column}: lift {format_points(row.lift)} percentage points, "
                         f"95% {format_points(row.lift_low)} to {format_points(row.lift_high)}",
                         "low": row.lift_low,
                         "high": row.lift_high,
@@ -133,7 +133,7 @@ def _draw(
     )
     data = [
         {kind: cell["line"], "language": cell["language"]}
-        | {f"{name} (points)": 100 * cell[name] for name in ("lift", "low", "high")}
+        | {f"{name} (percentage points)": 100 * cell[name] for name in ("lift", "low", "high")}
         | {"significant": cell["sure"]}
         for cell in cells
     ]

@@ -117,8 +117,8 @@ def _draw(points: list[dict[str, Any]]) -> str:
     ).resolve_scale(x="independent")
     data = [
         {"target": point["panel"], "pipeline": point["pipeline"], "kind": point["kind"]}
-        | {f"{key} (points)": point[key] for key in ("lift", "low", "high")}
-        | {f"seed {n} (points)": lift for n, lift in enumerate(point["seeds"], 1)}
+        | {f"{key} (percentage points)": point[key] for key in ("lift", "low", "high")}
+        | {f"seed {n} (percentage points)": lift for n, lift in enumerate(point["seeds"], 1)}
         for point in points
     ]
     most = max(data, key=len)

@@ -91,7 +91,7 @@ def _curves(target: str, points: list[dict[str, Any]]) -> str:
     keys = {"model": "model", "intermediate": "intermediate", "language": "from", "size": "examples"}
     data = [
         {name: point[key] for key, name in keys.items()}
-        | {f"{key} (points)": point[key] for key in ("lift", "low", "high")}
+        | {f"{key} (percentage points)": point[key] for key in ("lift", "low", "high")}
         for point in points
     ]
     return to_svg(chart, f"Lift on {target} by number of intermediate examples", data)

@@ -99,7 +99,9 @@ def print_coverage(text: str, console: Any, as_json: bool) -> None:
             console.print(
                 "  ".join(cells).rstrip(), style="bold" if row is headings else None, markup=False, highlight=False
             )
+        mark = f"{UNKNOWN} "
     else:
+        mark = ""
         for each, row in zip(shown, rows, strict=True):
             console.print(row[0], style="bold", markup=False, highlight=False)
             answers = {
@@ -108,14 +110,15 @@ def print_coverage(text: str, console: Any, as_json: bool) -> None:
             listed = "; ".join(f"{answer}: {' '.join(given)}" for answer, given in answers.items() if given)
             console.print(f"  {listed}; {', '.join(row[-3:])}", markup=False, highlight=False)
     console.print()
-    for note in _notes(found, shown):
+    for note in _notes(found, shown, mark):
         console.print(note, markup=False, highlight=False)
 
 
-def _notes(found: list[Coverage], shown: list[Coverage]) -> list[str]:
+def _notes(found: list[Coverage], shown: list[Coverage], mark: str) -> list[str]:
+    """The lines below a list, where `mark` stands for 'unknown' ('' if the word itself is there)."""
     notes = []
     if any("unknown" in each.answers.values() for each in shown):
-        notes.append(f"{UNKNOWN} unknown: the published list of its languages is missing or does not settle it.")
+        notes.append(f"{mark}unknown: the published list of its languages is missing or does not settle it.")
     if len(shown) < len(found):
         are = "profile covers" if len(found) - len(shown) == 1 else "profiles cover"
         notes.append(f"{len(found) - len(shown)} other {are} none of these languages.")

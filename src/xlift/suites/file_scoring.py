@@ -206,16 +206,17 @@ def _check_ids(
     seen: set[str] = set()
     label_duplicates = [name for name in gold if name in seen or seen.add(name)]
     return [
-        f"{path}: {count_noun(len(ids), 'id')} {problem}: {', '.join(ids[:MAX_NAMED_IDS])}{', ...' if len(ids) > MAX_NAMED_IDS else ''}"
-        for path, problem, ids in (
+        f"{path}: {count_noun(len(ids), noun)}{problem}: {', '.join(ids[:MAX_NAMED_IDS])}{', ...' if len(ids) > MAX_NAMED_IDS else ''}"
+        for path, noun, problem, ids in (
             (
                 predictions,
-                f"of {len(gold)} without a prediction, scored 0",
+                "id",
+                f" of {len(gold)} without a prediction, scored 0",
                 [name for name in gold if name not in predicted],
             ),
-            (predictions, "that occur twice, of which the last counts", list(duplicates)),
-            (predictions, "without a label, ignored", [name for name in predicted if name not in label_ids]),
-            (labels, "that occur twice, each of which is scored", label_duplicates),
+            (predictions, "repeated id", ", of which the last counts", list(dict.fromkeys(duplicates))),
+            (predictions, "id", " without a label, ignored", [name for name in predicted if name not in label_ids]),
+            (labels, "repeated id", ", scored as often as it occurs", list(dict.fromkeys(label_duplicates))),
         )
         if ids
     ]

@@ -122,7 +122,7 @@ def abstract_sentences(report: ClaimsReport) -> list[str]:
 
 
 def _sentence(judgement: Judgement) -> str:
-    """'Supported with confidence 0.95: QA lifts the mean (+3.8 points, 95% interval +1.7 to +6.0).'"""
+    """'Supported with confidence 0.95: QA lifts the mean (+3.8 percentage points, 95% interval +1.7 to +6.0).'"""
     confidence = f" with confidence {format_confidence(judgement)}" if judgement.confidence is not None else ""
     verdict = judgement.verdict[0].upper() + judgement.verdict[1:]
     needs = f"needs {format_needs(judgement.needs)}" if judgement.needs else ""
@@ -189,7 +189,9 @@ def claims_statistics(report: ClaimsReport) -> list[Block]:
     )
     deltas = sorted({each.delta for each in report.judgements if each.delta is not None})
     if deltas:
-        parts.append(f" The smallest effect of interest is {' or '.join(f'{delta:g}' for delta in deltas)} points.")
+        parts.append(
+            f" The smallest effect of interest is {' or '.join(f'{delta:g}' for delta in deltas)} percentage points."
+        )
     return [Paragraph(joined(*parts))]
 
 
@@ -216,13 +218,13 @@ def _verdict(judgement: Judgement) -> str:
 
 
 def _effect(judgement: Judgement) -> str:
-    """'+3.8 points, 95% interval +1.7 to +6.0'; of a fact the count."""
+    """'+3.8 percentage points, 95% interval +1.7 to +6.0'; of a fact the count."""
     if judgement.effect is None:
         return ""
     if judgement.kind == FACT:
         return f"{judgement.effect:g}"
     effect, low, high = (_points(value) for value in (judgement.effect, judgement.low, judgement.high))
-    unit = "points per tenfold size" if judgement.kind == "trend" else "points"
+    unit = "percentage points" + (" per tenfold size" if judgement.kind == "trend" else "")
     return f"{effect} {unit}, 95% interval {low} to {high}"
 
 
