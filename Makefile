@@ -7,7 +7,7 @@ STORE ?= xlift-store
 TEST_PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
-.PHONY: demo test test-all fuzz lint docs install install-dev pages real-models clean
+.PHONY: demo test test-all fuzz audit lint docs install install-dev pages real-models clean
 
 demo: install
 	$(BIN)/xlift run quickstart --store $(STORE)
@@ -37,6 +37,17 @@ test-all: install-dev
 # Hundreds of kills, and up to a hundred times the random cases: hours.
 fuzz: install-dev
 	XLIFT_TEST_PROFILE=fuzz $(PYTEST) -m fuzz
+
+# Known vulnerabilities of the installed packages, and a bill of materials in build/sbom.json (CycloneDX). The tool has an environment of
+# its own, so that it is not among what it audits.
+AUDIT := build/audit
+audit: install-dev $(AUDIT)/.installed
+	$(BIN)/python .ci/audit.py $(AUDIT)/bin/pip-audit build/sbom.json
+
+$(AUDIT)/.installed: constraints.txt
+	$(PYTHON) -m venv --without-pip $(AUDIT)
+	$(BIN)/python -m pip --python $(AUDIT)/bin/python install --quiet --disable-pip-version-check -c constraints.txt pip-audit
+	touch $@
 
 lint: install-dev
 	$(BIN)/ruff check .
