@@ -271,3 +271,15 @@ def test_language_codes_are_normalized(xlift: Xlift, tmp_path: Path):
     ]  # the prompt has its name
     assert [answer.code for answer in answers] == [0, 0, 0], answers[1].err
     assert "'sw'" in xlift(*words, "swh", "--target-language", "swa").err  # both codes mean the same language
+
+
+@pytest.mark.parametrize(
+    "front", ["[" * 5000, "a: &a [*a]", "!!python/name:os.system", "language: !!binary x", "\x00", "no mapping"]
+)
+def test_a_strange_model_card_names_no_languages(tmp_path: Path, front: str):
+    from xlift.cli.predict import _card_languages
+
+    (tmp_path / "README.md").write_text(f"---\n{front}\n---\n")
+    assert _card_languages(tmp_path) == []
+    (tmp_path / "README.md").write_text("---\nlanguage: [en, de]\n---\n")
+    assert _card_languages(tmp_path) == ["en", "de"]

@@ -39,3 +39,8 @@ def test_a_collector_goes_on_after_each_error():
         with collector.collect():
             raise error
     assert collector.errors == [FIRST, SECOND, FIRST]
+
+
+def test_control_characters_of_messages_are_escaped():
+    error = UserError("a\x1b[2J\x9b\x00\r\ud800", where="é\u0301:1", fix="one\n\ttwo")
+    assert str(error) == "é\u0301:1: a\\x1b[2J\\x9b\\x00\\r\\ud800\n  one\n\ttwo"

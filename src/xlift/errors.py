@@ -28,8 +28,16 @@ def hide_secrets(text: str) -> str:
     return text
 
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def make_printable(text: str) -> str:
+    """The text with escapes for control characters, which a terminal would obey. Line breaks and tabs stay."""
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 class UserError(Exception):
-    """Invalid input, with a message that says how to fix it. Secrets in it are hidden.
+    """Invalid input, with a message that says how to fix it. Secrets in it are hidden, and control characters are escaped.
 
     Args:
         what: what is wrong, in one clause ("unknown task 'isle-nil'").
@@ -38,7 +46,7 @@ class UserError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        self.what, self.where, self.fix = map(hide_secrets, (what, where, fix))
+        self.what, self.where, self.fix = (make_printable(hide_secrets(text)) for text in (what, where, fix))
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -6,12 +6,12 @@ A mutation is determined by its number, which a failure reports.
 
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 import time
 
 import pytest
+from tests.support.mutations import mutate_bytes
 from tests.support.profile import by_profile
 from tests.support.samples import SAMPLES
 
@@ -23,43 +23,6 @@ MUTATIONS = by_profile(300, 300, 10_000)
 MAX_SECONDS = 2.0
 """Longest time allowed for a file of some hundred bytes."""
 
-TOKENS = [
-    b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\r", b"\r\n", b"\n", b"\n\n", b"\0", b"\t", b'"', b'""', b",", b"{", b"[" * 3000, b"}",
-    b"NaN", b"null", b"Infinity", b"-1", b"1e999", b"9" * 5000, b"true", b"\\ud800", b"\xed\xa0\x80", b"\\u0000", b"\xc3",
-    b"\xe2\x80\xa8", b"\xc2\x85", b"\xe9", b"<!ENTITY x 'y'>", b"&x;", b"<item>", b"#", b"1-2", b"0", b"A" * 200_000, b" ",
-]  # fmt: skip
-
-
-def mutate(content: bytes, seed: str) -> bytes:
-    """Damage the content in one to three places: flip, cut, repeat or insert bytes; swap fields, lines or line ends."""
-    dice = random.Random(seed)
-    for _ in range(dice.choice([1, 1, 1, 2, 3])):
-        a, b = sorted((dice.randrange(len(content) + 1), dice.randrange(len(content) + 1)))
-        b = min(b, a + dice.choice([1, 2, 8, 64, len(content)]))
-        kind = dice.randrange(9)
-        if kind == 0 and content:
-            at = dice.randrange(len(content))
-            content = content[:at] + bytes([content[at] ^ (1 << dice.randrange(8))]) + content[at + 1 :]
-        elif kind == 1:
-            content = content[:a]
-        elif kind == 2:
-            content = content[:a] + content[b:]
-        elif kind == 3:
-            content = content[:b] + content[a:b] + content[b:]
-        elif kind == 4:
-            content = content[:a] + dice.choice(TOKENS) + content[a:]
-        elif kind == 5:
-            content = content[:a] + dice.choice(TOKENS) + content[b:]
-        elif kind == 6:
-            content = content[:a] + dice.randbytes(dice.randrange(1, 5)) + content[a:]
-        else:
-            mark = dice.choice([b"\n", b"\t", b",", b" ", b'"', b"\r\n"])
-            parts = content.split(mark)
-            i, j = dice.randrange(len(parts)), dice.randrange(len(parts))
-            parts[i], parts[j] = parts[j], parts[i]
-            content = mark.join(parts)
-    return content
-
 
 def fuzz(name: str, folder, mutations: int) -> tuple[int, int]:
     """(read, refused). Raises any error of the reader other than UserError, or an AssertionError with the seed."""
@@ -68,7 +31,7 @@ def fuzz(name: str, folder, mutations: int) -> tuple[int, int]:
     read = refused = 0
     for number in range(mutations):
         which = names[number % len(names)]
-        changed = {which: mutate(sample.files[which], f"{name} {number}")}
+        changed = {which: mutate_bytes(sample.files[which], f"{name} {number}")}
         sample.write(folder, **changed)
         began = time.monotonic()
         message, examples = "", []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from xlift.analysis.overlap import NGRAM, SHARE
 from xlift.errors import UserError
+from xlift.strict_json import parse_json
 from xlift.studies.store import Store
 
 FOLDER = "contamination"
@@ -114,7 +114,7 @@ def read_contamination_report(store: Store, name: str) -> ContaminationReport | 
     if content is None:
         return None
     try:
-        raw = json.loads(content)
+        raw = parse_json(content)
         findings = tuple(
             Finding(**item | {"trained": DataSplit(**item["trained"]), "scored": DataSplit(**item["scored"]),
                               "quotes": tuple(Quote(**quote) for quote in item["quotes"])})

@@ -5,7 +5,6 @@ trace_lineage(pipeline.key, store).stages        # the training stages, in order
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from xlift.errors import UserError
+from xlift.strict_json import parse_json
 from xlift.studies.artifact import Artifact
 from xlift.studies.job import Data, MergeSpec, PretrainSpec, TextMode, TrainSpec
 from xlift.studies.job_numbers import TrainNumbers
@@ -150,7 +150,7 @@ def _read_stage(artifact: Artifact, spec: TrainSpec) -> TrainedStage:
     assert isinstance(numbers, TrainNumbers)
     path = artifact.file(TRAINING_FILE) if has_file else artifact.folder / TRAINING_FILE
     try:
-        attempts = json.loads(path.read_text(encoding="utf-8")).get("attempts", [])
+        attempts = parse_json(path.read_bytes()).get("attempts", [])
         last = attempts[-1] if attempts else {"lr": spec.recipe.lr, "dev": []}
         dev = tuple((str(each["task"]), str(each["language"]), float(each["score"])) for each in last.get("dev", ()))
         return TrainedStage(artifact.key, spec, numbers, float(last["lr"]), dev)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xlift.errors import UserError
+from xlift.errors import UserError, make_printable
 
 if TYPE_CHECKING:
     from xlift.studies.store import Store
@@ -90,12 +90,12 @@ def console(stderr: bool = False) -> Any:
 
 def print_warnings(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        print(f"xlift: warning: {warning}", file=sys.stderr)
+        print(f"xlift: warning: {make_printable(warning)}", file=sys.stderr)
 
 
 def print_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        print(f"xlift: {note}", file=sys.stderr)
+        print(f"xlift: {make_printable(note)}", file=sys.stderr)
 
 
 def write_page(path: Path, text: str) -> None:

@@ -192,13 +192,16 @@ def _columns(pairs: list[str], format: Format) -> dict[str, str]:
 
 def _card_languages(folder: Path) -> list[str]:
     """Return the languages in the YAML header of a model card; an empty list if it cannot be read."""
-    import yaml
+    from xlift.yaml_document import parse_yaml
 
     try:
-        front = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+        path = folder / "README.md"
+        front = (
+            parse_yaml(path.read_text(encoding="utf-8").split("---\n")[1], str(path)).value if path.is_file() else {}
+        )
         languages = front.get("language", [])
         return [str(code) for code in (languages if isinstance(languages, list) else [languages])]
-    except (OSError, ValueError, IndexError, AttributeError, yaml.YAMLError):
+    except (OSError, ValueError, IndexError, AttributeError, UserError):
         return []
 
 

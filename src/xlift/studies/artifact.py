@@ -6,23 +6,28 @@ The manifest has a seal, the digest of its own content, so that damage to the ma
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import socket
+import stat
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
 
 from xlift.errors import UserError
+from xlift.strict_json import parse_json
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
 from xlift.version import __version__
 
@@ -140,9 +145,14 @@ def read_manifest(folder: Path, key: str) -> dict[str, Any]:
 def read_manifest_file(path: Path, key: str) -> dict[str, Any]:
     """Read a manifest. Raises UserError if it is missing, damaged or of another key."""
     try:
-        content = path.read_bytes()
+        with open_plain_file(path) as file:
+            content = file.read()
     except (FileNotFoundError, NotADirectoryError):
         content = None
+    except PermissionError:
+        raise  # the file may be intact
+    except OSError as error:
+        raise UserError(f"{path.name} is damaged: {error.strerror}", where=str(path.parent), fix=_REPAIR) from None
     return parse_manifest(content, key, path.name, str(path.parent))
 
 
@@ -152,11 +162,37 @@ def parse_manifest(content: bytes | None, key: str, name: str, where: str) -> di
         raise UserError(f"{name} is missing", where=where, fix=_REPAIR)
     try:
         manifest = check_seal(content)
+        check_manifest(manifest)
         if manifest["key"] != key:
             raise ValueError(f"it belongs to {manifest['key']}")
     except ValueError as error:
         raise UserError(f"{name} is damaged: {error}", where=where, fix=_REPAIR) from None
     return manifest
+
+
+def check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Raises ValueError if a manifest lacks something, or has it in another form: a seal can be made for any content."""
+    for name, kind in _FORM.items():
+        if not isinstance(manifest.get(name), kind) or isinstance(manifest[name], bool):
+            raise ValueError(f"`{name}` is missing or of another form")
+    if manifest["kind"] not in NUMBERS:
+        raise ValueError(f"there is no kind of job {manifest['kind']!r}")
+    parents = manifest["parents"]
+    if not all(isinstance(parent, str) for parent in (parents.values() if isinstance(parents, dict) else parents)):
+        raise ValueError("a parent is no key")
+    if not math.isfinite(manifest["seconds"]) or manifest["seconds"] < 0:
+        raise ValueError("`seconds` is no length of time")
+    if not all(isinstance(version, str | None) for version in manifest["versions"].values()):
+        raise ValueError("a version is no text")
+    for name, file in manifest["files"].items():
+        if not isinstance(file, dict) or type(file.get("bytes")) is not int or not isinstance(file.get("sha256"), str):
+            raise ValueError(f"the entry of {name} is of another form")
+
+
+_FORM: dict[str, Any] = {
+    "key": str, "kind": str, "spec": dict, "parents": list | dict, "started": str, "seconds": int | float, "numbers": dict,
+    "versions": dict, "machine": dict, "files": dict, "sha256": str,
+}  # fmt: skip
 
 
 def check_file(folder: Path, name: str, expected: Mapping[str, Any], hasher: Callable[[str], tuple[str, int]]) -> None:
@@ -182,8 +218,17 @@ def damaged_file(name: str, expected: Mapping[str, Any], found: str, where: str)
 
 def hash_file(path: str) -> tuple[str, int]:
     """SHA-256 and size of a file."""
-    with open(path, "rb") as file:
+    with open_plain_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+
+
+def open_plain_file(path: str | Path) -> BufferedReader:
+    """Open a file to read it. Raises OSError for a pipe, on which a reader would wait, and for a device, which may have no end."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return os.fdopen(number, "rb")
 
 
 def hash_file_cached(path: str) -> tuple[str, int]:
@@ -258,13 +303,14 @@ def add_seal(content: Mapping[str, Any]) -> bytes:
 
 def check_seal(data: bytes) -> dict[str, Any]:
     """The content of a manifest without its seal. Raises ValueError if it does not match the seal."""
-    content = json.loads(data.decode())
+    content = parse_json(data)
     if not isinstance(content, dict) or content.pop("seal", None) != _seal(content):
         raise ValueError("its content does not match its seal")
-    for name in content[
-        "files"
-    ]:  # a store may come from elsewhere: a file name must not lead out of the artifact's folder
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if not isinstance(content.get("files"), dict):
+        raise ValueError("it lists no files")
+    for name in content["files"]:  # a store may come from elsewhere: a name must not lead out of the artifact's folder
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable():
             raise ValueError(f"the file name {name!r} leads out of the artifact")
     return content
 

@@ -23,7 +23,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from xlift.studies.artifact import add_seal, check_seal
+from xlift.strict_json import parse_json
+from xlift.studies.artifact import add_seal, check_manifest, check_seal
 from xlift.studies.bundle_files import BundleFiles, damaged, open_files, write_files
 from xlift.studies.job import Job, Spec, job_key
 from xlift.studies.predictions import check_tables
@@ -158,19 +159,6 @@ def belongs_to_key(manifest: Mapping[str, Any]) -> bool:
         return False
 
 
-def check_manifest(manifest: Mapping[str, Any]) -> None:
-    """Raises an error if a manifest lacks what a report reads."""
-    if not isinstance(manifest["key"], str) or not isinstance(manifest["kind"], str):
-        raise ValueError("a key is no text")
-    if not all(isinstance(parent, str) for parent in manifest["parents"]):
-        raise ValueError("a parent is no key")
-    for name, kind in (("spec", dict), ("numbers", dict), ("versions", dict), ("machine", dict), ("files", dict)):
-        if not isinstance(manifest[name], kind):
-            raise ValueError(f"`{name}` of {manifest['key'][:12]} is of another form")
-    if not isinstance(manifest["seconds"], int | float) or not isinstance(manifest["started"], str):
-        raise ValueError(f"the time of {manifest['key'][:12]} is of another form")
-
-
 def _seal_line(manifest: Mapping[str, Any]) -> bytes:
     """A manifest on one line, sealed, without the name of the machine."""
     machine = {name: value for name, value in manifest["machine"].items() if name != "host"}
@@ -184,10 +172,10 @@ def _to_json(value: Any) -> bytes:
 
 def _read_json(bundle: Bundle, name: str) -> Any:
     try:
-        value = json.loads(bundle.files.read(name))
+        value = parse_json(bundle.files.read(name))
         check_texts(value)
         return value
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise damaged(bundle.files.path, f"{name}: {error}") from None
 
 

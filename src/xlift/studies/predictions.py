@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xlift.errors import UserError
+from xlift.strict_json import parse_json
 from xlift.studies.artifact import SCORES
 from xlift.studies.store import Store
 from xlift.tasks.formats.base import ScoreKind
@@ -105,14 +106,28 @@ def read_rows(store: Store, key: str) -> PredictedRows:
     Raises:
         UserError: the artifact is missing or damaged.
     """
-    table = _read_columns(store, key, ["id", "gold", "prediction", "unit"])
+    table = _read_columns(store, key, list(_COLUMNS[PREDICTIONS]))
     try:
+        ids, units = (_read_texts(table[name]) for name in ("id", "unit"))
         references, predictions = (
-            [json.loads(value) for value in table[name].to_pylist()] for name in ("gold", "prediction")
+            [parse_json(text) for text in _read_texts(table[name])] for name in ("gold", "prediction")
         )
-    except (ValueError, TypeError, RecursionError) as error:
+        if None in ids:
+            raise ValueError("an example has no id")
+    except (ValueError, TypeError) as error:
         raise _not_readable(store, key, error) from None
-    return PredictedRows(table["id"].to_pylist(), references, predictions, table["unit"].to_pylist())
+    return PredictedRows(ids, references, predictions, units)
+
+
+def _read_texts(column: Any) -> list[Any]:
+    """A column of texts, where a row may have none. Raises ValueError if it has other values, or a text that is no UTF-8."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise ValueError(f"a column has {column.type} in place of texts")
+    return column.to_pylist()
 
 
 def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:
@@ -135,10 +150,23 @@ def read_scores(store: Store, key: str) -> DecisionScores | None:
     column = _read_columns(store, key, ["scores"], SCORES)
     metadata = column.schema.field("scores").metadata or {}
     try:
-        kind, labels = metadata.get(b"kind", b"").decode(), json.loads(metadata.get(b"labels", b"[]"))
-        return DecisionScores(kind, tuple(labels), column["scores"].to_pylist())  # pyright: ignore[reportArgumentType]
-    except (ValueError, TypeError, RecursionError) as error:
+        kind, labels = metadata.get(b"kind", b"").decode(), parse_json(metadata.get(b"labels", b"[]"))
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ValueError("its labels are no texts")
+        return DecisionScores(kind, tuple(labels), _read_numbers(column["scores"]))  # pyright: ignore[reportArgumentType]
+    except (ValueError, TypeError) as error:
         raise _not_readable(store, key, error) from None
+
+
+def _read_numbers(column: Any) -> list[Any]:
+    """A column of lists of numbers, where a row may have none. Raises ValueError if it has other values."""
+    import pyarrow as pa
+
+    if not pa.types.is_list(column.type) or not pa.types.is_floating(column.type.value_type):
+        raise ValueError(f"the column scores has {column.type} in place of lists of numbers")
+    if any(chunk.flatten().null_count for chunk in column.chunks):
+        raise ValueError("a score is missing")
+    return column.to_pylist()
 
 
 def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDICTIONS) -> Any:
@@ -148,7 +176,7 @@ def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDIC
     path = store.open(key).file(file)
     try:
         table = pq.read_table(path, columns=columns)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # damaged bytes are an OSError, too
         raise _not_readable(store, key, error) from None
     if missing := set(columns) - set(table.column_names):
         raise _not_readable(store, key, f"it has no column '{min(missing)}'")
@@ -195,7 +223,7 @@ def check_tables(files: Mapping[str, bytes]) -> None:
             if name == PREDICTIONS:
                 texts = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(_COLUMNS[name]))
                 _check_texts(texts.read(), pa, pc)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:  # damaged bytes are an OSError, too
             raise ValueError(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
 
 

@@ -6,7 +6,6 @@ artifacts of recorded studies.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from xlift.claims import ClaimsRecord, record_claims
 from xlift.errors import UserError, did_you_mean
 from xlift.language_tags import find_language
+from xlift.strict_json import parse_json
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
 from xlift.studies.job import Data, PredictSpec, Spec, TrainSpec
 from xlift.studies.plan import Cell, Plan
@@ -168,7 +168,7 @@ def read_record(store: Store, name: str) -> Record:
             fix=f"{did_you_mean(name, names)}It has: {', '.join(names)}." if names else f"it has none yet; run `xlift run {name}` first.",
         )  # fmt: skip
     try:
-        raw = json.loads(content)
+        raw = parse_json(content)
         if raw["study"]["name"] != name:
             raise ValueError(f"it belongs to '{raw['study']['name']}'")
         raw["check"] = parse_estimate_check(raw.get("check"))

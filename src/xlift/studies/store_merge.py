@@ -6,7 +6,6 @@ is written after the artifacts of its study, so an interrupted merge leaves no s
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.studies.artifact import Artifact
-from xlift.studies.bundle import belongs_to_key, check_manifest, check_texts, store_of_bundle
+from xlift.strict_json import parse_json
+from xlift.studies.artifact import Artifact, check_manifest
+from xlift.studies.bundle import belongs_to_key, check_texts, store_of_bundle
 from xlift.studies.bundle_files import is_bundle
 from xlift.studies.predictions import check_tables
 from xlift.studies.record import Record, list_studies, read_record, write_record
@@ -137,8 +137,8 @@ def _read_contamination(source: Store, name: str) -> Any:
         return None
     where = f"{source.where}/{CONTAMINATION}/{name}.json"
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(content)
+    except ValueError as error:
         raise UserError(f"the contamination report is damaged: {error}", where=where, fix="Remove it.") from None
     _check_texts(found, where)
     return found
