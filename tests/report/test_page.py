@@ -13,8 +13,10 @@ from synthetic import info, rows
 from xlift.analysis.lift import LiftRow
 from xlift.report.charts import shorten_names
 from xlift.report.heat_maps import heat_maps, transfer_matrices
+from xlift.report.learning_rates import draw_curves
 from xlift.report.line_charts import learning_curves
 from xlift.report.page import render_page, summarize_lifts
+from xlift.report.words import format_time
 
 HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}"
 SMALL = {
@@ -33,6 +35,22 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+
+
+def test_backticks_become_code_and_what_is_in_them_stays_escaped():
+    page = render_page(rows(**SMALL), info(limitations=["Run `xlift compare <ROW>`.", "5` wide"]))
+    assert "<li>Run <code>xlift compare &lt;ROW&gt;</code>.</li>" in page
+    assert "<li>5` wide</li>" in page
+
+
+def test_lines_of_dev_scores_have_a_legend():
+    chart = draw_curves("isle-pairs", [("none", [(50, 0.5), (100, 0.6)]), ("isle-nli vel", [(50, 0.4), (100, 0.7)])])
+    assert {"none", "isle-nli vel"} <= set(re.findall(r"<text[^>]*>([^<]*)</text>", chart))
+
+
+def test_times_are_read_easily():
+    assert format_time("2026-11-30T20:10:22.5+00:00") == "2026-11-30 20:10 UTC"
+    assert format_time("") == ""
 
 
 def test_hostile_names_are_escaped():

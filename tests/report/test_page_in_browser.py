@@ -112,6 +112,21 @@ def test_a_long_table_has_a_filter(open_page: Any):
     assert page.tab.get_by_role("status").inner_text() == "7 of 30 rows"
 
 
+def test_labels_of_charts_do_not_overlap(open_page: Any):
+    study = [replace(row, train_language="vel") for row in rows(**SMALL)]  # 'vel (source)' has two lines
+    page = open_page(render_page(study, info()))
+    page.tab.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    overlaps = page.tab.evaluate(
+        """() => [...document.querySelectorAll('main svg')].flatMap(svg => {
+            const boxes = [...svg.querySelectorAll('text')].map(each => [each.textContent, each.getBoundingClientRect()])
+            return boxes.flatMap(([a, one], i) => boxes.slice(i + 1).filter(([, other]) =>
+                one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom
+            ).map(([b]) => `${a} | ${b}`))
+        })"""
+    )
+    assert overlaps == []
+
+
 def test_the_page_is_complete_without_scripts(open_page: Any):
     text = usual_page()
     with_script, without = open_page(text), open_page(text, java_script_enabled=False)

@@ -43,7 +43,7 @@ def test_method_describes_the_study(tmp_path: Path):
         "after warm-up over 10% of the steps, batches of 32, 2 epochs, at most 128 tokens a sequence, and bfloat16"
     )
     assert recipe in method
-    assert "Heads were initialized randomly for every stage." in method
+    assert "Heads were initialized anew for every stage." in method
 
 
 def test_method_names_decoders_whose_heads_read_the_mean(tmp_path: Path):

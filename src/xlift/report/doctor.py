@@ -73,7 +73,11 @@ def _device() -> str:
 def _hub() -> dict[str, Any]:
     from huggingface_hub import constants
 
-    return {"endpoint": hide_secrets(constants.ENDPOINT), "cache": constants.HF_HUB_CACHE, "offline": bool(constants.HF_HUB_OFFLINE)}
+    return {
+        "endpoint": hide_secrets(constants.ENDPOINT),
+        "cache": constants.HF_HUB_CACHE,
+        "offline": bool(constants.HF_HUB_OFFLINE),
+    }
 
 
 def _data(data: Path | None, count: bool) -> dict[str, dict[str, Any]]:

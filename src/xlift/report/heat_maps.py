@@ -13,6 +13,8 @@ from xlift.report.footer import SAME_TASK
 from xlift.report.tables import format_points, make_language_tables
 
 CELL_WIDTH, CELL_HEIGHT = 54, 28
+LABEL_LINE = 14
+"""Height of a further line of a column's label. Labels start at the padding and grow downwards."""
 STRONGEST = 0.65
 """Opacity of the colour of the largest lift. Text in the page's colour has a contrast of 4.5 on it, on light and dark pages."""
 
@@ -113,7 +115,13 @@ def _draw(
             "language:N",
             sort=list(columns),
             title=None,
-            axis=alt.Axis(orient="top", labelAngle=0, labelLimit=CELL_WIDTH, labelExpr="split(datum.label, ' ')"),
+            axis=alt.Axis(
+                orient="top",
+                labelAngle=0,
+                labelLimit=CELL_WIDTH,
+                labelExpr="split(datum.label, ' ')",
+                labelPadding=2 + LABEL_LINE * max(column.count(" ") for column in columns),
+            ),
         ),
         y=alt.Y("line:N", sort=names, title=None, axis=alt.Axis(labelLimit=margin, minExtent=margin)),
     )

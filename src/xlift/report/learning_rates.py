@@ -112,11 +112,15 @@ def draw_curves(target: str, curves: Sequence[tuple[str, Sequence[tuple[int, flo
     names = [name for name, _ in curves]
     colours = [LINES[n % len(LINES)] for n in range(len(names))]
     dashes = [list(DASHES[n // len(LINES) % len(DASHES)]) for n in range(len(names))]
+    legend = alt.Legend(orient="bottom", columns=2, columnPadding=40, labelLimit=0)
+    axis = alt.Axis(grid=False, format="~s", labelFlush=False, labelOverlap="greedy", labelSeparation=6)
     base = alt.Chart(alt.Data(values=points)).encode(
-        x=alt.X("step:Q", title="steps of the target stage", axis=alt.Axis(grid=False, format="~s")),
+        x=alt.X("step:Q", title="steps of the target stage", axis=axis),
         y=alt.Y("score:Q", title="dev score (%)", scale=alt.Scale(zero=False)),
-        color=alt.Color("pipeline:N", scale=alt.Scale(domain=names, range=colours), sort=names, title=None),
-        strokeDash=alt.StrokeDash("pipeline:N", scale=alt.Scale(domain=names, range=dashes), sort=names, legend=None),
+        color=alt.Color(
+            "pipeline:N", scale=alt.Scale(domain=names, range=colours), sort=names, title=None, legend=legend
+        ),
+        strokeDash=alt.StrokeDash("pipeline:N", scale=alt.Scale(domain=names, range=dashes), sort=names, title=None),
     )
     chart = alt.layer(base.mark_line(), base.mark_point(size=14, filled=True)).properties(width=420, height=190)
     data = [{"pipeline": each["pipeline"], "step": each["step"], "dev score (%)": each["score"]} for each in points]

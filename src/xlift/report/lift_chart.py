@@ -85,7 +85,10 @@ def _draw(points: list[dict[str, Any]]) -> str:
         scale=alt.Scale(domain=kinds, range=list(LINES[: len(kinds)])),
         legend=alt.Legend(orient="top", title=None, symbolOpacity=1, columnPadding=24) if len(kinds) > 1 else None,
     )
-    x = alt.X("lift:Q", title="lift (percentage points)", axis=alt.Axis(tickCount=5, gridOpacity=0.15, gridColor=INK))
+    axis = alt.Axis(
+        tickCount=5, gridOpacity=0.15, gridColor=INK, labelFlush=False, labelOverlap="greedy", labelSeparation=6
+    )
+    x = alt.X("lift:Q", title="lift (percentage points)", axis=axis)
     layers = alt.layer(
         alt.Chart().mark_rule(color=INK, opacity=0.5, strokeDash=[3, 3]).encode(x=alt.datum(0)),
         alt.Chart()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlift.analysis.confounds import compared_lifts, main_means, same_task_pairs
 from xlift.analysis.estimates import OTHER_TASKS, TARGET_MEANS, ZERO_SHOT
@@ -39,6 +40,9 @@ from xlift.report.tables import (
     to_percent,
 )
 from xlift.report.words import join_names
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 MOST_NAMES = 4
 """A sentence names at most so many pipelines."""
@@ -127,12 +131,20 @@ def render_template(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _mark_code
     templates = files("xlift.report") / "templates"
     colours = f":root {{ --up-rgb: {charts.UP}; --down-rgb: {charts.DOWN}; }}\n"
     style = colours + (templates / "page.css").read_text(encoding="utf-8")
     script = (templates / "page.js").read_text(encoding="utf-8")
     shared = {"style": Markup(style), "script": Markup(script), "policy": make_policy(style, script)}
     return environment.get_template(name).render(**shared, **values)
+
+
+def _mark_code(text: str) -> Markup:
+    """A text as HTML, with what stands in backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def make_policy(style: str, script: str) -> str:

@@ -146,7 +146,10 @@ def describe_recipe(recipe: Recipe, max_length: int, lr_choices: Sequence[Learni
     if recipe.lora:
         parts.insert(0, f"LoRA of rank {recipe.lora.rank} (alpha {recipe.lora.alpha:g})")
     if recipe.initializer_range is not None:
-        parts.insert(-1, f"new heads that start with a standard deviation of {recipe.initializer_range:g}")
+        start = (
+            f"with a standard deviation of {recipe.initializer_range:g}" if recipe.initializer_range else "from zeros"
+        )
+        parts.insert(-1, f"new heads that start {start}")
     return f"{', '.join(parts[:-1])}, and {parts[-1]}"
 
 

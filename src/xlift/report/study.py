@@ -33,7 +33,7 @@ from xlift.report.paper.limitations import list_limitations
 from xlift.report.recipes import describe_recipes, trained_stages, tried_keys
 from xlift.report.robustness import for_page as noise_for_page
 from xlift.report.tables import MARKS, format_points
-from xlift.report.words import join_names
+from xlift.report.words import format_time, join_names
 from xlift.studies.artifact import Artifact
 from xlift.studies.job_numbers import DataNumbers
 from xlift.studies.plan import Cell
@@ -258,8 +258,8 @@ def method_sentences(record: Record, manifests: Sequence[dict[str, Any]] = ()) -
     about_seeds = (
         f"Every pipeline was run with {count_noun(len(seeds), 'seed')}. Each seed determines the subset of the training data, the "
         f"initial head and the order of examples. {_checkpoint_selection(record, manifests)} "
-        + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others randomly."
-           if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized randomly for every stage.")
+        + ("Stages kept the heads that the study lists under `keep_heads` and initialized the others anew."
+           if any(stage.keep_heads for stage in _intermediate_stages(study)) else "Heads were initialized anew for every stage.")
     )  # fmt: skip
     return {
         "pipelines": pipelines,
@@ -392,8 +392,8 @@ def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
 
 
 def _last_start_time(record: Record, store: Store) -> str:
-    """Return the start time of the last job, so that equal stores make equal pages."""
-    return max((artifact.manifest["started"] for artifact in _artifacts(record, store)), default="")
+    """Return the start time of the last job, '2026-01-31 12:00 UTC', so that equal stores make equal pages."""
+    return format_time(max((artifact.manifest["started"] for artifact in _artifacts(record, store)), default=""))
 
 
 def _artifacts(record: Record, store: Store) -> list[Artifact]:
