@@ -9,6 +9,7 @@ import sys
 import time
 from math import ceil
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -78,7 +79,7 @@ def _write_tables(folder: Path, language: str, gold: np.ndarray, generator: np.r
         "prediction": texts.take(pa.array(scores.argmax(axis=1))),
         "unit": pa.nulls(len(gold), pa.string()),
     }
-    compact = ["gold", "prediction", "unit"]
+    compact: Any = ["gold", "prediction", "unit"]
     pq.write_table(
         pa.table(columns), folder / PREDICTIONS, compression="zstd", use_dictionary=compact, write_statistics=False
     )

@@ -13,7 +13,7 @@ import pytest
 from tests.support.fakes import finished_study, study_file
 
 import xlift
-from xlift.analysis import example_predictions
+from xlift.analysis import example_predictions, prediction_tables
 from xlift.analysis.example_predictions import _is_correct, _metric_of_answers, _score
 from xlift.analysis.lift import LiftRow, exported_fields
 from xlift.analysis.results import Results
@@ -194,6 +194,7 @@ def test_odd_predictions_of_a_bundle_are_read_or_refused(
     # A bundle may come from a stranger: half of a surrogate pair, a number that is missing, fewer scores than rows.
     rows = PredictedRows(["1"], ["a"], ["\ud800"], [None])
     monkeypatch.setattr(example_predictions, "read_rows", lambda store, key: rows)
+    monkeypatch.setattr(prediction_tables, "_read_table", lambda *args: None)  # row by row
     choice = {"target": "isle-nli", "seed": 1}
 
     def scores(*numbers: Any) -> None:

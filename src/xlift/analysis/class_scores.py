@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from xlift.analysis.estimates import ALL, ZERO_SHOT, PipelineKey
 from xlift.analysis.scores import readable
 from xlift.language_tags import has_language
 from xlift.studies.plan import Cell
-from xlift.studies.predictions import read_rows, read_scores
+from xlift.studies.predictions import DecisionScores, PredictedRows, read_rows, read_scores
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import formats
@@ -183,34 +184,36 @@ def _score(record: Record, store: Store, by_language: dict[str, list[Cell]]) -> 
             runs.setdefault(language, []).append((cell, rows, scores))
             if formats.get(record.tasks[cell.task].format).has_classes:
                 labels |= dict.fromkeys(scores.labels if scores else ())
-                others |= {str(answer) for answer in (*rows.references, *rows.predictions) if answer is not None}
+                found_answers = rows.answers.pairs()[:2] if rows.answers else (rows.references, rows.predictions)
+                others |= {str(answer) for answer in chain(*found_answers) if answer is not None}
     names = [*labels, *sorted(others - labels.keys())]
     scored = {}
     for language, found in runs.items():
         several = []
         for cell, rows, scores in found:
             with readable(store, cell.key, "accuracy"):
-                probabilities = scores.rows if scores and scores.kind == "probability" else None
-                several.append(_score_run(rows.references, rows.predictions, probabilities, names))
+                probabilities = scores if scores and scores.kind == "probability" else None
+                several.append(_score_run(rows, probabilities, names))
         scored[language] = _average(several, lambda supports: supports[0])
     return names, scored
 
 
-def _score_run(
-    gold: Sequence[Any], predictions: Sequence[Any], probabilities: Sequence[Any] | None, labels: Sequence[str]
-) -> _Scored:
-    known = [at for at, answer in enumerate(gold) if answer is not None]
-    correct = np.array([gold[at] == predictions[at] for at in known], dtype=bool)
-    error = None
-    if probabilities is not None and all(probabilities[at] for at in known):
-        confidence = np.array([max(probabilities[at]) for at in known], dtype=float)
+def _score_run(rows: PredictedRows, probabilities: DecisionScores | None, labels: Sequence[str]) -> _Scored:
+    if rows.answers:
+        gold, predictions, pair = rows.answers.pairs()
+    else:
+        gold, predictions, pair = rows.references, rows.predictions, np.arange(len(rows.references))
+    is_known = np.array([answer is not None for answer in gold], dtype=bool)[pair]
+    is_right = np.array([one == other for one, other in zip(gold, predictions, strict=True)], dtype=bool)
+    correct, error = is_right[pair[is_known]], None
+    if probabilities is not None and (confidence := _confidence(probabilities, is_known)) is not None:
         error = expected_calibration_error(confidence, correct)
     index = {label: at for at, label in enumerate(labels)}
     confusion = np.zeros((len(labels), len(labels)), dtype=int)
-    if labels:
-        np.add.at(
-            confusion, tuple(np.array([[index[str(each[at])] for at in known] for each in (gold, predictions)])), 1
-        )
+    numbers = np.bincount(pair, minlength=len(gold))
+    for one, other, number in zip(gold, predictions, numbers.tolist(), strict=True) if labels else ():
+        if one is not None:
+            confusion[index[str(one)], index[str(other)]] += number
     sums = np.stack([np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)], axis=-1)
     by_label = np.stack([score(sums) for score in (precision, recall, f1)], axis=-1)
     by_label[sums[:, 1] == 0] = np.nan
@@ -221,8 +224,16 @@ def _score_run(
         float(correct.mean()) if len(correct) else np.nan,
         np.nan if error is None else error,
         sums[:, 1],
-        len(known),
+        len(correct),
     )
+
+
+def _confidence(scores: DecisionScores, is_known: np.ndarray) -> np.ndarray | None:
+    """(known,) the probability of the most probable answer of each example with gold; None if one has no probabilities."""
+    if (matrix := scores.matrix()) is not None:
+        return matrix[is_known].max(axis=1)
+    rows = [row for row, known in zip(scores.rows, is_known.tolist(), strict=True) if known]
+    return np.array([max(row) for row in rows], dtype=float) if all(rows) else None
 
 
 def _average(parts: Sequence[_Scored], supports: Any) -> _Scored:

@@ -200,14 +200,22 @@ def estimate_scores(scored: Iterable[ScoredCell]) -> ScoreEstimates:
             first[target.clean, language] = _Units(cells[0], units, index, np.array(numbers))
         reference, units, index, column = first[target.clean, language]
         for cell in cells:
-            if cell.ids != reference.ids and sorted(cell.ids) != sorted(reference.ids):
+            if (
+                cell.ids is not reference.ids
+                and cell.ids != reference.ids
+                and sorted(cell.ids) != sorted(reference.ids)
+            ):
                 raise UserError(
                     "scored on other examples than the pipeline it is compared with",
                     where=_describe(cell),
                     fix=f"predict again on the same test set as {_describe(reference)}.",
                 )
         linearised = [
-            _linearise(cell, index if cell.ids == reference.ids else _unit_index(cell, units), len(column))
+            _linearise(
+                cell,
+                index if cell.ids is reference.ids or cell.ids == reference.ids else _unit_index(cell, units),
+                len(column),
+            )
             for cell in cells
         ]
         estimate = Estimate(
@@ -285,8 +293,7 @@ def _linearise(cell: ScoredCell, unit: np.ndarray, units: int) -> tuple[float, n
     if cell.leave_one_out:
         score, influence = linearise(cell.counts, cell.value, cell.leave_one_out)
         return score, np.bincount(unit, influence, minlength=units)
-    counts = np.zeros((units, cell.counts.shape[1]))
-    np.add.at(counts, unit, cell.counts)
+    counts = np.stack([np.bincount(unit, column, minlength=units) for column in cell.counts.T], axis=1)
     return linearise(counts, cell.value)
 
 

@@ -11,7 +11,7 @@ from xlift.analysis.scores import readable
 from xlift.analysis.seed_scores import DEV_LAYER, OFFICIAL_LAYER, SeedRow
 from xlift.studies.plan import Cell
 from xlift.studies.predictions import read_rows, read_scores
-from xlift.studies.record import Record
+from xlift.studies.record import Record, TaskNote
 from xlift.studies.store import Store
 from xlift.tasks import formats, metrics
 from xlift.tasks.metrics.base import Metric, mean
@@ -62,32 +62,66 @@ def read_examples(record: Record, store: Store, cell: Cell) -> Iterator[ExampleP
     Raises:
         UserError: an artifact is damaged.
     """
+    for layer, key in layers_of(store, cell).items():
+        yield from read_layer(record, store, cell, layer, key)
+
+
+def layers_of(store: Store, cell: Cell) -> dict[str, str]:
+    """`ExamplePrediction.layer` -> key of the prediction job."""
     keys = {DEV_LAYER if cell.official_key else "": cell.key}
     if cell.official_key and store.has(cell.official_key):
         keys[OFFICIAL_LAYER] = cell.official_key
-    note = record.tasks[cell.task]
-    form = formats.get(note.format)
-    first, by_answer = metrics.get(note.metrics[0]), _metric_of_answers(note.metrics, note.format)
-    for layer, key in keys.items():
-        rows, scores = read_rows(store, key), read_scores(store, key)
-        names = scores.labels if scores and scores.kind == "probability" else ()
-        counts_choices = scores is not None and scores.kind == "probability" and is_choice(form)
-        for at, (gold, prediction) in enumerate(zip(rows.references, rows.predictions, strict=True)):
-            with readable(store, key, first.name):
-                numbers = scores.rows[at] if scores else None
-                numbers = None if numbers is None else [float(number) for number in numbers]
-                probabilities = None
-                if numbers and (names or counts_choices):
-                    probabilities = dict(zip(map(str, names or range(len(numbers))), numbers))
-                correct = _is_correct(by_answer, gold, prediction, cell.language)
-                score = _score(first, gold, prediction, cell.language)
-            yield ExamplePrediction(
-                record.name, cell.model, cell.intermediate, cell.intermediate_language, cell.size, cell.seed, cell.target,
-                cell.train_language, cell.language, cell.noise, layer, cell.control, cell.control_of, rows.ids[at], gold,
-                prediction, correct, score,
-                probabilities.get(str(prediction)) if probabilities else None, probabilities,
-                scores.kind if scores else "", numbers,
-            )  # fmt: skip
+    return keys
+
+
+def identity(record: Record, cell: Cell, layer: str) -> dict[str, Any]:
+    """The columns that all rows of a prediction job share."""
+    return {
+        "study": record.name, "model": cell.model, "intermediate": cell.intermediate,
+        "intermediate_language": cell.intermediate_language, "size": cell.size, "seed": cell.seed, "target": cell.target,
+        "train_language": cell.train_language, "language": cell.language, "noise": cell.noise, "layer": layer,
+        "control": cell.control, "control_of": cell.control_of,
+    }  # fmt: skip
+
+
+def read_layer(record: Record, store: Store, cell: Cell, layer: str, key: str) -> Iterator[ExamplePrediction]:
+    """The predictions of one job of a cell, row by row."""
+    judge, form = Judge.of(record.tasks[cell.task]), formats.get(record.tasks[cell.task].format)
+    rows, scores = read_rows(store, key), read_scores(store, key)
+    names = scores.labels if scores and scores.kind == "probability" else ()
+    counts_choices = scores is not None and scores.kind == "probability" and is_choice(form)
+    same = identity(record, cell, layer)
+    numbers_of = list(scores.rows) if scores else []
+    for at, (gold, prediction) in enumerate(zip(rows.references, rows.predictions, strict=True)):
+        with readable(store, key, judge.first.name):
+            numbers = numbers_of[at] if scores else None
+            numbers = None if numbers is None else [float(number) for number in numbers]
+            probabilities = None
+            if numbers and (names or counts_choices):
+                probabilities = dict(zip(map(str, names or range(len(numbers))), numbers))
+            correct, score = judge(gold, prediction, cell.language)
+        yield ExamplePrediction(
+            **same, id=rows.ids[at], gold=gold, prediction=prediction, correct=correct, score=score,
+            probability=probabilities.get(str(prediction)) if probabilities else None, probabilities=probabilities,
+            score_kind=scores.kind if scores else "", scores=numbers,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Whether an answer is right, and its score, by the metrics of a task."""
+
+    first: Metric
+    by_answer: Metric | None
+
+    @classmethod
+    def of(cls, note: TaskNote) -> Judge:
+        return cls(metrics.get(note.metrics[0]), _metric_of_answers(note.metrics, note.format))
+
+    def __call__(self, gold: Any, prediction: Any, language: str) -> tuple[bool | None, float | None]:
+        """`ExamplePrediction.correct` and `score`."""
+        correct = _is_correct(self.by_answer, gold, prediction, language)
+        return correct, _score(self.first, gold, prediction, language)
 
 
 def _metric_of_answers(names: tuple[str, ...], format_name: str) -> Metric | None:

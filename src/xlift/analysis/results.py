@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from xlift.analysis.example_predictions import ExamplePrediction, read_examples, select_cells
 from xlift.analysis.lift import LiftRow, compute_lifts
-from xlift.analysis.result_tables import make_prediction_tables, make_schema, make_table, to_frame
+from xlift.analysis.prediction_tables import prediction_schema, read_tables
+from xlift.analysis.result_tables import make_schema, make_table, to_frame
 from xlift.analysis.scores import load_cells
 from xlift.analysis.seed_scores import SeedScore, seed_scores
 from xlift.errors import UserError, did_you_mean
 from xlift.studies.bundle import store_of_bundle
 from xlift.studies.bundle_files import is_bundle
 from xlift.studies.object_storage import is_url
-from xlift.studies.record import list_studies, read_record
+from xlift.studies.plan import Cell
+from xlift.studies.record import Record, list_studies, read_record
 from xlift.studies.store import Store
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ class Results:
             "intermediate": _several(intermediate),
             "seed": _several(seed),
         }
-        tables = list(make_prediction_tables(self.iterate_predictions([study], **chosen)))
-        return to_frame(_concatenate(tables))
+        schema = make_schema(ExamplePrediction)
+        tables = [table.cast(schema) for table in self.iterate_prediction_tables([study], **chosen)]
+        return to_frame(_concatenate(schema, tables))
 
     def sql(self, query: str, *, every_metric: bool = False) -> pd.DataFrame:
         """The result of an SQL query (DuckDB) over the tables `scores`, `lifts` and `predictions` of all studies.
@@ -126,6 +128,25 @@ class Results:
         Args:
             chosen: field of a cell -> the chosen values; none for all.
         """
+        for record, store, cells in self._select(studies, chosen):
+            for cell in cells:
+                yield from read_examples(record, store, cell)
+
+    def iterate_prediction_tables(
+        self, studies: Sequence[str] = (), columns: Collection[str] | None = None, **chosen: Collection[Any]
+    ) -> Iterator[pa.Table]:
+        """As `iterate_predictions`, as tables of `prediction_schema`.
+
+        Args:
+            columns: names; None for all.
+        """
+        for record, store, cells in self._select(studies, chosen):
+            yield from read_tables(record, store, cells, columns)
+
+    def _select(
+        self, studies: Sequence[str], chosen: Mapping[str, Collection[Any]]
+    ) -> Iterator[tuple[Record, Store, list[Cell]]]:
+        """The finished cells of each study. Raises UserError for a value that the study does not have."""
         for name in studies or self._stores:
             record, store = self._open(name)
             for field, values in chosen.items():
@@ -136,8 +157,7 @@ class Results:
                         where=store.where,
                         fix=f"{did_you_mean(str(unknown[0]), tuple(map(str, known)))}It has: {', '.join(map(str, known))}.",
                     )
-            for cell in select_cells(record, store, **chosen):
-                yield from read_examples(record, store, cell)
+            yield record, store, select_cells(record, store, **chosen)
 
     def query(self, query: str, *, every_metric: bool = False) -> pa.Table:
         """As `sql`, as an Arrow table."""
@@ -146,16 +166,18 @@ class Results:
         return run_query(
             query,
             {
-                "scores": (make_schema(SeedScore), partial(self.score_table, every_metric=every_metric)),
-                "lifts": (make_schema(LiftRow), partial(self.lift_table, every_metric=every_metric)),
+                "scores": (make_schema(SeedScore), lambda columns: self.score_table(every_metric=every_metric)),
+                "lifts": (make_schema(LiftRow), lambda columns: self.lift_table(every_metric=every_metric)),
                 "predictions": (
-                    make_schema(ExamplePrediction),
-                    lambda: _concatenate(list(make_prediction_tables(self.iterate_predictions()))),
+                    prediction_schema(),
+                    lambda columns: _concatenate(
+                        prediction_schema(columns), list(self.iterate_prediction_tables(columns=columns))
+                    ),
                 ),
             },
         )
 
-    def _open(self, name: str):
+    def _open(self, name: str) -> tuple[Record, Store]:
         if name not in self._stores:
             raise UserError(
                 f"there is no study '{name}'",
@@ -190,7 +212,7 @@ def _several(values: Any) -> Collection[Any]:
     return (values,) if isinstance(values, str | int) else tuple(values)
 
 
-def _concatenate(tables: Sequence[pa.Table]) -> pa.Table:
+def _concatenate(schema: pa.Schema, tables: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
-    return pa.concat_tables([make_schema(ExamplePrediction).empty_table(), *tables])
+    return pa.concat_tables([schema.empty_table(), *tables])

@@ -13,7 +13,7 @@ from xlift.analysis.natural import PUBLISHED, add_published_noise
 from xlift.analysis.training_status import TrainingStatusReader
 from xlift.errors import UserError
 from xlift.studies.plan import Cell
-from xlift.studies.predictions import PredictedRows, read_predictions, read_rows, read_scores
+from xlift.studies.predictions import PredictedRows, Shared, read_predictions, read_rows, read_scores
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import formats, metrics
@@ -39,7 +39,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
     tables: dict[tuple[str, str], tuple[PredictedRows, np.ndarray]] = {}
     guesses: dict[tuple[str, str, str], GuessScores | None] = {}
     splits = {target.name or target.task: target.split for target in record.study.targets}
-    status_reader = TrainingStatusReader(store)
+    status_reader, shared = TrainingStatusReader(store), {}
     for cell in record.cells:
         keys = (cell.key, cell.dev_key, cell.official_key, cell.official_dev_key)
         if not all(store.has(key) for key in keys if key):
@@ -51,7 +51,7 @@ def load_cells(record: Record, store: Store, *, every_metric: bool = False) -> t
                 if not key:
                     continue
                 if (key, name) not in tables:  # several cells may use one artifact
-                    tables[key, name] = _counts(store, key, dev_key, name, cell.language)
+                    tables[key, name] = _counts(store, key, dev_key, name, cell.language, shared)
                 rows, counts = tables[key, name]
                 metric = metrics.get(name)
                 column = (cell.target, cell.language, name)
@@ -90,15 +90,16 @@ def _examples(record: Record, cell: Cell, split: str) -> str:
     return record.tasks[cell.task].examples_of.get(split, own)
 
 
-def _counts(store: Store, key: str, dev_key: str, metric: str, language: str) -> tuple[PredictedRows, np.ndarray]:
-    rows = read_rows(store, key)
-    predictions = rows.predictions
+def _counts(
+    store: Store, key: str, dev_key: str, metric: str, language: str, shared: Shared
+) -> tuple[PredictedRows, np.ndarray]:
+    rows = read_rows(store, key, shared)
     definition = metrics.get(metric)
     if definition.fit_threshold:
         apply_threshold = definition.fit_threshold(*read_predictions(store, dev_key)[1:])
-        predictions = [apply_threshold(prediction) for prediction in predictions]
+        rows = rows._replace(predictions=[apply_threshold(prediction) for prediction in rows.predictions], answers=None)
     with readable(store, key, metric):
-        return rows, definition.count_examples(rows.references, predictions, language)
+        return rows, rows.count(definition, language)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ The query is the user's own, but names and texts in a bundle may be a stranger's
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def run_query(query: str, tables: Mapping[str, tuple[pa.Schema, Callable[[], pa.Table]]]) -> pa.Table:
+Reader = Callable[[set[str] | None], "pa.Table"]
+"""Reads a table, with the columns of these names at least; None for all."""
+
+
+def run_query(query: str, tables: Mapping[str, tuple[pa.Schema, Reader]]) -> pa.Table:
     """The result of a query.
 
     Args:
-        tables: name -> schema, and a function that reads the table. It is called if the query has the name.
+        tables: name -> schema, and a function that reads the table. It is called if the query has the name, with the columns that
+            the query reads.
 
     Raises:
         UserError: DuckDB refuses the query, or it gives no rows.
@@ -37,10 +43,20 @@ def run_query(query: str, tables: Mapping[str, tuple[pa.Schema, Callable[[], pa.
     )
     try:
         connection.execute("SET python_enable_replacements = false")  # no variable of a caller is a table
-        for name, (schema, read) in tables.items():
-            is_named = re.search(rf"\b{name}\b", query, re.IGNORECASE)
-            connection.register(name, read() if is_named else schema.empty_table())
+        named = [name for name in tables if re.search(rf"\b{name}\b", query, re.IGNORECASE)]
+        for name, (schema, _) in tables.items():
+            connection.register(name, schema.empty_table())
         connection.execute("SET lock_configuration = true")
+        columns = _find_columns(connection, query, {name for schema, _ in tables.values() for name in schema.names})
+        for name in named:
+            connection.register(name, tables[name][1](columns))
+        try:
+            return _fetch(connection, query)
+        except duckdb.BinderException:
+            if columns is None:
+                raise
+        for name in named:
+            connection.register(name, tables[name][1](None))
         return _fetch(connection, query)
     except duckdb.Error as error:
         raise UserError(
@@ -50,6 +66,34 @@ def run_query(query: str, tables: Mapping[str, tuple[pa.Schema, Callable[[], pa.
         ) from None
     finally:
         connection.close()
+
+
+def _find_columns(connection: Any, query: str, known: set[str]) -> set[str] | None:
+    """The columns that a query reads, by DuckDB's own plan of it on tables without rows. None if the plan does not say: for anything
+    but a single `select`."""
+    import duckdb
+
+    try:
+        statements = duckdb.extract_statements(query)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            return None
+        plan = json.loads(connection.execute(f"EXPLAIN (FORMAT JSON) {query}").fetchall()[0][1])
+    except (duckdb.Error, ValueError, LookupError):
+        return None  # running the query tells what is wrong
+    found: set[str] = set()
+    nodes = list(plan)
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("children", [])
+        if "ARROW_SCAN" not in node.get("name", ""):
+            continue
+        projected = node.get("extra_info", {}).get("Projections")
+        if not projected:
+            return None
+        found |= {projected} if isinstance(projected, str) else set(projected)
+        filters = str(node["extra_info"].get("Filters", ""))
+        found |= {name for name in known if name in filters}
+    return found if found <= known else None
 
 
 def _fetch(connection: Any, query: str) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from xlift.studies.artifact import Artifact
 from xlift.studies.job_numbers import JobNumbers, TrainNumbers
 from xlift.studies.store import Store
 
@@ -40,6 +41,12 @@ class TrainingStatusReader:
         self.store = store
         self._statuses: dict[str, str] = {}
         self._steps: dict[str, int | None] = {}
+        self._artifacts: dict[str, Artifact | None] = {}
+
+    def _find(self, key: str) -> Artifact | None:
+        if key not in self._artifacts:
+            self._artifacts[key] = self.store.find(key)
+        return self._artifacts[key]
 
     def status(self, key: str) -> str:
         """The worst status of an artifact and its ancestors. Ancestors that are no longer in the store are skipped.
@@ -52,7 +59,7 @@ class TrainingStatusReader:
         return self._statuses[key]
 
     def _read_status(self, key: str) -> str:
-        artifact = self.store.find(key)
+        artifact = self._find(key)
         if artifact is None:
             return OK
         own = own_status(artifact.numbers)
@@ -65,7 +72,7 @@ class TrainingStatusReader:
         return self._steps[key]
 
     def _count_steps(self, key: str) -> int | None:
-        artifact = self.store.find(key)
+        artifact = self._find(key)
         if artifact is None:
             return None
         if artifact.kind == "pretrain":

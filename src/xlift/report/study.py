@@ -106,7 +106,7 @@ def make_report(
         question=record.study.question,
         method=describe_method(record, [artifact.manifest for artifact in artifacts]),
         languages=list(record.languages),
-        runs=summarize_jobs(record, store),
+        runs=summarize_jobs(artifacts),
         warnings=warnings,
         notes=[
             *_loan_notes(record, lenders, lent, asked=borrow_variance),
@@ -127,7 +127,7 @@ def make_report(
         contrasts=contrasts_for_page(compare_pairs(cells, pairs, record.name, lent), are_chosen=bool(compared)),
         learning_rates=rates_for_page(target_stages),
         command=f"xlift run {record.name}",
-        made=_last_start_time(record, store),
+        made=_last_start_time(artifacts),
     )
     return Report(rows, info, noise_rows, claims, target_stages)
 
@@ -370,13 +370,13 @@ def _dev_choices(target: Target, cells: list[Cell]) -> str:
     return sentences
 
 
-def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
+def summarize_jobs(artifacts: Sequence[Artifact]) -> dict[str, Any]:
     """Summarize jobs, time, tokens, machine and versions from the manifests."""
     kinds: Counter[str] = Counter()
     seconds = tokens = 0.0
     versions: dict[str, str] = {}
     machine: dict[str, Any] = {}
-    for artifact in _artifacts(record, store):
+    for artifact in artifacts:
         manifest, numbers = artifact.manifest, artifact.numbers
         kinds[artifact.kind] += 1
         seconds += manifest["seconds"]
@@ -391,9 +391,9 @@ def summarize_jobs(record: Record, store: Store) -> dict[str, Any]:
     }
 
 
-def _last_start_time(record: Record, store: Store) -> str:
+def _last_start_time(artifacts: Sequence[Artifact]) -> str:
     """Return the start time of the last job, '2026-01-31 12:00 UTC', so that equal stores make equal pages."""
-    return format_time(max((artifact.manifest["started"] for artifact in _artifacts(record, store)), default=""))
+    return format_time(max((artifact.manifest["started"] for artifact in artifacts), default=""))
 
 
 def _artifacts(record: Record, store: Store) -> list[Artifact]:

@@ -20,15 +20,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlift.errors import UserError
 from xlift.strict_json import parse_json
 from xlift.studies.artifact import SCORES
+from xlift.studies.prediction_columns import CodedAnswers, StoredLists, to_numbers
 from xlift.studies.store import Store
 from xlift.tasks.formats.base import ScoreKind
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xlift.tasks.metrics.base import Metric
+
 PREDICTIONS = "predictions.parquet"
+_COMPACT = ("gold", "prediction", "unit")
+"""Columns in which many texts are equal."""
 
 UNIT_DIGITS = 16
 """Hexadecimal digits of a unit: 64 bits of the SHA-256 of the text that its examples share."""
@@ -44,6 +52,10 @@ class DecisionScores:
     rows: Sequence[Any]
     """For each example a list of numbers, or None."""
 
+    def matrix(self) -> np.ndarray | None:
+        """(n, numbers) all scores; None if an example has none, or another number of them."""
+        return self.rows.matrix() if isinstance(self.rows, StoredLists) else None
+
 
 class PredictedRows(NamedTuple):
     """The examples of one predict job, each list in the same order."""
@@ -53,6 +65,19 @@ class PredictedRows(NamedTuple):
     predictions: list[Any]
     units: list[str | None]
     """None for an example that shares no text."""
+    answers: CodedAnswers | None = None
+    """The same references and predictions."""
+
+    def count(self, metric: Metric, language: str) -> np.ndarray:
+        """(n, counts) the counts of a metric."""
+        if self.answers is None or not self.ids:
+            return metric.count_examples(self.references, self.predictions, language)
+        gold, predictions, index = self.answers.pairs()
+        return metric.count_examples(gold, predictions, language)[index]
+
+
+Shared = dict[tuple[bytes, ...], list[Any]]
+"""Columns that tables have in common, such as the ids of a test set: content -> list."""
 
 
 def make_unit(text: str) -> str | None:
@@ -76,7 +101,7 @@ def write_predictions(
 
     columns = {"id": list(ids), "gold": to_json(gold), "prediction": to_json(predictions), "unit": list(units)}
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    compact: Any = ["gold", "prediction", "unit"]
+    compact: Any = list(_COMPACT)
     pq.write_table(table, folder / PREDICTIONS, compression="zstd", use_dictionary=compact, write_statistics=False)
 
 
@@ -100,34 +125,85 @@ def write_scores(folder: Path, scores: DecisionScores) -> None:
     )
 
 
-def read_rows(store: Store, key: str) -> PredictedRows:
-    """The table of one predict job.
+def read_rows(store: Store, key: str, shared: Shared | None = None) -> PredictedRows:
+    """The table of one predict job. Equal answers of a column are one object.
+
+    Args:
+        shared: lists of the tables that were read before, which are used again where they are equal.
 
     Raises:
         UserError: the artifact is missing or damaged.
     """
     table = _read_columns(store, key, list(_COLUMNS[PREDICTIONS]))
     try:
-        ids, units = (_read_texts(table[name]) for name in ("id", "unit"))
-        references, predictions = (
-            [parse_json(text) for text in _read_texts(table[name])] for name in ("gold", "prediction")
-        )
+        ids, units = (_to_list(_find_texts(table[name]), {} if shared is None else shared) for name in ("id", "unit"))
+        answers = _decode_answers(table)
         if None in ids:
             raise ValueError("an example has no id")
     except (ValueError, TypeError) as error:
         raise _not_readable(store, key, error) from None
-    return PredictedRows(ids, references, predictions, units)
+    return PredictedRows(ids, *answers.decode(), units, answers)
 
 
-def _read_texts(column: Any) -> list[Any]:
-    """A column of texts, where a row may have none. Raises ValueError if it has other values, or a text that is no UTF-8."""
+def read_answers(store: Store, key: str, *, with_ids: bool) -> tuple[CodedAnswers, Any]:
+    """The answers of one predict job, and an Arrow array with the ids of the examples, or None.
+
+    Raises:
+        UserError: the artifact is missing or damaged.
+    """
+    table = _read_columns(store, key, [*(["id"] if with_ids else []), "gold", "prediction"])
+    try:
+        ids = _find_texts(table["id"]) if with_ids else None
+        if ids is not None:
+            ids.validate(full=True)  # it may be no UTF-8
+            if ids.null_count:
+                raise ValueError("an example has no id")
+        return _decode_answers(table), ids
+    except (ValueError, TypeError) as error:
+        raise _not_readable(store, key, error) from None
+
+
+def _find_texts(column: Any) -> Any:
+    """A column of texts as one Arrow array. Raises ValueError if it has other values."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    array = column.combine_chunks()
+    values = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not (pa.types.is_string(values) or pa.types.is_large_string(values)):
         raise ValueError(f"a column has {column.type} in place of texts")
-    return column.to_pylist()
+    return array
+
+
+def _decode_answers(table: Any) -> CodedAnswers:
+    (gold, gold_codes), (predictions, prediction_codes) = (
+        _decode(_find_texts(table[name])) for name in ("gold", "prediction")
+    )
+    return CodedAnswers(gold, predictions, gold_codes, prediction_codes)
+
+
+def _decode(array: Any) -> tuple[list[Any], np.ndarray]:
+    """The distinct values of an array of JSON texts, and (n,) the place of each among them."""
+    encoded = array.dictionary_encode()
+    if encoded.null_count:
+        raise ValueError("an answer is missing")
+    codes = to_numbers(encoded.indices)
+    texts = encoded.dictionary.to_pylist()
+    if len(codes) and not (codes.min() >= 0 and codes.max() < len(texts)):
+        raise ValueError("an answer is none of its dictionary")
+    return [parse_json(text) for text in texts], codes
+
+
+def _to_list(array: Any, shared: Shared) -> list[Any]:
+    """The texts of an array. Raises ValueError if one is no UTF-8."""
+    if array.null_count == len(array):
+        return [None] * len(array)
+    parts = (array.indices, array.dictionary) if hasattr(array, "dictionary") else (array,)
+    content = (str(array.type).encode(), *(bytes(buffer or b"") for part in parts for buffer in part.buffers()))
+    if array.offset or array.null_count:  # then equal bytes may be other texts
+        return array.to_pylist()
+    if content not in shared:
+        shared[content] = array.to_pylist()
+    return shared[content]
 
 
 def read_predictions(store: Store, key: str) -> tuple[list[str], list[Any], list[Any]]:
@@ -158,7 +234,7 @@ def read_scores(store: Store, key: str) -> DecisionScores | None:
         raise _not_readable(store, key, error) from None
 
 
-def _read_numbers(column: Any) -> list[Any]:
+def _read_numbers(column: Any) -> StoredLists:
     """A column of lists of numbers, where a row may have none. Raises ValueError if it has other values."""
     import pyarrow as pa
 
@@ -166,7 +242,7 @@ def _read_numbers(column: Any) -> list[Any]:
         raise ValueError(f"the column scores has {column.type} in place of lists of numbers")
     if any(chunk.flatten().null_count for chunk in column.chunks):
         raise ValueError("a score is missing")
-    return column.to_pylist()
+    return StoredLists(column)
 
 
 def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDICTIONS) -> Any:
@@ -175,12 +251,16 @@ def _read_columns(store: Store, key: str, columns: list[str], file: str = PREDIC
 
     path = store.open(key).file(file)
     try:
-        table = pq.read_table(path, columns=columns)
+        # less work than `read_table` for a small file, and equal texts are one text
+        compact = [name for name in columns if name in _COMPACT]
+        with pq.ParquetFile(path, read_dictionary=compact or None) as opened:
+            if missing := set(columns) - set(opened.schema_arrow.names):
+                raise ValueError(f"it has no column '{min(missing)}'")
+            return opened.read(columns=columns, use_threads=False)
+    except KeyError as error:  # one of those that are to be compact
+        raise _not_readable(store, key, f"it has no column '{error.args[0].decode()}'") from None
     except (pa.ArrowException, OSError, ValueError) as error:  # damaged bytes are an OSError, too
         raise _not_readable(store, key, error) from None
-    if missing := set(columns) - set(table.column_names):
-        raise _not_readable(store, key, f"it has no column '{min(missing)}'")
-    return table
 
 
 def _not_readable(store: Store, key: str, why: object) -> UserError:
