@@ -20,7 +20,7 @@ from xlift.studies.artifact import (
 )
 from xlift.studies.locks import Lock, Locks
 from xlift.studies.store_backend import Place, PlaceKind, StoreBackend
-from xlift.studies.store_layout import StoreLayout, folder_bytes, list_keyed, move, names
+from xlift.studies.store_layout import StoreLayout, check_key, folder_bytes, list_keyed, move, names
 
 
 class FolderBackend(StoreBackend):
@@ -34,6 +34,7 @@ class FolderBackend(StoreBackend):
         self.root, self.where = root, str(root)
         self.layout = StoreLayout(root)
         self.locks: Locks = Locks(self.layout.locks)
+        self._artifacts, self._manifests = str(self.layout.artifacts), str(self.layout.manifests)
 
     def exists(self) -> bool:
         return self.layout.exists()
@@ -42,10 +43,14 @@ class FolderBackend(StoreBackend):
         self.layout.create()
 
     def has(self, key: str) -> bool:
-        return os.path.exists(self.layout.artifact(key) / MANIFEST)
+        return os.path.exists(f"{self._folder(key)}/{MANIFEST}")
 
     def has_manifest(self, key: str) -> bool:
-        return os.path.exists(self.layout.manifest(key))
+        return os.path.exists(f"{self._manifests}/{check_key(key)}.json")
+
+    def _folder(self, key: str) -> str:
+        """As `StoreLayout.artifact`, in a tenth of the time."""
+        return f"{self._artifacts}/{check_key(key)[:2]}/{key}"
 
     def read_manifest(self, key: str) -> dict[str, Any]:
         return read_manifest(self.layout.artifact(key), key)
@@ -101,9 +106,17 @@ class FolderBackend(StoreBackend):
         return list_leftovers(self.layout, kind)
 
     def file_sizes(self, key: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-        folder = self.layout.artifact(key)
-        sizes = {name: _size(folder / name) for name in files}
+        folder = self._folder(key)
+        sizes = {name: _size(f"{folder}/{name}") for name in files}
         return {name: size for name, size in sizes.items() if size is not None}
+
+    def stamp(self, kind: Literal["artifact", "manifest"], key: str) -> str:
+        path = f"{self._folder(key)}/{MANIFEST}" if kind == "artifact" else f"{self._manifests}/{check_key(key)}.json"
+        try:
+            status = os.stat(path)
+        except OSError:
+            return ""
+        return f"{kind} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
     def measure(self, place: Place) -> int:
         return measure_path(Path(place.name))
@@ -142,8 +155,8 @@ def remove_path(layout: StoreLayout, path: Path, lock: Lock) -> None:
         trash.unlink()
 
 
-def _size(path: Path) -> int | None:
+def _size(path: Path | str) -> int | None:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except OSError:
         return None

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from xlift.errors import UserError
 from xlift.studies.store_backend import Place, PlaceKind, StoreBackend
+from xlift.studies.store_index import IndexedManifest, StoreIndex
 
 DELTA_FILE = "model/delta.json"
 """An artifact with this file is a delta checkpoint: it needs the artifacts of its parents (models/delta.py)."""
@@ -60,16 +61,24 @@ class Removal:
 
 
 def entries(backend: StoreBackend) -> Iterator[Entry]:
-    """All entries of the store, by key. Reads manifests and the sizes of files, not their content."""
+    """All entries of the store, by key. Reads the manifests that its index does not have, and the sizes of files."""
+    index = StoreIndex(backend.where)
+    try:
+        yield from _entries(backend, index)
+    finally:
+        index.save()
+
+
+def _entries(backend: StoreBackend, index: StoreIndex) -> Iterator[Entry]:
     partials = {place.key: place for place in backend.leftovers("partial")}
     locked = backend.locks.keys()
     artifacts, manifests = set(backend.artifact_keys()), set(backend.manifest_keys())
     for key in sorted(artifacts.union(manifests, partials, locked)):
         if key in artifacts:
-            yield _artifact_entry(backend, key)
+            yield _artifact_entry(backend, index, key)
             continue
         if key in manifests:
-            yield _manifest_entry(backend, key)
+            yield _manifest_entry(backend, index, key)
             continue
         size = backend.measure(partials[key]) if key in partials else 0
         if backend.locks.is_held(key, time.time()):
@@ -120,32 +129,39 @@ def collect(backend: StoreBackend, keep: AbstractSet[str], *, dry_run: bool) -> 
     return removals
 
 
-def _artifact_entry(backend: StoreBackend, key: str) -> Entry:
+def _artifact_entry(backend: StoreBackend, index: StoreIndex, key: str) -> Entry:
     try:
-        manifest = backend.read_manifest(key)
+        manifest = _find_manifest(backend, index, "artifact", key)
     except UserError as error:
         return Entry(key, "broken", bytes=backend.measure(backend.place("artifact", key)), note=error.what)
-    files: dict[str, Any] = manifest["files"]
-    sizes = backend.file_sizes(key, files)
-    wrong = [name for name in files if sizes.get(name) != files[name]["bytes"]]
-    return Entry(
-        key,
-        "broken" if wrong else "done",
-        manifest["kind"],
-        manifest["sha256"],
-        manifest["seconds"],
-        sum(each["bytes"] for each in files.values()),
-        f"missing, or of another size: {', '.join(wrong)}" if wrong else "",
-    )
+    sizes = backend.file_sizes(key, manifest.files)
+    wrong = [name for name, each in manifest.files.items() if sizes.get(name) != each["bytes"]]
+    note = f"missing, or of another size: {', '.join(wrong)}" if wrong else ""
+    status = "broken" if wrong else "done"
+    return Entry(key, status, manifest.kind, manifest.sha256, manifest.seconds, manifest.bytes, note)
 
 
-def _manifest_entry(backend: StoreBackend, key: str) -> Entry:
+def _manifest_entry(backend: StoreBackend, index: StoreIndex, key: str) -> Entry:
     size = backend.measure(backend.place("manifest", key))
     try:
-        manifest = backend.read_bare_manifest(key)
+        manifest = _find_manifest(backend, index, "manifest", key)
     except UserError as error:
         return Entry(key, "broken", bytes=size, note=error.what)
-    return Entry(key, "manifest", manifest["kind"], manifest["sha256"], manifest["seconds"], size)
+    return Entry(key, "manifest", manifest.kind, manifest.sha256, manifest.seconds, size)
+
+
+def _find_manifest(
+    backend: StoreBackend, index: StoreIndex, kind: Literal["artifact", "manifest"], key: str
+) -> IndexedManifest:
+    """A manifest from the index, else from the store. Raises UserError if it is damaged."""
+    stamp = backend.stamp(kind, key)
+    if found := index.find(key, stamp):
+        return found
+    content = backend.read_manifest(key) if kind == "artifact" else backend.read_bare_manifest(key)
+    files = {name: {field: each[field] for field in backend.listed_fields} for name, each in content["files"].items()}
+    read = IndexedManifest(stamp, content["kind"], content["sha256"], content["seconds"], files)
+    index.add(key, read)
+    return read
 
 
 def _set_aside(backend: StoreBackend, place: Place) -> Path | str | None:

@@ -247,6 +247,12 @@ class ObjectBackend(StoreBackend):
             places += [Place("temporary", key, name) for name in there if name not in needed]
         return places
 
+    listed_fields = ("bytes", "sha256")
+
+    def stamp(self, kind: Literal["artifact", "manifest"], key: str) -> str:
+        info = (self._artifacts if kind == "artifact" else self._manifests).get(f"{key}.json")
+        return "" if info is None else f"{kind} {info.bytes} {info.modified}"
+
     def file_sizes(self, key: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
         infos = {name: self._files.get(_file_name(key, name, files[name])[len("files/") :]) for name in files}
         return {name: info.bytes for name, info in infos.items() if info is not None}

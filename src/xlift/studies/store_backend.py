@@ -152,6 +152,13 @@ class StoreBackend(ABC):
     def leftovers(self, kind: Literal["partial", "temporary", "aside", "cache"]) -> list[Place]:
         """What is in the store beside artifacts and manifests."""
 
+    listed_fields: tuple[str, ...] = ("bytes",)
+    """Fields of `manifest["files"]` that `file_sizes` and lists need."""
+
+    @abstractmethod
+    def stamp(self, kind: Literal["artifact", "manifest"], key: str) -> str:
+        """Something that changes when a manifest does, such as its size and time; '' if it is gone."""
+
     @abstractmethod
     def file_sizes(self, key: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
         """Bytes of those files of an artifact that are there: of `manifest["files"]`."""

@@ -49,12 +49,7 @@ class StoreLayout:
 
     def artifact(self, key: str) -> Path:
         """The folder of an artifact, present or not. Raises UserError for an invalid key."""
-        if not _KEY.fullmatch(key):  # it may be user input, and it becomes part of a path
-            raise UserError(
-                f"'{key}' is not a key",
-                fix="a key has 16 to 64 hexadecimal digits; `xlift store ls` lists those in the store",
-            )
-        return self.artifacts / key[:2] / key
+        return self.artifacts / check_key(key)[:2] / key
 
     def manifest(self, key: str) -> Path:
         """The file of a manifest without files, present or not. Raises UserError for an invalid key."""
@@ -62,11 +57,11 @@ class StoreLayout:
 
     def manifest_keys(self) -> list[str]:
         """Keys of all manifests without files, sorted, broken ones too."""
-        return [key for key, _ in list_keyed(self.manifests)]
+        return _keys(self.manifests)
 
     def artifact_keys(self) -> list[str]:
         """Keys of all folders in `artifacts`, sorted, broken ones too."""
-        return [key for shard in names(self.artifacts) for key, _ in list_keyed(self.artifacts / shard)]
+        return [key for shard in names(self.artifacts) for key in _keys(self.artifacts / shard)]
 
     def exists(self) -> bool:
         """Whether the store exists; False if it can be created.
@@ -154,6 +149,21 @@ class StoreLayout:
                     fix="name another folder, or ask the owner of this one for access",
                 ) from error
             raise
+
+
+def check_key(key: str) -> str:
+    """The key. Raises UserError for an invalid one: it may be user input, and it becomes part of a path."""
+    if not _KEY.fullmatch(key):
+        raise UserError(
+            f"'{key}' is not a key",
+            fix="a key has 16 to 64 hexadecimal digits; `xlift store ls` lists those in the store",
+        )
+    return key
+
+
+def _keys(folder: Path) -> list[str]:
+    """The keys of `list_keyed`."""
+    return [key for key in (name.partition(".")[0] for name in names(folder)) if _KEY.fullmatch(key)]
 
 
 def list_keyed(folder: Path) -> list[tuple[str, Path]]:
