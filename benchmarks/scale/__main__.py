@@ -1,15 +1,20 @@
 """What a hundred thousand jobs and ten million rows take: planning, the store, the scheduler, SQL and reports.
 
     python -m benchmarks.scale plan --jobs 100000
-    python -m benchmarks.scale plan --jobs 10000 --profile
+    python -m benchmarks.scale store --jobs 100000
+    python -m benchmarks.scale simulate --jobs 100000 --gpus 1000 --failures 0.01
+    python -m benchmarks.scale scores --rows 10000000
 
-Nothing is trained and nothing is downloaded.
+Nothing is trained and nothing is downloaded. `plan --profile` prints where the time goes. Memory is that of the whole process. The
+jobs are those of `studies/full/english-intermediate.yaml` with more seeds; the rows are made up.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.timing import table
 from xlift.units import format_gigabytes
@@ -63,6 +68,41 @@ def simulate(options: argparse.Namespace) -> None:
     ]))  # fmt: skip
 
 
+def store(options: argparse.Namespace) -> None:
+    from benchmarks.scale.stores import make_jobs_store, time_find_done, time_listing
+
+    with tempfile.TemporaryDirectory() as folder:
+        root, cache = Path(folder) / "store", Path(folder) / "cache"
+        keys = make_jobs_store(root, options.jobs)
+        lines: list[tuple[str, str, str]] = []
+        for name, word in (
+            ("first `xlift store ls`", "ls"),
+            ("`xlift store ls` with its index", "ls"),
+            ("`xlift store du`", "du"),
+        ):
+            cpu, wall = time_listing(root, cache, word)
+            lines.append((name, f"{cpu:.1f}", f"{wall:.1f}"))
+        lines.append(("which jobs are done (`xlift plan`, `xlift run`)", f"{time_find_done(root, keys):.1f}", ""))
+    print(table((f"{options.jobs:,} finished jobs", "processor seconds", "wall seconds"), lines))
+
+
+def scores(options: argparse.Namespace) -> None:
+    from benchmarks.scale.rows import NAME, make_store, time_command
+
+    query = "select intermediate, language, avg(score) as mean from predictions group by all"
+    with tempfile.TemporaryDirectory() as folder:
+        predicted = make_store(Path(folder), options.rows)
+        where = ("--store", str(Path(folder) / "store"))
+        lines: list[tuple[str, ...]] = []
+        for name, words in (
+            ("`xlift scores --sql`, a mean by row and language", ("scores", NAME, "--sql", query)),
+            ("`xlift report`", ("report", NAME)),
+        ):
+            cpu, wall, memory = time_command(*words, *where)
+            lines.append((name, f"{cpu:.1f}", f"{wall:.1f}", format_gigabytes(memory)))
+    print(table((f"{predicted:,} predictions", "processor seconds", "wall seconds", "peak memory"), lines))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -77,6 +117,12 @@ def main() -> None:
     each.add_argument("--failures", type=float, default=0.0, help="share of the jobs that fail")
     each.add_argument("--spread", type=float, default=0.0, help="how far real times are from the estimates (logarithm)")
     each.set_defaults(run=simulate)
+    each = commands.add_parser("store", help="time of the commands that list a store")
+    each.add_argument("--jobs", type=int, default=100_000)
+    each.set_defaults(run=store)
+    each = commands.add_parser("scores", help="time of SQL and of a report")
+    each.add_argument("--rows", type=int, default=10_000_000)
+    each.set_defaults(run=scores)
     options = parser.parse_args()
     options.run(options)
 
