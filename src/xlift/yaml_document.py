@@ -1,6 +1,6 @@
 """Parse a YAML file into plain values and the line of every key, with PyYAML's safe loader and stricter rules.
 
-It refuses, with the line: repeated keys (PyYAML keeps the last), keys that are not text (`no:` is false in YAML), tags
+It refuses, with the line: repeated keys (PyYAML keeps the last), keys that are not text (`no:` is false in YAML), control characters, tags
 (`!!python/...`), and documents that grow without limit through aliases. Dates stay text; `1e-5` is a number.
 """
 
@@ -22,6 +22,9 @@ _SCALARS = tuple(_YAML + name for name in ("null", "bool", "int", "float"))
 _TEXTS = tuple(_YAML + name for name in ("str", "timestamp", "value"))
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters but for line breaks and tabs, and halves of surrogate pairs, which no file can have as UTF-8."""
 
 Keys = tuple[str | int, ...]
 
@@ -97,7 +100,7 @@ class _Reader:
             self.document.written[keys] = node.value
             return float(node.value)
         if isinstance(node, yaml.ScalarNode) and node.tag in _TEXTS:
-            return node.value
+            return self._text(node)
         tag = node.tag.replace(_YAML, "!!")
         raise UserError(
             f"the tag {tag} is not allowed", where=self._place(node), fix="write plain text, numbers and lists."
@@ -130,7 +133,7 @@ class _Reader:
 
     def _key(self, node: yaml.Node) -> str:
         if isinstance(node, yaml.ScalarNode) and node.tag in _TEXTS:
-            return node.value
+            return self._text(node)
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             hint = quote_hint(self._scalar(node), node.value)
             raise UserError(
@@ -139,6 +142,16 @@ class _Reader:
                 fix=hint or f"put it in quotes: '{node.value}'.",
             )
         raise UserError("a list or a mapping cannot be a key", where=self._place(node), fix="expected `key: value`.")
+
+    def _text(self, node: yaml.ScalarNode) -> str:
+        """A text, which may become a name, a heading or a message: escapes (`"\\e"`) must not put control characters into it."""
+        if found := _CONTROL.search(node.value):
+            raise UserError(
+                f"a text has the control character U+{ord(found[0]):04X}",
+                where=self._place(node),
+                fix="remove the escape.",
+            )
+        return node.value
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         try:

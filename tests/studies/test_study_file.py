@@ -270,3 +270,18 @@ def test_locate_names_lines_and_set_options(tmp_path: Path):
     assert file.locate("targets", 0, "train", "size").endswith("study.yaml:6: targets.0.train.size")
     assert file.locate("targets", 0, "options").endswith("study.yaml:6: targets.0.options")  # the nearest line around
     assert file.locate("targets", 0, "size") == "--set targets.0.size=3"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('title: a\nquestion: "a\\e[2J"', "001B"),
+        ('title: a\n"x\\0": 1', "0000"),
+        ('title: a\nquestion: "\\ud800"', "D800"),
+        ('title: a\nquestion: "\\x9b"', "009B"),
+    ],
+)
+def test_escapes_put_no_control_characters_into_texts(tmp_path: Path, text: str, code: str):
+    (tmp_path / "s.yaml").write_text(f"{text}\ntargets: []\n")
+    with pytest.raises(UserError, match=rf"s\.yaml:2: a text has the control character U\+{code}"):
+        read_study(str(tmp_path / "s.yaml"))
