@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -175,3 +176,29 @@ def test_json_that_no_file_of_xlift_has(text: str):
 
 def test_json_that_files_of_xlift_have():
     assert parse_json(b'{"a": [1, -2.5, null, true, "\\ud83d\\ude00\xc3\xa9"]}') == {"a": [1, -2.5, None, True, "😀é"]}
+
+
+@pytest.mark.parametrize("name", ["artifacts", "locks", "tmp", "partial", "aside", "studies", "manifests"])
+def test_a_store_whose_folder_is_a_link_is_refused(folder: Path, xlift: Xlift, name: str):
+    """`xlift store gc` would remove and write files in the folder that the link names."""
+    (folder / "outside").mkdir()
+    (folder / "outside" / ("0" * 64)).mkdir()
+    place = folder / "s" / name
+    if place.exists():
+        place.rename(folder / "moved")
+    place.symlink_to(folder / "outside")
+    for words in ("store gc", "store verify --repair", "report study"):
+        answer = xlift(*words.split(), "--store", "s")
+        assert (answer.code, f"s/{name}: it is a link" in answer.err) == (2, True), answer.err
+    assert [path.name for path in (folder / "outside").rglob("*")] == ["0" * 64]
+
+
+def test_links_in_the_place_of_artifacts_are_removed_and_what_they_name_stays(folder: Path, xlift: Xlift):
+    place, manifest = artifact(folder)
+    shutil.copytree(place, folder / "outside")
+    shutil.rmtree(place)
+    place.symlink_to(folder / "outside")
+    (folder / "s/studies/study.json").unlink()
+    assert xlift("store", "gc", "--store", "s").code == 0
+    assert not place.is_symlink()
+    assert sorted(path.name for path in (folder / "outside").iterdir()) == sorted([*manifest["files"], "manifest.json"])

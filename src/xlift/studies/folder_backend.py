@@ -149,7 +149,7 @@ def remove_path(layout: StoreLayout, path: Path, lock: Lock) -> None:
     """Remove a folder or a file of a store, whose key this process has locked."""
     trash = layout.tmp / f"{lock.key}.{lock.token}"
     move(path, trash)  # atomic: no process ever sees half an artifact
-    if trash.is_dir():
+    if trash.is_dir() and not trash.is_symlink():
         shutil.rmtree(trash)
     else:
         trash.unlink()

@@ -21,7 +21,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -61,7 +61,9 @@ class StoreLayout:
 
     def artifact_keys(self) -> list[str]:
         """Keys of all folders in `artifacts`, sorted, broken ones too."""
-        return [key for shard in names(self.artifacts) for key in _keys(self.artifacts / shard)]
+        shards = [self.artifacts / name for name in names(self.artifacts)]
+        _refuse_links(shards)
+        return [key for shard in shards for key in _keys(shard)]
 
     def exists(self) -> bool:
         """Whether the store exists; False if it can be created.
@@ -93,7 +95,7 @@ class StoreLayout:
                 where=where,
                 fix="name a new or empty folder; nothing was written here",
             ) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             marker = None
         if marker != {"layout": VERSION}:
             raise UserError(
@@ -101,6 +103,7 @@ class StoreLayout:
                 where=str(self.root / MARKER),
                 fix="use the version that made it, or name another folder",
             )
+        _refuse_links([self.root / name for name in found])
         return True
 
     def create(self) -> None:
@@ -149,6 +152,16 @@ class StoreLayout:
                     fix="name another folder, or ask the owner of this one for access",
                 ) from error
             raise
+
+
+def _refuse_links(folders: Iterable[Path]) -> None:
+    """Raises UserError if a folder of a store is a link: what is removed from the store would be removed from elsewhere."""
+    if link := next((folder for folder in folders if folder.is_symlink()), None):
+        raise UserError(
+            "it is a link, and a store has plain folders only",
+            where=str(link),
+            fix="move the whole store to where the link leads, or remove the link.",
+        )
 
 
 def check_key(key: str) -> str:
