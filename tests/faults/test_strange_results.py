@@ -121,6 +121,7 @@ def test_damaged_parquet_of_a_stranger_is_a_message(folder: Path):
         {"versions": {"torch": 2}}, {"files": []}, {"files": {"model.safetensors": 3}}, {"files": {"": {"sha256": "0", "bytes": 1}}},
         {"files": {"../x": {"sha256": "0", "bytes": 1}}}, {"kind": "x"}, {"kind": 3}, {"parents": [1]}, {"started": 7}, {"machine": "x"},
         {"numbers": []}, {"spec": "x"}, {"numbers": {"steps": 10**30}}, {"spec": {"a": "\ud800"}},
+        {"spec": {"model": 3}}, {"spec": {"lr_choices": [{}]}}, {"spec": {"lr_choices": 3}}, {"spec": {"recipe": []}},
     ],
 )  # fmt: skip
 def test_a_sealed_manifest_of_another_form_is_damaged(folder: Path, changes: dict[str, Any]):
@@ -202,3 +203,29 @@ def test_links_in_the_place_of_artifacts_are_removed_and_what_they_name_stays(fo
     assert xlift("store", "gc", "--store", "s").code == 0
     assert not place.is_symlink()
     assert sorted(path.name for path in (folder / "outside").iterdir()) == sorted([*manifest["files"], "manifest.json"])
+
+
+def test_a_damaged_contamination_report_is_named_when_results_are_exported(folder: Path, xlift: Xlift):
+    (folder / "s/contamination").mkdir()
+    for content in ('{"a', "[" * 5000, '{"x": NaN}'):
+        (folder / "s/contamination/study.json").write_text(content)
+        answer = xlift("store", "export", "study", "--results", "b.zip", "--store", "s")
+        assert (answer.code, "the contamination report is damaged" in answer.err) == (2, True), answer.err
+
+
+def test_a_control_that_no_study_has_is_damage_of_the_record(folder: Path, xlift: Xlift):
+    path = folder / "s/studies/study.json"
+    record = json.loads(path.read_text())
+    record["cells"][0]["control"] = "../x"
+    path.write_text(json.dumps(record))
+    answer = xlift("report", "study", "--store", "s")
+    assert (answer.code, "the record is damaged: there is no control '../x'" in answer.err) == (2, True), answer.err
+
+
+@pytest.mark.parametrize("name", ["{a: b}", "[x]", "3", ""])
+def test_a_task_whose_name_is_no_text_is_named(folder: Path, xlift: Xlift, name: str):
+    (folder / "t.csv").write_text("text,label\nx,a\ny,b\n")
+    task = f"{{name: {name}, format: classification, files: {{train: {{en: t.csv}}}}}}"
+    (folder / "t.yaml").write_text(f"models: [model]\ntargets: [{{task: isle-nli, train: {{}}}}]\ntasks:\n  - {task}\n")
+    answer = xlift("plan", "t.yaml", "--store", "s")
+    assert (answer.code, "tasks.0.name" in answer.err) == (2, True), answer.err

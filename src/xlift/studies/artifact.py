@@ -180,6 +180,14 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
     parents = manifest["parents"]
     if not all(isinstance(parent, str) for parent in (parents.values() if isinstance(parents, dict) else parents)):
         raise ValueError("a parent is no key")
+    spec = manifest["spec"]
+    if not all(isinstance(spec.get(name, {}), dict) for name in ("model", "recipe")):
+        raise ValueError("the model or the recipe of `spec` is of another form")
+    choices = spec.get("lr_choices", [])
+    for choice in choices if isinstance(choices, list | tuple) else [choices]:
+        is_choice = isinstance(choice, dict) and isinstance(choice.get("job"), str)
+        if not is_choice or not isinstance(choice.get("lr"), int | float):
+            raise ValueError("`lr_choices` of `spec` is of another form")
     if not math.isfinite(manifest["seconds"]) or manifest["seconds"] < 0:
         raise ValueError("`seconds` is no length of time")
     if not all(isinstance(version, str | None) for version in manifest["versions"].values()):

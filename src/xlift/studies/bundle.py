@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from xlift.errors import UserError
 from xlift.strict_json import parse_json
 from xlift.studies.artifact import add_seal, check_manifest, check_seal
 from xlift.studies.bundle_files import BundleFiles, damaged, open_files, write_files
@@ -96,7 +97,13 @@ def export_results(store: Store, study: str, path: Path) -> list[str]:
     files = {RECORD: _to_json(record)}
     contamination = store.read_json("contamination", study)
     if contamination is not None:
-        files[CONTAMINATION] = _to_json(json.loads(contamination))
+        try:
+            files[CONTAMINATION] = _to_json(parse_json(contamination))
+        except ValueError as error:
+            raise UserError(
+                f"the contamination report is damaged: {error}", where=f"{store.where}/contamination/{study}.json",
+                fix=f"`xlift contamination {study}` writes it again.",
+            ) from None  # fmt: skip
     lines, missing = [], []
     for key in record["keys"]:
         artifact = store.find(key)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from typing import get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,6 +21,7 @@ from xlift.strict_json import parse_json
 from xlift.studies.estimate_check import EstimateCheck, parse_estimate_check
 from xlift.studies.job import Data, PredictSpec, Spec, TrainSpec
 from xlift.studies.plan import Cell, Plan
+from xlift.studies.schema.intermediate import Control
 from xlift.studies.store import Store
 from xlift.studies.study import Study
 from xlift.studies.study_file import StudyFile
@@ -179,6 +181,8 @@ def read_record(store: Store, name: str) -> Record:
         record = TypeAdapter(Record).validate_python(raw)
         if record.claims:
             record.claims.describe_changes(record.claims.claim_set())  # both are valid
+        if unknown := {cell.control for cell in record.cells} - {"", *get_args(Control)}:
+            raise ValueError(f"there is no control {min(unknown)!r}")
         if missing := {cell.task for cell in record.cells} - record.tasks.keys():
             raise ValueError(f"it has scores of the task {min(missing)!r} and no note on it")
         return record

@@ -291,7 +291,9 @@ class Resolver:
         folder = self.file.folder
         if self.data is not None and not has_files(folder, declaration) and has_files(self.data, declaration):
             folder = self.data
-        access = HubAccess(self.data, self.file.pins.get(declaration.get("name", ""), ""), self.availability.downloads)
+        access = HubAccess(
+            self.data, self.file.pins.get(str(declaration.get("name", "")), ""), self.availability.downloads
+        )
         try:
             written = {
                 keys[2:]: text for keys, text in self.file.document.written.items() if keys[:2] == ("tasks", index)
