@@ -4,6 +4,7 @@
     python -m benchmarks.scale store --jobs 100000
     python -m benchmarks.scale simulate --jobs 100000 --gpus 1000 --failures 0.01
     python -m benchmarks.scale scores --rows 10000000
+    python -m benchmarks.scale requests
 
 Nothing is trained and nothing is downloaded. `plan --profile` prints where the time goes. Memory is that of the whole process. The
 jobs are those of `studies/full/english-intermediate.yaml` with more seeds; the rows are made up.
@@ -103,6 +104,12 @@ def scores(options: argparse.Namespace) -> None:
     print(table((f"{predicted:,} predictions", "processor seconds", "wall seconds", "peak memory"), lines))
 
 
+def requests(options: argparse.Namespace) -> None:
+    from benchmarks.scale.requests import count_requests
+
+    print(table(("", "requests"), [(name, f"{number:.1f}") for name, number in count_requests().items()]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -123,6 +130,8 @@ def main() -> None:
     each = commands.add_parser("scores", help="time of SQL and of a report")
     each.add_argument("--rows", type=int, default=10_000_000)
     each.set_defaults(run=scores)
+    each = commands.add_parser("requests", help="requests of a job to a store in a bucket")
+    each.set_defaults(run=requests)
     options = parser.parse_args()
     options.run(options)
 

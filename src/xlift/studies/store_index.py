@@ -11,9 +11,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from xlift.caches import cache_folder
 from xlift.errors import UserError
@@ -24,8 +23,7 @@ MIN_JOBS = 256
 """Fewer manifests are read at once, and no index is written."""
 
 
-@dataclass(frozen=True)
-class IndexedManifest:
+class IndexedManifest(NamedTuple):
     """A manifest that was read, without what no list shows."""
 
     stamp: str
