@@ -7,6 +7,7 @@ in the user's cache folder and not in the store: what came with a store from els
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Mapping
@@ -87,6 +88,8 @@ def index_path(where: str) -> Path:
 
 def _read(path: Path) -> dict[str, IndexedManifest]:
     """The entries of an index; none if it is missing, damaged or of another version."""
+    collects = gc.isenabled()
+    gc.disable()  # hundreds of thousands of new objects, none of them garbage
     try:
         version, entries = json.loads(path.read_bytes())
         if version != FORMAT:
@@ -97,6 +100,9 @@ def _read(path: Path) -> dict[str, IndexedManifest]:
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _check_files(files: Any) -> Mapping[str, Mapping[str, Any]]:
