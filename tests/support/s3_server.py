@@ -31,6 +31,7 @@ class Faults:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] == FAULTS:
             self.faults = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            self.faults["begin"] = self.count + self.faults.get("after", 0)
             start_response("200 OK", [])
             return [b""]
         if environ["PATH_INFO"] == COUNT:
@@ -38,8 +39,8 @@ class Faults:
             return [str(self.count).encode()]
         self.count += 1
         time.sleep(self.faults.get("seconds", 0))
-        every = self.faults.get("every", 0)
-        if every and self.count % every == 0:
+        every = self.faults.get("every", 1 if "after" in self.faults else 0)
+        if every and self.count % every == 0 and self.count > self.faults["begin"]:
             if self.faults.get("kind") == "drop":
                 environ["werkzeug.socket"].close()
             status = {"refuse": "403 Forbidden"}.get(self.faults.get("kind", ""), "503 Service Unavailable")
@@ -61,7 +62,7 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
 
     def set_faults(self, **faults: Any) -> None:
-        """every: fail each n-th request; kind: '503', 'drop' (the connection) or 'refuse'; seconds: wait before each;
+        """every: fail each n-th request; after: fail all after so many; kind: '503', 'drop' (the connection) or 'refuse'; seconds: wait before each;
         ignore_conditions: do not look at If-None-Match."""
         request = urllib.request.Request(f"{self.url}{FAULTS}", json.dumps(faults).encode())
         urllib.request.urlopen(request, timeout=10).close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,10 @@ from xlift.units import count_noun, is_or_are
 
 if TYPE_CHECKING:
     from xlift.studies.store import Store
+    from xlift.studies.store_merge import MergedStudy
 
+PROGRESS_SECONDS = 10.0
+"""Seconds between two lines on the progress of a copy."""
 
 app = typer.Typer(help="List, check and clean a store.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -129,7 +134,7 @@ def store_du(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
 @app.command("merge")
 def store_merge(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="STORE...", help="Other stores, or bundles of results.", show_default=False)
+        list[str], typer.Argument(metavar="STORE...", help="Other stores, or bundles of results.", show_default=False)
     ],
     store: StoreOption = DEFAULT_STORE,
     rename: Annotated[
@@ -162,17 +167,93 @@ def store_merge(
     for path in sources:
         with open_source(path) as source:
             merged = merge_store(source, into, path, names, keep_existing=keep_existing)
-        for study in merged:
-            print(
-                f"{study.name} of {study.source}: {study.copied} job{'s' * (study.copied != 1)} copied, {study.kept} here already"
-                + (f", {study.unfinished} not finished" if study.unfinished else "")
+        _print_merged(merged, "here")
+
+
+StudiesOption = Annotated[
+    list[str] | None,
+    typer.Option("--study", metavar="NAME", help="Copy this study only. Repeat for more.", show_default=False),
+]
+WeightsOption = Annotated[
+    bool,
+    typer.Option(
+        "--weights/--no-weights",
+        help="Copy the weights of trained models too. Without them, their jobs still count as done.",
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace a study that has jobs which the new one lacks; else an error.")
+]
+
+
+@app.command("push")
+def store_push(
+    destination: Annotated[
+        str, typer.Argument(metavar="STORE", help="Another store; created if missing.", show_default=False)
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    study: StudiesOption = None,
+    weights: WeightsOption = True,
+    force: ForceOption = False,
+) -> None:
+    """Copy the studies of this store to another one, with the results of their jobs.
+
+    Jobs that the other store has are not copied. Every file is hashed. Running the same command again resumes.
+    """
+    from xlift.studies.store import Store
+
+    _copy_studies(open_existing_store(store), Store(destination), study or (), "there", weights=weights, force=force)
+
+
+@app.command("pull")
+def store_pull(
+    source: Annotated[str, typer.Argument(metavar="STORE", help="Another store.", show_default=False)],
+    store: StoreOption = DEFAULT_STORE,
+    study: StudiesOption = None,
+    weights: WeightsOption = True,
+    force: ForceOption = False,
+) -> None:
+    """Copy the studies of another store to this one, with the results of their jobs.
+
+    Jobs that this store has are not copied. Every file is hashed. Running the same command again resumes.
+    """
+    from xlift.studies.store import Store
+
+    _copy_studies(open_existing_store(source), Store(store), study or (), "here", weights=weights, force=force)
+
+
+def _copy_studies(
+    source: Store, into: Store, studies: Sequence[str], place: str, *, weights: bool, force: bool
+) -> None:
+    from xlift.studies.store_merge import merge_store
+
+    last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > PROGRESS_SECONDS:
+            last = time.monotonic()
+            print(f"{done} of {total} jobs", file=sys.stderr)
+
+    update = "always" if force else "grown"
+    merged = merge_store(
+        source, into, source.where, only=studies, weights=weights, update=update, keep_existing=True, on_copied=show
+    )
+    _print_merged(merged, place)
+
+
+def _print_merged(merged: Sequence[MergedStudy], place: str) -> None:
+    for study in merged:
+        print(
+            f"{study.name} of {study.source}: {study.copied} job{'s' * (study.copied != 1)} copied, {study.kept} {place} already"
+            + (f", {study.unfinished} not finished" if study.unfinished else "")
+        )
+        if study.other_results:
+            print_warnings(
+                [
+                    f"{study.name}: {count_noun(study.other_results, 'job')} {'has' if study.other_results == 1 else 'have'} another result in {study.source}; those {'of this store' if place == 'here' else 'that are there'} are kept."
+                ]
             )
-            if study.other_results:
-                print_warnings(
-                    [
-                        f"{study.name}: {count_noun(study.other_results, 'job')} {'has' if study.other_results == 1 else 'have'} another result in {path}; those of this store are kept."
-                    ]
-                )
 
 
 @app.command("export")

@@ -59,6 +59,8 @@ class ObjectBackend(StoreBackend):
         UserError: the URL is not valid, or the package for it is not installed.
     """
 
+    is_remote = True
+
     def __init__(self, url: str) -> None:
         self.storage = ObjectStorage(url)
         self.where = self.storage.url

@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar
 
 from xlift.errors import UserError
 from xlift.studies import maintenance
-from xlift.studies.artifact import Artifact, copy_artifact, describe_environment, write_manifest
+from xlift.studies.artifact import MANIFEST, Artifact, copy_artifact, describe_environment, write_manifest
 from xlift.studies.folder_backend import FolderBackend
 from xlift.studies.job_numbers import NUMBERS, JobNumbers
 from xlift.studies.locks import STALE_AFTER, Lock
@@ -257,6 +257,18 @@ class Store:
             with self._backend.errors():
                 self._create()
                 self._backend.write_bare_manifest(manifest)
+
+    @contextmanager
+    def without_cache(self, key: str) -> Iterator[None]:
+        """Drop the files that the block brings into the cache of an object store: a copy needs them once."""
+        path = self._layout.artifact(key)
+        before = set(os.listdir(path)) if path.is_dir() else set()
+        try:
+            yield
+        finally:
+            new = set(os.listdir(path)) - before if path.is_dir() and self._backend.is_remote else set()
+            for name in new - {MANIFEST}:
+                shutil.rmtree(path / name) if (path / name).is_dir() else (path / name).unlink()
 
     def release(self, key: str) -> int:
         """Remove the files of a finished artifact and keep its manifest, so that the job still counts as done.

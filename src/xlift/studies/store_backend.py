@@ -40,6 +40,8 @@ class StoreBackend(ABC):
     layout: StoreLayout
     """Folders on this machine for drafts, checkpoints and the files of artifacts: the store itself, or its cache."""
     locks: LockTable
+    is_remote = False
+    """Whether `layout` is a cache."""
 
     def errors(self) -> AbstractContextManager[None]:
         """Turn the OSErrors of a full, read-only or forbidden disk into a UserError."""
