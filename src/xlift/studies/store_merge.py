@@ -98,7 +98,7 @@ def merge_store(
     """
     if source.is_same(into):
         raise UserError(
-            "a store cannot be copied into itself", where=str(where), fix="Name another store with --store."
+            "a store cannot be merged into itself", where=str(where), fix="Name another store with --store."
         )
     names = names or {}
     studies = list_studies(source)
