@@ -226,7 +226,7 @@ def simulate(
             SilentDisplay(),
             gpus,
             seconds=estimated,
-            open_executor=lambda context, workers: cluster,
+            open_executor=lambda context, workers, warn: cluster,
         )
         result.scheduler_seconds = time.process_time() - started - cluster.seconds
     result.makespan = cluster.now

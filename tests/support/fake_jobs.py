@@ -1,6 +1,7 @@
 """Fake jobs, and a worker without torch that follows their labels, so that plans run in a second instead of ten.
 
-A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g ignores stop", "h threads", "i gpus".
+A label is a name and optionally an order: "a", "b sleep 0.3", "c fail", "d bug", "e die", "f until stopped", "g ignores stop", "h threads", "i gpus", "j resumes"
+(it ends when it has a checkpoint).
 """
 
 from __future__ import annotations
@@ -193,6 +194,12 @@ def _follow_order(order: list[str], partial: Path, progress: Progress) -> None:
                 progress.report(step, 1_000_000)
                 if progress.should_stop():
                     (partial / "checkpoint").write_text(str(step))
+                    raise Interrupted
+        case ["resumes"]:
+            while not (partial / "checkpoint").exists():
+                time.sleep(0.01)
+                if progress.should_stop():
+                    (partial / "checkpoint").write_text("1")
                     raise Interrupted
         case ["ignores", "stop"]:
             time.sleep(600)

@@ -30,6 +30,7 @@ from xlift.cli.options import (
 from xlift.errors import UserError, hide_secrets
 
 if TYPE_CHECKING:
+    from xlift.execution.executors.choice import ExecutorChoice
     from xlift.studies.plan import Plan
     from xlift.studies.record import Record
     from xlift.studies.store import Store
@@ -46,15 +47,26 @@ def run(
     bundle: Annotated[
         Path | None, typer.Option("--from", help="A bundle of results whose finished jobs count as done.")
     ] = None,
+    executor: Annotated[
+        str, typer.Option("--executor", help="Where the workers run: local, ray, ray:ADDRESS or slurm.")
+    ] = "local",
+    executor_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--executor-option", metavar="KEY=VALUE", help="Set an option of the executor, such as partition=gpu."
+        ),
+    ] = None,
 ) -> None:
     """Run a study and print its lift table.
 
     Runs only the jobs that the store does not have yet. After an interruption, running the same command again resumes.
     """
+    from xlift.execution.executors.choice import choose_executor
     from xlift.studies.study_file import read_study
 
+    choice = choose_executor(executor, executor_options or ())
     file = read_study(study, tuple(set_ or ()))
-    plan, opened, record = run_jobs(file, store, data, workers, quiet, bundle)
+    plan, opened, record = run_jobs(file, store, data, workers, quiet, bundle, choice)
     compare_after_run(plan, opened, study_command("contamination", study, store, data, set_))
     if plan.cells and not quiet:
         from xlift.report.robustness import TerminalNoiseTable
@@ -71,20 +83,27 @@ def run(
 
 
 def run_jobs(
-    file: StudyFile, root: str, data: Path | None, workers: int | None, quiet: bool, bundle: Path | None = None
+    file: StudyFile,
+    root: str,
+    data: Path | None,
+    workers: int | None,
+    quiet: bool,
+    bundle: Path | None = None,
+    executor: ExecutorChoice | None = None,
 ) -> tuple[Plan, Store, Record]:
     """Run the jobs that the store does not have, and record the study in the store.
 
     Args:
         bundle: results to copy into the store first.
+        executor: default: workers on this machine.
     """
     from xlift.estimate import PlanEstimate
     from xlift.estimate.run_estimate import estimate_run
+    from xlift.execution.executors.choice import ExecutorChoice
     from xlift.execution.progress import LiveDisplay, PlainDisplay, SilentDisplay
     from xlift.execution.scheduler import Stopped, WorkerBug, run_plan
     from xlift.report.fetching import format_bytes
     from xlift.studies.bundle import import_jobs, open_bundle
-    from xlift.studies.placement import default_workers
     from xlift.studies.plan import make_plan
     from xlift.studies.record import last_record, make_record, pin_commits, write_record
     from xlift.studies.remaining import describe_repeated, list_jobs_to_run
@@ -104,7 +123,8 @@ def run_jobs(
     write_record(record, store)
     print_notes([*plan.describe_conversions(), *plan.describe_datasets()])
     print_warnings([*plan.warnings, *(str(odd) for summary in plan.summaries for odd in summary.odd)])
-    workers = default_workers(plan.engine) if workers is None else workers
+    executor = executor or ExecutorChoice()
+    workers = executor.num_workers(plan, workers)
     num_slots = max(1, workers)
     plan_estimate = PlanEstimate(plan, store, num_slots)
     estimator = plan_estimate.estimator
@@ -117,20 +137,23 @@ def run_jobs(
         remover.sweep()
     on_finished = remover.mark_finished if remover else lambda key: None
     terminal = console(stderr=True)
+    arguments = (workers, on_finished, plan_estimate.seconds, executor.opener(file, plan, data, root))
     try:
         if quiet:
-            outcome = run_plan(plan, store, SilentDisplay(), workers, on_finished, plan_estimate.seconds)
+            outcome = run_plan(plan, store, SilentDisplay(), *arguments)
         elif terminal.is_terminal:
             with LiveDisplay(estimator, num_slots, terminal) as display:
-                outcome = run_plan(plan, store, display, workers, on_finished, plan_estimate.seconds)
+                outcome = run_plan(plan, store, display, *arguments)
         else:
-            display = PlainDisplay(estimator, num_slots)
-            outcome = run_plan(plan, store, display, workers, on_finished, plan_estimate.seconds)
+            outcome = run_plan(plan, store, PlainDisplay(estimator, num_slots), *arguments)
     except Stopped as stopped:
         print("xlift: interrupted. Finished jobs are kept. Running the same command again resumes.", file=sys.stderr)
         raise typer.Exit(stopped.exit_code) from None
     except WorkerBug as bug:
-        print(f"xlift: a bug in xlift. Please report it. Finished jobs are kept.\n{hide_secrets(str(bug))}", file=sys.stderr)
+        print(
+            f"xlift: a bug in xlift. Please report it. Finished jobs are kept.\n{hide_secrets(str(bug))}",
+            file=sys.stderr,
+        )
         raise typer.Exit(1) from None
     if outcome.done:
         record = replace(record, check=run_estimate.compare(store, outcome.seconds))

@@ -44,8 +44,9 @@ class Outcome:
     seconds: float
 
 
-OpenExecutor = Callable[[Context, int], Executor]
-"""Opens an executor for the jobs of a run: called with what they share, and with the number of workers."""
+OpenExecutor = Callable[[Context, int, Callable[[str], object]], Executor]
+"""Opens an executor for the jobs of a run: called with what they share, the number of workers, and a function that shows a
+warning."""
 
 
 def run_plan(
@@ -83,7 +84,9 @@ def run_plan(
     context = Context(plan.data, plan.tasks, plan.models, plan.engine, plan.engines, repeated, plan.name)
     queue = JobQueue(todo, context.tasks, *([seconds] if seconds else []))
     # opened first: libraries of clusters set signal handlers of their own
-    executor = (open_executor or partial(_open_local, plan, store))(context, workers) if workers else None
+    executor = (
+        (open_executor or partial(_open_local, plan, store))(context, workers, display.warning) if workers else None
+    )
     display.starting(min(workers, len(todo)))
     with record_stop_signals(at_once_from=None if workers else 2) as received:
         runner = (
@@ -101,7 +104,7 @@ def run_plan(
     return Outcome(runner.num_done, time.monotonic() - started)
 
 
-def _open_local(plan: Plan, store: Store, context: Context, workers: int) -> Executor:
+def _open_local(plan: Plan, store: Store, context: Context, workers: int, warn: object) -> Executor:
     gpus = visible_gpus() if uses_gpu(plan.engine) else []
     return LocalExecutor(context, store.where, workers, slots_by_job(plan, gpu=bool(gpus)), gpus)
 

@@ -26,6 +26,8 @@ PACKAGES = (
 EXTRAS = {
     "gpu": ("bitsandbytes",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "ray": ("ray",),
+    "slurm": ("submitit",),
     "evidence": ("arxiv", "bibtexparser", "bm25s", "pyalex", "pypdf"),
 }
 

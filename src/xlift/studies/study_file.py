@@ -60,7 +60,19 @@ def read_study(study: str, overrides: tuple[str, ...] = ()) -> StudyFile:
         UserError: no such file, not YAML, or not a valid study (file:line: key: what).
     """
     path = _find_study(study)
-    document = parse_yaml(_read_text(path), str(path))
+    return parse_study(_read_text(path), path, overrides)
+
+
+def parse_study(text: str, path: Path, overrides: tuple[str, ...] = ()) -> StudyFile:
+    """Read a study from its text.
+
+    Args:
+        path: of its file, for messages and for relative paths; it is not read.
+
+    Raises:
+        UserError: as `read_study`.
+    """
+    document = parse_yaml(text, str(path))
     if document.value is None:
         raise UserError("the file is empty", where=str(path), fix="a study needs at least `targets:`.")
     if not isinstance(document.value, dict):

@@ -37,7 +37,7 @@ class Worker(Protocol):
         ...
 
     def assign(self, jobs: Sequence[Job]) -> None:
-        """Hand over jobs to run in one pass. Raises OSError if the worker is gone."""
+        """Hand over jobs to run in one pass. Raises OSError if the worker is gone or leaves."""
         ...
 
     def request_stop(self) -> None:
