@@ -40,7 +40,10 @@ def store_ls(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
         print("The store is empty.")
         return
     columns = {"key": 12, "kind": 8, "status": 8, "digest": 12, "seconds": 9, "size": 8}
-    hidden = [] if console().width >= 68 else ["digest"]
+    hidden: list[str] = []
+    for name in ("digest", "seconds", "size"):
+        if sum(width + 2 for each, width in columns.items() if each not in hidden) - 2 > console().width:
+            hidden.append(name)
 
     def print_line(*cells: str) -> None:
         padded = (
