@@ -19,7 +19,7 @@ from typing import Any
 
 from xlift.estimate import PlanEstimate
 from xlift.estimate.devices import LOAD_RATE, START, find_device
-from xlift.execution.executors.base import Worker, WorkerLost
+from xlift.execution.executors.base import OneSlotExecutor, Worker, WorkerLost
 from xlift.execution.progress import SilentDisplay
 from xlift.execution.queue import model_of
 from xlift.execution.scheduler import run_plan
@@ -134,7 +134,7 @@ class SimulatedWorker:
     def end(self) -> None: ...
 
 
-class Cluster:
+class Cluster(OneSlotExecutor):
     """An executor whose workers do nothing: `wait` goes on to the moment at which the next one ends its jobs or is lost.
 
     Args:
@@ -156,15 +156,6 @@ class Cluster:
         self.serial = count()
         self.seconds = 0.0
         """Processor time of the simulation itself."""
-
-    def slots(self, job: Job) -> int:
-        return 1
-
-    def num_devices(self, job: Job) -> int:
-        return 0
-
-    def has_room(self, num_devices: int) -> bool:
-        return True
 
     def start(self, num_devices: int) -> Worker:
         worker = SimulatedWorker(self, next(self.serial))

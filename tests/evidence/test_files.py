@@ -60,7 +60,8 @@ def test_an_entry_has_its_place_and_waits_for_a_person(tmp_path):
         ("table: 16", "status: recalled", "expected 'verified' or 'secondary'"),
         ("table: 16", "quote: '" + "long " * 80 + "'", "at most 300"),
         ("table: 16", "note: !!python/name:os.system x", "not allowed"),
-        ("table: 16", 'note: "\\e[2J"', "cannot be printed"),
+        ("table: 16", 'note: "\\e[2J"', "control character U+001B"),
+        ("table: 16", 'note: "a\\u200bb"', "cannot be printed"),
         ("name: first", "name: ../first", "is not a name"),
     ],
 )

@@ -93,7 +93,7 @@ def _find_columns(connection: Any, query: str, known: set[str]) -> set[str] | No
         found |= {projected} if isinstance(projected, str) else set(projected)
         filters = str(node["extra_info"].get("Filters", ""))
         found |= {name for name in known if name in filters}
-    return found if found <= known else None
+    return found if found and found <= known else None  # `describe` scans no table, and needs all columns
 
 
 def _fetch(connection: Any, query: str) -> pa.Table:

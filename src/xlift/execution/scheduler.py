@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from xlift.errors import UserError
-from xlift.execution.executors.base import Executor, Worker, WorkerLost
+from xlift.execution.executors.base import Executor, OneSlotExecutor, Worker, WorkerLost
 from xlift.execution.executors.local import LocalExecutor
 from xlift.execution.progress import Display, batch_label
 from xlift.execution.queue import JobQueue
@@ -339,19 +339,10 @@ class _InProcessRunner(_PlanRunner):
         """Nothing to do: a running job has stopped before its batch ended."""
 
 
-class _ThisProcess:
+class _ThisProcess(OneSlotExecutor):
     """The executor of `_InProcessRunner`, and its only worker. `_InProcessRunner._receive_messages` runs the jobs."""
 
     name, devices, num_slots, max_losses = "this process", (), 1, 0
-
-    def slots(self, job: Job) -> int:
-        return 1
-
-    def num_devices(self, job: Job) -> int:
-        return 0
-
-    def has_room(self, num_devices: int) -> bool:
-        return True
 
     def start(self, num_devices: int) -> Worker:
         import_libraries()

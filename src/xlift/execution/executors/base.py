@@ -91,3 +91,16 @@ class Executor(Protocol):
     def close(self) -> None:
         """End all workers. Idle ones hold nothing, and busy ones had their time to stop."""
         ...
+
+
+class OneSlotExecutor:
+    """What executors share whose jobs each take a whole worker: the worker has the devices that it was started with."""
+
+    def slots(self, job: Job) -> int:
+        return 1
+
+    def num_devices(self, job: Job) -> int:
+        return 0
+
+    def has_room(self, num_devices: int) -> bool:
+        return True

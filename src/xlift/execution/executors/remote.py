@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from xlift.errors import UserError
 from xlift.execution import wire
-from xlift.execution.executors.base import Worker, WorkerLost
+from xlift.execution.executors.base import OneSlotExecutor, Worker, WorkerLost
 from xlift.execution.executors.server import Server
 from xlift.execution.remote_study import RemoteStudy
 from xlift.studies.job import Job
@@ -123,7 +123,7 @@ class RemoteWorker:
         return others
 
 
-class RemoteExecutor:
+class RemoteExecutor(OneSlotExecutor):
     """
     Args:
         digest: of the keys of the scheduler's plan (`remote_study.digest_of`).
@@ -152,15 +152,6 @@ class RemoteExecutor:
         self.num_started = self.num_failed_starts = 0
         self.last_check = float("-inf")
         self.tell_at = time.monotonic() + PATIENCE
-
-    def slots(self, job: Job) -> int:
-        return 1
-
-    def num_devices(self, job: Job) -> int:
-        return 0
-
-    def has_room(self, num_devices: int) -> bool:
-        return True
 
     def start(self, num_devices: int) -> Worker | None:
         return None
