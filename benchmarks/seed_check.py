@@ -36,18 +36,10 @@ from scipy.special import stdtrit
 
 from benchmarks.seed_counts import SUFFIX, read_counts, write_counts
 from benchmarks.timing import table
-from xlift.analysis.estimates import (
-    BASELINE,
-    MEAN,
-    MEANS,
-    PipelineKey,
-    ScoredCell,
-    ScoreEstimates,
-    estimate_with_means,
-    paired_difference,
-)
+from xlift.analysis.estimates import BASELINE, MEAN, MEANS, PipelineKey, ScoredCell, ScoreEstimates
 from xlift.analysis.intervals import LEVEL, Estimate, SeedPool, lift_interval, score_interval, spread
 from xlift.analysis.lift import LiftRow, lift_rows
+from xlift.analysis.means import estimate_with_means, paired_difference
 from xlift.analysis.scores import load_cells
 from xlift.analysis.seed_variance import SeedPools
 from xlift.report.page import find_best_lift

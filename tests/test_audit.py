@@ -1,4 +1,4 @@
-"""`make audit`: what is said about the answers of pip-audit. It never says that something was audited that was not."""
+"""`make audit`: its line about the answers of pip-audit. It never reports an audit that did not happen."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def answer(*dependencies: dict[str, Any]) -> str:
         ("null", "", 1, "pip-audit failed: no output"),
     ],
 )
-def test_what_is_said(out: str, err: str, code: int, message: str):
+def test_the_line_about_the_answer(out: str, err: str, code: int, message: str):
     assert audit.judge(out, err, PACKAGES) == (code, message)
 
 

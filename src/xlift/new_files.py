@@ -27,8 +27,17 @@ def write_atomically(path: Path) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise UserError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="Free some space, or name another file.",
-        ) from None
+        raise refused_by_disk(error, path) from None
+
+
+def refused_by_disk(error: OSError, path: Path, kind: str = "file") -> UserError:
+    """The error for a file or folder that cannot be written.
+
+    Args:
+        kind: file or folder.
+    """
+    return UserError(
+        f"cannot be written: {error.strerror or error}",
+        where=str(path),
+        fix=f"Free some space, or name another {kind}.",
+    )

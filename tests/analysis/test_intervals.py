@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, stdtrit
 from tests.support.profile import scaled
 
-from xlift.analysis.estimates import ScoreEstimate, average_estimates
+from xlift.analysis.estimates import ScoreEstimate
 from xlift.analysis.intervals import Estimate, lift_interval, linearise, score_interval, spread
+from xlift.analysis.means import average_estimates
 
 
 def accuracy(counts: np.ndarray) -> np.ndarray:

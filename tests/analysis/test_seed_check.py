@@ -12,8 +12,8 @@ from benchmarks.coverage import null_study
 from benchmarks.seed_check import Sentence, check_seeds, coverage_rows, sentences
 from benchmarks.seed_counts import read_counts, write_counts
 
-from xlift.analysis.estimates import estimate_with_means
 from xlift.analysis.lift import compute_lifts
+from xlift.analysis.means import estimate_with_means
 
 NOTHING = Sentence("", frozenset())
 

@@ -11,8 +11,8 @@ from tests.analysis.test_lift import cell, find
 from tests.analysis.test_seed_variance import draw
 from tests.support.fakes import STUDY, custom_task_study, finished_study, refused_plan, study_file
 
-from xlift.analysis.estimates import estimate_with_means, weighted_sum
 from xlift.analysis.lift import compute_lifts
+from xlift.analysis.means import estimate_with_means, weighted_sum
 from xlift.analysis.scores import load_cells
 from xlift.studies.record import read_record
 from xlift.tasks import catalog

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from xlift.analysis.contrasts import ContrastEstimate
 from xlift.analysis.cross_fit import cross_fit, widest
 from xlift.analysis.effects import EffectMeasurer, MeasuredEffect
-from xlift.analysis.estimates import PipelineKey, weighted_sum
+from xlift.analysis.estimates import PipelineKey
+from xlift.analysis.means import weighted_sum
 from xlift.analysis.training_status import worst_status
 from xlift.claims.effects import Effect
 from xlift.claims.table import Column

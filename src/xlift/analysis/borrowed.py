@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xlift.analysis.estimates import ALL, TARGET_MEANS, ZERO_SHOT, ScoredCell, TargetColumn, estimate_with_means
+from xlift.analysis.estimates import ALL, TARGET_MEANS, ZERO_SHOT, ScoredCell, TargetColumn
+from xlift.analysis.means import estimate_with_means
 from xlift.analysis.scores import load_cells
 from xlift.analysis.seed_variance import LentTable, SeedTables, lend_tables
 from xlift.errors import UserError

@@ -19,10 +19,9 @@ from xlift.analysis.estimates import (
     ScoredCell,
     ScoreEstimates,
     TargetColumn,
-    estimate_with_means,
-    weighted_sum,
 )
 from xlift.analysis.intervals import Estimate, Interval, SeedPool, lift_interval, p_value
+from xlift.analysis.means import estimate_with_means, weighted_sum
 from xlift.analysis.multiplicity import holm
 from xlift.analysis.seed_variance import SeedPools, SeedTables
 from xlift.analysis.training_status import OK

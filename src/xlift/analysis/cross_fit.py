@@ -22,10 +22,9 @@ from xlift.analysis.estimates import (
     ScoredCell,
     ScoreEstimate,
     TargetColumn,
-    estimate_with_means,
-    weighted_sum,
 )
 from xlift.analysis.intervals import Estimate, Interval, SeedPool, lift_interval
+from xlift.analysis.means import estimate_with_means, weighted_sum
 from xlift.analysis.seed_variance import SeedPools
 
 SPLITS = 50

@@ -18,9 +18,9 @@ from xlift.analysis.estimates import (
     ScoreEstimates,
     TargetColumn,
     estimate_scores,
-    weighted_sum,
 )
 from xlift.analysis.intervals import Interval, SeedPool, Spread, combined_freedom, quantile, spread
+from xlift.analysis.means import weighted_sum
 from xlift.analysis.seed_variance import SeedPools
 from xlift.claims.effects import Effect
 from xlift.claims.table import Column

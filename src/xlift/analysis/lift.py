@@ -20,8 +20,6 @@ from xlift.analysis.estimates import (
     ScoreEstimate,
     ScoreEstimates,
     TargetColumn,
-    estimate_with_means,
-    paired_difference,
 )
 from xlift.analysis.intervals import (
     LEVEL,
@@ -32,6 +30,7 @@ from xlift.analysis.intervals import (
     score_interval,
     sign_of,
 )
+from xlift.analysis.means import estimate_with_means, paired_difference
 from xlift.analysis.multiplicity import benjamini_hochberg, holm
 from xlift.analysis.seed_variance import SeedPools, SeedTables
 from xlift.analysis.training_status import OK

@@ -28,11 +28,10 @@ from xlift.analysis.estimates import (
     ScoreEstimate,
     ScoreEstimates,
     TargetColumn,
-    average_estimates,
     estimate_scores,
-    languages_by_target,
 )
 from xlift.analysis.intervals import LEVEL, Estimate, lift_interval, p_value, ratio
+from xlift.analysis.means import average_estimates, languages_by_target
 from xlift.analysis.multiplicity import benjamini_hochberg, holm
 from xlift.analysis.seed_variance import SeedPools
 from xlift.analysis.training_status import OK, worst_status

@@ -8,14 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xlift.analysis.estimates import (
-    BASELINE,
-    PipelineKey,
-    ScoredCell,
-    ScoreEstimates,
-    TargetColumn,
-    estimate_with_means,
-)
+from xlift.analysis.estimates import BASELINE, PipelineKey, ScoredCell, ScoreEstimates, TargetColumn
+from xlift.analysis.means import estimate_with_means
 from xlift.analysis.robustness import estimate_noisy
 from xlift.analysis.scores import AT_OFFICIAL_LAYER, load_cells
 from xlift.studies.record import Record

@@ -79,7 +79,7 @@ def _find_columns(connection: Any, query: str, known: set[str]) -> set[str] | No
             return None
         plan = json.loads(connection.execute(f"EXPLAIN (FORMAT JSON) {query}").fetchall()[0][1])
     except (duckdb.Error, ValueError, LookupError):
-        return None  # running the query tells what is wrong
+        return None  # the error comes when the query runs
     found: set[str] = set()
     nodes = list(plan)
     while nodes:

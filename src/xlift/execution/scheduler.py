@@ -117,7 +117,7 @@ class _Worker:
     has_started: bool = False
     """Whether it has started these jobs. A new worker imports modules for seconds first."""
     models: tuple[str, ...] = ()
-    """Models that it has in memory or on disk nearby: the one that its last job made, if it did, and the one that it read."""
+    """Models that it has in memory or on disk nearby: what its last job made, if it made one, and what it read."""
 
     @property
     def loaded(self) -> str:

@@ -25,6 +25,7 @@ from xlift.analysis.result_tables import to_text
 from xlift.analysis.scores import AT_OFFICIAL_LAYER
 from xlift.analysis.seed_scores import OFFICIAL_LAYER, SeedScore, seed_scores
 from xlift.errors import UserError
+from xlift.new_files import refused_by_disk
 from xlift.studies.record import Record
 from xlift.studies.store import Store
 from xlift.tasks import metrics
@@ -84,11 +85,7 @@ def export_results(record: Record, store: Store, folder: Path, organization: str
             samples, left_out = samples + written[0], left_out + written[1]
         os.rename(draft, folder)
     except OSError as error:
-        raise UserError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(folder),
-            fix="Free some space, or name another folder.",
-        ) from None
+        raise refused_by_disk(error, folder, "folder") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return ExportedResults(len(scores), samples, left_out)

@@ -180,7 +180,11 @@ def _read_from_zip(path: Path) -> Callable[[str, int], bytes]:
     try:
         archive = zipfile.ZipFile(path)  # closed when the reader is gone
         entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeError) as error:
+    except (
+        zipfile.BadZipFile,
+        RuntimeError,
+        UnicodeError,
+    ) as error:  # RuntimeError: a version that zipfile does not know
         raise ValueError(f"{error} (cut, or no zip file)") from None
     if len(entries) > MAX_FILES + 1:
         raise ValueError(f"it has {len(entries)} files, more than {MAX_FILES}")
@@ -199,7 +203,7 @@ def _read_from_zip(path: Path) -> Callable[[str, int], bytes]:
         try:
             with archive.open(entry) as file:
                 content = file.read(size + 1)  # the size in the header may be wrong
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise ValueError(f"{name}: {error}") from None
         if len(content) > size:
             raise ValueError(f"{name} has more than {size} bytes")

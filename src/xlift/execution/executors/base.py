@@ -14,7 +14,7 @@ class WorkerLost(Exception):
     Args:
         how: 'was killed by signal 9', to follow the worker's name.
         fix: what the user can do.
-        announced: whether the worker said before that it leaves, as it does before a time limit. Its jobs were interrupted
+        announced: whether the worker announced its end, as it does before a time limit. Its jobs were interrupted
             with checkpoints, or not started.
     """
 

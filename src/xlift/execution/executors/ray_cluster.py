@@ -28,7 +28,7 @@ _OUTPUT = 800
 class RayLauncher:
     """
     Args:
-        address: of the cluster; '' for the one that RAY_ADDRESS or this machine has, else a new one on this machine.
+        address: of the cluster; '' for that of RAY_ADDRESS or of this machine, else a new one on this machine.
         resources: of each worker, for `ray.remote`: num_cpus, num_gpus and others.
         devices: GPUs of each worker if `resources` does not say it, and if the cluster has GPUs or `must_have_gpu`.
     """

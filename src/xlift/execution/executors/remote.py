@@ -26,7 +26,7 @@ MAX_FAILED_STARTS = 3
 END_SECONDS = 5.0
 """Seconds that workers get to end by themselves."""
 PATIENCE = 60.0
-"""Seconds until the user is told that no worker has started."""
+"""Seconds until a warning that no worker has started."""
 
 _MESSAGES: dict[str, tuple[Any, ...]] = {
     "started": (int,), "step": (int, int), "warning": (str,), "done": (int | float,), "done elsewhere": (), "busy": (),
@@ -151,7 +151,7 @@ class RemoteExecutor(OneSlotExecutor):
         self.were_ready: set[int] = set()
         self.num_started = self.num_failed_starts = 0
         self.last_check = float("-inf")
-        self.tell_at = time.monotonic() + PATIENCE
+        self.warn_at = time.monotonic() + PATIENCE
 
     def start(self, num_devices: int) -> Worker | None:
         return None
@@ -212,8 +212,8 @@ class RemoteExecutor(OneSlotExecutor):
             self.launcher.start(numbers)
             self.requested.update(numbers)
             self.num_started += missing
-        if not self.were_ready and time.monotonic() > self.tell_at:
-            self.tell_at = float("inf")
+        if not self.were_ready and time.monotonic() > self.warn_at:
+            self.warn_at = float("inf")
             self.warn(f"no worker has started yet. {self.launcher.explain_wait()}".rstrip())
 
     def _welcome(self) -> None:
