@@ -23,6 +23,7 @@ def test_shipped_encoder_is_small_and_not_pickled():
     assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors"}
 
 
+@pytest.mark.slow
 def test_recorded_quality_equals_current_scores(record, tmp_path: Path):
     if PROFILE == "fast" and record["jobs"] == plan_keys():
         return  # equal jobs have equal scores; `python benchmarks/encoder_quality.py --write` records those of new jobs

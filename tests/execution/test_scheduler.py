@@ -106,6 +106,7 @@ def test_finished_jobs_are_not_run_again(store: Store) -> None:
     assert run_plan(plan(a, b), store, Recorder(), 1) == Outcome(0, 0.0)
 
 
+@pytest.mark.slow
 def test_a_job_with_two_threads_takes_two_slots(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # with a GPU there would be one
     # the small jobs last longer than a second worker needs to start on a busy machine

@@ -87,7 +87,7 @@ def first_training(folder: Path, training: dict[str, Any]) -> tuple[Job, Context
 @pytest.mark.parametrize(
     ("training", "kills"),
     [
-        pytest.param(SELECTED, by_profile(5, 20, 200), id="selected"),
+        pytest.param(SELECTED, by_profile(5, 20, 200), id="selected", marks=pytest.mark.slow),
         pytest.param(COLLAPSING, by_profile(5, 6, 60), id="collapsing", marks=pytest.mark.slow),
     ],
 )

@@ -165,6 +165,7 @@ def test_ctrl_c_during_worker_startup(study: Path, tmp_path: Path) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_ctrl_c_restores_the_terminal(study: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 60))
